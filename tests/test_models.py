@@ -1,0 +1,241 @@
+"""Tests of the networks and of building them by name."""
+
+import sys
+from functools import cache
+
+import pytest
+import torch
+from torch import fx, nn
+
+from unlearnable.errors import UserError
+from unlearnable.models import MODELS, build, describe
+from unlearnable.models.layers import Center
+
+# At 10 classes with the CIFAR stem. VGG-16 is often given as 14,728,266: with a bias in each of its
+# convolutions, 4,224 in all.
+PARAMETERS = {
+    "resnet18": 11_173_962,
+    "resnet50": 23_520_842,
+    "vgg16": 14_728_266 - 4_224,
+    "densenet121": 6_956_298,
+    "wrn-34-10": 46_160_474,
+    "wrn-28-10": 36_479_194,
+}
+
+# With the ImageNet stem at 1000 classes, as the papers' networks have them.
+IMAGENET_PARAMETERS = {"resnet18": 11_689_512, "resnet50": 25_557_032, "densenet121": 7_978_856}
+
+EACH = pytest.mark.parametrize("name", MODELS)
+
+
+@cache
+def small(name: str) -> nn.Module:
+    """The network for 32 x 32 pixels and 10 classes; built once, as the wide ones take a while."""
+    return build(name, 10, size=32).eval()
+
+
+def count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def pixels(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1))
+
+
+def test_names() -> None:
+    assert set(MODELS) == {
+        "convnet", "resnet18", "resnet50", "vgg11", "vgg16", "vgg19", "densenet121", "wrn-34-10", "wrn-28-10",
+    }  # fmt: skip
+
+
+@EACH
+def test_description_is_one_line(name: str) -> None:
+    assert 0 < len(describe(name)) < 80
+    assert "\n" not in describe(name)
+
+
+@EACH
+def test_logits_and_trace(name: str) -> None:
+    x = pixels(2, 3, 32, 32)
+    traced = fx.symbolic_trace(small(name))
+    with torch.no_grad():
+        logits = small(name)(x)
+        assert logits.shape == (2, 10)
+        assert logits.isfinite().all()
+        assert torch.equal(traced(x), logits)
+
+
+@EACH
+def test_layers_suit_folding(name: str) -> None:
+    """Each convolution and batch norm is called once; no biases, no in-place ReLUs."""
+    calls = [node.target for node in fx.symbolic_trace(small(name)).graph.nodes if node.op == "call_module"]
+    modules = dict(small(name).named_modules())
+    weighted = [key for key, module in modules.items() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
+    assert sorted(call for call in calls if call in weighted) == sorted(weighted)
+    assert all(module.bias is None for module in modules.values() if isinstance(module, nn.Conv2d))
+    assert not any(module.inplace for module in modules.values() if isinstance(module, nn.ReLU))
+
+
+@pytest.mark.parametrize(("name", "expected"), PARAMETERS.items())
+def test_parameter_count(name: str, expected: int) -> None:
+    assert count(small(name)) == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), IMAGENET_PARAMETERS.items())
+def test_imagenet_parameter_count(name: str, expected: int) -> None:
+    with torch.device("meta"):
+        assert count(MODELS[name](1000, True)) == expected
+
+
+@EACH
+def test_first_layer_centres(name: str) -> None:
+    first = next(small(name).children())
+    assert isinstance(first, Center)
+    assert first(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-0.5, 0.0, 0.5]
+
+
+def test_logits_depend_on_centred_pixels() -> None:
+    x = pixels(2, 3, 32, 32)
+    model = small("convnet")
+    with torch.no_grad():
+        assert torch.equal(model[1:](x - 0.5), model(x))
+        assert not torch.allclose(model[1:](x), model(x))
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet18", "vgg11", "densenet121"])
+@pytest.mark.parametrize("large", [False, True])
+def test_any_size_from_32(name: str, large: bool) -> None:
+    model = MODELS[name](3, large).eval()
+    with torch.no_grad():
+        for height, width in ((32, 32), (33, 47)):
+            assert model(pixels(1, 3, height, width)).shape == (1, 3)
+
+
+@EACH
+def test_imagenet_stem(name: str) -> None:
+    """Shapes only (meta device): 224 px give a 14 x 14 map for the wide networks, else 7 x 7."""
+    with torch.device("meta"):
+        model = MODELS[name](100, True)
+        side = 14 if name.startswith("wrn") else 7
+        assert model.features(torch.empty(1, 3, 224, 224)).shape[2:] == (side, side)
+
+
+@pytest.mark.parametrize(("size", "kernel"), [(32, 3), (127, 3), (128, 7), (224, 7)])
+def test_stem_follows_size(size: int, kernel: int) -> None:
+    model = build("resnet18", 10, size=size)
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    assert first.kernel_size == (kernel, kernel)
+
+
+def test_large_images() -> None:
+    model = build("resnet18", 100, size=224).eval()
+    with torch.no_grad():
+        assert model(pixels(2, 3, 224, 224)).shape == (2, 100)
+
+
+def test_gradient_reaches_everything() -> None:
+    x = pixels(2, 3, 32, 32).requires_grad_()
+    model = build("resnet18", 10, size=32)
+    nn.functional.cross_entropy(model(x), torch.tensor([3, 7])).backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_initial_weights() -> None:
+    for module in small("resnet18").modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.out_channels * module.kernel_size[0] * module.kernel_size[1]
+            assert module.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+        if isinstance(module, nn.BatchNorm2d):
+            assert (module.weight == 1).all() and (module.bias == 0).all()
+
+
+def test_seed_decides_the_weights() -> None:
+    one, again, other = (build("convnet", 10, size=32, seed=seed).state_dict() for seed in (4, 4, 5))
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert not torch.equal(one["head.weight"], other["head.weight"])
+
+
+def test_global_random_state_is_untouched() -> None:
+    before = torch.get_rng_state()
+    build("convnet", 10, size=32, seed=4)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+OWN_MODULE = """
+from torch import nn
+
+def network(classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, classes))
+
+def nothing(classes):
+    pass
+
+def two(classes, size):
+    return nn.Identity()
+
+number = 3
+"""
+
+
+def write(folder, monkeypatch: pytest.MonkeyPatch, module: str, text: str) -> None:
+    (folder / f"{module}.py").write_text(text)
+    monkeypatch.chdir(folder)
+
+
+def test_own_factory(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, monkeypatch, "own_network", OWN_MODULE)
+    import_path = list(sys.path)
+    model = build("own_network:network", 7, size=32, seed=4)
+    assert model(pixels(2, 3, 2, 2)).shape == (2, 7)
+    again = build("own_network:network", 7, size=32, seed=4)
+    assert torch.equal(model[1].weight, again[1].weight)
+    assert sys.path == import_path
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("own_missing:network", "no module 'own_missing'"),
+        ("own_missing.part:network", "no module 'own_missing.part'"),
+        (":network", "no module ''"),
+        ("own_errors:absent", "there is no 'absent'"),
+        ("own_errors:", "there is no ''"),
+        ("own_errors:number", "of type int"),
+        ("own_errors:nothing", "returned an object of type NoneType"),
+        ("own_errors:two", "missing 1 required positional argument"),
+    ],
+)
+def test_own_factory_mistakes(name: str, said: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, monkeypatch, "own_errors", OWN_MODULE)
+    with pytest.raises(UserError) as caught:
+        build(name, 10, size=32)
+    message = str(caught.value)
+    assert f"'{name}'" in message and said in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "said"),
+    [
+        ("own_import", "import surely_not_installed\n", "No module named 'surely_not_installed'"),
+        ("own_syntax", "def broken(:\n", "SyntaxError"),
+        ("own_crash", "raise RuntimeError('two\\nlines')\n", "RuntimeError: two lines"),
+    ],
+)
+def test_own_module_that_fails(module, text, said, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, monkeypatch, module, text)
+    with pytest.raises(UserError) as caught:
+        build(f"{module}:network", 10, size=32)
+    message = str(caught.value)
+    assert f"importing '{module}' failed" in message and said in message
+    assert "\n" not in message
+
+
+def test_unknown_name_lists_the_known_ones() -> None:
+    for call in (describe, lambda name: build(name, 10, size=32)):
+        with pytest.raises(UserError) as caught:
+            call("resnet19")
+        message = str(caught.value)
+        assert "'resnet19'" in message and "\n" not in message
+        assert all(name in message for name in MODELS)

@@ -1,0 +1,48 @@
+"""unlearnable: publish pictures that models cannot learn from, and prove it.
+
+    from unlearnable import REM, Recipe, learn, load, protect
+
+    protect(load("shapes"), REM.preset("short"), "protected/rem")
+    learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shapes", split="test"))
+"""
+
+from .augment import FlipCrop, ResizedCrop
+from .data import DATA, Images, load
+from .errors import UserError
+from .learn import Learned, Recipe, learn
+from .measure import accuracy, ssim, visibility
+from .methods import EM, METHODS, REM, SEM, Crafted, Imported, Method, Run
+from .models import MODELS, build
+from .pgd import Frozen, adversary, jitter, pgd
+from .protect import Protected, protect
+
+__all__ = [
+    "DATA",
+    "EM",
+    "METHODS",
+    "MODELS",
+    "REM",
+    "SEM",
+    "Crafted",
+    "FlipCrop",
+    "Frozen",
+    "Images",
+    "Imported",
+    "Learned",
+    "Method",
+    "Protected",
+    "Recipe",
+    "ResizedCrop",
+    "Run",
+    "UserError",
+    "accuracy",
+    "adversary",
+    "build",
+    "jitter",
+    "learn",
+    "load",
+    "pgd",
+    "protect",
+    "ssim",
+    "visibility",
+]

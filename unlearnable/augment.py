@@ -1,0 +1,130 @@
+"""Random transformations of the training pictures: the paper's T. Batched, drawn per picture, differentiable.
+
+Flip, crop and resize are all linear and separable: a transformed picture is R x C^T, with one row matrix R and one column
+matrix C a picture. So a batch is two batched matrix products, the gradient flows through them by itself, and there is
+no Python loop over pictures.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """The identity."""
+
+    def __call__(self, x: Tensor, g: torch.Generator) -> Tensor:
+        return x
+
+    def test(self, x: Tensor) -> Tensor:
+        return x
+
+
+@dataclass(frozen=True)
+class FlipCrop:
+    """Horizontal flip with probability 1/2, then a crop of the picture's own size out of its black-padded self."""
+
+    padding: int = 4
+
+    def __call__(self, x: Tensor, g: torch.Generator) -> Tensor:
+        """x: [N, C, H, W] in [0, 1]; ``g`` on x's device."""
+        n, _, height, width = x.shape
+        top, left = (self._offset(n, x.device, g) for _ in range(2))
+        flip = torch.rand(n, device=x.device, generator=g) < 0.5
+        return _apply(_shift(top, height), _flipped(_shift(left, width), flip), x)
+
+    def _offset(self, n: int, device: torch.device, g: torch.Generator) -> Tensor:
+        return torch.randint(-self.padding, self.padding + 1, (n,), device=device, generator=g)
+
+    def test(self, x: Tensor) -> Tensor:
+        return x
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """RandomResizedCrop and horizontal flip: a box of 8 to 100 % of the area and aspect 3/4 to 4/3, resized to ``size``
+    (bilinear, antialiased). Test pictures get the centre crop."""
+
+    size: int = 224
+    area: tuple[float, float] = (0.08, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __call__(self, x: Tensor, g: torch.Generator) -> Tensor:
+        """x: [N, C, H, W] in [0, 1] -> [N, C, size, size]."""
+        n, _, height, width = x.shape
+        top, left, h, w = self.boxes(n, height, width, x.device, g)
+        flip = torch.rand(n, device=x.device, generator=g) < 0.5
+        columns = _flipped(_resize(left, w, width, self.size), flip)
+        return _apply(_resize(top, h, height, self.size), columns, x)
+
+    def boxes(
+        self, n: int, height: int, width: int, device: torch.device | str, g: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """n random boxes (top, left, height, width), int64 [n]: the first of ten tries that fits, else the largest
+        centred box of an allowed aspect."""
+        tries = (n, 10)
+        area = torch.empty(tries, device=device).uniform_(*self.area, generator=g) * height * width
+        lo, hi = (math.log(a) for a in self.aspect)
+        aspect = torch.empty(tries, device=device).uniform_(lo, hi, generator=g).exp()
+        w = (area * aspect).sqrt().round().long()
+        h = (area / aspect).sqrt().round().long()
+        fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+        first = fits.int().argmax(1, keepdim=True)
+        whole = min(max(width / height, self.aspect[0]), self.aspect[1])
+        none = ~fits.any(1)
+        w = w.gather(1, first)[:, 0].where(~none, torch.tensor(min(width, round(height * whole)), device=device))
+        h = h.gather(1, first)[:, 0].where(~none, torch.tensor(min(height, round(width / whole)), device=device))
+        place = torch.rand(2, n, device=device, generator=g).where(~none, torch.tensor(0.5, device=device))
+        top = (place[0] * (height - h + 1)).long().clamp_(max=height - 1)
+        left = (place[1] * (width - w + 1)).long().clamp_(max=width - 1)
+        return top, left, h, w
+
+    def test(self, x: Tensor) -> Tensor:
+        top, left = ((s - self.size) // 2 for s in x.shape[-2:])
+        return x[..., top : top + self.size, left : left + self.size]
+
+
+Augmentation = Nothing | FlipCrop | ResizedCrop
+
+
+def for_size(height: int, width: int) -> Augmentation:
+    """The paper's T: padded crop and flip for small pictures (4 of 32 pixels), RandomResizedCrop from 256 to 224."""
+    size = min(height, width)
+    return FlipCrop(padding=size // 8) if size < 128 else ResizedCrop(size=size * 7 // 8)
+
+
+def _apply(rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
+    """rows [N, h, H] and columns [N, w, W] on x [N, C, H, W] -> [N, C, h, w]."""
+    n, c, height, width = x.shape
+    # all channels share the matrices: rows act on [N, H, C W], columns on [N, C h, W]
+    tall = torch.bmm(rows, x.permute(0, 2, 1, 3).reshape(n, height, c * width))
+    tall = tall.view(n, -1, c, width).transpose(1, 2).reshape(n, -1, width)
+    return torch.bmm(tall, columns.transpose(1, 2)).view(n, c, rows.shape[1], columns.shape[1])
+
+
+def _shift(offset: Tensor, size: int) -> Tensor:
+    """[N, size, size]: row i takes input i + offset, and black where that lies outside."""
+    grid = torch.arange(size, device=offset.device)
+    return (grid[None, None, :] == grid[None, :, None] + offset[:, None, None]).float()
+
+
+def _flipped(columns: Tensor, flip: Tensor) -> Tensor:
+    return torch.where(flip[:, None, None], columns.flip(1), columns)
+
+
+def _resize(start: Tensor, length: Tensor, source: int, target: int) -> Tensor:
+    """[N, target, source]: antialiased bilinear resize of ``length`` pixels from ``start`` to ``target`` pixels.
+
+    The triangle filter of torch's ``interpolate(antialias=True)``: output i is centred on (i + 1/2) length / target and
+    reaches max(1, length / target) input pixels to each side, without looking over the box's edge.
+    """
+    start, length = start[:, None, None].float(), length[:, None, None].float()
+    scale = length / target
+    centre = (torch.arange(target, device=start.device)[None, :, None] + 0.5) * scale
+    pixel = torch.arange(source, device=start.device)[None, None, :] - start  # position inside the box
+    weight = (1 - (pixel + 0.5 - centre).abs() / scale.clamp(min=1)).clamp(min=0)
+    weight = torch.where((pixel >= 0) & (pixel < length), weight, 0.0)
+    return weight / weight.sum(2, keepdim=True)

@@ -1,0 +1,241 @@
+"""``learn``: the one training loop, ordinary or adversarial (Madry et al., 2018), resumable at any step."""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from . import augment, dist
+from .data import Images
+from .errors import UserError
+from .measure import accuracy, evidence
+from .models import build
+from .pgd import Frozen, adversary, has_bfloat16
+from .presets import Presets, require
+from .progress import Progress
+from .state import State, read_json, write_json, writing
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+@dataclass(frozen=True)
+class Recipe(Presets):
+    """How a learner trains. Defaults: the paper's recipe for CIFAR (Fu et al., 2022, appendix)."""
+
+    model: str = "resnet18"
+    """a name of `unlearnable ls models`, or my_module:factory"""
+    steps: int = 40_000
+    """optimiser steps"""
+    batch: int = 128
+    """pictures a step, over all processes"""
+    lr: float = 0.1
+    """learning rate of SGD at its start (step schedule) or peak (onecycle)"""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["step", "onecycle"] = "step"
+    """step: x lr_decay every decay_every steps; onecycle: up over the first fifth, then a cosine to 0"""
+    decay_every: int = 16_000
+    lr_decay: float = 0.1
+    augment: bool = True
+    """the paper's T (flip and padded crop; RandomResizedCrop from 128 px on)"""
+    adv_eps: float = 0.0
+    """radius of adversarial training, in /255; 0 is ordinary training"""
+    adv_steps: int = 10
+    """PGD steps of the adversary"""
+    adv_step: float | None = None
+    """PGD step size in /255; default: 2 adv_eps / adv_steps (the paper's adv_eps / 5 at 10 steps)"""
+    tests: int = 20
+    """how often the test accuracy is taken on the way, for the peak"""
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        "imagenet": {"adv_steps": 8},
+        "short": {"model": "convnet", "steps": 600, "schedule": "onecycle", "adv_steps": 3, "tests": 6},
+    }
+
+    def __post_init__(self) -> None:
+        require(self, positive="steps batch lr decay_every adv_step tests", whole="adv_eps adv_steps momentum weight_decay")
+
+    def lr_at(self, step: int) -> float:
+        if self.schedule == "step":
+            return self.lr * self.lr_decay ** (step // self.decay_every)
+        warm = max(1, self.steps // 5)
+        rise = min(1.0, (step + 1) / warm)
+        fall = max(0.0, (step + 1 - warm) / max(1, self.steps - warm))
+        return self.lr * rise * (0.5 + 0.5 * math.cos(math.pi * fall))
+
+    @property
+    def adv_step_size(self) -> float:
+        return self.adv_step if self.adv_step is not None else 2 * self.adv_eps / max(1, self.adv_steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A trained model and its ``result``: accuracy of the last step and of the peak in %, config, evidence."""
+
+    model: nn.Module
+    result: dict
+
+
+class Trainer:
+    """A model, its SGD and its frozen copy: one training step for learners and for surrogates alike."""
+
+    def __init__(self, model: nn.Module, *, lr: float, momentum: float, weight_decay: float, bfloat16: bool):
+        self.model = model.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+        self.bfloat16 = bfloat16
+        self.frozen = Frozen(model, bfloat16=bfloat16)
+
+    def step(self, x: Tensor, y: Tensor, lr: float, *, refresh: bool = True) -> Tensor:
+        """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean loss (a tensor, so
+        that nothing waits for the device). ``refresh`` False leaves the frozen copy behind."""
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
+            logits = self.model(x.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        dist.average_gradients(self.model)
+        self.optimizer.step()
+        if refresh:
+            self.frozen.refresh()
+        return loss.detach()
+
+    def state(self) -> dict:
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: dict) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.frozen.refresh()
+
+
+def use_bfloat16(precision: Precision, device: torch.device) -> bool:
+    return has_bfloat16(device) if precision == "auto" else precision == "bf16"
+
+
+def learn(
+    data: Images,
+    recipe: Recipe | None = None,
+    *,
+    test: Images | None = None,
+    out: Path | str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> Learned:
+    """Train a learner on ``data`` and take its accuracy on the clean ``test`` pictures.
+
+    out: a folder for log.jsonl, result.json, model.safetensors and, until done, the state that the same call resumes
+    from.  Bit for bit the same with and without interruption (CPU, same threads).
+    """
+    recipe = recipe or Recipe()
+    where = dist.pick_device(device)
+    bfloat16 = use_bfloat16(precision, where)
+    if test is not None and test.classes != data.classes:
+        raise UserError(f"The test pictures have the classes {', '.join(test.classes[:5])}..., not the training ones.")
+    out = Path(out) if out else None
+    config = {
+        "recipe": asdict(recipe),
+        "data": data.digest(),
+        "test": test and test.digest(),
+        "seed": seed,
+        "bfloat16": bfloat16,
+    }
+    model = build(recipe.model, len(data.classes), size=data.size, seed=seed).to(where)
+    if out and (out / "result.json").exists():
+        return _finished(out, config, model)
+    state = State(out, config)
+    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Nothing()
+    trainer = Trainer(
+        model, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, bfloat16=bfloat16
+    )
+    log: list[dict] = []
+    spent = 0.0
+    if saved := state.load():
+        trainer.load(saved)
+        log, spent = saved["log"], saved["seconds"]
+    first = log[-1]["step"] if log else 0
+    first = saved["step"] if saved else first
+    begin = time.monotonic() - spent
+    every = max(1, recipe.steps // recipe.tests)
+
+    with Progress(f"learning ({_title(recipe)})", recipe.steps, first=first) as progress:
+        for step in range(first, recipe.steps):
+            loss = _step(trainer, recipe, data, t, seed, step, where)
+            if (step + 1) % every == 0 or step + 1 == recipe.steps:
+                log.append({"step": step + 1, "loss": round(float(loss), 6)})
+                if test is not None:
+                    log[-1]["accuracy"] = accuracy(trainer.frozen, test, t, device=where)
+                _write_log(out, log)
+            progress.at(step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else "")
+            seconds = time.monotonic() - begin
+            state.save(step + 1, trainer.state() | {"step": step + 1, "log": log, "seconds": seconds})
+
+    scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
+    result = {
+        "accuracy": scores[-1] if scores else None,
+        "peak": max(scores) if scores else None,
+        "config": config,
+        "source": data.source,
+        "log": log,
+        "seconds": round(time.monotonic() - begin, 1),
+        **evidence(where),
+    }
+    if out and dist.rank() == 0:
+        _write_model(out / "model.safetensors", model)
+        write_json(out / "result.json", result)
+    state.remove()
+    return Learned(model.eval(), result)
+
+
+def _step(
+    trainer: Trainer, recipe: Recipe, data: Images, t: augment.Augmentation, seed: int, step: int, device: torch.device
+) -> Tensor:
+    i = dist.batch_rows(len(data), recipe.batch, seed, step)
+    g = dist.generator(device, seed, "learn", step, dist.rank())
+    torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
+    x, y = t(data.pixels(i, device), g), data.y[i].to(device)
+    x = x + adversary(
+        trainer.frozen, x, y, g, eps=recipe.adv_eps / 255, step=recipe.adv_step_size / 255, steps=recipe.adv_steps
+    )
+    return trainer.step(x, y, recipe.lr_at(step), refresh=recipe.adv_eps > 0 or _tests_next(recipe, step))
+
+
+def _tests_next(recipe: Recipe, step: int) -> bool:
+    """Whether the frozen copy is looked at after this step although no adversary needs it."""
+    return (step + 1) % max(1, recipe.steps // recipe.tests) == 0 or step + 1 == recipe.steps
+
+
+def _title(recipe: Recipe) -> str:
+    return f"{recipe.model}, adversarial {recipe.adv_eps:g}/255" if recipe.adv_eps else recipe.model
+
+
+def _finished(out: Path, config: dict, model: nn.Module) -> Learned:
+    from safetensors.torch import load_file
+
+    result = read_json(out / "result.json")
+    if result["config"] != json.loads(json.dumps(config)):
+        raise UserError(f"{out} holds the result of another run; give another --out, or delete it.")
+    model.load_state_dict(load_file(out / "model.safetensors"))
+    return Learned(model.eval(), result)
+
+
+def _write_log(out: Path | None, log: list[dict]) -> None:
+    if out and dist.rank() == 0:
+        with writing(out / "log.jsonl") as tmp:
+            tmp.write_text("".join(json.dumps(entry) + "\n" for entry in log))
+
+
+def _write_model(path: Path, model: nn.Module) -> None:
+    with writing(path) as tmp:
+        save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, tmp)

@@ -1,0 +1,56 @@
+"""Noise that was made elsewhere, and the two files in which the field exchanges noise."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import Images
+from ..errors import UserError
+from ..pickles import load_pickle
+from ..presets import require
+from ..state import writing
+from .base import Crafted, Method, Run
+
+
+@dataclass(frozen=True)
+class Imported(Method):
+    """Noise from a file: int8 [N, 3, H, W] in /255 as .npy, or as the pickle that Fu et al.'s program writes."""
+
+    file: str = "noise.npy"
+    """the noise file, .npy or a pickle of one numpy array"""
+    eps: float = 8.0
+    """the budget that the noise must keep, in /255"""
+
+    def __post_init__(self) -> None:
+        require(self, positive="eps")
+
+    def craft(self, data: Images, run: Run) -> Crafted:
+        return Crafted(read_noise(Path(self.file)))
+
+
+def read_noise(path: Path) -> Tensor:
+    """int8 [N, 3, H, W] from a .npy file or from a pickle (numpy arrays only)."""
+    if path.suffix == ".npy":
+        try:
+            noise = np.load(path)
+        except (OSError, ValueError) as e:
+            raise UserError(f"{path} cannot be read as a numpy array ({e}); check the path.") from e
+    else:
+        noise = load_pickle(path)
+    if not isinstance(noise, np.ndarray) or noise.dtype != np.int8 or noise.ndim != 4 or noise.shape[1] != 3:
+        what = f"{noise.dtype} {list(noise.shape)}" if isinstance(noise, np.ndarray) else type(noise).__name__
+        raise UserError(f"{path} holds {what}, not noise: int8 [N, 3, H, W] in units of 1/255 is needed.")
+    return torch.from_numpy(np.ascontiguousarray(noise))
+
+
+def write_noise(noise: Tensor, path: Path) -> None:
+    """Write int8 [N, 3, H, W]: .npy by that suffix, the authors' pickle otherwise."""
+    with writing(path) as tmp, open(tmp, "wb") as f:
+        if path.suffix == ".npy":
+            np.save(f, noise.numpy())
+        else:
+            pickle.dump(noise.numpy(), f)

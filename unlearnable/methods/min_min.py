@@ -1,0 +1,297 @@
+"""The min-min family: noise descends, surrogate descends, on one loss. EM, REM and SEM differ only in what the protected
+picture meets before the loss is taken: nothing, an adversary, or a uniform draw from the adversary's ball.
+
+Two traps of the authors' released program (Fu et al., 2022) and what happens here: the final pass covers every picture
+(theirs drops the last incomplete batch); the noise is clipped to valid pixels where it is added, not where it is kept
+(as theirs).
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from .. import augment, dist
+from ..data import Images
+from ..learn import Trainer
+from ..models import build
+from ..pgd import adversary, jitter, pgd, total_loss, uniform
+from ..presets import require
+from ..progress import Progress
+from .base import Crafted, Method, Run
+
+
+@dataclass(frozen=True)
+class MinMin(Method):
+    """The settings that the whole family shares."""
+
+    eps: float = 8.0
+    """budget of the noise, in /255 (the paper's rho_u)"""
+    steps: int = 10
+    """noise steps a visit (K_u)"""
+    step: float | None = None
+    """size of a noise step in /255; default: 2 eps / steps (the paper's eps / 5 at 10 steps)"""
+    samples: int = 5
+    """draws of the augmentation T a noise step (J); 0: no T, neither for the noise nor for the surrogate"""
+    warm: bool = False
+    """start a visit from the noise of the last one, not from a fresh random draw"""
+    per: Literal["sample", "class"] = "sample"
+    """one noise a picture, or one a class"""
+    pass_every: int = 0
+    """0: a batch's noise is renewed when the batch is visited; k: all noise is renewed after every k surrogate steps"""
+    stop_error: float = 0.0
+    """stop once the surrogate's error on the protected pictures is below this, in %; needs pass_every"""
+    model: str = "resnet18"
+    """the surrogate: a name of `unlearnable ls models`, or my_module:factory"""
+    train_steps: int = 5000
+    """surrogate steps (M), at most"""
+    batch: int = 128
+    """pictures a step, over all processes"""
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    decay_every: int = 2000
+    """surrogate steps between two decays of lr"""
+    lr_decay: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self, positive="eps step batch train_steps decay_every lr")
+        require(self, whole="steps samples pass_every stop_error momentum weight_decay")
+
+    def craft(self, data: Images, run: Run) -> Crafted:
+        return min_min(self, data, run)
+
+    @property
+    def step_size(self) -> float:
+        return self.step if self.step is not None else 2 * self.eps / max(1, self.steps)
+
+    @abstractmethod
+    def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        """What is added to z = t(x + u), float [N, 3, H, W], before the noise step's loss."""
+
+    @abstractmethod
+    def surrogate_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        """The same for the surrogate's step."""
+
+
+@dataclass(frozen=True)
+class EM(MinMin):
+    """error-minimizing noise (Huang et al., ICLR 2021): cheap, strong against ordinary training, undone by adversarial
+    training. Fair form: noise and picture aligned, warm-started, renewed for the whole set every 10 surrogate steps."""
+
+    steps: int = 20
+    samples: int = 0
+    warm: bool = True
+    pass_every: int = 10
+    stop_error: float = 1.0
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        "eot": {"steps": 10, "samples": 5, "warm": False, "pass_every": 0, "stop_error": 0.0},
+        "class": {"per": "class", "steps": 1, "step": 1.0},
+        "imagenet": {"steps": 7, "step": 2.0, "train_steps": 3000, "decay_every": 1200},
+        "short": {"model": "convnet", "steps": 10},
+    }
+
+    def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        return torch.zeros_like(z)
+
+    surrogate_meets = noise_meets
+
+
+@dataclass(frozen=True)
+class Robust(MinMin):
+    """The settings that the robust members share: the adversary."""
+
+    adv_eps: float = 4.0
+    """radius that the noise is built to withstand, in /255 (rho_a); at most eps / 2 in the paper"""
+    adv_steps: int = 10
+    """PGD steps of the adversary (K_a)"""
+    adv_step: float | None = None
+    """PGD step size in /255; default: 2 adv_eps / adv_steps (the paper's adv_eps / 5 at 10 steps)"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, positive="adv_step", whole="adv_eps adv_steps")
+
+    def attacked(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        step = self.adv_step if self.adv_step is not None else 2 * self.adv_eps / max(1, self.adv_steps)
+        return adversary(model, z, y, g, eps=self.adv_eps / 255, step=step / 255, steps=self.adv_steps)
+
+    def surrogate_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        return self.attacked(model, z, y, g)
+
+
+@dataclass(frozen=True)
+class REM(Robust):
+    """robust error-minimizing noise (Fu et al., ICLR 2022, algorithm 1): holds against adversarial training up to about
+    adv_eps, not beyond, and only when nearly every picture is protected. Costly: the adversary runs inside every draw."""
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        "imagenet": {"steps": 7, "step": 2.0, "samples": 4, "adv_steps": 7, "adv_step": 1.0}
+        | {"train_steps": 3000, "decay_every": 1200},
+        "short": {"model": "convnet", "adv_eps": 2.0, "warm": True, "steps": 2, "step": 1.6, "samples": 1}
+        | {"adv_steps": 3, "train_steps": 800, "decay_every": 320},
+    }
+
+    def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        return self.attacked(model, z, y, g)
+
+
+@dataclass(frozen=True)
+class SEM(Robust):
+    """stable error-minimizing noise (Liu et al., AAAI 2024): REM with one uniform draw in place of the adversary in the
+    noise step; about nine times fewer passes at the paper's settings."""
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        "short": {"model": "convnet", "adv_eps": 2.0, "warm": True, "steps": 2, "step": 1.6, "samples": 1}
+        | {"adv_steps": 3, "train_steps": 800, "decay_every": 320},
+    }
+
+    def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        return jitter(z, g, eps=self.adv_eps / 255)
+
+
+# ── the loop ──
+
+
+class MinMinLoop:
+    """One run: the noise table (int8, in /255: this process's rows, or one row a class), the surrogate, their steps."""
+
+    def __init__(self, method: MinMin, data: Images, run: Run):
+        self.m, self.data, self.run = method, data, run
+        self.t = augment.for_size(*data.x.shape[-2:]) if method.samples else augment.Nothing()
+        model = build(method.model, len(data.classes), size=data.size, seed=run.seed).to(run.device)
+        self.trainer = Trainer(
+            model,
+            lr=method.lr,
+            momentum=method.momentum,
+            weight_decay=method.weight_decay,
+            bfloat16=run.bfloat16,
+        )
+        own = dist.own_rows(len(data))
+        # the same number of parts on every process, because class-wise noise sums gradients over the processes
+        largest, part = -(-len(data) // dist.world()), max(1, method.batch // dist.world())
+        self.parts = own.tensor_split(-(-largest // part))
+        rows = len(own) if method.per == "sample" else len(data.classes)
+        self.table = torch.zeros((rows, *data.x.shape[1:]), dtype=torch.int8)
+        if method.warm:
+            key = dist.rank() if method.per == "sample" else "class"
+            random = dist.generator("cpu", run.seed, "first noise", key)
+            eps = int(method.eps)
+            self.table.random_(-eps, eps + 1, generator=random)
+
+    def rows(self, i: Tensor) -> Tensor:
+        """Where the noise of the pictures ``i`` stands in the table."""
+        return self.data.y[i] if self.m.per == "class" else i // dist.world()
+
+    def renew(self, i: Tensor, *key: object) -> None:
+        """The inner minimisation for the pictures ``i``: u minimises E_t loss(f(t(x + u) + a)), N[i] = round(u)."""
+        m, device = self.m, self.run.device
+        g = dist.generator(device, self.run.seed, "noise", *key, dist.rank())
+        x, y = self.data.pixels(i, device), self.data.y[i].to(device)
+        by_class = m.per == "class"
+        noise = slice(None) if by_class else self.rows(i)
+        start = self.table[noise].to(device, torch.float32) / 255
+        if not m.warm:
+            # class noise must start equal on all processes
+            start = uniform(start, m.eps / 255, dist.generator(device, self.run.seed, *key) if by_class else g)
+
+        def loss(u: Tensor) -> Tensor:
+            if by_class:
+                u.register_hook(_summed)
+            return self.noise_loss(x, u[y] if by_class else u, y, g)
+
+        zero = torch.zeros_like(start)
+        u = pgd(
+            loss, zero, eps=m.eps / 255, step=m.step_size / 255, steps=m.steps, minimize=True, start=start, valid=False
+        )
+        self.table[noise] = (u * 255).round().to("cpu", torch.int8)
+
+    def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        """Sum over pictures and draws t of loss(f(t(clip(x + u)) + a)); all draws go through the model in one batch."""
+        draws = max(1, self.m.samples)
+        y = y.repeat(draws)
+        z = self.t((x + u).clamp(0, 1).repeat(draws, 1, 1, 1), g)
+        a = self.m.noise_meets(self.trainer.frozen, z.detach(), y, g)
+        return total_loss(self.trainer.frozen, z + a, y)
+
+    def protected(self, i: Tensor) -> Tensor:
+        """The pictures ``i`` with their present noise, float [n, 3, H, W] in [0, 1]."""
+        u = self.table[self.rows(i)].to(self.run.device, torch.float32) / 255
+        return (self.data.pixels(i, self.run.device) + u).clamp(0, 1)
+
+    def descend(self, step: int) -> None:
+        """Surrogate step number ``step``, after the noise of its batch was renewed (unless that is done in passes)."""
+        m = self.m
+        i = dist.batch_rows(len(self.data), m.batch, self.run.seed, step)
+        if not m.pass_every:
+            self.renew(i, step)
+        g = dist.generator(self.run.device, self.run.seed, "surrogate", step, dist.rank())
+        torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
+        y = self.data.y[i].to(self.run.device)
+        z = self.t(self.protected(i), g)
+        a = m.surrogate_meets(self.trainer.frozen, z, y, g)
+        self.trainer.step(z + a, y, m.lr * m.lr_decay ** (step // m.decay_every))
+
+    @torch.no_grad()
+    def error(self) -> float:
+        """The surrogate's error on the protected pictures, in %."""
+        wrong = torch.zeros((), device=self.run.device)
+        for i in self.parts:
+            guess = self.trainer.frozen(self.t.test(self.protected(i))).argmax(1)
+            wrong += (guess.cpu() != self.data.y[i]).sum().to(wrong.device)
+        dist.sum_(wrong)
+        return 100 * float(wrong) / len(self.data)
+
+    def delta(self) -> Tensor | None:
+        """int8 [N, 3, H, W] for all pictures, on rank 0."""
+        if self.m.per == "class":
+            return self.table[self.data.y] if dist.rank() == 0 else None
+        return dist.gather_rows(self.table, len(self.data))
+
+
+def _summed(gradient: Tensor) -> Tensor:
+    gradient = gradient.contiguous()
+    dist.sum_(gradient)
+    return gradient
+
+
+def _plan(m: MinMin, parts: int) -> Iterator[tuple[str, int, int]]:
+    """Every piece of work in order: (what, surrogate step, part of the pass). The last noise pass has the finished
+    model."""
+    for step in range(m.train_steps):
+        yield "descend", step, 0
+        last = step + 1 == m.train_steps
+        if last or (m.pass_every and (step + 1) % m.pass_every == 0):
+            for part in range(parts):
+                yield "renew", step, part
+            yield "check", step, 0
+
+
+def min_min(m: MinMin, data: Images, run: Run) -> Crafted:
+    """Run the loop (Fu et al., 2022, algorithm 1) to its end, resuming from ``run.state``."""
+    loop = MinMinLoop(m, data, run)
+    done = 0
+    if saved := run.state.load():
+        loop.trainer.load(saved)
+        loop.table = saved["table"]
+        done = saved["done"]
+    plan = list(_plan(m, len(loop.parts)))
+    with Progress(f"{type(m).__name__.lower()} noise", len(plan), first=done) as progress:
+        for at in range(done, len(plan)):
+            what, step, part = plan[at]
+            if what == "descend":
+                loop.descend(step)
+            elif what == "renew":
+                loop.renew(loop.parts[part], "pass", step, part)
+            elif m.stop_error and loop.error() < m.stop_error:
+                break
+            progress.at(at + 1)
+            run.state.save(at + 1, loop.trainer.state() | {"table": loop.table, "done": at + 1})
+    return Crafted(loop.delta(), loop.trainer.model.eval())

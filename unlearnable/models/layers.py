@@ -1,0 +1,59 @@
+"""The parts that all networks share: input centring, the two stems, and the classifier on top."""
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+
+class Center(nn.Module):
+    """Moves pixels from [0, 1] to [-0.5, 0.5]; any shape in, the same shape out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - 0.5
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution without bias that keeps H x W, divided by `stride` and rounded up (odd `kernel`)."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+
+
+def conv_bn_relu(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    return nn.Sequential(conv(inputs, outputs, kernel, stride), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def bn_relu_conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """The pre-activation order: batch norm, ReLU, convolution."""
+    return nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), conv(inputs, outputs, kernel, stride))
+
+
+def stem(outputs: int, large: bool, activate: bool) -> nn.Sequential:
+    """First convolution, N x 3 x H x W to N x outputs x h x w.
+
+    The CIFAR stem (`large=False`, 3x3) keeps h = H; the ImageNet stem (`large=True`, 7x7 with stride 2,
+    then max pooling) gives h = H / 4. `activate` adds batch norm and ReLU after the convolution.
+    """
+    make = conv_bn_relu if activate else conv
+    if large:
+        return nn.Sequential(make(3, outputs, 7, 2), nn.MaxPool2d(3, stride=2, padding=1))
+    return nn.Sequential(make(3, outputs, 3))
+
+
+def classifier(features: nn.Sequential, width: int, classes: int) -> nn.Sequential:
+    """The whole network around `features`: pixels N x 3 x H x W to logits N x classes.
+
+    `features` maps N x 3 x H x W to N x width x h x w. Convolutions get Kaiming-normal (fan-out) weights
+    (He et al., 2015); batch norms already start at weight 1 and bias 0; the linear layer keeps its default.
+    """
+    for module in features.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(
+        OrderedDict(
+            center=Center(),
+            features=features,
+            pool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            head=nn.Linear(width, classes),
+        )
+    )

@@ -1,0 +1,142 @@
+"""The one inner loop, what a picture can meet, and the fast frozen copy of a model on which all of it runs."""
+
+import copy
+import warnings
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+Loss = Callable[[Tensor], Tensor]
+
+
+def pgd(
+    loss: Loss,
+    x: Tensor,
+    *,
+    eps: float,
+    step: float,
+    steps: int,
+    minimize: bool = False,
+    start: Tensor | None = None,
+    valid: bool = True,
+) -> Tensor:
+    """Projected sign-gradient descent or ascent in the L-infinity ball (Madry et al., 2018).
+
+    loss: x + delta -> scalar, a sum over pictures.  x: [N, ...]; all of eps and step in x's own unit ([0, 1] pixels).
+    start: the first delta (default 0).  valid: also keep x + delta inside [0, 1].  Returns delta, no gradient.
+    """
+    delta = torch.zeros_like(x) if start is None else start
+    for _ in range(steps):
+        delta = delta.detach().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(loss(x + delta), delta)
+        delta = delta.detach() + (-step if minimize else step) * gradient.sign()
+        delta = delta.clamp_(-eps, eps)
+        if valid:
+            delta = (x + delta).clamp_(0, 1) - x
+    return delta.detach()
+
+
+def uniform(x: Tensor, eps: float, g: torch.Generator) -> Tensor:
+    """U(-eps, eps) in x's shape."""
+    return torch.empty_like(x).uniform_(-eps, eps, generator=g)
+
+
+def adversary(
+    model: nn.Module, x: Tensor, y: Tensor, g: torch.Generator, *, eps: float, step: float, steps: int
+) -> Tensor:
+    """The perturbation of x [N, C, H, W] that maximises the cross-entropy: PGD from a random start, x + a valid.
+
+    ``model`` in eval mode with frozen parameters (see ``Frozen``). eps 0 returns zeros and draws nothing.
+    """
+    if eps == 0:
+        return torch.zeros_like(x)
+    start = (x + uniform(x, eps, g)).clamp_(0, 1) - x
+    return pgd(lambda z: total_loss(model, z, y), x, eps=eps, step=step, steps=steps, start=start)
+
+
+def jitter(x: Tensor, g: torch.Generator, *, eps: float) -> Tensor:
+    """One uniform draw from the ball, x + a valid: SEM's stand-in for the adversary (Liu et al., 2024)."""
+    return (x + uniform(x, eps, g)).clamp_(0, 1) - x
+
+
+def total_loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy summed over the batch (the sum's gradient does not depend on the batch size)."""
+    return F.cross_entropy(model(x).float(), y, reduction="sum")
+
+
+# ── arithmetic ──
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 convolutions are fast here."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+class Frozen(nn.Module):
+    """The copy of a model on which PGD runs: eval mode, no parameter gradients, batch norm folded into the convolution
+    before it, channels_last, bfloat16 convolutions if asked.
+
+    ``refresh()`` takes over the model's present weights; call it after every change of them. A model that torch.fx
+    cannot trace runs unfolded, with a warning: the same function, slower.
+    """
+
+    def __init__(self, model: nn.Module, *, bfloat16: bool):
+        super().__init__()
+        self.bfloat16 = bfloat16
+        self._model = [model]  # in a list: not a sub-module
+        self._copy = copy.deepcopy(model).eval().requires_grad_(False)
+        self._folds: list[tuple[str, str]] = []  # names of (convolution, batch norm)
+        try:
+            self._fold()
+        except Exception as e:
+            warnings.warn(f"{type(model).__name__} is not traceable ({e}); its batch norms stay unfolded.", stacklevel=2)
+        self._copy = self._copy.to(memory_format=torch.channels_last)
+        self.refresh()
+
+    def _fold(self) -> None:
+        graph = fx.symbolic_trace(self._copy)
+        modules = dict(graph.named_modules())
+        # a module called twice cannot be folded at one of its calls
+        called = [n.target for n in graph.graph.nodes if n.op == "call_module"]
+        for node in list(graph.graph.nodes):
+            if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+                continue
+            before = node.args[0]
+            fits = before.op == "call_module" and isinstance(modules[before.target], nn.Conv2d)
+            once = called.count(node.target) == 1 and fits and called.count(before.target) == 1
+            if once and len(before.users) == 1 and modules[node.target].track_running_stats:
+                self._folds.append((before.target, node.target))
+                node.replace_all_uses_with(before)
+                graph.graph.erase_node(node)
+        for name, _ in self._folds:
+            conv = modules[name]
+            if conv.bias is None:
+                conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels), requires_grad=False)
+        graph.delete_all_unused_submodules()
+        graph.recompile()
+        self._copy = graph
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        source = dict(self._model[0].named_modules())
+        folded = {name for name, _ in self._folds}
+        target = dict(self._copy.named_modules())
+        for name, value in [*self._model[0].named_parameters(), *self._model[0].named_buffers()]:
+            owner, _, leaf = name.rpartition(".")
+            if owner in target and owner not in folded and hasattr(target[owner], leaf):
+                getattr(target[owner], leaf).copy_(value)
+        for conv_name, norm_name in self._folds:
+            conv, norm, fused = source[conv_name], source[norm_name], target[conv_name]
+            scale = (norm.running_var + norm.eps).rsqrt()
+            scale = scale if norm.weight is None else scale * norm.weight
+            bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
+            fused.weight.copy_(conv.weight * scale[:, None, None, None])
+            fused.bias.copy_(bias * scale if norm.bias is None else bias * scale + norm.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return self._copy(x.contiguous(memory_format=torch.channels_last)).float()

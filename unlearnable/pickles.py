@@ -1,0 +1,56 @@
+"""Reading pickles that came from outside: arrays and plain containers, nothing that can run code.
+
+CIFAR's official files and the noise files of the field are pickles. A pickle may name any function to call; this reader
+resolves only what numpy arrays and Python-2 byte strings need and refuses everything else.
+"""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from .errors import UserError
+
+
+def _latin1(text: str, encoding: str = "latin1") -> bytes:
+    """What Python 3 writes for bytes under protocol 2: ``_codecs.encode(text, 'latin1')`` and no other codec."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"the codec {encoding}")
+    return text.encode("latin1")
+
+
+def _allowed() -> dict[tuple[str, str], object]:
+    from numpy._core.multiarray import _reconstruct, scalar
+    from numpy._core.numeric import _frombuffer
+
+    table: dict[tuple[str, str], object] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("_codecs", "encode"): _latin1,
+    }
+    for core in ("numpy.core", "numpy._core"):
+        table[f"{core}.multiarray", "_reconstruct"] = _reconstruct
+        table[f"{core}.multiarray", "scalar"] = scalar
+        table[f"{core}.numeric", "_frombuffer"] = _frombuffer
+    return table
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> object:
+        try:
+            return _allowed()[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"{module}.{name}") from None
+
+
+def load_pickle(path: Path) -> object:
+    """The object in ``path``. Raises UserError for a truncated file and for any type beside arrays and containers."""
+    try:
+        with open(path, "rb") as f:
+            return _Reader(f, encoding="bytes").load()
+    except OSError as e:
+        raise UserError(f"{path} cannot be read ({e.strerror}); check the path and its permissions.") from e
+    except pickle.UnpicklingError as e:
+        raise UserError(f"{path} is no pickle of plain arrays (it holds {e}); fetch the file again.") from e
+    except Exception as e:  # a damaged pickle can raise nearly anything
+        raise UserError(f"{path} is truncated or damaged ({type(e).__name__}); fetch the file again.") from e

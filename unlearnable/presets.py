@@ -1,0 +1,28 @@
+"""Named settings of a frozen dataclass: the default values are one preset, the others change some fields."""
+
+from typing import ClassVar, Self
+
+from .errors import UserError
+
+
+class Presets:
+    """Mixed into the dataclasses that a person configures (methods, ``Recipe``)."""
+
+    presets: ClassVar[dict[str, dict]] = {"paper": {}}
+
+    @classmethod
+    def preset(cls, name: str, **changes: object) -> Self:
+        """The settings called ``name``, with ``changes`` on top. Raises UserError for an unknown name."""
+        if name not in cls.presets:
+            raise UserError(f"{cls.__name__} has no preset '{name}'; it has {', '.join(cls.presets)}.")
+        return cls(**cls.presets[name] | changes)
+
+
+def require(owner: object, *, positive: str = "", whole: str = "") -> None:
+    """Raise UserError when a field named in ``positive`` is not above 0, or one named in ``whole`` is below 0.
+    Fields left at None (derived from others) pass."""
+    for names, low in ((positive, "above 0"), (whole, "0 or more")):
+        for name in names.split():
+            value = getattr(owner, name)
+            if value is not None and not (value > 0 if low == "above 0" else value >= 0):
+                raise UserError(f"{name} must be {low}, not {value}.")

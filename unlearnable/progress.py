@@ -1,0 +1,41 @@
+"""One line that says how far a long step is and how long it will still take; on rank 0's standard error only."""
+
+import sys
+import time
+
+from . import dist
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    m, s = divmod(int(seconds), 60)
+    return f"{m // 60}:{m % 60:02d}:{s:02d}" if m >= 60 else f"{m}:{s:02d}"
+
+
+class Progress:
+    """``with Progress("REM", total) as p: p.at(step, "loss 1.2")``. Quiet off a terminal but for one line a minute."""
+
+    def __init__(self, title: str, total: int, *, first: int = 0):
+        self.title, self.total, self.first = title, total, first
+        self.begin = time.monotonic()
+        self.live = sys.stderr.isatty()
+        self.shown = self.begin
+        self.speaks = dist.rank() == 0
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def at(self, step: int, text: str = "") -> None:
+        """``step`` steps of the total are done; ``first`` were done before this process started."""
+        now = time.monotonic()
+        if not self.speaks or now - self.shown < (0.2 if self.live else 60):
+            return
+        self.shown = now
+        done = step - self.first
+        left = (now - self.begin) / done * (self.total - step) if done else 0
+        line = f"{self.title}: {step}/{self.total}, {clock(left)} left{', ' + text if text else ''}"
+        print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self.speaks and self.live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,190 @@
+"""``protect``: the one verb around every method. It crafts, checks the contract and writes.
+
+The contract: the noise is int8, has the pictures' shape and stays within the method's budget after rounding to 8 bits;
+labels, their order and the pictures' size are untouched.
+"""
+
+import json
+import pickle
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from . import dist
+from .data import Images, load
+from .errors import UserError
+from .learn import Precision, use_bfloat16
+from .measure import evidence, visibility
+from .methods import METHODS, Method, Run
+from .state import State, read_json, write_json, writing
+
+
+@dataclass(frozen=True, eq=False)
+class Protected:
+    """images: the protected pictures; card: what was done and measured (card.json)."""
+
+    images: Images
+    card: dict
+
+
+def protect(
+    data: Images,
+    method: Method,
+    out: Path | str | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> Protected | None:
+    """Protect ``data``. With ``out``: images.npy (uint8 N x 3 x H x W), labels.npy, card.json and, where the method has a
+    surrogate, generator.safetensors; until done, the state from which the same call resumes.
+
+    Returns None on other ranks than 0 under torchrun. Raises UserError for a broken contract or another run's folder.
+    """
+    out = Path(out) if out else None
+    where = dist.pick_device(device)
+    bfloat16 = use_bfloat16(precision, where)
+    if len(data) < 2:
+        raise UserError(f"There are {len(data)} pictures to protect; two or more are needed.")
+    name = next((n for n, m in METHODS.items() if m is type(method)), type(method).__name__)
+    config = {"method": name, "settings": asdict(method), "digest": data.digest(), "seed": seed, "bfloat16": bfloat16}
+    if out and (out / "card.json").exists():
+        return _finished(out, config)
+    if out:
+        _check_space(out, data)
+    state = State(out, config)
+    begin = time.monotonic()
+    before = (state.load() or {}).get("seconds", 0.0)
+    crafted = method.craft(data, Run(seed, where, bfloat16, state))
+    if dist.rank() != 0:
+        dist.barrier()
+        return None
+    protected = apply_noise(data, crafted.delta, eps=method.eps)
+    card = {
+        **config,
+        "data": data.source,
+        "classes": list(data.classes),
+        "shape": list(protected.x.shape),
+        "measured": visibility(data.x, protected.x),
+        "seconds": round(before + time.monotonic() - begin, 1),
+        **evidence(where),
+    }
+    if out:
+        _write(out, protected, crafted.generator, card)
+    dist.barrier()
+    state.remove()
+    return Protected(protected, card)
+
+
+def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
+    """clip(x + delta, 0, 255), after checking the contract. delta: int8 [N, 3, H, W]; eps in /255."""
+    if delta is None or delta.dtype != torch.int8:
+        raise UserError(f"The noise must be int8 in units of 1/255, not {getattr(delta, 'dtype', delta)}.")
+    if delta.shape != data.x.shape:
+        raise UserError(f"The noise has the shape {list(delta.shape)}, but the pictures {list(data.x.shape)}.")
+    # abs() of int8 -128 is -128
+    if (worst := max(int(delta.max()), -int(delta.min()))) > eps:
+        raise UserError(f"The noise reaches {worst}/255, above the budget of {eps:g}/255.")
+    x = torch.empty(tuple(data.x.shape), dtype=torch.uint8)
+    for i in torch.arange(len(data)).split(4096):
+        x[i] = (data.x[i].short() + delta[i]).clamp_(0, 255).to(torch.uint8)
+    return Images(x, data.y, data.classes)
+
+
+def _check_space(out: Path, data: Images) -> None:
+    """Before hours of work: pictures, noise table and states of the run need about four times the pictures."""
+    parent = next(p for p in [out, *out.absolute().parents] if p.exists())
+    need, free = 4 * data.x.numel(), shutil.disk_usage(parent).free
+    if free < need:
+        raise UserError(f"No space left for {out}: about {need >> 20} MiB are needed and {free >> 20} MiB are free.")
+
+
+def _write(out: Path, protected: Images, generator: nn.Module | None, card: dict) -> None:
+    """The card comes last: where it stands, everything stands."""
+    for name, array in (("images.npy", protected.x), ("labels.npy", protected.y)):
+        with writing(out / name) as tmp, open(tmp, "wb") as f:
+            np.save(f, array.numpy())
+    if generator is not None:
+        about = {"model": card["settings"]["model"], "classes": json.dumps(card["classes"])}
+        with writing(out / "generator.safetensors") as tmp:
+            save_file({k: v.cpu().contiguous() for k, v in generator.state_dict().items()}, tmp, metadata=about)
+    write_json(out / "card.json", card)
+
+
+def _finished(out: Path, config: dict) -> Protected:
+    """The output of the same run, already there."""
+    card = read_json(out / "card.json")
+    if {k: card.get(k) for k in config} != json.loads(json.dumps(config)):
+        raise UserError(f"{out} holds another run's protected pictures; give another --out, or delete it.")
+    return Protected(load(out), card)
+
+
+# ── out of a protected folder ──
+
+
+def clean_of(folder: Path, root: Path | str | None = None) -> Images:
+    """The pictures from which a protected folder was made. Raises UserError where they cannot be found or changed."""
+    if not (folder / "card.json").exists():
+        raise UserError(f"{folder} is no protected folder (it has no card.json).")
+    card = read_json(folder / "card.json")
+    if "source" not in card["data"]:
+        raise UserError(f"{folder} was protected from Python without a named source; its originals are not known.")
+    clean = load(**card["data"], root=root)
+    if clean.digest() != card["digest"]:
+        raise UserError(f"The pictures of {card['data']['source']} have changed since {folder} was made from them.")
+    return clean
+
+
+def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
+    """int8 [N, 3, H, W]: protected minus original."""
+    return (load(folder).x.short() - clean_of(folder, root).x.short()).to(torch.int8)
+
+
+def export_cifar(train: Images, test: Images, root: Path) -> Path:
+    """Write 32 x 32 pictures in CIFAR-10's official python layout (five training batches, one test batch)."""
+    if tuple(train.x.shape[1:]) != (3, 32, 32):
+        raise UserError(f"The CIFAR layout holds 32 x 32 pictures; these are {list(train.x.shape[1:])}.")
+    folder = root / "cifar-10-batches-py"
+    if folder.exists():
+        raise UserError(f"{folder} exists already; choose another folder for the export.")
+    parts = {f"data_batch_{k + 1}": i for k, i in enumerate(torch.arange(len(train)).tensor_split(5))}
+    for name, images, i in [*((n, train, i) for n, i in parts.items()), ("test_batch", test, slice(None))]:
+        batch = {b"data": images.x[i].flatten(1).numpy(), b"labels": images.y[i].tolist(), b"batch_label": name.encode()}
+        with writing(folder / name) as tmp:
+            tmp.write_bytes(pickle.dumps(batch, protocol=2))
+    with writing(folder / "batches.meta") as tmp:
+        tmp.write_bytes(pickle.dumps({b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}, protocol=2))
+    return folder
+
+
+def sheet(clean: Images, protected: Images, path: Path, *, count: int = 10, gain: int = 8, seed: int = 0) -> None:
+    """Write a PNG with three rows: originals, protected pictures, noise times ``gain`` around gray; one picture a class
+    while they last."""
+    order = np.random.default_rng(seed).permutation(len(clean))
+    seen = np.zeros(len(clean.classes), int)
+    rank = np.empty(len(clean), int)  # the how-manieth of its class a picture is
+    for k in order:
+        label = int(clean.y[k])
+        rank[k], seen[label] = seen[label], seen[label] + 1
+    chosen = sorted(order, key=lambda k: (rank[k], int(clean.y[k])))[:count]
+    a, b = clean.x[chosen].short(), protected.x[chosen].short()
+    rows = [a, b, 128 + gain * (b - a)]
+    zoom, gap, head = max(1, 96 // clean.size), 6, 18
+    h, w = a.shape[-2] * zoom, a.shape[-1] * zoom
+    page = Image.new("RGB", (gap + len(chosen) * (w + gap), 3 * (head + h) + gap), "white")
+    draw = ImageDraw.Draw(page)
+    titles = ("original", "protected", f"noise x {gain}")
+    for r, (title, row) in enumerate(zip(titles, rows, strict=True)):
+        draw.text((gap, r * (head + h) + 4), title, fill="black")
+        for c, picture in enumerate(row):
+            tile = Image.fromarray(picture.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())
+            page.paste(tile.resize((w, h), Image.Resampling.NEAREST), (gap + c * (w + gap), r * (head + h) + head))
+    with writing(path) as tmp:
+        page.save(tmp, format="PNG")
