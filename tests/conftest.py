@@ -1,0 +1,49 @@
+"""Small sets that every test can afford, and the real ones where they lie beside the project."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from unlearnable import Images, load
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def few() -> Images:
+    """40 embedded pictures, 4 a class."""
+    return load("shapes", limit=40)
+
+
+@pytest.fixture(scope="session")
+def extremes() -> Images:
+    """Pictures at the ends of the range: black, white, and half of each; three classes, one picture size."""
+    x = torch.zeros(12, 3, 32, 32, dtype=torch.uint8)
+    x[1::3] = 255
+    x[2::3, :, :, 16:] = 255
+    return Images(x, torch.arange(12) % 3, ("a", "b", "c"))
+
+
+@pytest.fixture(scope="session")
+def cifar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with CIFAR-10's first training batch five times over and its test batch, in the official layout."""
+    if not (SHARED / "unpack_cifar10.py").exists():
+        pytest.skip("the real pictures (../shared/data) are not beside the project")
+    root = tmp_path_factory.mktemp("cifar")
+    command = [sys.executable, SHARED / "unpack_cifar10.py", root, "--batches", "data_batch_1,test_batch"]
+    subprocess.run(command, check=True, capture_output=True)
+    folder = root / "cifar-10-batches-py"
+    for k in range(2, 6):
+        (folder / f"data_batch_{k}").symlink_to(folder / "data_batch_1")
+    return root
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    folder = SHARED / "photos" / "trashnet"
+    if not folder.is_dir():
+        pytest.skip("the real photographs (../shared/data/photos) are not beside the project")
+    return folder

@@ -1,0 +1,136 @@
+"""The family against a slow restatement of the paper's algorithm, and limits that must coincide."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from unlearnable import EM, REM, SEM, Images, Run, build, protect
+from unlearnable.dist import generator
+from unlearnable.methods.min_min import MinMinLoop, min_min
+from tests.test_augment import slow_flip_crop
+
+SMALL = {"model": "convnet", "train_steps": 3, "batch": 16, "steps": 2, "samples": 2}
+ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
+
+
+def restated_step(x, y, model, m, seed: int, step: int):
+    """The inner minimisation of Fu et al. (2022), algorithm 1, for one batch: float32, plain eval-mode model, one
+    picture's transformation at a time, one adversary at a time. Draws as ``min_min`` draws them. Returns the noise
+    [n, 3, H, W] in /255 and the gradient before the first sign."""
+    g = generator("cpu", seed, "noise", step, 0)
+    model.eval()
+    eps, alpha, rho, alpha_a = m.eps / 255, m.step_size / 255, m.adv_eps / 255, 2 * m.adv_eps / m.adv_steps / 255
+    u = torch.empty_like(x).uniform_(-eps, eps, generator=g)
+    first = None
+    for _ in range(m.steps):
+        u = u.detach().requires_grad_()
+        views = slow_flip_crop((x + u).clamp(0, 1).repeat(m.samples, 1, 1, 1), 4, g)
+        noise = torch.empty_like(views).uniform_(-rho, rho, generator=g)
+        gradient = torch.zeros_like(x)
+        for j in range(m.samples):
+            rows = slice(j * len(x), (j + 1) * len(x))
+            z = views[rows]
+            fixed = z.detach()
+            attacked = (fixed + noise[rows]).clamp(0, 1)
+            for _ in range(m.adv_steps):
+                attacked = attacked.detach().requires_grad_()
+                (ga,) = torch.autograd.grad(F.cross_entropy(model(attacked), y, reduction="sum"), attacked)
+                attacked = attacked.detach() + alpha_a * ga.sign()
+                attacked = torch.min(torch.max(attacked, fixed - rho), fixed + rho).clamp(0, 1)
+            loss = F.cross_entropy(model(z + (attacked - fixed)), y, reduction="sum")
+            gradient += torch.autograd.grad(loss, u, retain_graph=True)[0]
+        first = gradient if first is None else first
+        u = (u.detach() - alpha * gradient.sign()).clamp(-eps, eps)
+    return (u * 255).round(), first
+
+
+def test_one_visit_equals_the_restated_algorithm(few: Images, monkeypatch):
+    m = REM(**ROBUST)
+    loop = MinMinLoop(m, few, Run(seed=5))
+    rows = torch.arange(16)
+    x, y = few.pixels(rows, "cpu"), few.y[rows]
+    gradients = []
+    grad = torch.autograd.grad
+
+    def recorded(loss, leaf, **more):
+        gradients.append(grad(loss, leaf, **more))
+        return gradients[-1]
+
+    monkeypatch.setattr(torch.autograd, "grad", recorded)
+    loop.renew(rows, 0)
+    monkeypatch.undo()
+    fast_first = gradients[m.adv_steps][0]  # after the adversary's own, the first noise step's
+    model = build("convnet", 10, size=32, seed=5)
+    slow, slow_first = restated_step(x, y, model, m, 5, 0)
+    scale = float(slow_first.abs().max())
+    assert torch.allclose(fast_first / scale, slow_first / scale, atol=1e-5)
+    clear = slow_first.abs() > 1e-5 * scale  # a gradient of zero has no sign to agree on
+    assert torch.equal(fast_first.sign()[clear], slow_first.sign()[clear])
+    # the adversaries of the second step may differ in a sign or two where their gradient is zero up to rounding
+    assert float((loop.table[rows].float() == slow).float().mean()) > 0.999
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_rem_without_adversary_is_em_with_expectation_bit_for_bit(few: Images, warm):
+    shared = SMALL | {"warm": warm}
+    em = min_min(EM(**shared, pass_every=0, stop_error=0.0), few, Run(seed=1))
+    rem = min_min(REM(**shared, adv_eps=0.0), few, Run(seed=1))
+    assert torch.equal(em.delta, rem.delta)
+    for a, b in zip(em.generator.state_dict().values(), rem.generator.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_sem_and_rem_differ_only_in_what_the_noise_meets(few: Images):
+    """With one adversary step of size 0 the adversary is its own uniform start: REM's noise step is then SEM's."""
+    flat = ROBUST | {"adv_steps": 0}
+    assert torch.equal(min_min(REM(**flat), few, Run()).delta, min_min(SEM(**flat), few, Run()).delta)
+    assert not torch.equal(min_min(REM(**ROBUST), few, Run()).delta, min_min(SEM(**ROBUST), few, Run()).delta)
+
+
+def test_the_final_pass_covers_every_picture(few: Images):
+    """41 pictures in batches of 16: the last, incomplete batch gets the finished model's noise too."""
+    data = Images(few.x[[*range(40), 0]], few.y[[*range(40), 0]], few.classes)
+    loop = MinMinLoop(REM(**ROBUST), data, Run())
+    assert torch.equal(torch.cat(loop.parts), torch.arange(41))
+    delta = min_min(REM(**ROBUST), data, Run()).delta
+    assert (delta.flatten(1).abs().max(1).values > 0).all()
+
+
+def test_em_lowers_the_loss_of_a_fixed_model(few: Images):
+    loop = MinMinLoop(EM(model="convnet"), few, Run())
+    rows = torch.arange(40)
+    loop.table.zero_()
+    g = generator("cpu", 0)
+
+    def loss() -> float:
+        u = loop.table.float() / 255
+        return float(loop.noise_loss(few.pixels(rows, "cpu"), u, few.y, g).detach())
+
+    before = loss()
+    loop.renew(rows, 0)
+    assert loss() < 0.8 * before
+
+
+def test_class_noise_is_one_noise_a_class(few: Images):
+    delta = min_min(EM.preset("class", model="convnet", train_steps=10), few, Run()).delta
+    for c in range(10):
+        assert (delta[few.y == c] == delta[few.y == c][0]).all()
+    assert not torch.equal(delta[0], delta[1])
+
+
+def test_early_stop_ends_with_noise_from_the_finished_model(few: Images, monkeypatch):
+    steps = []
+    descend = MinMinLoop.descend
+    monkeypatch.setattr(MinMinLoop, "descend", lambda loop, step: (steps.append(step), descend(loop, step)))
+    m = EM(model="convnet", steps=10, pass_every=5, train_steps=400, batch=40, stop_error=60.0)
+    done = min_min(m, few, Run())
+    assert len(steps) < 400 and len(steps) % 5 == 0
+    x = (few.x.short() + done.delta).clamp(0, 255).float() / 255
+    assert float((done.generator(x).argmax(1) != few.y).float().mean()) < 0.6
+
+
+@pytest.mark.parametrize("method", [EM(**SMALL), REM(**ROBUST), SEM(**ROBUST)], ids=lambda m: type(m).__name__)
+def test_same_seed_same_noise_other_seed_other_noise(few: Images, method):
+    first, again = (protect(few, method, seed=3).images.x for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, protect(few, method, seed=4).images.x)

@@ -1,0 +1,123 @@
+"""PGD against the closed form; the frozen copy against the plain model."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from unlearnable import MODELS, Frozen, adversary, build, jitter, pgd
+from unlearnable.dist import generator
+from unlearnable.pgd import total_loss
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+def test_pgd_reaches_the_optimum_of_a_linear_loss(minimize):
+    w = torch.randn(4, 3, 8, 8, generator=generator("cpu", 0))
+    x = torch.rand(4, 3, 8, 8, generator=generator("cpu", 1))
+    delta = pgd(lambda z: (w * z).sum(), x, eps=8 / 255, step=2 / 255, steps=10, minimize=minimize)
+    sign = -w.sign() if minimize else w.sign()
+    best = (x + 8 / 255 * sign).clamp(0, 1) - x
+    assert torch.allclose(delta, best, atol=1e-6)
+
+
+def test_adversary_on_a_linear_classifier_is_the_closed_form():
+    """Two classes: the worst point in the ball is x - eps sign(w_y - w_other)."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).eval().requires_grad_(False)
+    x = 0.2 + 0.6 * torch.rand(6, 3, 8, 8, generator=generator("cpu", 2))
+    y = torch.arange(6) % 2
+    a = adversary(model, x, y, generator("cpu", 3), eps=4 / 255, step=1 / 255, steps=20)
+    w = model[1].weight
+    best = -4 / 255 * (w[y] - w[1 - y]).sign().view_as(x)
+    assert torch.allclose(a, best, atol=1e-6)
+
+
+def test_perturbations_stay_in_the_ball_and_in_the_picture():
+    x = torch.tensor([0.0, 1.0, 0.5]).view(3, 1, 1, 1).expand(3, 3, 8, 8).contiguous()
+    y = torch.zeros(3, dtype=torch.long)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).requires_grad_(False)
+    for a in (adversary(model, x, y, generator("cpu", 0), eps=0.1, step=0.03, steps=3), jitter(x, generator("cpu", 1), eps=0.1)):
+        assert float(a.abs().max()) <= 0.1 + 1e-6
+        assert float((x + a).min()) >= 0 and float((x + a).max()) <= 1
+    assert torch.equal(adversary(model, x, y, generator("cpu", 0), eps=0, step=1, steps=3), torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_frozen_copy_agrees_with_every_network(name):
+    model = _with_statistics(build(name, 10, size=32, seed=1))
+    x = torch.rand(2, 3, 32, 32, generator=generator("cpu", 4))
+    plain = model.eval()(x)
+    frozen = Frozen(model, bfloat16=False)
+    scale = plain.abs().max()
+    assert torch.allclose(frozen(x), plain, atol=1e-4 * float(scale))
+    assert not any(p.requires_grad for p in frozen.parameters())
+    # a change of the weights arrives after refresh, not before
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1.01)
+    changed = model(x)
+    assert not torch.allclose(frozen(x), changed, atol=1e-4 * float(scale))
+    frozen.refresh()
+    assert torch.allclose(frozen(x), changed, atol=1e-4 * float(changed.abs().max()))
+
+
+def test_bfloat16_gradients_mostly_agree_in_sign():
+    model = _with_statistics(build("convnet", 10, size=32, seed=1)).eval()
+    x, y = torch.rand(16, 3, 32, 32, generator=generator("cpu", 5)), torch.arange(16) % 10
+    signs, losses = [], []
+    for bfloat16 in (False, True):
+        z = x.clone().requires_grad_()
+        loss = total_loss(Frozen(model, bfloat16=bfloat16), z, y)
+        signs.append(torch.autograd.grad(loss, z)[0].sign())
+        losses.append(float(loss))
+    assert float((signs[0] == signs[1]).float().mean()) > 0.9
+    assert abs(losses[0] - losses[1]) < 0.02 * abs(losses[0])
+
+
+class _Untraceable(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.conv(x))
+        return x.mean((2, 3)) if float(x.sum()) > 0 else x.amax((2, 3))
+
+
+def test_an_untraceable_model_runs_unfolded_and_says_so():
+    model = _with_statistics(_Untraceable())
+    with pytest.warns(UserWarning, match="not traceable"):
+        frozen = Frozen(model, bfloat16=False)
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(frozen(x), model.eval()(x), atol=1e-5)
+
+
+def test_a_shared_convolution_is_not_folded():
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(self.norm(self.conv(x))).mean((2, 3))
+
+    model = _with_statistics(Shared())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frozen = Frozen(model, bfloat16=False)
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(frozen(x), model.eval()(x), atol=1e-5)
+
+
+def _with_statistics(model: nn.Module) -> nn.Module:
+    """Batch norms as after some training, so that a fold that forgets them shows."""
+    g = generator("cpu", 6)
+    model = copy.deepcopy(model)
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            m.running_mean.normal_(0, 0.2, generator=g)
+            m.running_var.uniform_(0.5, 1.5, generator=g)
+            m.weight.data.uniform_(0.5, 1.5, generator=g)
+            m.bias.data.normal_(0, 0.2, generator=g)
+    return model

@@ -1,0 +1,151 @@
+"""The contract, over every method; what is written, exported, imported and refused."""
+
+import json
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unlearnable import EM, METHODS, REM, SEM, Crafted, Imported, Method, UserError, build, load, protect, visibility
+from unlearnable.methods.imported import read_noise, write_noise
+from unlearnable.protect import clean_of, export_cifar, noise_of, sheet
+
+TINY = {"model": "convnet", "train_steps": 2, "batch": 16, "steps": 2, "samples": 1}
+
+
+def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
+    """Every method of the table at a size that a test affords."""
+    if name == "imported":
+        noise = torch.randint(-8, 9, shape, dtype=torch.int8)
+        write_noise(noise, folder / "noise.npy")
+        return Imported(file=str(folder / "noise.npy"))
+    return METHODS[name](**TINY, **({"pass_every": 1} if name == "em" else {"adv_steps": 1}))
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("pictures", ["few", "extremes"])
+def test_contract(name, pictures, request, tmp_path):
+    data = request.getfixturevalue(pictures)
+    x, y = data.x.clone(), data.y.clone()
+    done = protect(data, tiny(name, tuple(data.x.shape), tmp_path), tmp_path / "out")
+    assert torch.equal(data.x, x) and torch.equal(data.y, y)  # the originals are not touched
+    assert done.images.x.dtype == torch.uint8 and done.images.x.shape == x.shape
+    assert torch.equal(done.images.y, y) and done.images.classes == data.classes
+    worst = int((done.images.x.short() - x.short()).abs().max())
+    assert 0 < worst <= 8 and done.card["measured"]["linf"] == worst
+    back = load(tmp_path / "out")
+    assert torch.equal(back.x, done.images.x) and torch.equal(back.y, y) and back.classes == data.classes
+    assert not (tmp_path / "out" / "state").exists()
+    card = json.loads((tmp_path / "out" / "card.json").read_text())
+    assert card["method"] == name and card["settings"]["eps"] == 8
+
+
+@dataclass(frozen=True)
+class Wrong(Method):
+    """A method that breaks the contract in the way it is told to."""
+
+    how: str = "budget"
+    eps: float = 8.0
+
+    def craft(self, data, run):
+        noise = torch.zeros(data.x.shape, dtype=torch.int8)
+        if self.how == "budget":
+            noise[0, 0, 0, 0] = -9
+        if self.how == "lowest":
+            noise[0, 0, 0, 0] = -128
+        return Crafted(noise[:-1] if self.how == "shape" else noise.float() if self.how == "type" else noise)
+
+
+@pytest.mark.parametrize(("how", "says"), [("budget", "9/255"), ("lowest", "128/255"), ("shape", "shape"), ("type", "int8")])
+def test_a_broken_contract_is_refused_and_nothing_is_published(few, tmp_path, how, says):
+    with pytest.raises(UserError, match=says):
+        protect(few, Wrong(how=how), tmp_path / "out")
+    assert not list(tmp_path.rglob("*.npy")) and not list(tmp_path.rglob("card.json"))
+
+
+def test_the_generator_loads_into_its_network(few, tmp_path):
+    protect(few, REM(**TINY, adv_steps=1), tmp_path / "out")
+    build("convnet", 10, size=32).load_state_dict(load_file(tmp_path / "out" / "generator.safetensors"))
+
+
+def test_same_command_again_returns_what_is_there_and_another_is_refused(few, tmp_path):
+    first = protect(few, SEM(**TINY, adv_steps=1), tmp_path / "out")
+    again = protect(few, SEM(**TINY, adv_steps=1), tmp_path / "out")
+    assert torch.equal(first.images.x, again.images.x) and again.card["seconds"] == first.card["seconds"]
+    with pytest.raises(UserError, match="another run"):
+        protect(few, SEM(**TINY, adv_steps=2), tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="not this run's"):
+        protect(few, SEM(**TINY, adv_steps=1), tmp_path / "mine")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "pkl"])
+def test_noise_goes_out_and_comes_in(few, tmp_path, suffix):
+    done = protect(few, EM(**TINY, pass_every=1), tmp_path / "out")
+    noise = noise_of(tmp_path / "out")
+    file = tmp_path / f"noise.{suffix}"
+    write_noise(noise, file)
+    raw = np.load(file) if suffix == "npy" else pickle.loads(file.read_bytes())
+    assert isinstance(raw, np.ndarray) and raw.dtype == np.int8 and raw.shape == tuple(few.x.shape)
+    back = protect(few, Imported(file=str(file)), tmp_path / "back")
+    assert torch.equal(back.images.x, done.images.x)
+
+
+class _Evil:
+    def __reduce__(self):
+        return print, ("this must not run",)
+
+
+def test_a_noise_pickle_with_code_in_it_is_refused(tmp_path, capsys):
+    (tmp_path / "noise.pkl").write_bytes(pickle.dumps(_Evil()))
+    with pytest.raises(UserError, match="print"):
+        read_noise(tmp_path / "noise.pkl")
+    assert "must not run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("noise", [np.zeros((4, 3, 8, 8), np.float32), np.zeros((4, 8, 8, 3), np.int8), {"a": 1}])
+def test_other_things_are_no_noise(tmp_path, noise):
+    (tmp_path / "noise.pkl").write_bytes(pickle.dumps(noise))
+    with pytest.raises(UserError, match="int8"):
+        read_noise(tmp_path / "noise.pkl")
+
+
+def test_the_official_layout_is_read_like_a_clean_set(few, tmp_path):
+    done = protect(few, EM(**TINY, pass_every=1), tmp_path / "out")
+    export_cifar(load(tmp_path / "out"), few, tmp_path / "root")
+    train, test = (load("cifar10", split=s, root=tmp_path / "root") for s in ("train", "test"))
+    assert torch.equal(train.x, done.images.x) and torch.equal(train.y, few.y) and train.classes == few.classes
+    assert torch.equal(test.x, few.x)
+
+
+def test_originals_are_found_again_and_a_change_is_noticed(few, tmp_path):
+    protect(few, EM(**TINY, pass_every=1), tmp_path / "out")
+    assert torch.equal(clean_of(tmp_path / "out").x, few.x)
+    card = json.loads((tmp_path / "out" / "card.json").read_text())
+    card["digest"] = "0"
+    (tmp_path / "out" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match="changed"):
+        clean_of(tmp_path / "out")
+
+
+def test_sheet(few, extremes, tmp_path):
+    from PIL import Image
+
+    for data in (few, extremes):
+        sheet(data, data, tmp_path / "sheet.png", count=6)
+        page = Image.open(tmp_path / "sheet.png")
+        assert page.size[0] > 6 * 96 and page.size[1] > 3 * 96
+
+
+def test_visibility_of_known_noise():
+    a = torch.full((2, 3, 32, 32), 100, dtype=torch.uint8)
+    b = a + 8
+    m = visibility(a, b)
+    assert m["linf"] == 8
+    assert m["psnr"] == pytest.approx(20 * np.log10(255 / 8), abs=0.01)
+    assert m["l2"] == pytest.approx(8 / 255 * np.sqrt(3072), abs=1e-3)
+    assert visibility(a, a)["ssim"] == 1

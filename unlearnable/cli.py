@@ -1,0 +1,264 @@
+"""The command line: one function a verb, options generated from the dataclasses' fields and docstrings."""
+
+import dataclasses
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from . import dist, state
+from .data import DESCRIPTIONS, Images, load
+from .errors import UserError
+from .learn import Precision, Recipe, learn
+from .methods import METHODS, Method
+from .methods.imported import write_noise
+from .models import MODELS, describe
+from .protect import clean_of, export_cifar, noise_of, protect, sheet
+
+T = TypeVar("T")
+
+USAGE = """usage: unlearnable VERB ...
+
+  protect METHOD   make a set of pictures unlearnable       unlearnable protect rem --data shapes --preset short
+  learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
+  show FOLDER      a sheet of originals, protected pictures and noise, as PNG
+  export FOLDER    the noise (.npy, or the pickle of Fu et al.) or the official CIFAR layout
+  ls [WHAT]        methods, models, data, presets
+
+All sizes of noise are in /255. unlearnable VERB --help shows a verb's options; --preset NAME (of `ls presets`) sets a
+method's or a learner's defaults. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ...
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which pictures."""
+
+    data: str = "shapes"
+    """a name of `unlearnable ls data`, a folder with one sub-folder of pictures a class, or a protected folder"""
+    limit: int | None = None
+    """at most this many pictures, the same number of every class"""
+    classes: tuple[str, ...] | None = None
+    """only these classes"""
+    size: int | None = None
+    """resize the pictures of a folder to size x size pixels"""
+    data_seed: int = 0
+    """chooses the pictures under --limit; generates `shapes`"""
+    root: str | None = None
+    """where the named sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
+
+    def load(self) -> Images:
+        return load(
+            self.data,
+            limit=self.limit,
+            classes=self.classes,
+            seed=self.data_seed,
+            size=self.size,
+            root=self.root,
+        )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How it runs."""
+
+    seed: int = 0
+    """draws weights, batches, noise"""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, ..."""
+    precision: Precision = "auto"
+    """bf16 or fp32 networks; auto: bf16 where it is fast"""
+
+
+def _options(verb: str, text: str, options: type[T], args: list[str], default: T | None = None) -> T:
+    kind = OmitArgPrefixes[options]  # --eps, not --method.eps
+    return tyro.cli(kind, args=args, prog=f"unlearnable {verb}", description=text, **({"default": default} if default else {}))
+
+
+def _take(args: list[str], option: str, fallback: str) -> tuple[str, list[str]]:
+    """The value of one option, taken out of the arguments: a preset has to be known before the other defaults are."""
+    for k, a in enumerate(args):
+        if a == option and k + 1 < len(args):
+            return args[k + 1], args[:k] + args[k + 2 :]
+        if a.startswith(option + "="):
+            return a.split("=", 1)[1], args[:k] + args[k + 1 :]
+    return fallback, args
+
+
+# ── protect ──
+
+
+def _protect(args: list[str]) -> None:
+    if not args or args[0] in ("-h", "--help"):
+        print("usage: unlearnable protect METHOD [options]      unlearnable protect METHOD --help\n")
+        return _list("methods")
+    name, args = args[0], args[1:]
+    if name not in METHODS:
+        raise UserError(f"There is no method '{name}'; the methods are {', '.join(METHODS)}.")
+    preset, args = _take(args, "--preset", "paper")
+    method = METHODS[name].preset(preset)
+
+    @dataclass(frozen=True)
+    class Protect:
+        out: Path
+        """folder for the pictures, the card and the generator; the same command again resumes or shows what is there"""
+        source: Source = field(default_factory=Source)
+        machine: Machine = field(default_factory=Machine)
+        method: METHODS[name] = method
+
+    text = f"{(type(method).__doc__ or '').strip()} Presets: {', '.join(method.presets)} (--preset; now {preset})."
+    default = Protect(out=Path(f"protected/{name}"))
+    o = _options(f"protect {name}", text, Protect, args, default)
+    device = dist.pick_device(o.machine.device)
+    with dist.processes(device):
+        done = protect(
+            o.source.load(), o.method, o.out, seed=o.machine.seed, device=str(device), precision=o.machine.precision
+        )
+    if done:
+        m = done.card["measured"]
+        print(
+            f"{len(done.images)} pictures in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']} dB, "
+            f"SSIM {m['ssim']}, made in {done.card['seconds']:.0f} s.\n"
+            f"See it: unlearnable show {o.out}    Prove it: unlearnable learn {o.out}"
+        )
+
+
+# ── learn ──
+
+
+@dataclass(frozen=True)
+class _Learn:
+    out: Path | None = None
+    """folder for log.jsonl, result.json and the model (default: runs/<hash of the settings>)"""
+    test: str | None = None
+    """clean test pictures: a name or a folder (default: the test split of the training pictures' source)"""
+    test_limit: int | None = None
+    """at most this many test pictures, the same number of every class"""
+    source: Source = field(default_factory=Source)
+    machine: Machine = field(default_factory=Machine)
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def _learn(args: list[str]) -> None:
+    preset, args = _take(args, "--preset", "paper")
+    if args and not args[0].startswith("-"):
+        args = ["--data", *args]
+    text = f"Train a learner and test it on clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
+    o = _options("learn DATA", text, _Learn, args, _Learn(recipe=Recipe.preset(preset)))
+    data = o.source.load()
+    asked = dataclasses.replace(o.source, limit=o.test_limit)
+    test = load(
+        o.test or asked.data,
+        split="train" if o.test and Path(o.test).is_dir() else "test",
+        limit=o.test_limit,
+        classes=asked.classes,
+        seed=asked.data_seed,
+        size=asked.size or (data.size if o.test and Path(o.test).is_dir() else None),
+        root=asked.root,
+    )
+    settings = {"recipe": dataclasses.asdict(o.recipe), "data": data.digest(), "test": test.digest(), "seed": o.machine.seed}
+    out = o.out or Path("runs") / state.key(settings)
+    device = dist.pick_device(o.machine.device)
+    with dist.processes(device):
+        done = learn(
+            data, o.recipe, test=test, out=out, seed=o.machine.seed, device=str(device), precision=o.machine.precision
+        )
+        if dist.rank() == 0:
+            r = done.result
+            print(
+                f"Accuracy on {len(test)} clean test pictures: {r['accuracy']:.1f} % (peak {r['peak']:.1f} %, chance "
+                f"{100 / len(data.classes):.1f} %), {r['seconds']:.0f} s. Log and model: {out}"
+            )
+
+
+# ── show, export, ls ──
+
+
+@dataclass(frozen=True)
+class _Show:
+    folder: Positional[Path]
+    """a protected folder"""
+    out: Path | None = None
+    """the PNG (default: FOLDER/sheet.png)"""
+    count: int = 10
+    """how many pictures"""
+    gain: int = 8
+    """the noise is shown times this, around gray"""
+    root: str | None = None
+    """where the named sets lie"""
+
+
+def _show(args: list[str]) -> None:
+    o = _options("show", "A sheet of originals, protected pictures and magnified noise.", _Show, args)
+    clean = clean_of(o.folder, o.root)
+    out = o.out or o.folder / "sheet.png"
+    sheet(clean, load(o.folder), out, count=o.count, gain=o.gain)
+    print(out)
+
+
+@dataclass(frozen=True)
+class _Export:
+    folder: Positional[Path]
+    """a protected folder"""
+    noise: Path | None = None
+    """write the noise, int8 N x 3 x H x W in /255: .npy, or by any other suffix the pickle of Fu et al.'s program"""
+    cifar: Path | None = None
+    """write DIR/cifar-10-batches-py with protected training and clean test pictures"""
+    root: str | None = None
+    """where the named sets lie"""
+
+
+def _export(args: list[str]) -> None:
+    o = _options("export", "Take the noise, or the official CIFAR layout, out of a protected folder.", _Export, args)
+    if not o.noise and not o.cifar:
+        raise UserError("Nothing to export; give --noise FILE or --cifar DIR.")
+    if o.noise:
+        write_noise(noise_of(o.folder, o.root), o.noise)
+        print(o.noise)
+    if o.cifar:
+        clean_of(o.folder, o.root)  # says so when this is no protected folder
+        print(export_cifar(load(o.folder), load(o.folder, split="test", root=o.root), o.cifar))
+
+
+def _list(what: str = "") -> None:
+    tables = {
+        "methods": {n: " ".join((m.__doc__ or "").split()).split(". ")[0] for n, m in METHODS.items()},
+        "models": {n: describe(n) for n in MODELS},
+        "data": DESCRIPTIONS,
+        "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},
+    }
+    if what and what not in tables:
+        raise UserError(f"There is no list of '{what}'; the lists are {', '.join(tables)}.")
+    for title, table in tables.items():
+        if what in ("", title):
+            print(title if not what else "", *(f"  {n:<13} {text}" for n, text in table.items()), sep="\n")
+
+
+VERBS = {"protect": _protect, "learn": _learn, "show": _show, "export": _export, "ls": lambda a: _list(*a[:1])}
+
+
+def main() -> None:
+    """Exit status: 0 done, 1 interrupted, 2 the user's mistake (one sentence on standard error)."""
+    sys.path.insert(0, os.getcwd())  # for --model my_module:factory
+    args = sys.argv[1:]
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    try:
+        if args[0] not in VERBS:
+            raise UserError(f"There is no verb '{args[0]}'; the verbs are {', '.join(VERBS)}.")
+        VERBS[args[0]](args[1:])
+    except UserError as e:
+        _stop(2, " ".join(str(e).split()))
+    except KeyboardInterrupt:
+        _stop(1, "interrupted; the same command goes on from the last saved state.")
+
+
+def _stop(status: int, sentence: str) -> None:
+    if int(os.environ.get("RANK", 0)) == 0:  # the others say the same
+        print(f"unlearnable: {sentence}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,103 @@
+"""``shapes``: the embedded picture set. Ten textured shapes on cluttered backgrounds, generated from a seed.
+
+Colour, texture, place, size and rotation are drawn alike for every class, so that only the shape tells the class.
+"""
+
+import numpy as np
+from numpy import ndarray
+
+CLASSES = ("circle", "square", "triangle", "star", "cross", "ring", "crescent", "bar", "heart", "corner")
+CHUNK = 500  # pictures drawn from one seed, so that a smaller set is the beginning of a larger one
+SAMPLES = 2  # sub-pixels a side, for smooth edges
+AREA = 1.35  # of a shape, in units of its radius squared: about the same for all, lest area gives the class away
+
+
+def _inside(name: str, u: ndarray, v: ndarray) -> ndarray:
+    """Whether points lie in the shape of about unit radius around 0; any array shape, u to the right, v down."""
+    r, angle = np.hypot(u, v), np.arctan2(v, u)
+    match name:
+        case "circle":
+            return r < 0.85
+        case "square":
+            return np.maximum(abs(u), abs(v)) < 0.75
+        case "triangle":
+            return np.maximum(v, abs(u) * 0.866 - v / 2) < 0.5
+        case "star":
+            return r < 0.42 + 0.66 * abs((angle * 5 / (2 * np.pi)) % 1 - 0.5) * 2
+        case "cross":
+            return (np.minimum(abs(u), abs(v)) < 0.26) & (r < 1)
+        case "ring":
+            return (r > 0.55) & (r < 0.95)
+        case "crescent":
+            return (r < 0.95) & (np.hypot(u - 0.5, v) > 0.7)
+        case "bar":
+            return (abs(u) < 1.15) & (abs(v) < 0.32)
+        case "heart":
+            a, b = u * 1.2, -v * 1.2 + 0.1
+            return (a * a + b * b - 1) ** 3 < a * a * b**3
+        case "corner":
+            return (np.maximum(abs(u), abs(v)) < 0.9) & (np.minimum(u + 0.9, 0.9 - v) < 0.6)
+    raise AssertionError(name)
+
+
+def _radius(name: str) -> float:
+    """The factor that brings the shape to the common area."""
+    v, u = np.mgrid[-1.5:1.5:300j, -1.5:1.5:300j]
+    return float(np.sqrt(AREA / (9 * _inside(name, u, v).mean())))
+
+
+def _texture(g: np.random.Generator, n: int, u: ndarray, v: ndarray) -> ndarray:
+    """n x s x s in -1..1: each picture one of a slope, stripes, checks, blobs."""
+    kind, angle = g.integers(4, size=(n, 1, 1)), g.uniform(0, np.pi, (n, 1, 1))
+    pitch, phase = g.uniform(5, 11, (n, 1, 1)), g.uniform(0, 2 * np.pi, (2, n, 1, 1))
+    a, b = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
+    wave, other = np.sin(pitch * a + phase[0]), np.sin(pitch * b + phase[1])
+    blobs = np.sin(4 * a + 2 * other + phase[1]) * np.sin(5 * b + phase[0])
+    return np.choose(np.broadcast_to(kind, blobs.shape), [np.broadcast_to(a, blobs.shape), wave, np.sign(wave * other), blobs])
+
+
+def _chunk(n: int, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]:
+    labels = np.arange(n) % len(CLASSES)
+    s = size * SAMPLES
+    v, u = (m[None].astype(np.float32) for m in np.mgrid[-1 : 1 : s * 1j, -1 : 1 : s * 1j])
+
+    def draw(low: float, high: float, *shape: int) -> ndarray:
+        return g.uniform(low, high, (n, *shape)).astype(np.float32)
+
+    front = draw(0.1, 0.9, 3, 1, 1)
+    # every channel differs by 0.3 to 0.5 of the range from the background's, up or down
+    gap = draw(0.3, 0.5, 3, 1, 1)
+    back = np.where(front > 0.5, front - gap, front + gap)
+    amount, shade = draw(0.05, 0.15, 2, 1, 1, 1), draw(-0.15, 0.15, 2, 1, 1, 1)
+    tilt = shade[:, 0] * u[:, None] + shade[:, 1] * v[:, None]  # illumination
+    shape_paint = front + amount[:, 0] * _texture(g, n, u, v)[:, None]
+    paint = back + amount[:, 1] * _texture(g, n, u, v)[:, None]
+
+    for k in range(5):  # clutter in the shape's own colours: strokes and dots behind it
+        x, y, angle, length = draw(-1, 1, 1, 1), draw(-1, 1, 1, 1), draw(0, np.pi, 1, 1), draw(0.1, 0.4, 1, 1)
+        a = (u - x) * np.cos(angle) + (v - y) * np.sin(angle)
+        b = (v - y) * np.cos(angle) - (u - x) * np.sin(angle)
+        mask = np.hypot(np.maximum(abs(a) - length * (k % 2), 0), b) < draw(0.04, 0.09, 1, 1)
+        paint = np.where(mask[:, None], shape_paint, paint)
+
+    x, y, angle, radius = draw(-0.25, 0.25, 1, 1), draw(-0.25, 0.25, 1, 1), draw(0, 2 * np.pi, 1, 1), draw(0.5, 0.72, 1, 1)
+    mask = np.empty((n, s, s), bool)
+    for c, name in enumerate(CLASSES):
+        i = labels == c
+        r = radius[i] * _radius(name)
+        p, q = (u - x[i]) / r, (v - y[i]) / r
+        cos, sin = np.cos(angle[i]), np.sin(angle[i])
+        mask[i] = _inside(name, p * cos + q * sin, q * cos - p * sin)
+    picture = np.where(mask[:, None], shape_paint, paint) + tilt
+    picture = picture.reshape(n, 3, size, SAMPLES, size, SAMPLES).mean((3, 5))
+    picture += g.normal(0, 0.02, picture.shape)
+    return (picture.clip(0, 1) * 255).round().astype(np.uint8), labels.astype(np.int64)
+
+
+def generate(n: int, seed: int, *, size: int = 32) -> tuple[ndarray, ndarray]:
+    """n pictures, uint8 [n, 3, size, size], and their labels, int64 [n], in turn 0, 1, ... 9, 0, ...
+
+    The same (n, seed) gives the same bytes, and a smaller n the beginning of a larger one.
+    """
+    chunks = [_chunk(CHUNK, np.random.default_rng((seed, k)), size) for k in range(-(-n // CHUNK))]
+    return np.concatenate([c[0] for c in chunks])[:n], np.concatenate([c[1] for c in chunks])[:n]
