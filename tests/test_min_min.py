@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.test_augment import slow_flip_crop
 from unlearnable import EM, REM, SEM, Images, Run, build, protect
 from unlearnable.dist import generator
 from unlearnable.methods.min_min import MinMinLoop, min_min
-from tests.test_augment import slow_flip_crop
 
 SMALL = {"model": "convnet", "train_steps": 3, "batch": 16, "steps": 2, "samples": 2}
 ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
@@ -97,9 +97,11 @@ def test_the_final_pass_covers_every_picture(few: Images):
 
 
 def test_em_lowers_the_loss_of_a_fixed_model(few: Images):
-    loop = MinMinLoop(EM(model="convnet"), few, Run())
+    loop = MinMinLoop(EM(model="convnet", batch=40), few, Run())
     rows = torch.arange(40)
     loop.table.zero_()
+    for step in range(20):
+        loop.descend(step)
     g = generator("cpu", 0)
 
     def loss() -> float:

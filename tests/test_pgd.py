@@ -37,7 +37,10 @@ def test_perturbations_stay_in_the_ball_and_in_the_picture():
     x = torch.tensor([0.0, 1.0, 0.5]).view(3, 1, 1, 1).expand(3, 3, 8, 8).contiguous()
     y = torch.zeros(3, dtype=torch.long)
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).requires_grad_(False)
-    for a in (adversary(model, x, y, generator("cpu", 0), eps=0.1, step=0.03, steps=3), jitter(x, generator("cpu", 1), eps=0.1)):
+    for a in (
+        adversary(model, x, y, generator("cpu", 0), eps=0.1, step=0.03, steps=3),
+        jitter(x, generator("cpu", 1), eps=0.1),
+    ):
         assert float(a.abs().max()) <= 0.1 + 1e-6
         assert float((x + a).min()) >= 0 and float((x + a).max()) <= 1
     assert torch.equal(adversary(model, x, y, generator("cpu", 0), eps=0, step=1, steps=3), torch.zeros_like(x))
@@ -47,7 +50,7 @@ def test_perturbations_stay_in_the_ball_and_in_the_picture():
 def test_frozen_copy_agrees_with_every_network(name):
     model = _with_statistics(build(name, 10, size=32, seed=1))
     x = torch.rand(2, 3, 32, 32, generator=generator("cpu", 4))
-    plain = model.eval()(x)
+    plain = model.eval()(x).detach()
     frozen = Frozen(model, bfloat16=False)
     scale = plain.abs().max()
     assert torch.allclose(frozen(x), plain, atol=1e-4 * float(scale))
@@ -56,7 +59,7 @@ def test_frozen_copy_agrees_with_every_network(name):
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(1.01)
-    changed = model(x)
+    changed = model(x).detach()
     assert not torch.allclose(frozen(x), changed, atol=1e-4 * float(scale))
     frozen.refresh()
     assert torch.allclose(frozen(x), changed, atol=1e-4 * float(changed.abs().max()))

@@ -59,7 +59,9 @@ class Wrong(Method):
         return Crafted(noise[:-1] if self.how == "shape" else noise.float() if self.how == "type" else noise)
 
 
-@pytest.mark.parametrize(("how", "says"), [("budget", "9/255"), ("lowest", "128/255"), ("shape", "shape"), ("type", "int8")])
+@pytest.mark.parametrize(
+    ("how", "says"), [("budget", "9/255"), ("lowest", "128/255"), ("shape", "shape"), ("type", "int8")]
+)
 def test_a_broken_contract_is_refused_and_nothing_is_published(few, tmp_path, how, says):
     with pytest.raises(UserError, match=says):
         protect(few, Wrong(how=how), tmp_path / "out")

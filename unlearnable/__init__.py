@@ -1,9 +1,9 @@
 """unlearnable: publish pictures that models cannot learn from, and prove it.
 
-    from unlearnable import REM, Recipe, learn, load, protect
+from unlearnable import REM, Recipe, learn, load, protect
 
-    protect(load("shapes"), REM.preset("short"), "protected/rem")
-    learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shapes", split="test"))
+protect(load("shapes"), REM.preset("short"), "protected/rem")
+learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shapes", split="test"))
 """
 
 from .augment import FlipCrop, ResizedCrop

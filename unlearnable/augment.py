@@ -77,9 +77,9 @@ class ResizedCrop:
         none = ~fits.any(1)
         w = w.gather(1, first)[:, 0].where(~none, torch.tensor(min(width, round(height * whole)), device=device))
         h = h.gather(1, first)[:, 0].where(~none, torch.tensor(min(height, round(width / whole)), device=device))
-        place = torch.rand(2, n, device=device, generator=g).where(~none, torch.tensor(0.5, device=device))
-        top = (place[0] * (height - h + 1)).long().clamp_(max=height - 1)
-        left = (place[1] * (width - w + 1)).long().clamp_(max=width - 1)
+        place = torch.rand(2, n, device=device, generator=g)
+        top = torch.where(none, (height - h) // 2, (place[0] * (height - h + 1)).long())
+        left = torch.where(none, (width - w) // 2, (place[1] * (width - w + 1)).long())
         return top, left, h, w
 
     def test(self, x: Tensor) -> Tensor:

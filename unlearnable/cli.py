@@ -14,7 +14,7 @@ from . import dist, state
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn
-from .methods import METHODS, Method
+from .methods import METHODS
 from .methods.imported import write_noise
 from .models import MODELS, describe
 from .protect import clean_of, export_cifar, noise_of, protect, sheet
@@ -76,7 +76,9 @@ class Machine:
 
 def _options(verb: str, text: str, options: type[T], args: list[str], default: T | None = None) -> T:
     kind = OmitArgPrefixes[options]  # --eps, not --method.eps
-    return tyro.cli(kind, args=args, prog=f"unlearnable {verb}", description=text, **({"default": default} if default else {}))
+    return tyro.cli(
+        kind, args=args, prog=f"unlearnable {verb}", description=text, **({"default": default} if default else {})
+    )
 
 
 def _take(args: list[str], option: str, fallback: str) -> tuple[str, list[str]]:
@@ -147,7 +149,9 @@ def _learn(args: list[str]) -> None:
     preset, args = _take(args, "--preset", "paper")
     if args and not args[0].startswith("-"):
         args = ["--data", *args]
-    text = f"Train a learner and test it on clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
+    text = (
+        f"Train a learner and test it on clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
+    )
     o = _options("learn DATA", text, _Learn, args, _Learn(recipe=Recipe.preset(preset)))
     data = o.source.load()
     asked = dataclasses.replace(o.source, limit=o.test_limit)
@@ -160,7 +164,12 @@ def _learn(args: list[str]) -> None:
         size=asked.size or (data.size if o.test and Path(o.test).is_dir() else None),
         root=asked.root,
     )
-    settings = {"recipe": dataclasses.asdict(o.recipe), "data": data.digest(), "test": test.digest(), "seed": o.machine.seed}
+    settings = {
+        "recipe": dataclasses.asdict(o.recipe),
+        "data": data.digest(),
+        "test": test.digest(),
+        "seed": o.machine.seed,
+    }
     out = o.out or Path("runs") / state.key(settings)
     device = dist.pick_device(o.machine.device)
     with dist.processes(device):

@@ -57,11 +57,13 @@ class Recipe(Presets):
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
         "imagenet": {"adv_steps": 8},
-        "short": {"model": "convnet", "steps": 600, "schedule": "onecycle", "adv_steps": 3, "tests": 6},
+        "short": {"model": "convnet", "steps": 800, "schedule": "onecycle", "adv_steps": 3, "tests": 8},
     }
 
     def __post_init__(self) -> None:
-        require(self, positive="steps batch lr decay_every adv_step tests", whole="adv_eps adv_steps momentum weight_decay")
+        require(
+            self, positive="steps batch lr decay_every adv_step tests", whole="adv_eps adv_steps momentum weight_decay"
+        )
 
     def lr_at(self, step: int) -> float:
         if self.schedule == "step":

@@ -93,7 +93,9 @@ class Frozen(nn.Module):
         try:
             self._fold()
         except Exception as e:
-            warnings.warn(f"{type(model).__name__} is not traceable ({e}); its batch norms stay unfolded.", stacklevel=2)
+            warnings.warn(
+                f"{type(model).__name__} is not traceable ({e}); its batch norms stay unfolded.", stacklevel=2
+            )
         self._copy = self._copy.to(memory_format=torch.channels_last)
         self.refresh()
 

@@ -43,8 +43,8 @@ def protect(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Protected | None:
-    """Protect ``data``. With ``out``: images.npy (uint8 N x 3 x H x W), labels.npy, card.json and, where the method has a
-    surrogate, generator.safetensors; until done, the state from which the same call resumes.
+    """Protect ``data``. With ``out``: images.npy (uint8 N x 3 x H x W), labels.npy, card.json and, where the method has
+    a surrogate, generator.safetensors; until done, the state from which the same call resumes.
 
     Returns None on other ranks than 0 under torchrun. Raises UserError for a broken contract or another run's folder.
     """
@@ -156,11 +156,17 @@ def export_cifar(train: Images, test: Images, root: Path) -> Path:
         raise UserError(f"{folder} exists already; choose another folder for the export.")
     parts = {f"data_batch_{k + 1}": i for k, i in enumerate(torch.arange(len(train)).tensor_split(5))}
     for name, images, i in [*((n, train, i) for n, i in parts.items()), ("test_batch", test, slice(None))]:
-        batch = {b"data": images.x[i].flatten(1).numpy(), b"labels": images.y[i].tolist(), b"batch_label": name.encode()}
+        batch = {
+            b"data": images.x[i].flatten(1).numpy(),
+            b"labels": images.y[i].tolist(),
+            b"batch_label": name.encode(),
+        }
         with writing(folder / name) as tmp:
             tmp.write_bytes(pickle.dumps(batch, protocol=2))
     with writing(folder / "batches.meta") as tmp:
-        tmp.write_bytes(pickle.dumps({b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}, protocol=2))
+        tmp.write_bytes(
+            pickle.dumps({b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}, protocol=2)
+        )
     return folder
 
 

@@ -9,6 +9,7 @@ from numpy import ndarray
 CLASSES = ("circle", "square", "triangle", "star", "cross", "ring", "crescent", "bar", "heart", "corner")
 CHUNK = 500  # pictures drawn from one seed, so that a smaller set is the beginning of a larger one
 SAMPLES = 2  # sub-pixels a side, for smooth edges
+TILT = 0.35  # radians a shape is turned at most
 AREA = 1.35  # of a shape, in units of its radius squared: about the same for all, lest area gives the class away
 
 
@@ -53,7 +54,9 @@ def _texture(g: np.random.Generator, n: int, u: ndarray, v: ndarray) -> ndarray:
     a, b = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
     wave, other = np.sin(pitch * a + phase[0]), np.sin(pitch * b + phase[1])
     blobs = np.sin(4 * a + 2 * other + phase[1]) * np.sin(5 * b + phase[0])
-    return np.choose(np.broadcast_to(kind, blobs.shape), [np.broadcast_to(a, blobs.shape), wave, np.sign(wave * other), blobs])
+    return np.choose(
+        np.broadcast_to(kind, blobs.shape), [np.broadcast_to(a, blobs.shape), wave, np.sign(wave * other), blobs]
+    )
 
 
 def _chunk(n: int, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]:
@@ -65,22 +68,27 @@ def _chunk(n: int, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]
         return g.uniform(low, high, (n, *shape)).astype(np.float32)
 
     front = draw(0.1, 0.9, 3, 1, 1)
-    # every channel differs by 0.3 to 0.5 of the range from the background's, up or down
-    gap = draw(0.3, 0.5, 3, 1, 1)
+    # every channel differs by 0.35 to 0.55 of the range from the background's, up or down
+    gap = draw(0.35, 0.55, 3, 1, 1)
     back = np.where(front > 0.5, front - gap, front + gap)
     amount, shade = draw(0.05, 0.15, 2, 1, 1, 1), draw(-0.15, 0.15, 2, 1, 1, 1)
     tilt = shade[:, 0] * u[:, None] + shade[:, 1] * v[:, None]  # illumination
     shape_paint = front + amount[:, 0] * _texture(g, n, u, v)[:, None]
     paint = back + amount[:, 1] * _texture(g, n, u, v)[:, None]
 
-    for k in range(5):  # clutter in the shape's own colours: strokes and dots behind it
+    for k in range(4):  # clutter in the shape's own colours: strokes and dots behind it
         x, y, angle, length = draw(-1, 1, 1, 1), draw(-1, 1, 1, 1), draw(0, np.pi, 1, 1), draw(0.1, 0.4, 1, 1)
         a = (u - x) * np.cos(angle) + (v - y) * np.sin(angle)
         b = (v - y) * np.cos(angle) - (u - x) * np.sin(angle)
-        mask = np.hypot(np.maximum(abs(a) - length * (k % 2), 0), b) < draw(0.04, 0.09, 1, 1)
+        mask = np.hypot(np.maximum(abs(a) - length * (k % 2), 0), b) < draw(0.03, 0.07, 1, 1)
         paint = np.where(mask[:, None], shape_paint, paint)
 
-    x, y, angle, radius = draw(-0.25, 0.25, 1, 1), draw(-0.25, 0.25, 1, 1), draw(0, 2 * np.pi, 1, 1), draw(0.5, 0.72, 1, 1)
+    x, y, angle, radius = (
+        draw(-0.15, 0.15, 1, 1),
+        draw(-0.15, 0.15, 1, 1),
+        draw(-TILT, TILT, 1, 1),
+        draw(0.6, 0.8, 1, 1),
+    )
     mask = np.empty((n, s, s), bool)
     for c, name in enumerate(CLASSES):
         i = labels == c

@@ -29,7 +29,9 @@ def writing(path: Path) -> Iterator[Path]:
     except OSError as e:
         raise _disk_error(e, path) from e
     except RuntimeError as e:  # torch's own writer turns a full disk into a RuntimeError
-        raise _disk_error(OSError(errno.ENOSPC, str(e)), path) if "write" in str(e) else e
+        if "write" not in str(e):
+            raise
+        raise _disk_error(OSError(errno.ENOSPC, str(e)), path) from e
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -58,7 +60,7 @@ def key(config: dict) -> str:
 
 
 class State:
-    """The saved state of one run in ``folder/state``: one file a process and a step, and ``latest`` that names the step.
+    """The saved state of one run in ``folder/state``: a file for each process and ``latest``, which names their step.
 
     ``latest`` is replaced only after every process has written, so a kill at any moment leaves a consistent set.
     A folder of another configuration is refused.

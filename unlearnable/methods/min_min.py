@@ -93,7 +93,7 @@ class EM(MinMin):
         "eot": {"steps": 10, "samples": 5, "warm": False, "pass_every": 0, "stop_error": 0.0},
         "class": {"per": "class", "steps": 1, "step": 1.0},
         "imagenet": {"steps": 7, "step": 2.0, "train_steps": 3000, "decay_every": 1200},
-        "short": {"model": "convnet", "steps": 10},
+        "short": {"model": "convnet"},
     }
 
     def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:

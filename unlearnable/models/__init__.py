@@ -81,9 +81,7 @@ def _build_custom(name: str, classes: int) -> nn.Module:
             model = factory(classes)
         except Exception as error:
             problem = f"{attribute}({classes}) {where} failed, {_line(error)}"
-            raise UserError(
-                f"model '{name}': {problem}; correct it (it gets the number of classes)"
-            ) from error
+            raise UserError(f"model '{name}': {problem}; correct it (it gets the number of classes)") from error
     if not isinstance(model, nn.Module):
         problem = f"{attribute}({classes}) {where} returned an object of type {type(model).__name__}"
         raise UserError(f"model '{name}': {problem}; let it return a torch.nn.Module")
