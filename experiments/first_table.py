@@ -57,7 +57,8 @@ def table() -> str:
         if any(cells):
             seconds = spread([c["seconds"] for c in cards]) + " s" if cards else "-"
             psnr = spread([c["measured"]["psnr"] for c in cards]) + " dB" if cards else "-"
-            lines.append(f"| {name} | {' | '.join(spread(c) if c else '-' for c in cells)} | {max(map(len, cells))} | {seconds} | {psnr} |")
+            scores = " | ".join(spread(c) if c else "-" for c in cells)
+            lines.append(f"| {name} | {scores} | {max(map(len, cells))} | {seconds} | {psnr} |")
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 """Random transformations of the training pictures: the paper's T. Batched, drawn per picture, differentiable.
 
-Flip, crop and resize are all linear and separable: a transformed picture is R x C^T, with one row matrix R and one column
-matrix C a picture. So a batch is two batched matrix products, the gradient flows through them by itself, and there is
-no Python loop over pictures.
+Flip, crop and resize are all linear and separable: a transformed picture is R x C^T, with one row matrix R and one
+column matrix C a picture. So a batch is two batched matrix products, the gradient flows through them by itself, and
+there is no Python loop over pictures.
 """
 
 import math

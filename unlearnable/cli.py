@@ -5,10 +5,10 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from . import dist, state
 from .data import DESCRIPTIONS, Images, load
@@ -104,17 +104,12 @@ def _protect(args: list[str]) -> None:
     preset, args = _take(args, "--preset", "paper")
     method = METHODS[name].preset(preset)
 
-    @dataclass(frozen=True)
-    class Protect:
-        out: Path
-        """folder for the pictures, the card and the generator; the same command again resumes or shows what is there"""
-        source: Source = field(default_factory=Source)
-        machine: Machine = field(default_factory=Machine)
-        method: METHODS[name] = method
-
+    out = Annotated[Path, arg(help="folder for the pictures, the card and the generator; the same command resumes")]
+    fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
+    options = dataclasses.make_dataclass("Protect", fields, frozen=True)
     text = f"{(type(method).__doc__ or '').strip()} Presets: {', '.join(method.presets)} (--preset; now {preset})."
-    default = Protect(out=Path(f"protected/{name}"))
-    o = _options(f"protect {name}", text, Protect, args, default)
+    default = options(Path(f"protected/{name}"), Source(), Machine(), method)
+    o = _options(f"protect {name}", text, options, args, default)
     device = dist.pick_device(o.machine.device)
     with dist.processes(device):
         done = protect(

@@ -1,11 +1,11 @@
 """Rank, device and random numbers: what a process has to know about itself.
 
 One process needs nothing. Under ``torchrun -m unlearnable ...`` the environment says which of how many this is; the
-processes then average gradients (gloo on CPU, NCCL on CUDA). Rank r owns the rows r, r + world, r + 2 world, ... of every
-dataset, so a row of the noise table never travels until the end.
+processes then average gradients (gloo on CPU, NCCL on CUDA). Rank r owns the rows r, r + world, r + 2 world, ... of
+every dataset, so a row of the noise table never travels until the end.
 
-Random draws are a function of *what they are for*: ``generator(device, seed, "noise", step)``. No generator state has to
-be saved, and a resumed run draws what the uninterrupted one would have drawn.
+Random draws are a function of *what they are for*: ``generator(device, seed, "noise", step)``. No generator state has
+to be saved, and a resumed run draws what the uninterrupted one would have drawn.
 """
 
 import contextlib

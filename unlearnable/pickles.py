@@ -12,10 +12,14 @@ import numpy as np
 from .errors import UserError
 
 
+class _Refused(pickle.UnpicklingError):
+    """A type that plain arrays do not need."""
+
+
 def _latin1(text: str, encoding: str = "latin1") -> bytes:
     """What Python 3 writes for bytes under protocol 2: ``_codecs.encode(text, 'latin1')`` and no other codec."""
     if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"the codec {encoding}")
+        raise _Refused(f"the codec {encoding}")
     return text.encode("latin1")
 
 
@@ -40,7 +44,7 @@ class _Reader(pickle.Unpickler):
         try:
             return _allowed()[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name}") from None
+            raise _Refused(f"{module}.{name}") from None
 
 
 def load_pickle(path: Path) -> object:
@@ -50,7 +54,7 @@ def load_pickle(path: Path) -> object:
             return _Reader(f, encoding="bytes").load()
     except OSError as e:
         raise UserError(f"{path} cannot be read ({e.strerror}); check the path and its permissions.") from e
-    except pickle.UnpicklingError as e:
+    except _Refused as e:
         raise UserError(f"{path} is no pickle of plain arrays (it holds {e}); fetch the file again.") from e
     except Exception as e:  # a damaged pickle can raise nearly anything
         raise UserError(f"{path} is truncated or damaged ({type(e).__name__}); fetch the file again.") from e

@@ -15,9 +15,10 @@ def clock(seconds: float) -> str:
 class Progress:
     """``with Progress("REM", total) as p: p.at(step, "loss 1.2")``. Quiet off a terminal but for one line a minute."""
 
-    def __init__(self, title: str, total: int, *, first: int = 0):
+    def __init__(self, title: str, total: int, *, first: int = 0, at_most: bool = False):
         self.title, self.total, self.first = title, total, first
         self.begin = time.monotonic()
+        self.most = "at most " if at_most else ""  # the work may end early
         self.live = sys.stderr.isatty()
         self.shown = self.begin
         self.speaks = dist.rank() == 0
@@ -33,7 +34,7 @@ class Progress:
         self.shown = now
         done = step - self.first
         left = (now - self.begin) / done * (self.total - step) if done else 0
-        line = f"{self.title}: {step}/{self.total}, {clock(left)} left{', ' + text if text else ''}"
+        line = f"{self.title}: {step}/{self.total}, {self.most}{clock(left)} left{', ' + text if text else ''}"
         print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: object) -> None:

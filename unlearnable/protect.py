@@ -64,7 +64,7 @@ def protect(
     before = (state.load() or {}).get("seconds", 0.0)
     crafted = method.craft(data, Run(seed, where, bfloat16, state))
     if dist.rank() != 0:
-        dist.barrier()
+        state.remove()
         return None
     protected = apply_noise(data, crafted.delta, eps=method.eps)
     card = {
@@ -78,7 +78,6 @@ def protect(
     }
     if out:
         _write(out, protected, crafted.generator, card)
-    dist.barrier()
     state.remove()
     return Protected(protected, card)
 
@@ -112,7 +111,8 @@ def _write(out: Path, protected: Images, generator: nn.Module | None, card: dict
         with writing(out / name) as tmp, open(tmp, "wb") as f:
             np.save(f, array.numpy())
     if generator is not None:
-        about = {"model": card["settings"]["model"], "classes": json.dumps(card["classes"])}
+        # one entry: safetensors writes several in a random order, and the same run must give the same bytes
+        about = {"unlearnable": json.dumps({"model": card["settings"]["model"], "classes": card["classes"]})}
         with writing(out / "generator.safetensors") as tmp:
             save_file({k: v.cpu().contiguous() for k, v in generator.state_dict().items()}, tmp, metadata=about)
     write_json(out / "card.json", card)

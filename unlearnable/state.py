@@ -72,15 +72,16 @@ class State:
         self._saved = time.monotonic()
         if folder is None:
             return
-        mine = {"config": json.loads(json.dumps(config)), "processes": dist.world()}
-        marker = self.folder / "config.json"
+        self._config = {"config": json.loads(json.dumps(config)), "processes": dist.world()}
         # rank 0 decides, so that no process reads what another is still writing
-        problem = self._claim(folder, marker, mine) if dist.rank() == 0 else None
+        problem = self._foreign(folder, self._config) if dist.rank() == 0 else None
         if problem := dist.agree(problem):
             raise UserError(problem)
 
     @staticmethod
-    def _claim(folder: Path, marker: Path, mine: dict) -> str | None:
+    def _foreign(folder: Path, mine: dict) -> str | None:
+        """Why this run may not use the folder. Nothing is written before the first save."""
+        marker = folder / "state" / "config.json"
         if marker.exists():
             if read_json(marker) != mine:
                 return (
@@ -89,8 +90,6 @@ class State:
                 )
         elif folder.exists() and (not folder.is_dir() or any(map(_is_content, folder.rglob("*")))):
             return f"{folder} exists and is not this run's output; give another --out, or delete it."
-        else:
-            write_json(marker, mine)
         return None
 
     def load(self) -> dict | None:
@@ -103,6 +102,8 @@ class State:
         """Save when ``SAVE_EVERY`` seconds have passed since the last time (rank 0's clock decides for all)."""
         if self.folder is None or not dist.agree(force or time.monotonic() - self._saved > SAVE_EVERY):
             return
+        if dist.rank() == 0 and not (marker := self.folder / "config.json").exists():
+            write_json(marker, self._config)
         with writing(self._file(step)) as tmp:
             torch.save(value, tmp)
         dist.barrier()

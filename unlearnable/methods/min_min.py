@@ -1,5 +1,5 @@
-"""The min-min family: noise descends, surrogate descends, on one loss. EM, REM and SEM differ only in what the protected
-picture meets before the loss is taken: nothing, an adversary, or a uniform draw from the adversary's ball.
+"""The min-min family: noise descends, surrogate descends, on one loss. EM, REM and SEM differ only in what the
+protected picture meets before the loss is taken: nothing, an adversary, or a uniform draw from the adversary's ball.
 
 Two traps of the authors' released program (Fu et al., 2022) and what happens here: the final pass covers every picture
 (theirs drops the last incomplete batch); the noise is clipped to valid pixels where it is added, not where it is kept
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .. import augment, dist
 from ..data import Images
+from ..errors import UserError
 from ..learn import Trainer
 from ..models import build
 from ..pgd import adversary, jitter, pgd, total_loss, uniform
@@ -60,6 +61,10 @@ class MinMin(Method):
     def __post_init__(self) -> None:
         require(self, positive="eps step batch train_steps decay_every lr")
         require(self, whole="steps samples pass_every stop_error momentum weight_decay")
+        if self.stop_error and not self.pass_every:
+            raise UserError("stop_error is looked at after a noise pass; set pass_every too, or stop_error to 0.")
+        if self.eps < 1:
+            raise UserError(f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none.")
 
     def craft(self, data: Images, run: Run) -> Crafted:
         return min_min(self, data, run)
@@ -128,7 +133,7 @@ class Robust(MinMin):
 @dataclass(frozen=True)
 class REM(Robust):
     """robust error-minimizing noise (Fu et al., ICLR 2022, algorithm 1): holds against adversarial training up to about
-    adv_eps, not beyond, and only when nearly every picture is protected. Costly: the adversary runs inside every draw."""
+    adv_eps, not beyond, and only when nearly every picture is protected. Costly: the adversary runs in every draw."""
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
@@ -283,7 +288,7 @@ def min_min(m: MinMin, data: Images, run: Run) -> Crafted:
         loop.table = saved["table"]
         done = saved["done"]
     plan = list(_plan(m, len(loop.parts)))
-    with Progress(f"{type(m).__name__.lower()} noise", len(plan), first=done) as progress:
+    with Progress(f"{type(m).__name__.lower()} noise", len(plan), first=done, at_most=m.stop_error > 0) as progress:
         for at in range(done, len(plan)):
             what, step, part = plan[at]
             if what == "descend":

@@ -1,0 +1,142 @@
+"""The command as a person types it: help, bad input, one process and two."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TINY = ["--model", "convnet", "--batch", "16", "--data", "shapes", "--limit", "40"]
+NOISE = [*TINY, *["--train-steps", "4", "--steps", "1"]]
+
+
+def run(*args, cwd, status=0):
+    command = [sys.executable, "-m", "unlearnable", *map(str, args)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, done.stderr + done.stdout
+    return done
+
+
+def test_the_whole_path(tmp_path):
+    out = tmp_path / "rem"
+    assert "PSNR" in run("protect", "rem", *NOISE, "--adv-steps", 1, "--samples", 1, "--out", out, cwd=tmp_path).stdout
+    learned = run(
+        *("learn", out, "--preset", "short", "--steps", 4, "--batch", 16, "--test-limit", 40, "--tests", 2),
+        cwd=tmp_path,
+    ).stdout
+    assert "chance 10.0 %" in learned
+    assert len(list((tmp_path / "runs").glob("*/result.json"))) == 1
+    run("show", out, cwd=tmp_path)
+    assert (out / "sheet.png").stat().st_size > 1000
+    run("export", out, "--noise", tmp_path / "noise.npy", "--cifar", tmp_path / "data", cwd=tmp_path)
+    assert np.load(tmp_path / "noise.npy").dtype == np.int8
+    run("protect", "imported", "--file", "noise.npy", *TINY[4:], "--out", "again", cwd=tmp_path)
+    assert np.array_equal(np.load(tmp_path / "again" / "images.npy"), np.load(out / "images.npy"))
+    card = json.loads((out / "card.json").read_text())
+    assert card["settings"]["adv_steps"] == 1 and card["command"].startswith("unlearnable protect rem")
+
+
+def test_ls_and_help(tmp_path):
+    listing = run("ls", cwd=tmp_path).stdout
+    assert all(f"\n  {name} " in listing for name in ("rem", "resnet18", "cifar10", "learn"))
+    assert "VERB" in run(cwd=tmp_path).stdout
+    text = run("protect", "rem", "--preset", "short", "--help", cwd=tmp_path).stdout
+    assert "--adv-eps" in text and "rho_a" in text and "--method.adv-eps" not in text
+    assert "--adv-eps" not in run("protect", "em", "--help", cwd=tmp_path).stdout  # no option that does nothing
+    assert "--adv-eps" in run("learn", "--help", cwd=tmp_path).stdout
+
+
+def mistakes(root: Path) -> dict[str, tuple[list, str]]:
+    other = root / "other"
+    other.mkdir(exist_ok=True)
+    (other / "letter.txt").write_text("dear")
+    (root / "empty").mkdir(exist_ok=True)
+    rem = ["protect", "rem"]
+    return {
+        "unknown verb": (["protekt"], "no verb 'protekt'"),
+        "unknown method": (["protect", "remm"], "no method 'remm'"),
+        "unknown preset": ([*rem, "--preset", "huge"], "no preset 'huge'"),
+        "unknown model": ([*rem, *NOISE, "--model", "resnet19"], "resnet19"),
+        "unknown data": ([*rem, *NOISE, "--data", "cifar11"], "cifar11"),
+        "missing folder": (["learn", "nowhere"], "no folder nowhere"),
+        "empty folder": ([*rem, *NOISE, "--data", "empty"], "no sub-folders"),
+        "eps 0": ([*rem, *NOISE, "--eps", "0"], "eps must be above 0"),
+        "eps negative": ([*rem, *NOISE, "--eps", "-8"], "eps must be above 0"),
+        "eps of no grey level": ([*rem, *NOISE, "--eps", "0.4"], "leaves none"),
+        "somebody's folder": ([*rem, *NOISE, "--out", "other"], "not this run's output"),
+        "a file as folder": ([*rem, *NOISE, "--out", "other/letter.txt"], "letter.txt"),
+        "no such device": ([*rem, *NOISE, "--device", "cuda:77"], "cuda:77"),
+        "not protected": (["show", "empty"], "no protected folder"),
+        "nothing to export": (["export", "empty"], "--noise"),
+        "no noise file": (["protect", "imported", "--file", "gone.pkl", "--limit", "40"], "gone.pkl"),
+        "no such list": (["ls", "cows"], "no list"),
+    }
+
+
+MISTAKES = """unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty folder,
+eps 0, eps negative, eps of no grey level, somebody's folder, a file as folder, no such device, not protected,
+nothing to export, no noise file, no such list"""
+
+
+@pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])
+def test_a_mistake_gets_one_sentence_and_writes_nothing(tmp_path, mistake, monkeypatch, capsys):
+    from unlearnable.cli import main
+
+    args, says = mistakes(tmp_path)[mistake]
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["unlearnable", *args])
+    with pytest.raises(SystemExit) as e:
+        main()
+    error = capsys.readouterr().err
+    assert e.value.code == 2 and says in error
+    assert error.count("\n") == 1 and "Traceback" not in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_own_model(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net(classes):\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(),\n"
+        "                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))\n"
+    )
+    run("protect", "em", *NOISE, "--model", "mine:net", "--out", "em", cwd=tmp_path)
+    assert (tmp_path / "em" / "card.json").exists()
+
+
+def torchrun(*args, cwd):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "unlearnable", *map(str, args)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.mark.parametrize(
+    "extra", [["rem", "--adv-steps", "1", "--samples", "1"], ["em", "--per", "class"]], ids=["rem", "em"]
+)
+def test_two_processes(tmp_path, extra):
+    """41 pictures over two processes: every row is covered, the contract holds, the learner runs on the result."""
+    torchrun("protect", *extra, *NOISE, "--limit", 41, "--out", tmp_path / "out", cwd=tmp_path)
+    card = json.loads((tmp_path / "out" / "card.json").read_text())
+    x = np.load(tmp_path / "out" / "images.npy")
+    assert "2 process(es)" in card["hardware"] and card["measured"]["linf"] <= 8 and len(x) == 41
+    from unlearnable import load
+
+    clean = load("shapes", limit=41).x.numpy()
+    assert (abs(x.astype(int) - clean).reshape(41, -1).max(1) > 0).all()
+    if extra[0] == "rem":
+        options = ["--preset", "short", "--steps", 4, "--batch", 16, "--test-limit", 40, "--tests", 2, "--adv-eps", 2]
+        learned = torchrun("learn", tmp_path / "out", *options, cwd=tmp_path)
+        assert learned.stdout.count("Accuracy on 40") == 1

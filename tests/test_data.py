@@ -1,0 +1,161 @@
+"""Every source gives the same Images; every mistake gives one sentence."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unlearnable import Images, UserError, load
+
+
+def picture(path, size=(40, 30), colour=(10, 200, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+def folder_of(root, classes=("cat", "dog"), each=3, size=(40, 30)):
+    for c, name in enumerate(classes):
+        for k in range(each):
+            picture(root / name / f"{k}.png", size, (50 * c, 10 * k, 0))
+    return root
+
+
+def cifar(root, n=10, labels=None):
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    g = np.random.default_rng(0)
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        data = g.integers(0, 256, (n, 3072), dtype=np.uint8)
+        batch = {b"data": data, b"labels": list(range(10)) if labels is None else labels}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"c%d" % i for i in range(10)]}, protocol=2))
+    return folder
+
+
+def test_limit_is_balanced_seeded_and_keeps_the_order():
+    all_, some = load("shapes", limit=100), load("shapes", limit=20)
+    assert torch.bincount(some.y).tolist() == [2] * 10 and torch.equal(some.x, all_.x[:20])
+    chosen = load("shapes", classes=("ring", "star"), limit=10)
+    assert chosen.classes == ("ring", "star") and torch.bincount(chosen.y).tolist() == [1, 1]
+
+
+def test_train_and_test_of_shapes_differ():
+    assert not torch.equal(load("shapes", limit=20).x, load("shapes", split="test", limit=20).x)
+
+
+def test_official_cifar_layout(tmp_path):
+    cifar(tmp_path)
+    train, test = load("cifar10", root=tmp_path), load("cifar10", root=tmp_path, split="test")
+    assert train.x.shape == (50, 3, 32, 32) and len(test) == 10 and train.classes[3] == "c3"
+
+
+def test_real_cifar_loads(cifar_root):
+    train = load("cifar10", root=cifar_root, limit=100)
+    assert torch.bincount(train.y).tolist() == [10] * 10 and train.classes[0] == "airplane"
+    assert 100 < float(train.x.float().mean()) < 140  # the set's mean is 120.7
+
+
+def test_real_photographs_load(photos):
+    data = load(photos, size=32, limit=12)
+    assert data.x.shape == (12, 3, 32, 32) and data.classes[0] == "cardboard"
+
+
+def test_picture_folder_native_and_resized(tmp_path):
+    folder_of(tmp_path)
+    data = load(tmp_path)
+    assert data.x.shape == (6, 3, 30, 40) and data.y.tolist() == [0, 0, 0, 1, 1, 1] and data.classes == ("cat", "dog")
+    assert load(tmp_path, size=16).x.shape == (6, 3, 16, 16)
+    assert int(data.x[5, 1].float().mean()) == 20
+
+
+def test_imagenet_layout_is_resized_once_and_memory_mapped(tmp_path):
+    for split in ("train", "val"):
+        for k in range(101):
+            picture(tmp_path / "imagenet" / split / f"n{k:08d}" / "a.JPEG", (300, 400))
+    train = load("imagenet100", root=tmp_path)
+    assert train.x.shape == (100, 3, 256, 256) and train.classes[-1] == "n00000099"
+    cache = tmp_path / "imagenet" / "imagenet100-train-256.npy"
+    before = cache.stat().st_mtime_ns
+    assert torch.equal(load("imagenet100", root=tmp_path).x, train.x) and cache.stat().st_mtime_ns == before
+    assert load("imagenet100", split="test", root=tmp_path).x.shape == (100, 3, 256, 256)
+
+
+def test_images_refuse_labels_that_do_not_match():
+    x = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    for y, says in ((torch.tensor([0, 1]), "labels"), (torch.tensor([0, 1, 2]), "0..1")):
+        with pytest.raises(UserError, match=says):
+            Images(x, y, ("a", "b"))
+    with pytest.raises(UserError, match="uint8"):
+        Images(x.float(), torch.zeros(3).long(), ("a",))
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+MISTAKES = {
+    "no such source": (lambda root: {"source": root / "nowhere"}, "no folder"),
+    "empty folder": (lambda root: {"source": root}, "no sub-folders"),
+    "one picture a class": (lambda root: {"source": folder_of(root, each=1)}, "two or more"),
+    "not a picture": (
+        lambda root: {"source": folder_of(root), "_": (root / "cat" / "x.jpg").write_text("hello")},
+        "x.jpg cannot be read as a picture",
+    ),
+    "zero bytes": (
+        lambda root: {"source": folder_of(root), "_": (root / "cat" / "x.png").write_bytes(b"")},
+        "x.png cannot be read",
+    ),
+    "mixed sizes": (
+        lambda root: {"source": folder_of(root), "_": picture(root / "cat" / "x.png", (5, 5))},
+        "--size",
+    ),
+    "limit 0": (lambda root: {"source": "shapes", "limit": 0}, "at least 1"),
+    "unknown class": (lambda root: {"source": "shapes", "classes": ("cow",)}, "No class 'cow'"),
+    "truncated CIFAR": (
+        lambda root: {"source": "cifar10", "root": root, "_": _truncate(cifar(root) / "data_batch_2")},
+        "data_batch_2 is truncated",
+    ),
+    "labels that do not match": (
+        lambda root: {"source": "cifar10", "root": root, "_": cifar(root, labels=[1, 2])},
+        "no complete CIFAR batch",
+    ),
+    "no ImageNet": (lambda root: {"source": "imagenet100", "root": root}, "Put ILSVRC2012"),
+    "test split of a folder": (lambda root: {"source": folder_of(root), "split": "test"}, "--test"),
+}
+
+
+@pytest.mark.parametrize("mistake", list(MISTAKES))
+def test_a_mistake_gets_one_sentence(tmp_path, mistake):
+    prepare, says = MISTAKES[mistake]
+    options = prepare(tmp_path)
+    options.pop("_", None)
+    with pytest.raises(UserError, match=says) as e:
+        load(**options)
+    assert "\n" not in str(e.value) and str(e.value).endswith((".", ")."))
+
+
+def test_a_missing_download_says_where_to_put_the_files(tmp_path, monkeypatch):
+    def no_network(*_, **__):
+        raise OSError("no route")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    with pytest.raises(UserError, match="cifar-100-python into"):
+        load("cifar100", root=tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    folder = cifar(tmp_path)
+    (folder / "data_batch_1").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(UserError, match="os.system"):
+        load("cifar10", root=tmp_path)
+
+
+def test_reading_official_pickles_warns_of_nothing(tmp_path):
+    cifar(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load("cifar10", root=tmp_path)

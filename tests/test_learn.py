@@ -1,0 +1,124 @@
+"""The training loop: what it computes, that it resumes bit for bit, what it refuses."""
+
+import json
+
+import pytest
+import torch
+
+from unlearnable import EM, REM, Recipe, UserError, accuracy, learn, load, protect, state
+
+TINY = Recipe.preset("short", steps=6, batch=16, adv_steps=1, tests=3)
+NOISE = {"model": "convnet", "train_steps": 4, "batch": 16, "steps": 1, "samples": 1}
+
+
+def test_result_and_log(few, tmp_path):
+    done = learn(few, TINY, test=few, out=tmp_path / "run")
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [e["step"] for e in log] == [2, 4, 6]
+    r = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert r["accuracy"] == log[-1]["accuracy"] and r["peak"] == max(e["accuracy"] for e in log)
+    assert (
+        r["accuracy"]
+        == accuracy(learn(few, TINY, test=few, out=tmp_path / "run").model, few)
+        == done.result["accuracy"]
+    )
+    assert not (tmp_path / "run" / "state").exists()
+
+
+def test_learning_rates():
+    paper = Recipe.preset("paper")
+    assert [paper.lr_at(s) for s in (0, 15_999, 16_000, 32_000)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    assert paper.adv_step_size == 0 and Recipe(adv_eps=4).adv_step_size == pytest.approx(0.8)  # adv_eps / 5
+    cycle = Recipe(schedule="onecycle", steps=100)
+    rates = [cycle.lr_at(s) for s in range(100)]
+    assert max(rates) == rates[19] == pytest.approx(0.1) and rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+class Killed(BaseException):
+    """As from outside: nothing may catch it."""
+
+
+def killed_at(monkeypatch, n):
+    """Every state is saved; the process dies right after the n-th."""
+    monkeypatch.setattr(state, "SAVE_EVERY", 0.0)
+    save, count = state.State.save, []
+
+    def save_and_die(self, *args, **more):
+        save(self, *args, **more)
+        count.append(1)
+        if len(count) == n:
+            raise Killed
+
+    monkeypatch.setattr(state.State, "save", save_and_die)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("adv_eps", [0.0, 2.0])
+def test_learn_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, adv_eps):
+    recipe = Recipe.preset("short", steps=6, batch=16, adv_steps=1, tests=3, adv_eps=adv_eps)
+    whole = learn(few, recipe, test=few, out=tmp_path / "whole")
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        killed_at(m, n)
+        learn(few, recipe, test=few, out=tmp_path / "cut")
+    cut = learn(few, recipe, test=few, out=tmp_path / "cut")
+    assert cut.result["log"] == whole.result["log"]
+    for a, b in zip(cut.model.state_dict().values(), whole.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("n", [2, 6])  # in the loop; in the final pass
+@pytest.mark.parametrize("method", [REM(**NOISE, adv_steps=1), EM(**NOISE, pass_every=2)], ids=["rem", "em"])
+def test_protect_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, method):
+    whole = protect(few, method, tmp_path / "whole")
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        killed_at(m, n)
+        protect(few, method, tmp_path / "cut")
+    assert not (tmp_path / "cut" / "images.npy").exists()
+    cut = protect(few, method, tmp_path / "cut")
+    assert torch.equal(cut.images.x, whole.images.x)
+    a, b = ((tmp_path / d / "generator.safetensors").read_bytes() for d in ("cut", "whole"))
+    assert a == b
+
+
+def test_another_configuration_s_state_is_refused(few, tmp_path, monkeypatch):
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        killed_at(m, 1)
+        learn(few, TINY, out=tmp_path / "run")
+    with pytest.raises(UserError, match="seed is 0 there and 1 here"):
+        learn(few, TINY, out=tmp_path / "run", seed=1)
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        killed_at(m, 1)
+        protect(few, REM(**NOISE, adv_steps=1), tmp_path / "noise")
+    with pytest.raises(UserError, match="method.* is 'rem' there and 'em' here"):
+        protect(few, EM(**NOISE), tmp_path / "noise")
+
+
+def test_a_folder_with_only_the_rest_of_a_killed_write_can_be_used(few, tmp_path):
+    (tmp_path / "run" / "state").mkdir(parents=True)
+    (tmp_path / "run" / "state" / ".config.json.1.part").write_text("{")
+    assert learn(few, TINY, out=tmp_path / "run").result["log"]
+
+
+def test_no_space_left_is_one_sentence_and_no_half_written_file(few, tmp_path, monkeypatch):
+    import errno
+    import os
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match="No space left"):
+        learn(few, TINY, out=tmp_path / "run")
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"batch": -1}, {"adv_eps": -1.0}, {"lr": 0.0}])
+def test_impossible_recipes(bad):
+    with pytest.raises(UserError, match=next(iter(bad))):
+        Recipe(**bad)
+
+
+def test_other_classes_are_refused(few):
+    test = load("shapes", classes=("ring", "star"), limit=4)
+    with pytest.raises(UserError, match="classes"):
+        learn(few, TINY, test=test)
