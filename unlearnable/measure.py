@@ -1,5 +1,6 @@
 """What is measured: accuracy of a model, size and visibility of a noise, and on what it was measured."""
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -61,6 +62,15 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return ((2 * ma * mb + c1) * (2 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))).mean(1)
 
 
+def _processor() -> str:
+    """The CPU's name, where the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
 def evidence(device: torch.device) -> dict:
     """What a number was measured with."""
     try:
@@ -72,7 +82,7 @@ def evidence(device: torch.device) -> dict:
     if (home / ".git").exists():  # not the commit of some other repository that this is installed inside
         git = subprocess.run(["git", "-C", home, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
         commit = git.stdout.strip() or None
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "hardware": f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()}, {dist.world()} process(es)",
         "torch": torch.__version__,
