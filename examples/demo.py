@@ -14,7 +14,7 @@ from unlearnable.protect import sheet
 OUT = Path("demo")
 METHODS = {
     "clean": None,
-    "EM": EM.preset("short", batch=100, steps=10),
+    "EM": EM.preset("short", batch=100, train_steps=240, decay_every=120),
     "REM(2)": REM.preset("short", batch=100, train_steps=240, decay_every=120),
 }
 LEARNERS = {"ordinary": 0, "adversarial (2/255)": 2}

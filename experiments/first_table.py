@@ -1,6 +1,6 @@
 """The first table: does the noise protect, against which learner? (docs/results.md)
 
-5,000 CIFAR-10 pictures (500 a class), `convnet`, tested on 2,000 clean test pictures. Clean, EM, SEM(2) and REM(2), the
+5,000 CIFAR-10 pictures (500 a class), `convnet`, tested on 2,000 clean test pictures. Clean, EM without and with T, SEM(2) and REM(2), the
 last two with and without `warm`, under ordinary and adversarial training. About 45 minutes a seed on 2 cores.
 
     python experiments/first_table.py --seeds 0 1        # CIFAR-10 in $UNLEARNABLE_DATA; prints the table
@@ -17,6 +17,7 @@ RESULTS = Path("results/first_table")
 RADII = (0, 2, 4)
 METHODS: dict[str, Method | None] = {
     "clean": None,
+    "EM (no T)": EM(model="convnet"),
     "EM": EM.preset("short"),
     "SEM(2) warm": SEM.preset("short"),
     "REM(2) warm": REM.preset("short"),
