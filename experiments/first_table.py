@@ -1,7 +1,8 @@
 """The first table: does the noise protect, against which learner? (docs/results.md)
 
-5,000 CIFAR-10 pictures (500 a class), `convnet`, tested on 2,000 clean test pictures. Clean, EM without and with T, SEM(2) and REM(2), the
-last two with and without `warm`, under ordinary and adversarial training. About 45 minutes a seed on 2 cores.
+5,000 CIFAR-10 pictures (500 a class), `convnet`, tested on 2,000 clean test pictures. Clean, EM made without and with
+T, SEM(2) and REM(2), these with and without `warm`, under ordinary and adversarial training. About an hour a seed on 2
+cores.
 
     python experiments/first_table.py --seeds 0 1        # CIFAR-10 in $UNLEARNABLE_DATA; prints the table
     python experiments/first_table.py --seeds            # prints the table of what is there
