@@ -98,7 +98,7 @@ class EM(MinMin):
         "eot": {"steps": 10, "samples": 5, "warm": False, "pass_every": 0, "stop_error": 0.0},
         "class": {"per": "class", "steps": 1, "step": 1.0},
         "imagenet": {"steps": 7, "step": 2.0, "train_steps": 3000, "decay_every": 1200},
-        # noise that has met T: made without it, it did not survive the learner's crops (docs/results.md)
+        # one draw of T, noise renewed at every visit: far stronger here than the default form (docs/results.md)
         "short": {"model": "convnet", "samples": 1, "steps": 2, "step": 1.6, "pass_every": 0, "stop_error": 0.0}
         | {"train_steps": 800, "decay_every": 320},
     }
