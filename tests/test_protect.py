@@ -70,7 +70,9 @@ def test_a_broken_contract_is_refused_and_nothing_is_published(few, tmp_path, ho
 
 def test_the_generator_loads_into_its_network(few, tmp_path):
     protect(few, REM(**TINY, adv_steps=1), tmp_path / "out")
-    build("convnet", 10, size=32).load_state_dict(load_file(tmp_path / "out" / "generator.safetensors"))
+    model = build("convnet", 10, size=32)
+    keys = model.load_state_dict(load_file(tmp_path / "out" / "generator.safetensors"))
+    assert not keys.missing_keys and not keys.unexpected_keys
 
 
 def test_same_command_again_returns_what_is_there_and_another_is_refused(few, tmp_path):

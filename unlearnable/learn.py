@@ -162,12 +162,10 @@ def learn(
         model, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, bfloat16=bfloat16
     )
     log: list[dict] = []
-    spent = 0.0
+    first, spent = 0, 0.0
     if saved := state.load():
         trainer.load(saved)
-        log, spent = saved["log"], saved["seconds"]
-    first = log[-1]["step"] if log else 0
-    first = saved["step"] if saved else first
+        first, log, spent = saved["step"], saved["log"], saved["seconds"]
     begin = time.monotonic() - spent
     every = max(1, recipe.steps // recipe.tests)
 
