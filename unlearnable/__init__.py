@@ -11,16 +11,20 @@ from .data import DATA, Images, load
 from .errors import UserError
 from .learn import Learned, Recipe, learn
 from .measure import accuracy, ssim, visibility
-from .methods import EM, METHODS, REM, SEM, Crafted, Imported, Method, Run
+from .methods import AR, CUDA, EM, LSP, METHODS, OPS, REM, SEM, Crafted, Imported, Method, Run, Uniform
 from .models import MODELS, build
 from .pgd import Frozen, adversary, jitter, pgd
 from .protect import Protected, protect
 
 __all__ = [
+    "AR",
+    "CUDA",
     "DATA",
     "EM",
+    "LSP",
     "METHODS",
     "MODELS",
+    "OPS",
     "REM",
     "SEM",
     "Crafted",
@@ -34,6 +38,7 @@ __all__ = [
     "Recipe",
     "ResizedCrop",
     "Run",
+    "Uniform",
     "UserError",
     "accuracy",
     "adversary",

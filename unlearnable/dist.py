@@ -71,6 +71,15 @@ def sum_(*tensors: Tensor) -> None:
             td.all_reduce(t)
 
 
+def total(count: int) -> int:
+    """The sum of a whole number over the processes."""
+    if world() == 1:
+        return count
+    counts: list[int] = [0] * world()
+    td.all_gather_object(counts, count)
+    return sum(counts)
+
+
 def average_(tensors: Iterable[Tensor]) -> None:
     """Average float tensors over the processes, in place, in one message."""
     tensors = [t for t in tensors if t.is_floating_point()]

@@ -94,6 +94,7 @@ class Trainer:
         self.optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
         self.bfloat16 = bfloat16
         self.frozen = Frozen(model, bfloat16=bfloat16)
+        self._steps = 0  # pictures of training steps so far
 
     def step(self, x: Tensor, y: Tensor, lr: float, *, refresh: bool = True) -> Tensor:
         """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean loss (a tensor, so
@@ -108,14 +109,22 @@ class Trainer:
         loss.backward()
         dist.average_gradients(self.model)
         self.optimizer.step()
+        self._steps += len(x)
         if refresh:
             self.frozen.refresh()
         return loss.detach()
 
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of one picture so far, on this process: training steps and PGD steps."""
+        return self._steps + self.frozen.passes
+
     def state(self) -> dict:
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        passes = {"steps": self._steps, "frozen": self.frozen.passes}
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "passes": passes}
 
     def load(self, state: dict) -> None:
+        self._steps, self.frozen.passes = state["passes"]["steps"], state["passes"]["frozen"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.frozen.refresh()
@@ -188,6 +197,7 @@ def learn(
         "config": config,
         "source": data.source,
         "log": log,
+        "passes": dist.total(trainer.passes),
         "seconds": round(time.monotonic() - begin, 1),
         **evidence(where),
     }

@@ -87,6 +87,7 @@ class Frozen(nn.Module):
     def __init__(self, model: nn.Module, *, bfloat16: bool):
         super().__init__()
         self.bfloat16 = bfloat16
+        self.passes = 0  # pictures sent forward and backward so far
         self._model = [model]  # in a list: not a sub-module
         self._copy = copy.deepcopy(model).eval().requires_grad_(False)
         self._folds: list[tuple[str, str]] = []  # names of (convolution, batch norm)
@@ -140,5 +141,6 @@ class Frozen(nn.Module):
             fused.bias.copy_(bias * scale if norm.bias is None else bias * scale + norm.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        self.passes += len(x) if x.requires_grad else 0
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
             return self._copy(x.contiguous(memory_format=torch.channels_last)).float()

@@ -1,7 +1,7 @@
 """``protect``: the one verb around every method. It crafts, checks the contract and writes.
 
-The contract: the noise is int8, has the pictures' shape and stays within the method's budget after rounding to 8 bits;
-labels, their order and the pictures' size are untouched.
+The contract: the noise is whole steps of 1/255, has the pictures' shape and stays within the method's budget; labels,
+their order and the pictures' size are untouched.
 """
 
 import json
@@ -72,6 +72,8 @@ def protect(
         "data": data.source,
         "classes": list(data.classes),
         "shape": list(protected.x.shape),
+        "budget": method.budget,
+        "passes": crafted.passes,
         "measured": visibility(data.x, protected.x),
         "seconds": round(before + time.monotonic() - begin, 1),
         **evidence(where),
@@ -83,9 +85,9 @@ def protect(
 
 
 def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
-    """clip(x + delta, 0, 255), after checking the contract. delta: int8 [N, 3, H, W]; eps in /255."""
-    if delta is None or delta.dtype != torch.int8:
-        raise UserError(f"The noise must be int8 in units of 1/255, not {getattr(delta, 'dtype', delta)}.")
+    """clip(x + delta, 0, 255), after checking the contract. delta: int8 or int16 [N, 3, H, W]; eps in /255."""
+    if delta is None or delta.dtype not in (torch.int8, torch.int16):
+        raise UserError(f"The noise must be int8 or int16 in units of 1/255, not {getattr(delta, 'dtype', delta)}.")
     if delta.shape != data.x.shape:
         raise UserError(f"The noise has the shape {list(delta.shape)}, but the pictures {list(data.x.shape)}.")
     # abs() of int8 -128 is -128
@@ -143,8 +145,13 @@ def clean_of(folder: Path, root: Path | str | None = None) -> Images:
 
 
 def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
-    """int8 [N, 3, H, W]: protected minus original."""
-    return (load(folder).x.short() - clean_of(folder, root).x.short()).to(torch.int8)
+    """int8 [N, 3, H, W]: protected minus original. Raises UserError where int8 does not hold it (OPS, CUDA)."""
+    noise = load(folder).x.short() - clean_of(folder, root).x.short()
+    if (worst := int(noise.abs().max())) > 127:
+        raise UserError(
+            f"The noise of {folder} reaches {worst}/255, more than int8 holds; use the pictures themselves."
+        )
+    return noise.to(torch.int8)
 
 
 def export_cifar(train: Images, test: Images, root: Path) -> Path:

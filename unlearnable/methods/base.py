@@ -24,16 +24,24 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Crafted:
-    """delta: int8 [N, 3, H, W] in /255, on the CPU (None on other ranks than 0); generator: the surrogate, if any."""
+    """delta: int8 [N, 3, H, W] in /255, on the CPU (int16 where it may exceed 127; None on other ranks than 0);
+    generator: the surrogate, if any; passes: forward and backward passes of one picture that it cost, over all
+    processes."""
 
     delta: Tensor | None
     generator: nn.Module | None = None
+    passes: int = 0
 
 
 class Method(Presets, ABC):
     """Settings are the fields of the subclass, in /255 where they are pixels. ``eps`` is the L-infinity budget."""
 
-    eps: ClassVar[float]  # a dataclass field of every method
+    eps: ClassVar[float]  # a dataclass field, or 255 where a method does not keep to a ball
+
+    @property
+    def budget(self) -> str:
+        """What bounds the noise, in words, for cards and tables."""
+        return f"L-inf {self.eps:g}/255"
 
     @abstractmethod
     def craft(self, data: Images, run: Run) -> Crafted:

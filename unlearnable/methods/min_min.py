@@ -301,4 +301,4 @@ def min_min(m: MinMin, data: Images, run: Run) -> Crafted:
                 break
             progress.at(at + 1)
             run.state.save(at + 1, loop.trainer.state() | {"table": loop.table, "done": at + 1})
-    return Crafted(loop.delta(), loop.trainer.model.eval())
+    return Crafted(loop.delta(), loop.trainer.model.eval(), dist.total(loop.trainer.passes))

@@ -1,0 +1,108 @@
+"""Patterns against what defines them: a recurrence, a plane, one pixel, a convolution."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import conv2d
+
+from unlearnable import AR, CUDA, LSP, OPS, Images, Uniform, UserError
+from unlearnable.dist import generator
+from unlearnable.methods import Run
+from unlearnable.methods.patterns import ar_process, ar_rules, class_filters, shortcut
+
+
+def grey(n: int = 40, size: int = 32, classes: int = 10) -> Images:
+    """Pictures far enough from black and white that no noise is cut."""
+    x = torch.randint(100, 150, (n, 3, size, size), dtype=torch.uint8, generator=generator("cpu", 1))
+    return Images(x, torch.arange(n) % classes, tuple(map(str, range(classes))))
+
+
+def test_ar_noise_follows_its_own_rule():
+    rules = ar_rules(4, (36, 36), seed=0)
+    assert torch.allclose(rules.sum(2), torch.ones(4, 3), atol=1e-5)
+    assert rules.flatten(0, 1).unique(dim=0).shape[0] == 12
+    y = torch.tensor([0, 1, 2, 3, 1])
+    noise = ar_process(torch.randn(5, 3, 36, 36, generator=generator("cpu", 0)), rules[y])
+    # restated as a convolution: the window's last tap is the pixel itself
+    kernel = torch.cat([rules[y], torch.full((5, 3, 1), -1.0)], 2).view(15, 1, 3, 3)
+    rest = conv2d(noise.reshape(1, 15, 36, 36), kernel, groups=15)
+    assert float(rest.abs().max()) < 1e-4 * float(noise.abs().max())
+
+
+def test_ar_noise_has_the_stated_norm_and_a_rule_a_class():
+    data = grey()
+    noise = AR().craft(data, Run()).delta.float() / 255
+    assert torch.allclose(noise.flatten(1).norm(dim=1), torch.ones(len(data)), atol=0.02)
+    kernel = torch.cat([ar_rules(10, (36, 36), 0), torch.full((10, 3, 1), -1.0)], 2).view(10, 3, 1, 3, 3)
+    rests = torch.stack([conv2d(noise, k, groups=3).square().mean((1, 2, 3)) for k in kernel], 1)
+    assert (rests.argmin(1) == data.y).float().mean() > 0.95  # the rule tells the class, up to rounding to 8 bits
+
+
+def test_lsp_noise_is_linearly_separable_blocks_of_the_stated_size():
+    data = grey(400)
+    noise = LSP().craft(data, Run()).delta.float()  # 48 colours a picture, each rounded
+    assert torch.allclose(
+        noise.square().mean((1, 2, 3)).sqrt(), torch.full((400,), 6.0), atol=0.25
+    )  # 48 cells, rounded
+    blocks = noise.view(400, 3, 4, 8, 4, 8)
+    assert torch.equal(blocks, blocks[:, :, :, :1, :, :1].expand_as(blocks))
+    a = torch.cat([noise[:, :, ::8, ::8].flatten(1), torch.ones(400, 1)], 1).double()
+    target = torch.eye(10).double()[data.y]
+    w = torch.linalg.lstsq(a[:300], target[:300]).solution
+    assert ((a[300:] @ w).argmax(1) == data.y[300:]).all()  # on noise that the plane was not fitted to
+
+
+def test_ops_changes_one_pixel_the_same_for_a_class():
+    data = grey()
+    noise = OPS().craft(data, Run()).delta
+    assert ((noise != 0).any(1).flatten(1).sum(1) == 1).all()
+    after = data.x.short() + noise
+    for c in range(10):
+        i = (data.y == c).nonzero()[:, 0]
+        places = (noise[i] != 0).any(1).flatten(1).int().argmax(1)
+        assert len(places.unique()) == 1
+        colours = after[i].flatten(2)[:, :, places[0]]
+        assert len(colours.unique(dim=0)) == 1 and set(colours.unique().tolist()) <= {0, 255}
+
+
+def test_ops_agrees_with_a_search_by_hand():
+    x = torch.randint(0, 256, (12, 3, 4, 5), dtype=torch.uint8, generator=generator("cpu", 2))
+    best = (-1.0, None, None)
+    for row in range(4):
+        for column in range(5):
+            for k in np.ndindex(2, 2, 2):
+                change = (np.array(k) - x[:, :, row, column].numpy() / 255.0).__abs__().sum(1)
+                score = change.mean() / change.var()
+                if score > best[0]:
+                    best = (score, row * 5 + column, list(k))
+    place, colour = shortcut(x)
+    assert (place, colour.tolist()) == best[1:]
+
+
+def test_cuda_is_the_stated_convolution():
+    data = grey(10)
+    after = data.x.short() + CUDA().craft(data, Run(seed=3)).delta
+    weight = class_filters(10, 3, 0.3, 3)
+    assert (weight == 1).flatten(1).sum(1).eq(1).all() and float(weight.flatten(1).sort(1).values[:, :-1].max()) <= 0.3
+    k = 7
+    padded = np.pad(data.x[k].numpy() / 255.0, ((0, 0), (1, 1), (1, 1)))
+    picture = np.zeros((3, 32, 32))
+    for dy in range(3):
+        for dx in range(3):
+            picture += float(weight[k, dy, dx]) * padded[:, dy : dy + 32, dx : dx + 32]
+    picture /= picture.max()
+    assert np.abs(after[k].numpy() - 255 * picture).max() < 0.51
+
+
+def test_uniform_noise_fills_the_ball_by_sample_and_by_class():
+    data = grey(400)
+    noise = Uniform().craft(data, Run()).delta
+    assert noise.min() == -8 and noise.max() == 8 and abs(float(noise.float().mean())) < 0.05
+    shared = Uniform(per="class").craft(data, Run()).delta
+    assert all(len(shared[data.y == c].unique(dim=0)) == 1 for c in range(10))
+
+
+@pytest.mark.parametrize("wrong", [lambda: CUDA(kernel=4), lambda: LSP(cells=0), lambda: AR(l2=-1.0)])
+def test_settings_that_make_no_sense(wrong):
+    with pytest.raises(UserError):
+        wrong()
