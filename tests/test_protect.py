@@ -22,7 +22,9 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
         noise = torch.randint(-8, 9, shape, dtype=torch.int8)
         write_noise(noise, folder / "noise.npy")
         return Imported(file=str(folder / "noise.npy"))
-    if name in ("em", "rem", "sem"):
+    if name in ("tap", "hypo", "entf"):
+        return METHODS[name](model="convnet", train_steps=2, batch=16, steps=2, step=2.0, train_adv_steps=1)
+    if name in ("em", "rem", "sem", "asr"):
         return METHODS[name](**TINY, **({"pass_every": 1} if name == "em" else {"adv_steps": 1}))
     return METHODS[name]()
 

@@ -11,23 +11,47 @@ from .data import DATA, Images, load
 from .errors import UserError
 from .learn import Learned, Recipe, learn
 from .measure import accuracy, ssim, visibility
-from .methods import AR, CUDA, EM, LSP, METHODS, OPS, REM, SEM, Crafted, Imported, Method, Run, Uniform
+from .methods import (
+    AR,
+    ASR,
+    CUDA,
+    EM,
+    HYPO,
+    LSP,
+    METHODS,
+    OPS,
+    PIL,
+    REM,
+    SEM,
+    TAP,
+    Crafted,
+    EntF,
+    Imported,
+    Method,
+    Run,
+    Uniform,
+)
 from .models import MODELS, build
 from .pgd import Frozen, adversary, jitter, pgd
 from .protect import Protected, protect
 
 __all__ = [
     "AR",
+    "ASR",
     "CUDA",
     "DATA",
     "EM",
+    "HYPO",
     "LSP",
     "METHODS",
     "MODELS",
     "OPS",
+    "PIL",
     "REM",
     "SEM",
+    "TAP",
     "Crafted",
+    "EntF",
     "FlipCrop",
     "Frozen",
     "Images",

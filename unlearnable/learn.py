@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -96,20 +97,30 @@ class Trainer:
         self.frozen = Frozen(model, bfloat16=bfloat16)
         self._steps = 0  # pictures of training steps so far
 
-    def step(self, x: Tensor, y: Tensor, lr: float, *, refresh: bool = True) -> Tensor:
+    def step(
+        self,
+        x: Tensor,
+        y: Tensor,
+        lr: float,
+        *,
+        refresh: bool = True,
+        also: Callable[[nn.Module], Tensor] | None = None,
+    ) -> Tensor:
         """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean loss (a tensor, so
-        that nothing waits for the device). ``refresh`` False leaves the frozen copy behind."""
+        that nothing waits for the device). ``refresh`` False leaves the frozen copy behind; ``also`` is a second term
+        of the loss, on as many pictures."""
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
             logits = self.model(x.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), y)
+            second = also(self.model) if also else 0.0
+        loss = F.cross_entropy(logits.float(), y) + second
         self.optimizer.zero_grad()
         loss.backward()
         dist.average_gradients(self.model)
         self.optimizer.step()
-        self._steps += len(x)
+        self._steps += len(x) * (2 if also else 1)
         if refresh:
             self.frozen.refresh()
         return loss.detach()

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from .errors import UserError
+
 Loss = Callable[[Tensor], Tensor]
 
 
@@ -144,3 +146,20 @@ class Frozen(nn.Module):
         self.passes += len(x) if x.requires_grad else 0
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
             return self._copy(x.contiguous(memory_format=torch.channels_last)).float()
+
+    def features(self, x: Tensor) -> Tensor:
+        """[N, D]: what the model's last layer gets. Raises UserError for a model that is no nn.Sequential."""
+        model = self._model[0]
+        if not isinstance(model, nn.Sequential) or len(model) < 2:
+            raise UserError(
+                f"{type(model).__name__} is no nn.Sequential whose last layer is the head; use one that is."
+            )
+        seen: list[Tensor] = []
+        *_, last = dict(model.named_children())
+        head = self._copy.get_submodule(last)
+        hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            self(x)
+        finally:
+            hook.remove()
+        return seen[0].float()

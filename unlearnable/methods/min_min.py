@@ -7,7 +7,7 @@ Two traps of the authors' released program (Fu et al., 2022) and what happens he
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -80,6 +80,10 @@ class MinMin(Method):
     @abstractmethod
     def surrogate_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         """The same for the surrogate's step."""
+
+    def surrogate_also(self) -> Callable[[nn.Module, Tensor], Tensor] | None:
+        """A second term of the surrogate's loss, if any: (model, t(x) of the step's clean pictures) -> its mean."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,31 @@ class SEM(Robust):
         return jitter(z, g, eps=self.adv_eps / 255)
 
 
+@dataclass(frozen=True)
+class ASR(Robust):
+    """EM whose surrogate trains adversarially and must not tell the clean pictures' classes (2024): the noise then
+    carries all of the information. Cheaper than REM; its paper's figures were not found."""
+
+    calm: float = 1.0
+    """weight of the mean distance of the surrogate's guess on clean pictures from a uniform guess"""
+
+    presets: ClassVar[dict[str, dict]] = SEM.presets
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, whole="calm")
+
+    def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        return torch.zeros_like(z)
+
+    def surrogate_also(self) -> Callable[[nn.Module, Tensor], Tensor] | None:
+        def uncertain(model: nn.Module, clean: Tensor) -> Tensor:
+            guess = model(clean).float().softmax(1)
+            return self.calm * (guess - 1 / guess.shape[1]).norm(dim=1).mean()
+
+        return uncertain if self.calm else None
+
+
 # ── the loop ──
 
 
@@ -244,7 +273,12 @@ class MinMinLoop:
         y = self.data.y[i].to(self.run.device)
         z = self.t(self.protected(i), g)
         a = m.surrogate_meets(self.trainer.frozen, z, y, g)
-        self.trainer.step(z + a, y, m.lr * m.lr_decay ** (step // m.decay_every))
+        also = m.surrogate_also()
+        if also is not None:
+            g = dist.generator(self.run.device, self.run.seed, "clean", step, dist.rank())
+            clean = self.t(self.data.pixels(i, self.run.device), g)
+        lr = m.lr * m.lr_decay ** (step // m.decay_every)
+        self.trainer.step(z + a, y, lr, also=also and (lambda model: also(model, clean)))
 
     @torch.no_grad()
     def error(self) -> float:

@@ -1,0 +1,122 @@
+"""Fixed surrogates: the noise lowers what it is said to lower, a killed run goes on, a foreign model is refused."""
+
+import math
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from unlearnable import HYPO, PIL, TAP, EntF, Frozen, Recipe, UserError, build, learn, load, protect
+from unlearnable.dist import generator
+from unlearnable.methods import Run
+from unlearnable.methods.surrogate import feature_centres, linear_classifier
+from unlearnable.pgd import total_loss, uniform
+
+SIZES = {"model": "convnet", "train_steps": 20, "schedule": "onecycle", "batch": 16, "train_adv_steps": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A surrogate, its folder and its pictures."""
+    data = load("shapes", limit=60)
+    out = tmp_path_factory.mktemp("surrogate") / "run"
+    done = learn(data, Recipe.preset("short", steps=40, batch=20, tests=1), out=out)
+    return data, done.model, out
+
+
+def pixels(x: torch.Tensor) -> torch.Tensor:
+    return x.float() / 255
+
+
+def test_tap_and_hypo_lower_the_loss_of_their_target(trained):
+    data, model, out = trained
+    frozen = Frozen(model, bfloat16=False)
+    for method, target in ((TAP, (data.y + 1) % 10), (HYPO, data.y)):
+        noisy = protect(data, method(surrogate=str(out), steps=20, step=0.8), precision="fp32").images
+        before, after = (float(total_loss(frozen, pixels(x), target)) for x in (data.x, noisy.x))
+        assert after < 0.8 * before
+
+
+def test_entf_pushes_from_its_own_centre_and_pulls_to_another(trained):
+    data, model, out = trained
+    frozen = Frozen(model, bfloat16=False)
+    centres = feature_centres(frozen, data, torch.device("cpu"))
+    by_hand = model[:-1](pixels(data.x[data.y == 3])).mean(0)
+    assert torch.allclose(centres[3], by_hand, atol=1e-4)
+    nearest = torch.stack([min((c for k, c in enumerate(centres) if k != j), key=lambda c: (c - centres[j]).norm())
+                           for j in range(10)])  # fmt: skip
+    for how, aim, sign in (("push", centres, 1), ("pull", nearest, -1)):
+        noisy = protect(data, EntF(surrogate=str(out), steps=20, how=how), precision="fp32").images
+        before, after = (((frozen.features(pixels(x)) - aim[data.y]).norm(dim=1)).mean() for x in (data.x, noisy.x))
+        assert sign * float(after - before) > 0.1 * float(before)
+
+
+def test_one_step_is_the_sign_of_the_gradient_at_the_random_start(trained):
+    data, model, out = trained
+    noise = TAP(surrogate=str(out), samples=0, steps=1, step=16.0).craft(data, Run()).delta
+    x = pixels(data.x)
+    draws = [uniform(part, 8 / 255, generator("cpu", 0, "fixed", k, 0)) for k, part in enumerate(x.tensor_split(1))]
+    x = (x + torch.cat(draws)).clamp(0, 1).requires_grad_()
+    total_loss(Frozen(model, bfloat16=False), x, (data.y + 1) % 10).backward()
+    inside = (data.x > 8) & (data.x < 247)
+    assert (noise == -8 * x.grad.sign())[inside].float().mean() > 0.999  # all but gradients of rounding size
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stage", ["learn", "noise"])
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
+    """Killed once while the surrogate trains and once between two batches of noise."""
+    data = load("shapes", limit=60)
+    method = TAP(**SIZES, steps=2)
+    whole = protect(data, method, tmp_path / "whole").images
+    monkeypatch.setattr("unlearnable.state.SAVE_EVERY", 0.0)
+    calls, name = 0, "_step" if stage == "learn" else "_descend"
+    module = sys.modules["unlearnable.learn" if stage == "learn" else "unlearnable.methods.surrogate"]
+    real = getattr(module, name)
+
+    def dying(*args):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Killed
+        return real(*args)
+
+    with monkeypatch.context() as m:
+        m.setattr(module, name, dying)
+        with pytest.raises(Killed):
+            protect(data, method, tmp_path / "killed")
+    done = protect(data, method, tmp_path / "killed")
+    assert torch.equal(done.images.x, whole.x) and not (tmp_path / "killed" / "state").exists()
+    assert done.card["passes"] == protect(data, method, tmp_path / "whole").card["passes"]
+
+
+def test_a_folder_without_a_model_and_a_model_of_other_classes_are_refused(trained, tmp_path):
+    data, _, out = trained
+    with pytest.raises(UserError, match="holds no trained model"):
+        protect(data, TAP(surrogate=str(tmp_path)))
+    with pytest.raises(UserError, match="was not trained on 4 classes"):
+        protect(load("shapes", limit=40, classes=data.classes[:4]), TAP(surrogate=str(out)))
+
+
+def test_features_are_what_the_last_layer_gets():
+    model = build("resnet18", 10, size=32).eval()
+    x = torch.rand(2, 3, 32, 32, generator=generator("cpu", 0))
+    assert torch.allclose(Frozen(model, bfloat16=False).features(x), model[:-1](x), atol=1e-3)
+    with pytest.raises(UserError, match="no nn.Sequential"):
+        Frozen(nn.Linear(2, 2), bfloat16=False).features(x)
+
+
+def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_picture_is_not():
+    data = load("shapes", limit=200)
+    noise = PIL().craft(data, Run()).delta
+    weight = linear_classifier(data, 30, Run())
+    published = -pixels(noise).flatten(1)  # d, in the paper's x - d
+    assert ((published @ weight).argmax(1) == data.y).all()
+    calm = PIL(share=0.0).craft(data, Run()).delta  # only the divergence counts
+    logits = [pixels(data.x.short() + n).flatten(1) @ weight for n in (0, calm)]
+    before, after = (float(-v.log_softmax(1).mean()) - math.log(10) for v in logits)  # KL(uniform || guess)
+    assert after < 0.5 * before

@@ -1,0 +1,261 @@
+"""Noise made on a surrogate that was trained once, on the clean pictures, and stays as it is: TAP, HYPO, EntF, PIL."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .. import augment, dist
+from ..data import Images
+from ..errors import UserError
+from ..learn import Recipe, learn
+from ..models import build
+from ..pgd import Frozen, pgd, total_loss, uniform
+from ..presets import require
+from ..progress import Progress
+from ..state import read_json
+from .base import Crafted, Method, Run
+
+Goal = Callable[[Tensor, Tensor], Tensor]  # pictures [n, 3, H, W] and labels [n] -> what the noise lowers, a sum
+
+
+@dataclass(frozen=True)
+class FixedSurrogate(Method):
+    """The settings that TAP, HYPO and EntF share."""
+
+    eps: float = 8.0
+    """budget of the noise, in /255"""
+    steps: int = 100
+    """noise steps"""
+    step: float = 0.8
+    """size of a noise step in /255"""
+    samples: int = 0
+    """draws of the augmentation T a noise step; 0: no T"""
+    batch: int = 128
+    """pictures at a time, over all processes"""
+    surrogate: str = ""
+    """a folder that `unlearnable learn` wrote, trained on the same classes; default: train one here"""
+    model: str = "resnet18"
+    """the surrogate trained here: a name of `unlearnable ls models`, or my_module:factory"""
+    train_steps: int = 40_000
+    """its training steps"""
+    train_adv_eps: float = 0.0
+    """its radius of adversarial training, in /255"""
+    train_adv_steps: int = 10
+    """the PGD steps of that"""
+    schedule: Literal["step", "onecycle"] = "step"
+    """its learning rate: step (x 0.1 after 40 and 80 % of the steps) or onecycle"""
+
+    def __post_init__(self) -> None:
+        require(self, positive="eps step batch train_steps", whole="steps samples train_adv_eps train_adv_steps")
+
+    def craft(self, data: Images, run: Run) -> Crafted:
+        return on_fixed_surrogate(self, data, run)
+
+    @abstractmethod
+    def goal(self, frozen: Frozen, data: Images, run: Run) -> Goal:
+        """What the noise lowers on the finished surrogate."""
+
+
+SHORT = {"model": "convnet", "train_steps": 800, "schedule": "onecycle", "train_adv_steps": 3, "steps": 30, "step": 0.8}
+
+
+@dataclass(frozen=True)
+class TAP(FixedSurrogate):
+    """targeted adversarial poisoning (Fowl et al., NeurIPS 2021): every picture is moved to look like the next class to
+    a clean-trained model. Collapses ordinary training; undone by adversarial training."""
+
+    steps: int = 250
+    step: float = 0.064
+    samples: int = 1
+
+    presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
+
+    def goal(self, frozen: Frozen, data: Images, run: Run) -> Goal:
+        return lambda z, y: total_loss(frozen, z, (y + 1) % len(data.classes))
+
+
+@dataclass(frozen=True)
+class HYPO(FixedSurrogate):
+    """hypocritical perturbations (Tao et al., NeurIPS 2021): every picture is moved deeper into its own class on a
+    clean-trained model. Weak against ordinary training (about 70 % remain in the papers), none against adversarial."""
+
+    presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
+
+    def goal(self, frozen: Frozen, data: Images, run: Run) -> Goal:
+        return lambda z, y: total_loss(frozen, z, y)
+
+
+@dataclass(frozen=True)
+class EntF(FixedSurrogate):
+    """entangled features (Wen et al., ICLR 2023): on an adversarially trained model, a picture's features are pushed
+    from its class's centre, or pulled to the nearest other. Made against adversarial training of a large radius."""
+
+    steps: int = 300
+    step: float = 0.4
+    train_adv_eps: float = 4.0
+    how: Literal["push", "pull"] = "push"
+    """push: away from the own class's centre; pull: toward the nearest other class's centre"""
+
+    presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
+
+    def goal(self, frozen: Frozen, data: Images, run: Run) -> Goal:
+        centres = feature_centres(frozen, data, run.device)
+        apart = torch.cdist(centres, centres) + torch.eye(len(centres), device=centres.device) * 1e9
+        aim, sign = (centres, -1.0) if self.how == "push" else (centres[apart.argmin(1)], 1.0)
+
+        def goal(z: Tensor, y: Tensor) -> Tensor:
+            # epsilon under the root: the distance of a feature from itself has no gradient
+            distance = (frozen.features(z) - aim[y]).square().sum(1).add(1e-12).sqrt()
+            return sign * distance.sum()
+
+        return goal
+
+
+@torch.no_grad()
+def feature_centres(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
+    """[classes, D]: the mean penultimate features of every class's clean pictures."""
+    total, count = None, torch.zeros(len(data.classes), device=device)
+    for i in dist.own_rows(len(data)).split(500):
+        features, y = frozen.features(data.pixels(i, device)), data.y[i].to(device)
+        total = features.new_zeros(len(count), features.shape[1]) if total is None else total
+        total.index_add_(0, y, features)
+        count += torch.bincount(y, minlength=len(count))
+    dist.sum_(total, count)
+    return total / count.clamp(min=1)[:, None]
+
+
+def trained_surrogate(m: FixedSurrogate, data: Images, run: Run) -> tuple[nn.Module, int]:
+    """The surrogate, from its folder or trained here (resumable), and the passes that the training cost."""
+    if m.surrogate:
+        return read_surrogate(Path(m.surrogate), data).to(run.device), 0
+    recipe = Recipe(
+        model=m.model,
+        steps=m.train_steps,
+        schedule=m.schedule,
+        decay_every=max(1, m.train_steps * 2 // 5),
+        adv_eps=m.train_adv_eps,
+        adv_steps=m.train_adv_steps,
+        tests=1,
+    )
+    precision = "bf16" if run.bfloat16 else "fp32"
+    out = run.state.folder and run.state.folder / "surrogate"
+    done = learn(data, recipe, out=out, seed=run.seed, device=str(run.device), precision=precision)
+    return done.model, done.result["passes"]
+
+
+def read_surrogate(folder: Path, data: Images) -> nn.Module:
+    """The model in a folder that ``learn`` wrote. Raises UserError when it is none, or of other classes."""
+    if not (folder / "model.safetensors").exists():
+        raise UserError(f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished.")
+    recipe = read_json(folder / "result.json")["config"]["recipe"]
+    model = build(recipe["model"], len(data.classes), size=data.size)
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except RuntimeError as e:
+        raise UserError(f"The model in {folder} was not trained on {len(data.classes)} classes; train another.") from e
+    return model
+
+
+def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Run) -> Crafted:
+    """``steps`` sign steps down ``m.goal`` for every picture, batch by batch, resuming from ``run.state``."""
+    own = dist.own_rows(len(data))
+    # the same number of parts on every process: all of them save together
+    largest, part = -(-len(data) // dist.world()), max(1, m.batch // dist.world())
+    parts = own.tensor_split(-(-largest // part))
+    table = torch.zeros((len(own), *data.x.shape[1:]), dtype=torch.int8)
+    done, passes = 0, 0
+    if saved := run.state.load():
+        table, done, passes = saved["table"], saved["done"], saved["passes"]
+    else:  # marks the folder as this run's before the surrogate's training writes into it
+        run.state.save(0, {"table": table, "done": 0, "passes": 0}, force=True)
+    model, trained = trained_surrogate(m, data, run)
+    frozen = Frozen(model, bfloat16=run.bfloat16)
+    frozen.passes = passes
+    goal = m.goal(frozen, data, run)
+    with Progress(f"{type(m).__name__} noise", len(parts), first=done) as progress:
+        for k in range(done, len(parts)):
+            i = parts[k]
+            table[i // dist.world()] = _descend(m, goal, data, i, run, k)
+            progress.at(k + 1)
+            run.state.save(k + 1, {"table": table, "done": k + 1, "passes": frozen.passes})
+    return Crafted(dist.gather_rows(table, len(data)), model.eval(), trained + dist.total(frozen.passes))
+
+
+def _descend(m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Run, part: int) -> Tensor:
+    g = dist.generator(run.device, run.seed, "fixed", part, dist.rank())
+    t = augment.for_size(*data.x.shape[-2:])
+    x, y = data.pixels(i, run.device), data.y[i].to(run.device)
+
+    def loss(z: Tensor) -> Tensor:
+        if not m.samples:
+            return goal(t.test(z), y)
+        return goal(t(z.repeat(m.samples, 1, 1, 1), g), y.repeat(m.samples))
+
+    start = (x + uniform(x, m.eps / 255, g)).clamp(0, 1) - x
+    u = pgd(loss, x, eps=m.eps / 255, step=m.step / 255, steps=m.steps, minimize=True, start=start)
+    return (u * 255).round().to("cpu", torch.int8)
+
+
+@dataclass(frozen=True)
+class PIL(Method):
+    """perturbation-induced linearization (2026): noise that one linear classifier reads, on pictures that it cannot.
+    Seconds on a CPU; undone by adversarial training beyond a small radius."""
+
+    eps: float = 8.0
+    """budget, in /255"""
+    steps: int = 30
+    """noise steps"""
+    step: float = 0.8
+    """size of a noise step in /255"""
+    epochs: int = 30
+    """passes over the pictures that train the linear classifier"""
+    share: float = 0.9
+    """weight of the cross-entropy on the noise; 1 - share: of the pictures' divergence from a uniform guess"""
+
+    def __post_init__(self) -> None:
+        require(self, positive="eps step epochs", whole="steps share")
+        if self.share > 1:
+            raise UserError(f"share must lie in 0..1, not {self.share}.")
+
+    def craft(self, data: Images, run: Run) -> Crafted:
+        weight = linear_classifier(data, self.epochs, run)
+        noise = torch.empty(data.x.shape, dtype=torch.int8)
+        for i in torch.arange(len(data)).split(512):
+            x, y = data.pixels(i, run.device), data.y[i].to(run.device)
+
+            def loss(d: Tensor, x: Tensor = x, y: Tensor = y) -> Tensor:
+                guess = F.log_softmax((x - d).flatten(1) @ weight, 1)
+                read = F.cross_entropy(d.flatten(1) @ weight, y, reduction="sum")
+                # KL(uniform || guess), up to a constant
+                return self.share * read - (1 - self.share) * guess.mean(1).sum()
+
+            zero = torch.zeros_like(x)
+            d = pgd(loss, zero, eps=self.eps / 255, step=self.step / 255, steps=self.steps, minimize=True, valid=False)
+            noise[i] = (-255 * d).round().to("cpu", torch.int8)
+        return Crafted(noise)
+
+
+def linear_classifier(data: Images, epochs: int, run: Run, batch: int = 128) -> Tensor:
+    """[3 H W, classes]: bias-free logistic regression on pixels in [0, 1], SGD with a cosine from 0.01 to 0
+    (0.1 diverges on pixels that are not centred)."""
+    size = data.x[0].numel()
+    weight = torch.zeros(size, len(data.classes), device=run.device, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.01, momentum=0.9)
+    steps = epochs * max(1, len(data) // batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in range(steps):
+        # every process draws all batches: the regression is too small to divide
+        order = torch.randperm(len(data), generator=dist.generator("cpu", run.seed, "pil", step))[:batch]
+        logits = data.pixels(order, run.device).flatten(1) @ weight
+        optimizer.zero_grad()
+        F.cross_entropy(logits, data.y[order].to(run.device)).backward()
+        optimizer.step()
+        schedule.step()
+    return weight.detach()
