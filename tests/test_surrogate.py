@@ -119,4 +119,4 @@ def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_picture_
     calm = PIL(share=0.0).craft(data, Run()).delta  # only the divergence counts
     logits = [pixels(data.x.short() + n).flatten(1) @ weight for n in (0, calm)]
     before, after = (float(-v.log_softmax(1).mean()) - math.log(10) for v in logits)  # KL(uniform || guess)
-    assert after < 0.5 * before
+    assert after < 0.7 * before
