@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from tests.test_augment import slow_flip_crop
-from unlearnable import EM, REM, SEM, Images, Run, build, protect
+from unlearnable import ASR, EM, MIUE, REM, SEM, Images, Run, build, protect
 from unlearnable.dist import generator
-from unlearnable.methods.min_min import MinMinLoop, min_min
+from unlearnable.methods.min_min import MinMinLoop, class_contrast, min_min
 
 SMALL = {"model": "convnet", "train_steps": 3, "batch": 16, "steps": 2, "samples": 2}
 ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
@@ -19,7 +19,7 @@ def restated_step(x, y, model, m, seed: int, step: int):
     [n, 3, H, W] in /255 and the gradient before the first sign."""
     g = generator("cpu", seed, "noise", step, 0)
     model.eval()
-    eps, alpha, rho, alpha_a = m.eps / 255, m.step_size / 255, m.adv_eps / 255, 2 * m.adv_eps / m.adv_steps / 255
+    eps, alpha, rho, alpha_a = m.eps / 255, m.noise_step(step) / 255, m.adv_eps / 255, 2 * m.adv_eps / m.adv_steps / 255
     u = torch.empty_like(x).uniform_(-eps, eps, generator=g)
     first = None
     for _ in range(m.steps):
@@ -136,3 +136,52 @@ def test_same_seed_same_noise_other_seed_other_noise(few: Images, method):
     first, again = (protect(few, method, seed=3).images.x for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, protect(few, method, seed=4).images.x)
+
+
+def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few: Images):
+    """Without the adversary too, it is EM with expectation; with the term, the surrogate guesses at clean pictures."""
+    plain = min_min(ASR(**SMALL, adv_eps=0.0, calm=0.0), few, Run())
+    em = min_min(EM(**SMALL, warm=False, pass_every=0, stop_error=0.0), few, Run())
+    assert torch.equal(plain.delta, em.delta)
+    model = build("convnet", 10, size=32, seed=1)
+    x = few.pixels(slice(None), "cpu")
+    guess = model(x).softmax(1).detach()
+    by_hand = sum(float((row - 0.1).square().sum().sqrt()) for row in guess) / len(x)
+    assert float(ASR(calm=2.0).surrogate_also()(model, x)) == pytest.approx(2 * by_hand, rel=1e-4)
+    certain = {}
+    for calm in (0.0, 20.0):
+        m = ASR(**ROBUST | {"train_steps": 40, "steps": 1, "adv_steps": 1, "samples": 1}, calm=calm)
+        done = min_min(m, few, Run())
+        certain[calm] = float((done.generator(x).softmax(1) - 0.1).norm(dim=1).mean())
+    assert certain[20.0] < 0.5 * certain[0.0]
+
+
+def test_class_contrast_is_the_stated_sum():
+    f = torch.randn(7, 5, generator=generator("cpu", 0))
+    y = torch.tensor([0, 0, 0, 1, 1, 2, 2])
+    total = 0.0
+    for i in range(7):
+        e = {j: float(torch.exp(F.cosine_similarity(f[i], f[j], dim=0) / 0.1)) for j in range(7) if j != i}
+        total -= float(torch.log(torch.tensor(sum(v for j, v in e.items() if y[j] == y[i]) / sum(e.values()))))
+    assert float(class_contrast(f, y, 0.1)) == pytest.approx(total, rel=1e-4)
+    alone = f.clone().requires_grad_()  # nobody has a classmate: nothing to lower, and no gradient of nan
+    class_contrast(alone, torch.arange(7), 0.1).backward()
+    assert torch.equal(alone.grad, torch.zeros_like(f))
+
+
+def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
+    m = MIUE(model="convnet", train_steps=30, pass_every=10, batch=40, step=0.8)
+    assert m.noise_step(0) == 0.8 and m.noise_step(15) == pytest.approx(1.2)
+    assert m.lr_at(0) == m.lr and m.lr_at(15) == pytest.approx(m.lr / 2)
+    loop = MinMinLoop(m, few, Run())
+    rows = torch.arange(40)
+    loop.table.zero_()
+    for step in range(20):
+        loop.descend(step)
+
+    def contrast() -> float:
+        return float(class_contrast(loop.trainer.frozen.features(loop.protected(rows)), few.y, 0.1))
+
+    before = contrast()
+    loop.renew(rows, 20, 0)
+    assert contrast() < 0.9 * before

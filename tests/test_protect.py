@@ -25,8 +25,10 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
     if name in ("tap", "hypo", "entf"):
         return METHODS[name](model="convnet", train_steps=2, batch=16, steps=2, step=2.0, train_adv_steps=1)
     if name in ("em", "rem", "sem", "asr"):
-        return METHODS[name](**TINY, **({"pass_every": 1} if name == "em" else {"adv_steps": 1}))
-    return METHODS[name]()
+        return METHODS[name](**TINY, adv_steps=1) if name != "em" else EM(**TINY, pass_every=1)
+    if name == "mi-ue":
+        return METHODS[name](**TINY, pass_every=1, step=2.0)
+    return METHODS[name](**({"steps": 2, "block": 16} if name == "ntga" else {}))
 
 
 @pytest.mark.parametrize("name", list(METHODS))

@@ -3,7 +3,8 @@ contract tests follow by themselves."""
 
 from .base import Crafted, Method, Run
 from .imported import Imported
-from .min_min import ASR, EM, REM, SEM
+from .min_min import ASR, EM, MIUE, REM, SEM
+from .ntga import NTGA
 from .patterns import AR, CUDA, LSP, OPS, Uniform
 from .surrogate import HYPO, PIL, TAP, EntF
 
@@ -12,9 +13,11 @@ METHODS: dict[str, type[Method]] = {
     "rem": REM,
     "sem": SEM,
     "asr": ASR,
+    "mi-ue": MIUE,
     "tap": TAP,
     "hypo": HYPO,
     "entf": EntF,
+    "ntga": NTGA,
     "pil": PIL,
     "lsp": LSP,
     "ar": AR,
@@ -32,6 +35,8 @@ __all__ = [
     "HYPO",
     "LSP",
     "METHODS",
+    "MIUE",
+    "NTGA",
     "OPS",
     "PIL",
     "REM",

@@ -6,12 +6,14 @@ Two traps of the authors' released program (Fu et al., 2022) and what happens he
 (as theirs).
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import augment, dist
@@ -19,7 +21,7 @@ from ..data import Images
 from ..errors import UserError
 from ..learn import Trainer
 from ..models import build
-from ..pgd import adversary, jitter, pgd, total_loss, uniform
+from ..pgd import Frozen, adversary, jitter, pgd, total_loss, uniform
 from ..presets import require
 from ..progress import Progress
 from .base import Crafted, Method, Run
@@ -69,10 +71,6 @@ class MinMin(Method):
     def craft(self, data: Images, run: Run) -> Crafted:
         return min_min(self, data, run)
 
-    @property
-    def step_size(self) -> float:
-        return self.step if self.step is not None else 2 * self.eps / max(1, self.steps)
-
     @abstractmethod
     def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         """What is added to z = t(x + u), float [N, 3, H, W], before the noise step's loss."""
@@ -80,6 +78,17 @@ class MinMin(Method):
     @abstractmethod
     def surrogate_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         """The same for the surrogate's step."""
+
+    def noise_lowers(self, model: Frozen, z: Tensor, y: Tensor) -> Tensor:
+        """The noise step's loss, a sum over pictures; the cross-entropy unless a member says otherwise."""
+        return total_loss(model, z, y)
+
+    def noise_step(self, step: int) -> float:
+        """Size of a noise step in /255 at surrogate step ``step``."""
+        return self.step if self.step is not None else 2 * self.eps / max(1, self.steps)
+
+    def lr_at(self, step: int) -> float:
+        return self.lr * self.lr_decay ** (step // self.decay_every)
 
     def surrogate_also(self) -> Callable[[nn.Module, Tensor], Tensor] | None:
         """A second term of the surrogate's loss, if any: (model, t(x) of the step's clean pictures) -> its mean."""
@@ -193,6 +202,53 @@ class ASR(Robust):
         return uncertain if self.calm else None
 
 
+@dataclass(frozen=True)
+class MIUE(EM):
+    """mutual-information unlearnable examples (2026): noise draws a class's features together and apart from the other
+    classes'. Its paper reports protection up to AT-6; expensive there (100 epochs, a noise pass an epoch)."""
+
+    steps: int = 10
+    step: float | None = 0.2
+    pass_every: int = 390
+    stop_error: float = 0.0
+    train_steps: int = 39_000
+    growth: float = 2.0
+    """the size of a noise step grows in a line to this many times ``step``"""
+    temperature: float = 0.1
+    """by which the cosines are divided"""
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        "short": {"model": "convnet", "pass_every": 39, "train_steps": 800, "step": 0.8, "samples": 1},
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, positive="growth temperature")
+
+    def noise_lowers(self, model: Frozen, z: Tensor, y: Tensor) -> Tensor:
+        return class_contrast(model.features(z), y, self.temperature)
+
+    def noise_step(self, step: int) -> float:
+        return super().noise_step(step) * (1 + (self.growth - 1) * step / self.train_steps)
+
+    def lr_at(self, step: int) -> float:
+        return self.lr * (0.5 + 0.5 * math.cos(math.pi * step / self.train_steps))
+
+
+def class_contrast(features: Tensor, y: Tensor, temperature: float) -> Tensor:
+    """Supervised contrast of features [N, D]: the sum over pictures of -log(sum over the others of the same class
+    exp(cos / temperature) / sum over all others). Pictures without a classmate in the batch count nothing."""
+    f = F.normalize(features, dim=1)
+    logits = f @ f.T / temperature
+    itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
+    mates = (y[:, None] == y[None, :]) & ~itself
+    every = logits.masked_fill(itself, -torch.inf).logsumexp(1)
+    # a finite floor, lest a picture without classmates makes a gradient of nan
+    same = logits.masked_fill(~mates, -1e9).logsumexp(1)
+    return (every - same)[mates.any(1)].sum()
+
+
 # ── the loop ──
 
 
@@ -226,9 +282,11 @@ class MinMinLoop:
         """Where the noise of the pictures ``i`` stands in the table."""
         return self.data.y[i] if self.m.per == "class" else i // dist.world()
 
-    def renew(self, i: Tensor, *key: object) -> None:
-        """The inner minimisation for the pictures ``i``: u minimises E_t loss(f(t(x + u) + a)), N[i] = round(u)."""
+    def renew(self, i: Tensor, step: int, part: int | None = None) -> None:
+        """The inner minimisation for the pictures ``i`` of surrogate step ``step`` (or of a part of the pass after it):
+        u minimises E_t loss(f(t(x + u) + a)), N[i] = round(u)."""
         m, device = self.m, self.run.device
+        key = (step,) if part is None else ("pass", step, part)
         g = dist.generator(device, self.run.seed, "noise", *key, dist.rank())
         x, y = self.data.pixels(i, device), self.data.y[i].to(device)
         by_class = m.per == "class"
@@ -244,9 +302,8 @@ class MinMinLoop:
             return self.noise_loss(x, u[y] if by_class else u, y, g)
 
         zero = torch.zeros_like(start)
-        u = pgd(
-            loss, zero, eps=m.eps / 255, step=m.step_size / 255, steps=m.steps, minimize=True, start=start, valid=False
-        )
+        size = m.noise_step(step) / 255
+        u = pgd(loss, zero, eps=m.eps / 255, step=size, steps=m.steps, minimize=True, start=start, valid=False)
         self.table[noise] = (u * 255).round().to("cpu", torch.int8)
 
     def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
@@ -255,7 +312,7 @@ class MinMinLoop:
         y = y.repeat(draws)
         z = self.t((x + u).clamp(0, 1).repeat(draws, 1, 1, 1), g)
         a = self.m.noise_meets(self.trainer.frozen, z.detach(), y, g)
-        return total_loss(self.trainer.frozen, z + a, y)
+        return self.m.noise_lowers(self.trainer.frozen, z + a, y)
 
     def protected(self, i: Tensor) -> Tensor:
         """The pictures ``i`` with their present noise, float [n, 3, H, W] in [0, 1]."""
@@ -277,8 +334,7 @@ class MinMinLoop:
         if also is not None:
             g = dist.generator(self.run.device, self.run.seed, "clean", step, dist.rank())
             clean = self.t(self.data.pixels(i, self.run.device), g)
-        lr = m.lr * m.lr_decay ** (step // m.decay_every)
-        self.trainer.step(z + a, y, lr, also=also and (lambda model: also(model, clean)))
+        self.trainer.step(z + a, y, m.lr_at(step), also=also and (lambda model: also(model, clean)))
 
     @torch.no_grad()
     def error(self) -> float:
@@ -330,7 +386,7 @@ def min_min(m: MinMin, data: Images, run: Run) -> Crafted:
             if what == "descend":
                 loop.descend(step)
             elif what == "renew":
-                loop.renew(loop.parts[part], "pass", step, part)
+                loop.renew(loop.parts[part], step, part)
             elif m.stop_error and loop.error() < m.stop_error:
                 break
             progress.at(at + 1)

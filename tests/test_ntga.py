@@ -1,0 +1,139 @@
+"""Kernels against closed forms, Monte Carlo and wide finite networks; the predictor against its limits."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from unlearnable import NTGA, Images, UserError, load
+from unlearnable.dist import generator
+from unlearnable.methods import Run
+from unlearnable.methods.ntga import _dual, cnn_ntk, fc_ntk, prediction
+
+VARIANCES = {"w_var": 1.7, "b_var": 0.1}
+
+
+def pictures(n: int, size: int = 4) -> torch.Tensor:
+    return torch.rand(n, 3, size, size, generator=generator("cpu", n))
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_dual_activations_agree_with_a_million_draws(activation):
+    s = torch.erf if activation == "erf" else torch.relu
+    a, b, c = 1.3, 0.6, 0.5
+    z = torch.randn(2, 1_000_000, generator=generator("cpu", 0), dtype=torch.float64)
+    u = math.sqrt(a) * z[0]
+    v = c / math.sqrt(a) * z[0] + math.sqrt(b - c * c / a) * z[1]
+    value, slope, own_a, own_b = (float(t) for t in _dual(*map(torch.tensor, (c, a, b)), activation))
+    u.requires_grad_(), v.requires_grad_()
+    du, dv = torch.autograd.grad(s(u).sum(), u)[0], torch.autograd.grad(s(v).sum(), v)[0]
+    for formula, draws in ((value, s(u) * s(v)), (slope, du * dv), (own_a, s(u) ** 2), (own_b, s(v) ** 2)):
+        assert formula == pytest.approx(float(draws.detach().mean()), abs=0.005)
+
+
+def test_relu_kernel_of_a_picture_with_itself_has_the_known_closed_form():
+    """Weight variance 2, no bias: the variance stays, and the tangent kernel is (depth + 1) times it."""
+    x = pictures(5)
+    for depth in (1, 3):
+        k = fc_ntk(x, x, depth=depth, activation="relu", w_var=2.0, b_var=0.0)
+        known = (depth + 1) * 2 * x.flatten(1).square().mean(1)
+        assert torch.allclose(k.diagonal(), known, rtol=2e-3)
+
+
+class Scaled(nn.Module):
+    """A layer in the kernel's scaling: unit normal parameters, the standard deviations outside."""
+
+    def __init__(self, layer: nn.Module, g: torch.Generator):
+        super().__init__()
+        self.layer = layer
+        for p in layer.parameters():
+            p.data.normal_(generator=g)
+        self.fan = layer.weight[0].numel()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bias = self.layer.bias
+        shape = (1, -1, 1, 1) if x.ndim == 4 else (1, -1)
+        linear = self.layer(x) - bias.view(shape)
+        return math.sqrt(VARIANCES["w_var"] / self.fan) * linear + math.sqrt(VARIANCES["b_var"]) * bias.view(shape)
+
+
+class Activation(nn.Module):
+    def __init__(self, name: str):
+        super().__init__()
+        self.f = {"erf": torch.erf, "relu": torch.relu}[name]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.f(x)
+
+
+def empirical(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    rows = []
+    for picture in x:
+        gradients = torch.autograd.grad(model(picture[None]).sum(), list(model.parameters()))
+        rows.append(torch.cat([g.flatten() for g in gradients]))
+    rows = torch.stack(rows)
+    return rows @ rows.T
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_fc_kernel_is_the_limit_of_wide_networks(activation):
+    x, g, width = pictures(4), generator("cpu", 1), 1024
+    kernels = []
+    for _ in range(8):
+        layers = [nn.Linear(48, width), nn.Linear(width, width), nn.Linear(width, 1)]
+        a, b, c = (Scaled(layer, g) for layer in layers)
+        kernels.append(
+            empirical(nn.Sequential(nn.Flatten(), a, Activation(activation), b, Activation(activation), c), x)
+        )
+    ours = fc_ntk(x, x, depth=2, activation=activation, **VARIANCES)
+    assert torch.allclose(torch.stack(kernels).mean(0), ours, rtol=0.08)
+
+
+def test_cnn_kernel_is_the_limit_of_wide_networks():
+    x, g, width = pictures(3), generator("cpu", 2), 256
+    kernels = []
+    for _ in range(12):
+        a = Scaled(nn.Conv2d(3, width, 3, padding=1), g)
+        b = Scaled(nn.Conv2d(width, width, 3, padding=1), g)
+        c = Scaled(nn.Linear(16 * width, 1), g)
+        kernels.append(empirical(nn.Sequential(a, Activation("erf"), b, Activation("erf"), nn.Flatten(), c), x))
+    ours = cnn_ntk(x, x, depth=2, activation="erf", **VARIANCES)
+    assert torch.allclose(torch.stack(kernels).mean(0), ours, rtol=0.1)
+
+
+def test_the_predictor_starts_at_zero_and_ends_as_kernel_regression():
+    x, test = pictures(12).double(), pictures(5).double()
+    settings = {"depth": 2, "activation": "erf"} | VARIANCES
+    k, k_test = (fc_ntk(a, x, **settings) for a in (x, test))
+    y = torch.eye(3).double()[torch.arange(12) % 3]
+    assert torch.equal(prediction(k, k_test, y, 0.0), torch.zeros(5, 3).double())
+    assert torch.allclose(prediction(k, k_test, y, 1e9), k_test @ torch.linalg.solve(k, y), atol=1e-4)
+    # in between: gradient flow, step by step
+    alpha, t, steps = torch.zeros_like(y), 30.0, 20_000
+    for _ in range(steps):
+        alpha += t / steps / 12 * (y - k @ alpha)
+    assert torch.allclose(prediction(k, k_test, y, t), k_test @ alpha, atol=1e-3)
+
+
+@pytest.mark.parametrize("preset", ["paper", "cnn"])
+def test_noise_raises_the_loss_and_covers_every_picture(preset):
+    data = load("shapes", limit=70)
+    method = NTGA.preset(preset, block=32 if preset == "paper" else 12, steps=3)
+    noise = method.craft(data, Run()).delta
+    assert (noise != 0).flatten(1).any(1).all()
+    i, j = torch.arange(32), torch.arange(32, 70)
+    y = torch.eye(10)[data.y] - 0.1
+    x, clean = data.pixels(i, "cpu"), data.pixels(j, "cpu")
+    errors = []
+    for z in (x, (x + method.attack(data, i, Run(), 0).float() / 255).clamp(0, 1)):
+        f = prediction(method.ntk(z, z), method.ntk(clean, z), y[i], method.time)
+        errors.append(float((f - y[j]).square().sum()))
+    assert errors[1] > 1.02 * errors[0]
+
+
+def test_one_block_that_is_everything_and_a_block_too_small():
+    data = load("shapes", limit=20)
+    assert NTGA(block=64, steps=1).craft(Images(data.x, data.y, data.classes), Run()).delta.any()
+    with pytest.raises(UserError, match="block"):
+        NTGA(block=1)
