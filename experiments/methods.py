@@ -1,20 +1,43 @@
-"""The first table: does the noise protect, against which learner? (docs/results.md)
+"""Every method against ordinary and adversarial training: does the noise protect, and against whom? (docs/results.md)
 
-5,000 CIFAR-10 pictures (500 a class), `convnet`, tested on 2,000 clean test pictures. Clean; EM without T in
-its two schedules (all noise in passes, a batch's at its visit) and with T; SEM(2) and REM(2) with and without `warm`:
-under ordinary and adversarial training. An hour or two a seed on 2 cores.
+5,000 CIFAR-10 pictures (500 a class), `convnet`, tested on 2,000 clean test pictures, learner `Recipe.preset("short")`.
+EM without T comes in its two schedules (all noise in passes, a batch's at its visit), SEM(2) and REM(2) with and
+without `warm`. Ten to twenty minutes a method and seed on one core; two seeds beside each other on two:
 
-    python experiments/first_table.py --seeds 0 1        # CIFAR-10 in $UNLEARNABLE_DATA; prints the table
-    python experiments/first_table.py --seeds            # prints the table of what is there
+    OMP_NUM_THREADS=1 python experiments/methods.py --seeds 0 &      # CIFAR-10 in $UNLEARNABLE_DATA
+    OMP_NUM_THREADS=1 python experiments/methods.py --seeds 1
+    python experiments/methods.py --seeds               # prints the table of what is there
 """
 
 import argparse
 from pathlib import Path
 
-from unlearnable import EM, REM, SEM, Images, Method, Recipe, learn, load, protect
+from unlearnable import (
+    AR,
+    ASR,
+    CUDA,
+    EM,
+    HYPO,
+    LSP,
+    MIUE,
+    NTGA,
+    OPS,
+    PIL,
+    REM,
+    SEM,
+    TAP,
+    EntF,
+    Images,
+    Method,
+    Recipe,
+    Uniform,
+    learn,
+    load,
+    protect,
+)
 from unlearnable.results import once, rows, spread
 
-RESULTS = Path("results/first_table")
+RESULTS = Path("results/methods")
 RADII = (0, 2, 4)
 METHODS: dict[str, Method | None] = {
     "clean": None,
@@ -25,6 +48,19 @@ METHODS: dict[str, Method | None] = {
     "REM(2) warm": REM.preset("short"),
     "SEM(2) cold": SEM.preset("short", warm=False, steps=5, step=3.2),
     "REM(2) cold": REM.preset("short", warm=False, steps=5, step=3.2),
+    "uniform": Uniform(),
+    "uniform, a class": Uniform(per="class"),
+    "LSP": LSP(),
+    "AR": AR(),
+    "OPS": OPS(),
+    "CUDA": CUDA(),
+    "PIL": PIL(),
+    "TAP": TAP.preset("short"),
+    "HYPO": HYPO.preset("short"),
+    "EntF": EntF.preset("short"),
+    "NTGA": NTGA(block=256),
+    "ASR(2)": ASR.preset("short"),
+    "MI-UE": MIUE.preset("short"),
 }
 
 
@@ -32,15 +68,15 @@ def protected(name: str, train: Images, seed: int) -> Images:
     method = METHODS[name]
     if method is None:
         return train
-    out = RESULTS / "protected" / f"{name.replace(' ', '-')}-{seed}"
-    done = protect(train, method, out, seed=seed)
+    done = protect(train, method, RESULTS / "protected" / f"{name.replace(' ', '-')}-{seed}", seed=seed)
     once(RESULTS, {"method": name, "seed": seed}, lambda _: {"card": done.card})
     return done.images
 
 
 def learner(data: Images, test: Images, radius: int, seed: int, folder: Path) -> dict:
     done = learn(data, Recipe.preset("short", adv_eps=radius), test=test, out=folder / "run", seed=seed)
-    return {k: done.result[k] for k in ("accuracy", "peak", "seconds", "hardware", "torch", "commit", "command")}
+    kept = ("accuracy", "peak", "passes", "seconds", "hardware", "torch", "commit", "command")
+    return {k: done.result[k] for k in kept}
 
 
 def run(seed: int, methods: list[str], radii: list[int]) -> None:
@@ -53,15 +89,22 @@ def run(seed: int, methods: list[str], radii: list[int]) -> None:
 
 
 def table() -> str:
-    lines = ["| | ordinary | AT-2 | AT-4 | seeds | noise made in | PSNR |", "|---|---|---|---|---|---|---|"]
-    for name in METHODS:
+    lines = [
+        "| | budget | ordinary | AT-2 | AT-4 | seeds | passes a picture | noise made in | PSNR |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, method in METHODS.items():
         cells = [[c["accuracy"] for c in rows(RESULTS, method=name, radius=r)] for r in RADII]
         cards = [c["card"] for c in rows(RESULTS, method=name) if "card" in c]
         if any(cells):
-            seconds = spread([c["seconds"] for c in cards]) + " s" if cards else "-"
-            psnr = spread([c["measured"]["psnr"] for c in cards]) + " dB" if cards else "-"
             scores = " | ".join(spread(c) if c else "-" for c in cells)
-            lines.append(f"| {name} | {scores} | {max(map(len, cells))} | {seconds} | {psnr} |")
+            cost = ["-", "-", "-"]
+            if cards:
+                passes = max(c.get("passes", 0) for c in cards) / cards[0]["shape"][0]
+                psnr = spread([c["measured"]["psnr"] for c in cards]) + " dB"
+                cost = [f"{passes:.0f}", spread([c["seconds"] for c in cards]) + " s", psnr]
+            budget = method.budget if method else "-"
+            lines.append(f"| {name} | {budget} | {scores} | {max(map(len, cells))} | {' | '.join(cost)} |")
     return "\n".join(lines)
 
 
