@@ -108,6 +108,16 @@ def test_own_model(tmp_path):
     assert (tmp_path / "em" / "card.json").exists()
 
 
+def test_own_method_and_what_is_none(tmp_path):
+    example = (Path(__file__).parents[1] / "docs" / "adding-a-method.md").read_text().split("```python\n")[1]
+    (tmp_path / "stripes.py").write_text(example.split("```")[0])
+    said = run("protect", "stripes:Stripes", "--data", "shapes", "--limit", 40, "--period", 6, cwd=tmp_path).stdout
+    assert "noise at most 8/255" in said and (tmp_path / "protected" / "Stripes" / "card.json").exists()
+    assert "--period" in run("protect", "stripes:Stripes", "--help", cwd=tmp_path).stdout
+    for name, says in (("stripes:np", "is no dataclass"), ("stripes:Gone", "no 'Gone'"), ("gone:X", "no module")):
+        assert says in run("protect", name, "--limit", 40, cwd=tmp_path, status=2).stderr
+
+
 def torchrun(*args, cwd):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -124,7 +134,9 @@ def torchrun(*args, cwd):
 
 
 @pytest.mark.parametrize(
-    "extra", [["rem", "--adv-steps", "1", "--samples", "1"], ["em", "--per", "class"]], ids=["rem", "em"]
+    "extra",
+    [["rem", "--adv-steps", "1", "--samples", "1"], ["em", "--per", "class"], ["tap", "--steps", "2", "--step", "4"]],
+    ids=["rem", "em", "tap"],
 )
 def test_two_processes(tmp_path, extra):
     """41 pictures over two processes: every row is covered, the contract holds, the learner runs on the result."""

@@ -1,4 +1,4 @@
-"""What README shows runs: its Python and its commands, with the presets cut to a few steps."""
+"""What README and docs show runs: their Python and their commands, with the presets cut to a few steps."""
 
 import re
 import shlex
@@ -7,21 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from unlearnable import REM, Recipe, cli
+from unlearnable import METHODS, REM, SEM, Recipe, cli
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
     shorter = {"train_steps": 2, "steps": 1, "adv_steps": 1}
     monkeypatch.setitem(REM.presets, "short", REM.presets["short"] | shorter)
+    monkeypatch.setitem(SEM.presets, "short", SEM.presets["short"] | shorter)
     monkeypatch.setitem(Recipe.presets, "short", Recipe.presets["short"] | {"steps": 2, "adv_steps": 1})
     monkeypatch.chdir(tmp_path)
 
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", README, re.S)
+def blocks(kind: str, page: str = "README.md") -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", (ROOT / page).read_text(), re.S)
+
+
+def type_in(commands: str, monkeypatch) -> None:
+    for line in commands.splitlines():
+        monkeypatch.setattr(sys, "argv", shlex.split(line))
+        cli.main()
 
 
 def test_python(quick, capsys):
@@ -31,16 +38,30 @@ def test_python(quick, capsys):
 
 
 def test_commands(quick, monkeypatch, capsys):
-    lines = blocks("console")[0].splitlines()
-    assert len(lines) == 4
-    for line in lines:
-        monkeypatch.setattr(sys, "argv", shlex.split(line))
-        cli.main()
+    commands = blocks("console")[0]
+    assert len(commands.splitlines()) == 4
+    type_in(commands, monkeypatch)
     assert "chance 10.0 %" in capsys.readouterr().out
     assert Path("protected/rem/sheet.png").exists()
 
 
+def test_adding_a_method(quick, monkeypatch, capsys):
+    page = "docs/adding-a-method.md"
+    (code,) = blocks("python", page)
+    assert len(code.splitlines()) <= 30
+    Path("stripes.py").write_text(code)
+    type_in(blocks("console", page)[0], monkeypatch)
+    assert "chance 10.0 %" in capsys.readouterr().out
+
+
+def test_choosing_a_method_names_every_method_and_its_commands_run(quick, monkeypatch):
+    page = "docs/choosing-a-method.md"
+    text = (ROOT / page).read_text()
+    assert [n for n in METHODS if f"`{n}`" not in text and n != "imported"] == []
+    type_in(blocks("console", page)[0], monkeypatch)
+
+
 def test_make_targets_exist():
-    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", blocks("")[0], re.M):
         assert f"\n{target}:" in makefile

@@ -14,7 +14,7 @@ from . import dist, state
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn
-from .methods import METHODS
+from .methods import METHODS, find
 from .methods.imported import write_noise
 from .models import MODELS, describe
 from .protect import clean_of, export_cifar, noise_of, protect, sheet
@@ -96,19 +96,20 @@ def _take(args: list[str], option: str, fallback: str) -> tuple[str, list[str]]:
 
 def _protect(args: list[str]) -> None:
     if not args or args[0] in ("-h", "--help"):
-        print("usage: unlearnable protect METHOD [options]      unlearnable protect METHOD --help\n")
+        print(
+            "usage: unlearnable protect METHOD [options]      unlearnable protect METHOD --help\n\n"
+            "METHOD is one of these, or your own as my_module:Class (docs/adding-a-method.md):"
+        )
         return _list("methods")
     name, args = args[0], args[1:]
-    if name not in METHODS:
-        raise UserError(f"There is no method '{name}'; the methods are {', '.join(METHODS)}.")
     preset, args = _take(args, "--preset", "paper")
-    method = METHODS[name].preset(preset)
+    method = find(name).preset(preset)
 
     out = Annotated[Path, arg(help="folder for the pictures, the card and the generator; the same command resumes")]
     fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
     options = dataclasses.make_dataclass("Protect", fields, frozen=True)
     text = f"{(type(method).__doc__ or '').strip()} Presets: {', '.join(method.presets)} (--preset; now {preset})."
-    default = options(Path(f"protected/{name}"), Source(), Machine(), method)
+    default = options(Path("protected") / name.rpartition(":")[2], Source(), Machine(), method)
     o = _options(f"protect {name}", text, options, args, default)
     device = dist.pick_device(o.machine.device)
     with dist.processes(device):

@@ -1,6 +1,10 @@
 """The methods. A new one is a frozen dataclass with ``craft`` and a line in ``METHODS``: the command, the card and the
 contract tests follow by themselves."""
 
+import dataclasses
+
+from ..errors import UserError
+from ..own_code import own
 from .base import Crafted, Method, Run
 from .imported import Imported
 from .min_min import ASR, EM, MIUE, REM, SEM
@@ -27,6 +31,19 @@ METHODS: dict[str, type[Method]] = {
     "imported": Imported,
 }
 
+
+def find(name: str) -> type[Method]:
+    """The method called ``name`` in the table, or a person's own as my_module:Class. Raises UserError."""
+    if ":" in name:
+        method, where = own("method", name)
+        if not (isinstance(method, type) and issubclass(method, Method) and dataclasses.is_dataclass(method)):
+            raise UserError(f"method '{name}': that {where} is no dataclass with the base class unlearnable.Method")
+        return method
+    if name not in METHODS:
+        raise UserError(f"There is no method '{name}'; the methods are {', '.join(METHODS)}, or my_module:Class.")
+    return METHODS[name]
+
+
 __all__ = [
     "AR",
     "ASR",
@@ -48,4 +65,5 @@ __all__ = [
     "Method",
     "Run",
     "Uniform",
+    "find",
 ]

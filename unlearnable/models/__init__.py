@@ -1,11 +1,7 @@
 """The networks: pixels in [0, 1], float32 N x 3 x H x W (H, W >= 32), to logits N x classes."""
 
-import importlib
 import inspect
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -16,6 +12,7 @@ from unlearnable.models.densenet import densenet121
 from unlearnable.models.resnet import resnet18, resnet50
 from unlearnable.models.vgg import vgg11, vgg16, vgg19
 from unlearnable.models.wide_resnet import wrn_28_10, wrn_34_10
+from unlearnable.own_code import in_a_line, own, working_directory_importable
 
 MODELS: dict[str, Callable[[int, bool], nn.Module]] = {
     "convnet": convnet,
@@ -58,47 +55,18 @@ def _known(name: str) -> Callable[[int, bool], nn.Module]:
 
 def _build_custom(name: str, classes: int) -> nn.Module:
     """The network that the factory at `name`, "my_module:factory", makes for `classes` classes."""
-    module_name, _, attribute = name.partition(":")
-    with _working_directory_importable():
-        try:
-            module = importlib.import_module(module_name)
-        except Exception as error:
-            # An import that fails inside the module raises the same class; only its name tells which it was.
-            missing = isinstance(error, ModuleNotFoundError) and error.name
-            if not module_name or (missing and f"{module_name}.".startswith(f"{missing}.")):
-                problem = f"no module '{module_name}' in {os.getcwd()} or among the installed packages"
-                raise UserError(f"model '{name}': {problem}; correct the name or change folder") from error
-            problem = f"importing '{module_name}' failed, {_line(error)}"
-            raise UserError(f"model '{name}': {problem}; correct that module") from error
-        where = f"in {getattr(module, '__file__', None) or module_name}"
-        if not hasattr(module, attribute):
-            raise UserError(f"model '{name}': there is no '{attribute}' {where}; name a function from there")
-        factory = getattr(module, attribute)
-        if not callable(factory):
-            problem = f"'{attribute}' {where} is of type {type(factory).__name__}"
-            raise UserError(f"model '{name}': {problem}; name a function of the number of classes")
+    factory, where = own("model", name)
+    attribute = name.partition(":")[2]
+    if not callable(factory):
+        problem = f"'{attribute}' {where} is of type {type(factory).__name__}"
+        raise UserError(f"model '{name}': {problem}; name a function of the number of classes")
+    with working_directory_importable():  # a factory may import more when it runs
         try:
             model = factory(classes)
         except Exception as error:
-            problem = f"{attribute}({classes}) {where} failed, {_line(error)}"
+            problem = f"{attribute}({classes}) {where} failed, {in_a_line(error)}"
             raise UserError(f"model '{name}': {problem}; correct it (it gets the number of classes)") from error
     if not isinstance(model, nn.Module):
         problem = f"{attribute}({classes}) {where} returned an object of type {type(model).__name__}"
         raise UserError(f"model '{name}': {problem}; let it return a torch.nn.Module")
     return model
-
-
-@contextmanager
-def _working_directory_importable() -> Iterator[None]:
-    """Puts the current directory first on the import path, as `python -m` does, and takes it off again."""
-    folder = os.getcwd()
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-
-
-def _line(error: Exception) -> str:
-    """The error's type and text on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,46 @@
+"""``my_module:name`` on the command line: a person's own network or method, from the current folder or installed."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import UserError
+
+
+@contextmanager
+def working_directory_importable() -> Iterator[None]:
+    """Puts the current directory first on the import path, as `python -m` does, and takes it off again."""
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def own(kind: str, name: str) -> tuple[object, str]:
+    """What ``name``, "my_module:attribute", stands for, and where it was found, in words. ``kind`` ("model", "method")
+    is only for messages. Raises UserError for a module or attribute that is not there or fails on import."""
+    module_name, _, attribute = name.partition(":")
+    with working_directory_importable():
+        try:
+            module = importlib.import_module(module_name)
+        except Exception as error:
+            # An import that fails inside the module raises the same class; only its name tells which it was.
+            missing = isinstance(error, ModuleNotFoundError) and error.name
+            if not module_name or (missing and f"{module_name}.".startswith(f"{missing}.")):
+                problem = f"no module '{module_name}' in {os.getcwd()} or among the installed packages"
+                raise UserError(f"{kind} '{name}': {problem}; correct the name or change folder") from error
+            problem = f"importing '{module_name}' failed, {in_a_line(error)}"
+            raise UserError(f"{kind} '{name}': {problem}; correct that module") from error
+    where = f"in {getattr(module, '__file__', None) or module_name}"
+    if not hasattr(module, attribute):
+        raise UserError(f"{kind} '{name}': there is no '{attribute}' {where}; name one from there")
+    return getattr(module, attribute), where
+
+
+def in_a_line(error: Exception) -> str:
+    """The error's type and text on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
