@@ -1,0 +1,35 @@
+"""The programs beside the package run from a checkout, at their smallest."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def script(path: str, *args: object, cwd: Path) -> str:
+    done = subprocess.run([sys.executable, ROOT / path, *map(str, args)], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_benchmark_measures_and_records_every_piece(tmp_path):
+    small = ["--models", "convnet", "--batch", 4, "--rounds", 1, "--draws", 1, "--steps", 1]
+    printed = script("benchmarks/speed.py", *small, "--record", tmp_path / "record.json", cwd=tmp_path)
+    record = json.loads((tmp_path / "record.json").read_text())
+    pieces = [line["piece"] for line in record["lines"]]
+    assert pieces == ["adversary", "noise step", "REM step", "AT step", "ordinary step"]
+    for line in record["lines"]:
+        assert line["passes_per_second"] > 0 and line["plain_passes_per_second"] > 0 and line["piece"] in printed
+        low, high = line["ratio_range"]
+        assert low <= line["ratio"] <= high
+    assert record["hardware"] and record["memory_gib"] > 0
+
+
+def test_the_experiment_prints_the_table_of_what_is_there(tmp_path):
+    cell = {"config": {"method": "clean", "radius": 2, "seed": 0}, "accuracy": 55.0}
+    (tmp_path / "results" / "methods" / "0").mkdir(parents=True)
+    (tmp_path / "results" / "methods" / "0" / "cell.json").write_text(json.dumps(cell))
+    *_, line = script("experiments/methods.py", "--seeds", cwd=tmp_path).splitlines()
+    assert [c.strip() for c in line.strip("|").split("|")] == ["clean", "-", "-", "55.0", "-", "1", "-", "-", "-"]
