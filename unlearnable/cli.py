@@ -108,7 +108,7 @@ def _protect(args: list[str]) -> None:
     out = Annotated[Path, arg(help="folder for the pictures, the card and the generator; the same command resumes")]
     fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
     options = dataclasses.make_dataclass("Protect", fields, frozen=True)
-    text = f"{(type(method).__doc__ or '').strip()} Presets: {', '.join(method.presets)} (--preset; now {preset})."
+    text = f"{' '.join((type(method).__doc__ or '').split())} Presets: {', '.join(method.presets)} (--preset; now {preset})."
     default = options(Path("protected") / name.rpartition(":")[2], Source(), Machine(), method)
     o = _options(f"protect {name}", text, options, args, default)
     device = dist.pick_device(o.machine.device)

@@ -7,9 +7,10 @@ from ..errors import UserError
 from ..own_code import own
 from .base import Crafted, Method, Run
 from .imported import Imported
-from .min_min import ASR, EM, MIUE, REM, SEM
+from .min_min import EM, REM, SEM
 from .ntga import NTGA
 from .patterns import AR, CUDA, LSP, OPS, Uniform
+from .relatives import ASR, MIUE
 from .surrogate import HYPO, PIL, TAP, EntF
 
 METHODS: dict[str, type[Method]] = {

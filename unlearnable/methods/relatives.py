@@ -1,0 +1,86 @@
+"""Relatives of the min-min family: the same loop, with another loss for the noise or the surrogate."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..pgd import Frozen
+from ..presets import require
+from .min_min import EM, SEM, Robust
+
+
+@dataclass(frozen=True)
+class ASR(Robust):
+    """EM whose surrogate trains adversarially and must not tell the clean pictures' classes (2024): the noise then
+    carries all of the information. Cheaper than REM; its paper's figures were not found."""
+
+    calm: float = 1.0
+    """weight of the mean distance of the surrogate's guess on clean pictures from a uniform guess"""
+
+    presets: ClassVar[dict[str, dict]] = SEM.presets
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, whole="calm")
+
+    def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        return torch.zeros_like(z)
+
+    def surrogate_also(self) -> Callable[[nn.Module, Tensor], Tensor] | None:
+        def uncertain(model: nn.Module, clean: Tensor) -> Tensor:
+            guess = model(clean).float().softmax(1)
+            return self.calm * (guess - 1 / guess.shape[1]).norm(dim=1).mean()
+
+        return uncertain if self.calm else None
+
+
+@dataclass(frozen=True)
+class MIUE(EM):
+    """mutual-information unlearnable examples (2026): noise draws a class's features together and apart from the other
+    classes'. Its paper reports protection up to AT-6; expensive there (100 epochs, a noise pass an epoch)."""
+
+    steps: int = 10
+    step: float | None = 0.2
+    pass_every: int = 390
+    stop_error: float = 0.0
+    train_steps: int = 39_000
+    growth: float = 2.0
+    """the size of a noise step grows in a line to this many times ``step``"""
+    temperature: float = 0.1
+    """by which the cosines are divided"""
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        "short": {"model": "convnet", "pass_every": 39, "train_steps": 800, "step": 0.8, "samples": 1},
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, positive="growth temperature")
+
+    def noise_lowers(self, model: Frozen, z: Tensor, y: Tensor) -> Tensor:
+        return class_contrast(model.features(z), y, self.temperature)
+
+    def noise_step(self, step: int) -> float:
+        return super().noise_step(step) * (1 + (self.growth - 1) * step / self.train_steps)
+
+    def lr_at(self, step: int) -> float:
+        return self.lr * (0.5 + 0.5 * math.cos(math.pi * step / self.train_steps))
+
+
+def class_contrast(features: Tensor, y: Tensor, temperature: float) -> Tensor:
+    """Supervised contrast of features [N, D]: the sum over pictures of -log(sum over the others of the same class
+    exp(cos / temperature) / sum over all others). Pictures without a classmate in the batch count nothing."""
+    f = F.normalize(features, dim=1)
+    logits = f @ f.T / temperature
+    itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
+    mates = (y[:, None] == y[None, :]) & ~itself
+    every = logits.masked_fill(itself, -torch.inf).logsumexp(1)
+    # a finite floor, lest a picture without classmates makes a gradient of nan
+    same = logits.masked_fill(~mates, -1e9).logsumexp(1)
+    return (every - same)[mates.any(1)].sum()
