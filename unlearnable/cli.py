@@ -94,6 +94,11 @@ def _take(args: list[str], option: str, fallback: str) -> tuple[str, list[str]]:
 # ── protect ──
 
 
+def _about(kind: type) -> str:
+    """A class's docstring in one line."""
+    return " ".join((kind.__doc__ or "").split())
+
+
 def _protect(args: list[str]) -> None:
     if not args or args[0] in ("-h", "--help"):
         print(
@@ -108,7 +113,7 @@ def _protect(args: list[str]) -> None:
     out = Annotated[Path, arg(help="folder for the pictures, the card and the generator; the same command resumes")]
     fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
     options = dataclasses.make_dataclass("Protect", fields, frozen=True)
-    text = f"{' '.join((type(method).__doc__ or '').split())} Presets: {', '.join(method.presets)} (--preset; now {preset})."
+    text = f"{_about(type(method))} Presets: {', '.join(method.presets)} (--preset; now {preset})."
     default = options(Path("protected") / name.rpartition(":")[2], Source(), Machine(), method)
     o = _options(f"protect {name}", text, options, args, default)
     device = dist.pick_device(o.machine.device)
@@ -231,7 +236,7 @@ def _export(args: list[str]) -> None:
 
 def _list(what: str = "") -> None:
     tables = {
-        "methods": {n: " ".join((m.__doc__ or "").split()).split(". ")[0] for n, m in METHODS.items()},
+        "methods": {n: _about(m).split(". ")[0] for n, m in METHODS.items()},
         "models": {n: describe(n) for n in MODELS},
         "data": DESCRIPTIONS,
         "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},

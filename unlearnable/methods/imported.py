@@ -18,7 +18,7 @@ from .base import Crafted, Method, Run
 
 @dataclass(frozen=True)
 class Imported(Method):
-    """Noise from a file: int8 [N, 3, H, W] in /255 as .npy, or as the pickle that Fu et al.'s program writes."""
+    """noise from a file: int8 [N, 3, H, W] in /255 as .npy, or as the pickle that Fu et al.'s program writes."""
 
     file: str = "noise.npy"
     """the noise file, .npy or a pickle of one numpy array"""
