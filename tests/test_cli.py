@@ -97,6 +97,28 @@ def test_a_mistake_gets_one_sentence_and_writes_nothing(tmp_path, mistake, monke
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("size", [20_000, 2_000_000], ids=["pictures", "state"])
+def test_a_disk_that_is_full_halfway_gets_one_sentence_and_keeps_no_part(tmp_path, size):
+    """The system refuses files above ``size`` bytes: the writers of json, numpy and torch meet a real short write."""
+    program = (
+        "import resource, signal, unlearnable.state, unlearnable.cli\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        "unlearnable.state.SAVE_EVERY = 0\n"
+        "unlearnable.cli.main()\n"
+    )
+    method = ["uniform", *TINY[4:]] if size < 1_000_000 else ["em", *NOISE]
+    done = subprocess.run(
+        [sys.executable, "-c", program, "protect", *method, "--out", "out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "No space left to write" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [p for p in tmp_path.rglob("*") if p.suffix == ".part" or p.name in ("card.json", "latest")]
+
+
 def test_own_model(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"

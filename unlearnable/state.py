@@ -26,18 +26,19 @@ def writing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
-    except OSError as e:
-        raise _disk_error(e, path) from e
-    except RuntimeError as e:  # torch's own writer turns a full disk into a RuntimeError
-        if "write" not in str(e):
+    except (OSError, RuntimeError) as e:
+        # torch's writer turns a full disk into a RuntimeError
+        if isinstance(e, RuntimeError) and "write" not in str(e) and "inline_container" not in str(e):
             raise
-        raise _disk_error(OSError(errno.ENOSPC, str(e)), path) from e
+        raise _disk_error(e, path) from e
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _disk_error(e: OSError, path: Path) -> UserError:
-    if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+def _disk_error(e: OSError | RuntimeError, path: Path) -> UserError:
+    number = getattr(e, "errno", None)
+    # numpy and torch report a write that fell short without a number
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None):
         return UserError(f"No space left to write {path}; free some space and run the same command again.")
     return UserError(f"Cannot write {path} ({e.strerror or e}); check the folder and its permissions.")
 
