@@ -29,6 +29,9 @@ def test_the_whole_path(tmp_path):
     ).stdout
     assert "chance 10.0 %" in learned
     assert len(list((tmp_path / "runs").glob("*/result.json"))) == 1
+    countered = ["--preset", "short", "--steps", 2, "--batch", 16, "--test-limit", 40, "--counter", "gray"]
+    run("learn", out, *countered, "--counter-test", "--out", "gray", cwd=tmp_path)
+    assert json.loads((tmp_path / "gray" / "result.json").read_text())["source"]["counter"] == "gray"
     run("show", out, cwd=tmp_path)
     assert (out / "sheet.png").stat().st_size > 1000
     run("export", out, "--noise", tmp_path / "noise.npy", "--cifar", tmp_path / "data", cwd=tmp_path)
@@ -72,13 +75,15 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "not protected": (["show", "empty"], "no protected folder"),
         "nothing to export": (["export", "empty"], "--noise"),
         "no noise file": (["protect", "imported", "--file", "gone.pkl", "--limit", "40"], "gone.pkl"),
+        "unknown counter": (["learn", "shapes", "--limit", "40", "--counter", "jpg"], "no countermeasure 'jpg'"),
+        "counter of nothing": (["learn", "shapes", "--limit", "40", "--counter-test"], "--counter NAME"),
         "no such list": (["ls", "cows"], "no list"),
     }
 
 
 MISTAKES = """unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty folder,
 eps 0, eps negative, eps of no grey level, somebody's folder, a file as folder, no such device, not protected,
-nothing to export, no noise file, no such list"""
+nothing to export, no noise file, unknown counter, counter of nothing, no such list"""
 
 
 @pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])

@@ -7,6 +7,7 @@ learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shape
 """
 
 from .augment import FlipCrop, ResizedCrop
+from .counter import COUNTERS, counter
 from .data import DATA, Images, load
 from .errors import UserError
 from .learn import Learned, Recipe, learn
@@ -40,6 +41,7 @@ from .protect import Protected, protect
 __all__ = [
     "AR",
     "ASR",
+    "COUNTERS",
     "CUDA",
     "DATA",
     "EM",
@@ -71,6 +73,7 @@ __all__ = [
     "accuracy",
     "adversary",
     "build",
+    "counter",
     "jitter",
     "learn",
     "load",

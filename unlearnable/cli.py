@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from . import dist, state
+from .counter import COUNTERS, counter
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn
@@ -27,7 +28,7 @@ USAGE = """usage: unlearnable VERB ...
   learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
   show FOLDER      a sheet of originals, protected pictures and noise, as PNG
   export FOLDER    the noise (.npy, or the pickle of Fu et al.) or the official CIFAR layout
-  ls [WHAT]        methods, models, data, presets
+  ls [WHAT]        methods, models, data, counters, presets
 
 All sizes of noise are in /255. unlearnable VERB --help shows a verb's options; --preset NAME (of `ls presets`) sets a
 method's or a learner's defaults. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ...
@@ -141,6 +142,10 @@ class _Learn:
     """clean test pictures: a name or a folder (default: the test split of the training pictures' source)"""
     test_limit: int | None = None
     """at most this many test pictures, the same number of every class"""
+    counter: str | None = None
+    """a countermeasure of `unlearnable ls counters`, done to the training pictures first"""
+    counter_test: bool = False
+    """do it to the test pictures too"""
     source: Source = field(default_factory=Source)
     machine: Machine = field(default_factory=Machine)
     recipe: Recipe = field(default_factory=Recipe)
@@ -165,6 +170,11 @@ def _learn(args: list[str]) -> None:
         size=asked.size or (data.size if o.test and Path(o.test).is_dir() else None),
         root=asked.root,
     )
+    if o.counter:
+        data = counter(o.counter, data)
+        test = counter(o.counter, test) if o.counter_test else test
+    elif o.counter_test:
+        raise UserError("--counter-test needs a countermeasure; give --counter NAME too.")
     settings = {
         "recipe": dataclasses.asdict(o.recipe),
         "data": data.digest(),
@@ -239,6 +249,7 @@ def _list(what: str = "") -> None:
         "methods": {n: _about(m).split(". ")[0] for n, m in METHODS.items()},
         "models": {n: describe(n) for n in MODELS},
         "data": DESCRIPTIONS,
+        "counters": {n: c.about for n, c in COUNTERS.items()},
         "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},
     }
     if what and what not in tables:
