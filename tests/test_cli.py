@@ -32,6 +32,10 @@ def test_the_whole_path(tmp_path):
     countered = ["--preset", "short", "--steps", 2, "--batch", 16, "--test-limit", 40, "--counter", "gray"]
     run("learn", out, *countered, "--counter-test", "--out", "gray", cwd=tmp_path)
     assert json.loads((tmp_path / "gray" / "result.json").read_text())["source"]["counter"] == "gray"
+    quick = ["--steps", 2, "--batch", 16, "--test-limit", 40, "--adv-steps", 1, "--tests", 1]
+    audited = run("audit", out, *quick, cwd=tmp_path).stdout
+    assert "6 trainings of 2 steps" in audited and "Worst-case learnability" in audited
+    assert (tmp_path / "audits" / "rem" / "audit.json").exists()
     run("show", out, cwd=tmp_path)
     assert (out / "sheet.png").stat().st_size > 1000
     run("export", out, "--noise", tmp_path / "noise.npy", "--cifar", tmp_path / "data", cwd=tmp_path)
@@ -75,6 +79,8 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "not protected": (["show", "empty"], "no protected folder"),
         "nothing to export": (["export", "empty"], "--noise"),
         "no noise file": (["protect", "imported", "--file", "gone.pkl", "--limit", "40"], "gone.pkl"),
+        "audit of what is not protected": (["audit", "empty"], "no protected folder"),
+        "unknown suite": (["audit", "empty", "--suite", "huge"], "no suite 'huge'"),
         "unknown counter": (["learn", "shapes", "--limit", "40", "--counter", "jpg"], "no countermeasure 'jpg'"),
         "counter of nothing": (["learn", "shapes", "--limit", "40", "--counter-test"], "--counter NAME"),
         "no such list": (["ls", "cows"], "no list"),
@@ -83,7 +89,8 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
 
 MISTAKES = """unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty folder,
 eps 0, eps negative, eps of no grey level, somebody's folder, a file as folder, no such device, not protected,
-nothing to export, no noise file, unknown counter, counter of nothing, no such list"""
+nothing to export, no noise file, audit of what is not protected, unknown suite, unknown counter,
+counter of nothing, no such list"""
 
 
 @pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])

@@ -39,9 +39,10 @@ def test_python(quick, capsys):
 
 def test_commands(quick, monkeypatch, capsys):
     commands = blocks("console")[0]
-    assert len(commands.splitlines()) == 4
+    assert len(commands.splitlines()) == 5
     type_in(commands, monkeypatch)
-    assert "chance 10.0 %" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "chance 10.0 %" in said and "Worst-case learnability" in said
     assert Path("protected/rem/sheet.png").exists()
 
 

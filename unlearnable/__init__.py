@@ -6,6 +6,7 @@ protect(load("shapes"), REM.preset("short"), "protected/rem")
 learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shapes", split="test"))
 """
 
+from .audit import SUITES, Audit, audit
 from .augment import FlipCrop, ResizedCrop
 from .counter import COUNTERS, counter
 from .data import DATA, Images, load
@@ -55,7 +56,9 @@ __all__ = [
     "PIL",
     "REM",
     "SEM",
+    "SUITES",
     "TAP",
+    "Audit",
     "Crafted",
     "EntF",
     "FlipCrop",
@@ -72,6 +75,7 @@ __all__ = [
     "UserError",
     "accuracy",
     "adversary",
+    "audit",
     "build",
     "counter",
     "jitter",

@@ -11,6 +11,9 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from . import dist, state
+from .audit import SUITES, audit
+from .audit import plan as audit_plan
+from .audit import table as audit_table
 from .counter import COUNTERS, counter
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
@@ -26,9 +29,10 @@ USAGE = """usage: unlearnable VERB ...
 
   protect METHOD   make a set of pictures unlearnable       unlearnable protect rem --data shapes --preset short
   learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
+  audit FOLDER     what the best countermeasure leaves of a protection     unlearnable audit protected/rem
   show FOLDER      a sheet of originals, protected pictures and noise, as PNG
   export FOLDER    the noise (.npy, or the pickle of Fu et al.) or the official CIFAR layout
-  ls [WHAT]        methods, models, data, counters, presets
+  ls [WHAT]        methods, models, data, counters, suites, presets
 
 All sizes of noise are in /255. unlearnable VERB --help shows a verb's options; --preset NAME (of `ls presets`) sets a
 method's or a learner's defaults. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ...
@@ -195,6 +199,61 @@ def _learn(args: list[str]) -> None:
             )
 
 
+# ── audit ──
+
+
+@dataclass(frozen=True)
+class _Audit:
+    folder: Positional[Path]
+    """a protected folder"""
+    suite: str = "quick"
+    """quick, standard or full"""
+    out: Path | None = None
+    """folder for every learner's log and result and for audit.json (default: audits/<name of the folder>)"""
+    test: str | None = None
+    """a folder of clean test pictures (default: the test split of the originals' source)"""
+    test_limit: int | None = None
+    """at most this many test pictures, the same number of every class"""
+    root: str | None = None
+    """where the named sets lie"""
+    machine: Machine = field(default_factory=Machine)
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def _audit(args: list[str]) -> None:
+    preset, args = _take(args, "--preset", "short")
+    text = (
+        "What the best countermeasure leaves of a protection: every learner of the suite on the protected and on the "
+        f"clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
+    )
+    o = _options("audit", text, _Audit, args, _Audit(tyro.MISSING, recipe=Recipe.preset(preset)))
+    learners = audit_plan(o.suite)
+    clean_of(o.folder, o.root)  # says so when this is no protected folder
+    test = load(
+        o.test or o.folder,
+        split="train" if o.test else "test",
+        limit=o.test_limit,
+        root=o.root,
+        size=load(o.folder).size if o.test else None,
+    )
+    names = ", ".join(learner.name for learner in learners)
+    print(
+        f"{2 * len(learners)} trainings of {o.recipe.steps} steps, each once on clean and once on protected: {names}."
+    )
+    done = audit(
+        o.folder,
+        o.suite,
+        o.recipe,
+        out=o.out or Path("audits") / o.folder.resolve().name,
+        test=test,
+        root=o.root,
+        seed=o.machine.seed,
+        device=o.machine.device,
+        precision=o.machine.precision,
+    )
+    print(audit_table(done))
+
+
 # ── show, export, ls ──
 
 
@@ -250,6 +309,7 @@ def _list(what: str = "") -> None:
         "models": {n: describe(n) for n in MODELS},
         "data": DESCRIPTIONS,
         "counters": {n: c.about for n, c in COUNTERS.items()},
+        "suites": {n: ", ".join(learner.name for learner in suite) for n, suite in SUITES.items()},
         "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},
     }
     if what and what not in tables:
@@ -259,7 +319,14 @@ def _list(what: str = "") -> None:
             print(title if not what else "", *(f"  {n:<13} {text}" for n, text in table.items()), sep="\n")
 
 
-VERBS = {"protect": _protect, "learn": _learn, "show": _show, "export": _export, "ls": lambda a: _list(*a[:1])}
+VERBS = {
+    "protect": _protect,
+    "learn": _learn,
+    "audit": _audit,
+    "show": _show,
+    "export": _export,
+    "ls": lambda args: _list(*args[:1]),
+}
 
 
 def main() -> None:

@@ -1,0 +1,154 @@
+"""``audit``: a protection is worth what the best countermeasure leaves of it. Every learner of a suite trains on the
+protected pictures and, as its own baseline, on the clean ones; the highest accuracy on clean test pictures counts."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from .counter import counter
+from .data import Images, load
+from .errors import UserError
+from .learn import Precision, Recipe, learn
+from .protect import clean_of
+from .results import once
+from .state import read_json, write_json
+
+VERSION = 1  # of the suites: results of different versions never share a table
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One countermeasure: adversarial training of a radius in /255, or a line of ``COUNTERS``, done to the training
+    pictures and, where ``test`` is set, to the test pictures too."""
+
+    name: str
+    adv_eps: float = 0.0
+    counter: str | None = None
+    test: bool = False
+
+
+_PLAIN = (Learner("ordinary training"),)
+_QUICK = (*_PLAIN, Learner("adversarial 2/255", adv_eps=2), Learner("JPEG 10", counter="jpeg10"))
+_STANDARD = (
+    *_QUICK,
+    Learner("adversarial 4/255", adv_eps=4),
+    Learner("adversarial 8/255", adv_eps=8),
+    Learner("grayscale", counter="gray"),
+    Learner("2 bits", counter="bits2"),
+    Learner("mean 3x3", counter="mean3"),
+    Learner("Gaussian 3x3", counter="gaussian3"),
+    Learner("median 3x3", counter="median3"),
+)
+_FULL = (
+    *_STANDARD,
+    Learner("adversarial 1/255", adv_eps=1),
+    Learner("adversarial 6/255", adv_eps=6),
+    Learner("JPEG 30", counter="jpeg30"),
+    Learner("JPEG 50", counter="jpeg50"),
+    Learner("grayscale, also tested", counter="gray", test=True),
+)
+SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A suite's result (audit.json). rows: learner, clean, protected, peak and flags, accuracies in %; worst: the row
+    whose protected peak is highest."""
+
+    suite: str
+    version: int
+    chance: float
+    rows: list[dict]
+    worst: dict
+
+
+def plan(suite: str) -> tuple[Learner, ...]:
+    if suite not in SUITES:
+        raise UserError(f"There is no suite '{suite}'; the suites are {', '.join(SUITES)}.")
+    return SUITES[suite]
+
+
+def audit(
+    folder: Path | str,
+    suite: str = "quick",
+    recipe: Recipe | None = None,
+    *,
+    out: Path | str,
+    test: Images | None = None,
+    root: Path | str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> Audit:
+    """Run ``suite`` on a protected folder and its clean originals. test: clean test pictures (default: the test split
+    of the originals' source). out: a folder for every learner's log and result and for audit.json; the same call
+    resumes cell by cell.
+
+    Raises UserError for what is no protected folder, for originals that are gone or changed, and for test pictures of
+    other classes.
+    """
+    learners, folder, out = plan(suite), Path(folder), Path(out)
+    recipe = recipe or Recipe.preset("short")
+    if recipe.adv_eps:
+        raise UserError("The suite chooses the radius of adversarial training itself; leave adv_eps out.")
+    clean, protected = clean_of(folder, root), load(folder)
+    test = test if test is not None else load(folder, split="test", root=root)
+    card, chance = read_json(folder / "card.json"), 100 / len(clean.classes)
+    rows = []
+    for learner in learners:
+
+        def cell(data: Images, learner: Learner = learner) -> dict:
+            asked = {"version": VERSION, "learner": asdict(learner), "recipe": asdict(recipe), "seed": seed}
+            asked |= {"data": data.digest(), "test": test.digest()}
+            machine = {"seed": seed, "device": device, "precision": precision}
+            return once(out, asked, lambda where: _train(learner, recipe, data, test, where / "run", machine))
+
+        rows.append(_row(learner, cell(clean), cell(protected), chance, card))
+    worst = max(rows, key=lambda row: row["peak"])
+    done = Audit(suite, VERSION, round(chance, 2), rows, worst)
+    write_json(out / "audit.json", asdict(done) | {"protected": str(folder), "digest": protected.digest()})
+    return done
+
+
+def _train(learner: Learner, recipe: Recipe, data: Images, test: Images, out: Path, machine: dict) -> dict:
+    data = counter(learner.counter, data) if learner.counter else data
+    test = counter(learner.counter, test) if learner.test else test
+    return learn(data, replace(recipe, adv_eps=learner.adv_eps), test=test, out=out, **machine).result
+
+
+def _row(learner: Learner, clean: dict, protected: dict, chance: float, card: dict) -> dict:
+    return {
+        "learner": learner.name,
+        "clean": clean["accuracy"],
+        "protected": protected["accuracy"],
+        "peak": protected["peak"],
+        "flags": list(_flags(clean, protected, chance, card)),
+        "seconds": round(clean["seconds"] + protected["seconds"], 1),
+    }
+
+
+def _flags(clean: dict, protected: dict, chance: float, card: dict) -> Iterator[str]:
+    """Reasons to distrust a row (docs/checks.md)."""
+    if clean["accuracy"] < chance + 0.2 * (100 - chance):
+        yield "weak-baseline"
+    first, last = (protected["log"][k]["loss"] for k in (0, -1))
+    if not last < 0.7 * first and len(protected["log"]) > 1:
+        yield "not-converged"
+    if card["measured"]["linf"] > 8:
+        yield "outside-ball"
+
+
+def table(done: Audit) -> str:
+    """The audit as text, for a terminal."""
+    lines = [f"{'learner':24}{'clean':>8}{'protected':>11}{'peak':>7}   flags"]
+    for row in done.rows:
+        flags = " ".join(row["flags"])
+        lines.append(
+            f"{row['learner']:24}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
+        )
+    ordinary = done.rows[0]["clean"]
+    lines.append(
+        f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); chance {done.chance:.1f} %, "
+        f"clean pictures {ordinary:.1f} %."
+    )
+    return "\n".join(lines)
