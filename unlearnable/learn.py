@@ -181,6 +181,37 @@ def learn(
     trainer = Trainer(
         model, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, bfloat16=bfloat16
     )
+    log, seconds = _train(trainer, recipe, data, test, t, seed, where, out, state)
+    scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
+    result = {
+        "accuracy": scores[-1] if scores else None,
+        "peak": max(scores) if scores else None,
+        "config": config,
+        "source": data.source,
+        "log": log,
+        "passes": dist.total(trainer.passes),
+        "seconds": round(seconds, 1),
+        **evidence(where),
+    }
+    if out and dist.rank() == 0:
+        _write_model(out / "model.safetensors", model)
+        write_json(out / "result.json", result)
+    state.remove()
+    return Learned(model.eval(), result)
+
+
+def _train(
+    trainer: Trainer,
+    recipe: Recipe,
+    data: Images,
+    test: Images | None,
+    t: augment.Augmentation,
+    seed: int,
+    where: torch.device,
+    out: Path | None,
+    state: State,
+) -> tuple[list[dict], float]:
+    """The loop, from the saved state to its end: the log and the seconds spent, those before a kill included."""
     log: list[dict] = []
     first, spent = 0, 0.0
     if saved := state.load():
@@ -188,7 +219,6 @@ def learn(
         first, log, spent = saved["step"], saved["log"], saved["seconds"]
     begin = time.monotonic() - spent
     every = max(1, recipe.steps // recipe.tests)
-
     with Progress(f"learning ({_title(recipe)})", recipe.steps, first=first) as progress:
         for step in range(first, recipe.steps):
             loss = _step(trainer, recipe, data, t, seed, step, where)
@@ -200,23 +230,7 @@ def learn(
             progress.at(step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else "")
             seconds = time.monotonic() - begin
             state.save(step + 1, trainer.state() | {"step": step + 1, "log": log, "seconds": seconds})
-
-    scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
-    result = {
-        "accuracy": scores[-1] if scores else None,
-        "peak": max(scores) if scores else None,
-        "config": config,
-        "source": data.source,
-        "log": log,
-        "passes": dist.total(trainer.passes),
-        "seconds": round(time.monotonic() - begin, 1),
-        **evidence(where),
-    }
-    if out and dist.rank() == 0:
-        _write_model(out / "model.safetensors", model)
-        write_json(out / "result.json", result)
-    state.remove()
-    return Learned(model.eval(), result)
+    return log, time.monotonic() - begin
 
 
 def _step(
