@@ -2,7 +2,7 @@
 
 5,000 CIFAR-10 pictures (500 a class), `convnet`, tested on 2,000 clean test pictures, learner `Recipe.preset("short")`.
 EM without T comes in its two schedules (all noise in passes, a batch's at its visit); EM with T, SEM(2) and REM(2)
-with and without `warm`. Ten to twenty minutes a method and seed on one core; two seeds beside each other on two:
+with and without `warm`; SEM(4) is built for twice the radius. Ten to twenty minutes a method and seed on one core; two seeds beside each other on two:
 
     OMP_NUM_THREADS=1 python experiments/methods.py --seeds 0 &      # CIFAR-10 in $UNLEARNABLE_DATA
     OMP_NUM_THREADS=1 python experiments/methods.py --seeds 1
@@ -46,6 +46,7 @@ METHODS: dict[str, Method | None] = {
     "EM": EM.preset("short"),
     "SEM(2) warm": SEM.preset("short"),
     "REM(2) warm": REM.preset("short"),
+    "SEM(4) warm": SEM.preset("short", adv_eps=4.0),
     "EM cold": EM.preset("short", warm=False, steps=5, step=3.2),
     "SEM(2) cold": SEM.preset("short", warm=False, steps=5, step=3.2),
     "REM(2) cold": REM.preset("short", warm=False, steps=5, step=3.2),
