@@ -2,7 +2,8 @@
 
 5,000 CIFAR-10 pictures (500 a class), `convnet`, tested on 2,000 clean test pictures, learner `Recipe.preset("short")`.
 EM without T comes in its two schedules (all noise in passes, a batch's at its visit); EM with T, SEM(2) and REM(2)
-with and without `warm`; SEM(4) is built for twice the radius. Ten to twenty minutes a method and seed on one core; two seeds beside each other on two:
+with and without `warm`; SEM(4) is built for twice the radius. Ten to twenty minutes a method and seed on one core; two
+seeds beside each other on two:
 
     OMP_NUM_THREADS=1 python experiments/methods.py --seeds 0 &      # CIFAR-10 in $UNLEARNABLE_DATA
     OMP_NUM_THREADS=1 python experiments/methods.py --seeds 1
