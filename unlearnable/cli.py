@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
@@ -18,16 +18,23 @@ from .counter import COUNTERS, counter
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn
-from .methods import METHODS, find
+from .methods import METHODS, SEM, find
+from .methods.generated import Generated
 from .methods.imported import write_noise
 from .models import MODELS, describe
+from .photos import check_places, protect_photos
+from .pictures import Format, listing
 from .protect import clean_of, export_cifar, noise_of, protect, sheet
+from .verify import near_duplicates, verify
+from .verify import table as verify_table
 
 T = TypeVar("T")
 
 USAGE = """usage: unlearnable VERB ...
 
   protect METHOD   make a set of pictures unlearnable       unlearnable protect rem --data shapes --preset short
+  protect PHOTOS OUT   a folder of your own pictures, at their own sizes    unlearnable protect photos/ protected/
+  verify PHOTOS OUT    the proof: learners on the clean and on the protected pictures
   learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
   audit FOLDER     what the best countermeasure leaves of a protection     unlearnable audit protected/rem
   show FOLDER      a sheet of originals, protected pictures and noise, as PNG
@@ -111,6 +118,8 @@ def _protect(args: list[str]) -> None:
             "METHOD is one of these, or your own as my_module:Class (docs/adding-a-method.md):"
         )
         return _list("methods")
+    if len(args) > 1 and not args[1].startswith("-") and args[0] not in METHODS:
+        return _protect_photos(args)
     name, args = args[0], args[1:]
     preset, args = _take(args, "--preset", "paper")
     method = find(name).preset(preset)
@@ -133,6 +142,138 @@ def _protect(args: list[str]) -> None:
             f"SSIM {m['ssim']}, made in {done.card['seconds']:.0f} s.\n"
             f"See it: unlearnable show {o.out}    Prove it: unlearnable learn {o.out}"
         )
+
+
+LEVELS = {"light": 4, "normal": 8, "strong": 16}
+
+
+@dataclass(frozen=True)
+class _Photos:
+    folder: Positional[Path]
+    """your pictures, in one sub-folder a class; never written to"""
+    out: Positional[Path]
+    """gets the same sub-folders and names"""
+    level: Literal["light", "normal", "strong"] = "normal"
+    """how far a pixel may change: 4, 8 or 16 of 255 (the larger, the more visible and the more protective)"""
+    size: int = 64
+    """the side at which the noise is made, in pixels: more is slower (the pictures keep their own sizes)"""
+    steps: int | None = None
+    """training steps of the noise's own network (default: 800)"""
+    format: Format = "png"
+    """both are lossless"""
+    keep_metadata: bool = False
+    """keep EXIF data (place, camera, time); it is dropped otherwise. The colour profile is always kept"""
+    skip_bad: bool = False
+    """protect the rest when some files cannot be read"""
+    generator: Path | None = None
+    """generator.safetensors of an earlier run: protect further pictures of the same classes without training"""
+    dry_run: bool = False
+    """say what would be done, and stop"""
+    machine: Machine = field(default_factory=Machine)
+
+
+def _protect_photos(args: list[str]) -> None:
+    text = (
+        "Protect a folder of your own pictures, at their own sizes, with SEM noise against adversarial training 2/255."
+    )
+    o = _options("protect PHOTOS OUT", text, _Photos, args)
+    check_places(o.folder, o.out)
+    size = o.size
+    if o.generator:
+        method = Generated.of(o.generator)
+        size = method.size
+        if o.steps:
+            raise UserError("--generator does not train; leave --steps out.")
+    else:
+        method = SEM.preset("short", eps=LEVELS[o.level], **({"train_steps": o.steps} if o.steps else {}))
+    if o.dry_run:
+        return _dry_run(o, size)
+    card = protect_photos(
+        o.folder,
+        o.out,
+        method,
+        size=size,
+        kind=o.format,
+        keep_metadata=o.keep_metadata,
+        skip_bad=o.skip_bad,
+        seed=o.machine.seed,
+        device=o.machine.device,
+        precision=o.machine.precision,
+    )
+    _say(card["left_out"])
+    m = card["measured"]
+    print(
+        f"{card['shape'][0]} pictures in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']:.1f} dB (lowest "
+        f"{m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}.\n"
+        f"Prove it: unlearnable verify {o.folder} {o.out}\n"
+        f"Publish the pictures. Keep {o.out / 'generator.safetensors'}, card.json and the originals to yourself."
+    )
+
+
+def _dry_run(o: _Photos, size: int) -> None:
+    found = listing(o.folder, check=True)
+    _say(found.problems)
+    counts = [sum(label == c for _, label in found.files) for c in range(len(found.classes))]
+    for name, n in zip(found.classes, counts):
+        print(f"{name}: {n} pictures" + (" (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""))
+    if len(found.classes) == 1:
+        print("There is one class only: nothing tells classes apart, so there is nothing to protect against.")
+    images = load(o.folder, size=min(size, 64), skip_bad=True)
+    groups = near_duplicates(images.x)
+    print(
+        f"{len(found.files)} pictures would be protected into {o.out} at their own sizes, the noise made at {size} px; "
+        f"{len(found.problems)} files cannot be. {len(groups) - len(groups.unique())} pictures are near-duplicates."
+    )
+
+
+def _say(problems: list[str]) -> None:
+    for problem in problems:
+        print(f"unlearnable: left out: {problem}", file=sys.stderr)
+
+
+# ── verify ──
+
+
+@dataclass(frozen=True)
+class _Verify:
+    photos: Positional[Path]
+    """the originals"""
+    protected: Positional[Path]
+    """what `unlearnable protect PHOTOS OUT` made of them"""
+    out: Path | None = None
+    """folder for the results (default: verified/<name of the protected folder>)"""
+    seeds: int = 3
+    """how often everything is repeated, with other pictures held out"""
+    radii: tuple[float, ...] = (0.0, 2.0)
+    """0 is ordinary training, others adversarial training of that radius in /255"""
+    size: int | None = None
+    """the side at which the learner sees the pictures (default: where the noise was made)"""
+    holdout: float = 0.25
+    """share of clean pictures of every class that is used for testing only"""
+    machine: Machine = field(default_factory=Machine)
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def _verify(args: list[str]) -> None:
+    preset, args = _take(args, "--preset", "short")
+    text = "Learners on your clean and on your protected pictures, tested on clean ones that were held out."
+    default = _Verify(tyro.MISSING, tyro.MISSING, recipe=Recipe.preset(preset))
+    o = _options(
+        "verify", f"{text} Presets: {', '.join(Recipe.presets)} (--preset; now {preset}).", _Verify, args, default
+    )
+    done = verify(
+        o.photos,
+        o.protected,
+        o.recipe,
+        out=o.out or Path("verified") / o.protected.resolve().name,
+        radii=o.radii,
+        seeds=o.seeds,
+        size=o.size,
+        holdout=o.holdout,
+        device=o.machine.device,
+        precision=o.machine.precision,
+    )
+    print(verify_table(done))
 
 
 # ── learn ──
@@ -321,6 +462,7 @@ def _list(what: str = "") -> None:
 
 VERBS = {
     "protect": _protect,
+    "verify": _verify,
     "learn": _learn,
     "audit": _audit,
     "show": _show,
@@ -341,6 +483,8 @@ def main() -> None:
             raise UserError(f"There is no verb '{args[0]}'; the verbs are {', '.join(VERBS)}.")
         VERBS[args[0]](args[1:])
     except UserError as e:
+        for detail in e.details:
+            print(f"unlearnable: {detail}", file=sys.stderr)
         _stop(2, " ".join(str(e).split()))
     except KeyboardInterrupt:
         _stop(1, "interrupted; the same command goes on from the last saved state.")

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from . import shapes
 from .errors import UserError
 from .pickles import load_pickle
+from .pictures import listing, pixels, read
 from .state import read_json, writing
 
 
@@ -70,17 +70,20 @@ def load(
     seed: int = 0,
     size: int | None = None,
     root: str | Path | None = None,
+    skip_bad: bool = False,
 ) -> Images:
     """Pictures of a source.
 
     source: a name of ``DATA``, a picture folder with one sub-folder a class, or a protected folder (its "test" split is
     its source's).  limit: at most this many pictures, the same number of every class, chosen by ``seed``.
     classes: only these, relabelled 0.. in the order given.  seed: also generates ``shapes``.  size: resize a folder's
-    pictures to size x size.  root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).
+    pictures to size x size (default for protected photographs: that at which their noise was made).  root: where the
+    named sets lie (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's files that do not read.
     """
     if limit is not None and limit < 1:
         raise UserError(f"The limit of pictures must be at least 1, not {limit}.")
     asked = {"source": str(source), "limit": limit, "classes": classes and list(classes), "seed": seed, "size": size}
+    asked |= {"skip_bad": True} if skip_bad else {}
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
         images = DATA[str(source)](root, split, seed, limit)
@@ -88,11 +91,11 @@ def load(
         card = read_json(path / "card.json")
         if split == "test":
             return load(**card["data"] | {"limit": limit}, split="test", root=root)
-        images = _protected(path, card)
+        images = _folder(path, size or card["photos"]["size"]) if "photos" in card else _protected(path, card)
     elif path.is_dir():
         if split == "test":
             raise UserError(f"The picture folder {path} has no test split; give test pictures with --test FOLDER.")
-        images = _folder(path, size)
+        images = _folder(path, size, skip_bad)
     else:
         known = ", ".join(DATA)
         raise UserError(f"There is no folder {path} and no dataset of that name (known: {known}).")
@@ -210,13 +213,13 @@ def _imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images
     if not folder.is_dir():
         raise UserError(f"Put ILSVRC2012 as {folder}/<synset>/*.JPEG (it cannot be downloaded freely).")
     names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())[:100])
-    files = [(p, c) for c, name in enumerate(names) for p in _pictures(folder / name)]
+    files = [(p, c) for c, name in enumerate(names) for p in sorted((folder / name).iterdir())]
     cache = root / "imagenet" / f"imagenet100-{split}-256.npy"
     if not cache.exists():
         with writing(cache) as tmp:
             table = np.lib.format.open_memmap(tmp, "w+", np.uint8, (len(files), 3, 256, 256))
             for k, (p, _) in enumerate(files):
-                table[k] = _read(p, 256, keep_aspect=split == "test")
+                table[k] = pixels(read(p), 256, keep_aspect=split == "test")
             table.flush()
     x = np.load(cache, mmap_mode="c")
     if len(x) != len(files):
@@ -224,39 +227,12 @@ def _imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images
     return Images(torch.from_numpy(x), torch.tensor([c for _, c in files]), names)
 
 
-def _folder(folder: Path, size: int | None) -> Images:
-    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-    if not names:
-        raise UserError(f"{folder} has no sub-folders; put the pictures of each class into a sub-folder of its own.")
-    files = [(p, c) for c, name in enumerate(names) for p in _pictures(folder / name)]
-    for c, name in enumerate(names):
-        if (n := sum(label == c for _, label in files)) < 2:
-            raise UserError(f"The class folder {folder / name} has {n} pictures; every class needs two or more.")
-    arrays = [_read(p, size) for p, _ in files]
+def _folder(folder: Path, size: int | None, skip_bad: bool = False) -> Images:
+    found = listing(folder, check=skip_bad)
+    arrays = [pixels(read(p), size) for p, _ in found.files]
     if len({a.shape for a in arrays}) > 1:
         raise UserError(f"The pictures in {folder} differ in size; choose one with --size, for instance --size 64.")
-    return Images(torch.from_numpy(np.stack(arrays)), torch.tensor([c for _, c in files]), names)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-
-
-def _read(path: Path, size: int | None, keep_aspect: bool = False) -> np.ndarray:
-    """uint8 [3, H, W]."""
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as e:
-        raise UserError(f"{path} cannot be read as a picture; take it out of the folder or repair it.") from e
-    if size and keep_aspect:
-        scale = size / min(picture.size)
-        picture = picture.resize([max(size, round(s * scale)) for s in picture.size], Image.Resampling.BILINEAR)
-        left, top = ((s - size) // 2 for s in picture.size)
-        picture = picture.crop((left, top, left + size, top + size))
-    elif size:
-        picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(picture).transpose(2, 0, 1).copy()
+    return Images(torch.from_numpy(np.stack(arrays)), torch.tensor([c for _, c in found.files]), found.classes)
 
 
 def _protected(folder: Path, card: dict) -> Images:

@@ -1,5 +1,11 @@
-"""The one exception for a user's mistake: its text is a sentence that says what is wrong, where, and what to do."""
+"""The user's mistakes."""
 
 
 class UserError(Exception):
-    """Bad input. The command line prints the sentence alone and exits with status 2."""
+    """One sentence: what is wrong, where, what to do. The command line prints it and exits with status 2.
+
+    details: further sentences, one a line before it (every bad file of a folder, for instance)."""
+
+    def __init__(self, sentence: str, details: list[str] | None = None):
+        super().__init__(sentence)
+        self.details = details or []

@@ -48,8 +48,9 @@ def visibility(clean: Tensor, protected: Tensor) -> dict[str, float]:
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Structural similarity of float [N, C, H, W] in [0, 1], one number a picture (Wang et al., 2004: 11 x 11 Gaussian
-    window of sigma 1.5, valid region)."""
-    w = torch.exp(-(torch.arange(11.0) - 5).square() / (2 * 1.5**2))
+    window of sigma 1.5, valid region; a smaller window for pictures under 11 pixels)."""
+    reach = min(5, (min(a.shape[-2:]) - 1) // 2)
+    w = torch.exp(-torch.arange(-reach, reach + 1.0).square() / (2 * 1.5**2))
     w = (w / w.sum()).to(a)
 
     def blur(x: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ SAVE_EVERY = 30.0  # seconds between saves: what a killed run loses at most
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; the finished file takes its place in one step, or nothing does."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # cut short: the longest names of files leave no room for more
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -1,0 +1,78 @@
+"""Noise for further pictures, from the surrogate of an earlier run."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from safetensors import SafetensorError, safe_open
+
+from .. import dist
+from ..data import Images
+from ..errors import UserError
+from ..progress import Progress
+from .base import Crafted, Method, Run
+from .min_min import MinMin, MinMinLoop
+
+VISITS = 20  # of a warm-started noise, which takes few steps a visit
+
+
+@dataclass(frozen=True)
+class Generated(Method):
+    """noise for further pictures of the same classes from generator.safetensors, without training: the last pass of the
+    min-min family (Fu et al., 2022, algorithm 1), repeated where the noise is warm-started."""
+
+    file: str
+    """generator.safetensors of a protected folder"""
+    family: MinMin
+    """the method and settings that made it"""
+    classes: tuple[str, ...]
+    size: int
+    """height of the pictures it was trained on, in pixels"""
+
+    @property
+    def eps(self) -> float:
+        return self.family.eps
+
+    @classmethod
+    def of(cls, file: Path) -> Self:
+        """Raises UserError for a file that is no generator, or one of a method that cannot go on from it."""
+        from . import METHODS
+
+        try:
+            with safe_open(file, "pt") as f:
+                about = json.loads(f.metadata()["unlearnable"])
+            method, settings = METHODS[about["method"]], about["settings"]
+        except (OSError, SafetensorError, TypeError, KeyError, ValueError) as e:
+            raise UserError(f"{file} is no generator that `unlearnable protect` wrote; check the path.") from e
+        if not issubclass(method, MinMin):
+            raise UserError(f"{file} was made by {about['method']}; only the min-min family protects further pictures.")
+        if settings["per"] == "class":
+            raise UserError(
+                f"{file} was made for class-wise noise, which is not kept in it; protect all pictures again."
+            )
+        return cls(str(file), method(**settings), tuple(about["classes"]), about["shape"][2])
+
+    def craft(self, data: Images, run: Run) -> Crafted:
+        if data.classes != self.classes:
+            raise UserError(
+                f"{self.file} knows the classes {', '.join(self.classes)}; the pictures have {', '.join(data.classes)}."
+            )
+        if data.x.shape[2] != self.size:
+            raise UserError(f"{self.file} was made at {self.size} px, and the pictures have {data.x.shape[2]} px.")
+        loop = MinMinLoop(self.family, data, run)
+        with safe_open(self.file, "pt") as f:
+            loop.trainer.model.load_state_dict({k: f.get_tensor(k) for k in f.keys()})  # noqa: SIM118  not a dict
+        loop.trainer.frozen.refresh()
+        visits = VISITS if self.family.warm else 1
+        work = [(visit, part) for visit in range(visits) for part in range(len(loop.parts))]
+        done = 0
+        if saved := run.state.load():
+            loop.table, done = saved["table"], saved["done"]
+        with Progress("noise for further pictures", len(work), first=done) as progress:
+            for at in range(done, len(work)):
+                visit, part = work[at]
+                loop.renew(loop.parts[part], self.family.train_steps + visit, part)
+                progress.at(at + 1)
+                run.state.save(at + 1, {"table": loop.table, "done": at + 1})
+        return Crafted(loop.delta(), None, dist.total(loop.trainer.passes))

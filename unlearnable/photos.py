@@ -1,0 +1,141 @@
+"""Own photographs: a folder with one sub-folder a class in, the same folder with protected pictures out.
+
+The noise is made at a working size, at which training is affordable, and carried to every picture's own size by bicubic
+interpolation: of the usual filters it loses least in a learner's resizing for what it adds at full size
+(docs/results.md). The contract is checked on the files as they were written.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .data import load
+from .errors import UserError
+from .learn import Precision
+from .measure import visibility
+from .methods import Method
+from .pictures import Format, Listing, inside, listing, pixels, read, write
+from .progress import Progress
+from .protect import protect
+from .state import read_json, write_json
+
+WINDOW = 256  # visibility is measured on the middle of large pictures, at most this wide and high
+WORK = ".work"  # inside the output folder until all is done: the noise at working size, and the state of the run
+
+
+def protect_photos(
+    folder: Path | str,
+    out: Path | str,
+    method: Method,
+    *,
+    size: int = 64,
+    kind: Format = "png",
+    keep_metadata: bool = False,
+    skip_bad: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> dict:
+    """Protect the pictures of ``folder`` at their own sizes; ``folder`` is never written to.
+
+    out: gets the same sub-folders and names, lossless (``kind``), card.json and, where the method has a surrogate,
+    generator.safetensors. size: the side at which the noise is made, in pixels. The same call resumes. Returns the
+    card.
+
+    Raises UserError for places that overlap, another run's folder, a broken contract, and for files that are no
+    pictures unless ``skip_bad`` (its ``details`` list them all).
+    """
+    folder, out = Path(folder), Path(out)
+    check_places(folder, out)
+    found = check_files(folder, skip_bad=skip_bad)
+    data = load(folder, size=size, skip_bad=True)
+    asked = {
+        "method_settings": json.loads(json.dumps(asdict(method))),
+        "digest": data.digest(),
+        "seed": seed,
+        "photos": {"size": size, "format": kind, "keep_metadata": keep_metadata},
+    }
+    if (out / "card.json").exists():
+        card = read_json(out / "card.json")
+        if {k: card.get(k) for k in asked} != asked:
+            raise UserError(f"{out} holds another run's protected pictures; give another folder, or delete it.")
+        return card
+    done = protect(data, method, out / WORK, seed=seed, device=device, precision=precision)
+    delta = done.images.x.short() - data.x.short()
+    measured = _write_all(folder, out, found, delta, method.eps, kind, keep_metadata)
+    if (generator := out / WORK / "generator.safetensors").exists():
+        os.replace(generator, out / generator.name)
+    card = done.card | asked | {"measured": measured, "left_out": found.problems}
+    write_json(out / "card.json", card)
+    shutil.rmtree(out / WORK)
+    return card
+
+
+def check_places(folder: Path, out: Path) -> None:
+    """Raises UserError unless ``folder`` is there, ``out`` is elsewhere, and ``out`` is new or this program's."""
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}; give one with a sub-folder of pictures for every class.")
+    if inside(out, folder) or inside(folder, out):
+        raise UserError(f"{out} and {folder} lie inside each other; give an output folder elsewhere.")
+    ours = (out / "card.json").exists() or (out / WORK).exists()
+    if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not this run's output; give another folder, or delete it.")
+
+
+def check_files(folder: Path, *, skip_bad: bool) -> Listing:
+    """The listing of ``folder``, every file read once. Raises UserError for bad files unless ``skip_bad``."""
+    found = listing(folder, check=True)
+    if found.problems and not skip_bad:
+        n = len(found.problems)
+        files = f"{n} file{'s' * (n > 1)}"
+        raise UserError(f"{files} in {folder} cannot be protected; repair them, or give --skip-bad.", found.problems)
+    return found
+
+
+def carry(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
+    """Noise [3, s, s] in /255 at a picture's own size: int16 [3, height, width] within eps."""
+    up = F.interpolate(noise[None].float(), (height, width), mode="bicubic", align_corners=False)[0]
+    return up.round().clamp(-eps, eps).short()
+
+
+def _write_all(
+    folder: Path, out: Path, found: Listing, delta: Tensor, eps: float, kind: Format, keep_metadata: bool
+) -> dict:
+    """Write every picture that is not there yet, read it back, check it; what was measured over all of them."""
+    each = []
+    with Progress("writing pictures", len(found.files)) as progress:
+        for k, (path, c) in enumerate(found.files):
+            to = out / found.classes[c] / f"{path.stem}.{kind}"
+            clean = read(path)
+            x = torch.from_numpy(pixels(clean, None))
+            if not to.exists():
+                noise = carry(delta[k], *x.shape[1:], eps)
+                y = (x.short() + noise).clamp_(0, 255).to(torch.uint8)
+                write(y.permute(1, 2, 0).numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
+            each.append(_measured(x, torch.from_numpy(pixels(read(to), None)), to, eps))
+            progress.at(k + 1)
+    if len(listing(out).files) > len(each):
+        raise UserError(f"{out} holds pictures that this run did not write; give another folder, or delete it.")
+    mean = {key: round(float(np.mean([m[key] for m in each])), 4) for key in ("psnr", "ssim")}
+    worst = min(m["psnr"] for m in each)
+    return {"linf": max(m["linf"] for m in each), **mean, "lowest_psnr": round(worst, 2)}
+
+
+def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> dict:
+    """Visibility of the noise in one written file. Raises UserError where the file breaks the contract."""
+    if clean.shape != written.shape:
+        raise UserError(f"{path} has another size than its original; delete it and run the same command again.")
+    linf = int((clean.short() - written.short()).abs().max())
+    if linf > eps:
+        raise UserError(f"{path} differs from its original by {linf}/255, above {eps:g}/255; delete it and run again.")
+    h, w = clean.shape[1:]
+    top, left = max(0, h - WINDOW) // 2, max(0, w - WINDOW) // 2
+    window = (slice(None), slice(top, top + WINDOW), slice(left, left + WINDOW))
+    return visibility(clean[window][None], written[window][None]) | {"linf": linf}

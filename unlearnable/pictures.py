@@ -1,0 +1,152 @@
+"""Picture files: which a folder holds, what is wrong with them, reading one, and writing one without loss.
+
+A file either reads as 8-bit colour or is refused in one sentence. EXIF orientation is applied, so that a picture is
+seen here as every viewer shows it.
+"""
+
+import io
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from .errors import UserError
+from .state import writing
+
+MOST_PIXELS = 200_000_000  # a picture with more is taken for a decompression bomb
+Format = Literal["png", "webp"]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A folder with one sub-folder of pictures a class. files: (path, number of the class), by class and then by name;
+    problems: one sentence a file that was left out."""
+
+    classes: tuple[str, ...]
+    files: list[tuple[Path, int]]
+    problems: list[str] = field(default_factory=list)
+
+
+def listing(folder: Path, *, check: bool = False) -> Listing:
+    """What ``folder`` holds. Hidden files are passed over, symbolic links are refused (they may lead elsewhere).
+    check: read every file to its end; those that do not read, or have the name of another but for its ending, become
+    problems. Raises UserError for a folder without
+    sub-folders or with a class of fewer than two pictures."""
+    try:
+        names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
+        links = [folder / name for name in names if (folder / name).is_symlink()]
+        names = tuple(name for name in names if folder / name not in links)
+        found = [(p, c) for c, name in enumerate(names) for p in _files(folder / name)]
+    except OSError as e:
+        raise UserError(f"{e.filename} cannot be read ({e.strerror}); check its permissions.") from e
+    problems = [f"{_shown(p)} is a symbolic link; put the folder itself there." for p in links]
+    if not names:
+        raise UserError(f"{folder} has no sub-folders; put the pictures of each class into a sub-folder of its own.")
+    files, stems = [], {}
+    for p, c in found:
+        problem = f"{_shown(p)} is a symbolic link; put the picture itself there." if p.is_symlink() else None
+        if check and not problem:
+            twin = stems.setdefault((c, p.stem.casefold()), p)
+            problem = problem_of(p) if twin == p else f"{_shown(p)} would get the same name as {twin.name}; rename it."
+        if problem:
+            problems.append(problem)
+        else:
+            files.append((p, c))
+    for c, name in enumerate(names):
+        if (n := sum(label == c for _, label in files)) < 2:
+            raise UserError(
+                f"The class folder {folder / name} has {n} readable pictures; every class needs two or more."
+                + (f" First problem: {problems[0]}" if problems else "")
+            )
+    return Listing(names, files, problems)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
+
+
+def _shown(path: Path) -> str:
+    """A path on one line, whatever its name holds."""
+    return str(path).encode("unicode_escape").decode() if not str(path).isprintable() else str(path)
+
+
+def problem_of(path: Path) -> str | None:
+    """Why the file cannot be read as a picture, in one sentence, or None."""
+    try:
+        read(path)
+    except UserError as e:
+        return str(e)
+    return None
+
+
+def read(path: Path) -> Image.Image:
+    """The picture as RGB or RGBA, 8 bits a channel, upright. ``info`` keeps icc_profile and exif. Raises UserError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's warnings about odd metadata and size; the limit is below
+            with Image.open(path) as picture:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise UserError(f"{_shown(path)} has {picture.width} x {picture.height} pixels; make it smaller.")
+                if getattr(picture, "n_frames", 1) > 1:
+                    raise UserError(f"{_shown(path)} is an animation; save the picture you mean as a file of its own.")
+                if picture.mode.startswith(("I", "F")):
+                    raise UserError(f"{_shown(path)} has more than 8 bits a channel; convert it to 8 bits.")
+                return _upright(picture)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+        raise UserError(f"{_shown(path)} cannot be read as a picture; take it out of the folder or repair it.") from e
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    profile, mode = picture.info.get("icc_profile"), picture.mode
+    picture = ImageOps.exif_transpose(picture)
+    exif = picture.getexif()
+    seen_through = mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
+    if mode in ("CMYK", "LAB") and profile:
+        # its colours mean something only through its own profile
+        try:
+            picture = ImageCms.profileToProfile(
+                picture, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+        except ImageCms.PyCMSError:
+            picture = picture.convert("RGB")
+    picture = picture.convert("RGBA" if seen_through else "RGB")
+    kept = profile if mode in ("RGB", "RGBA", "P", "PA") else None  # a gray or CMYK profile does not fit RGB pixels
+    picture.info = {"icc_profile": kept, "exif": exif.tobytes() if len(exif) else None}
+    return picture
+
+
+def pixels(picture: Image.Image, size: int | None, *, keep_aspect: bool = False) -> np.ndarray:
+    """uint8 [3, H, W]. size: resized to size x size (bilinear, antialiased); keep_aspect: by the shorter side, and the
+    centre cut out."""
+    picture = picture.convert("RGB")
+    if size and keep_aspect:
+        scale = size / min(picture.size)
+        picture = picture.resize([max(size, round(s * scale)) for s in picture.size], Image.Resampling.BILINEAR)
+        left, top = ((s - size) // 2 for s in picture.size)
+        picture = picture.crop((left, top, left + size, top + size))
+    elif size:
+        picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(picture).transpose(2, 0, 1).copy()
+
+
+def write(x: np.ndarray, like: Image.Image, path: Path, *, kind: Format = "png", keep_metadata: bool = False) -> None:
+    """Write uint8 [H, W, 3] without loss, with the alpha channel and the colour profile of ``like`` (and its EXIF data
+    if ``keep_metadata``)."""
+    picture = Image.fromarray(x)
+    if like.mode == "RGBA":
+        picture.putalpha(like.getchannel("A"))
+    extra = {"icc_profile": like.info["icc_profile"], "exif": like.info["exif"] if keep_metadata else None}
+    extra = {k: v for k, v in extra.items() if v}
+    lossless = {"lossless": True, "exact": True} if kind == "webp" else {}
+    with writing(path) as tmp:
+        picture.save(tmp, format=kind, **lossless, **extra)
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Whether ``path`` is ``folder`` or lies in it, through all links."""
+    path, folder = (Path(os.path.realpath(p)) for p in (path, folder))
+    return path == folder or folder in path.parents

@@ -1,0 +1,163 @@
+"""``verify``: the proof for one's own pictures. Learners train on clean and on protected pictures and are tested on
+clean ones that neither has seen, ordinarily and adversarially, over several seeds."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .data import Images, load
+from .errors import UserError
+from .learn import Precision, Recipe, learn
+from .results import once, spread
+from .state import read_json, write_json
+
+ALIKE = 6.0  # mean difference in /255 at 16 x 16 pixels under which two pictures are near-duplicates
+
+
+@dataclass(frozen=True)
+class Verified:
+    """rows: learner, clean, protected (accuracies in %, one a seed), held (at least half of what lies above chance is
+    gone); chance in %; flags as in docs/checks.md; near_duplicates: pairs kept on one side of the split."""
+
+    rows: list[dict]
+    chance: float
+    flags: list[str]
+    near_duplicates: int
+
+
+def verify(
+    photos: Path | str,
+    protected: Path | str,
+    recipe: Recipe | None = None,
+    *,
+    out: Path | str,
+    radii: tuple[float, ...] = (0.0, 2.0),
+    seeds: int = 3,
+    size: int | None = None,
+    holdout: float = 0.25,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> Verified:
+    """Train on clean and on protected pictures and test on clean ones held out: ``holdout`` of every class, others
+    every seed, near-duplicates together. size: at which the learner sees them (default: the size at which the noise was
+    made). out: a folder for every result; the same call resumes. Raises UserError for folders that do not belong
+    together."""
+    recipe, out, protected = recipe or Recipe.preset("short"), Path(out), Path(protected)
+    if recipe.adv_eps:
+        raise UserError("verify takes the radii of adversarial training apart (--radii); leave adv_eps out.")
+    if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
+        raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
+    clean, hidden = pair(Path(photos), protected, size)
+    groups = near_duplicates(clean.x)
+    asked = {"data": clean.digest(), "protected": hidden.digest(), "holdout": holdout}
+    rows = []
+    for radius in radii:
+        trained: dict[str, list[float]] = {"clean": [], "protected": []}
+        for seed in range(seeds):
+            test = split(clean.y, groups, holdout, seed)
+            for kind, images in (("clean", clean), ("protected", hidden)):
+                at = replace(recipe, adv_eps=radius)
+                config = {**asked, "on": kind, "recipe": vars(at), "seed": seed}
+
+                def cell(folder: Path, images: Images = images, at: Recipe = at, test: Tensor = test) -> dict:
+                    train, held_out = part(images, ~test), part(clean, test)
+                    kept = {"device": device, "precision": precision, "seed": seed}  # noqa: B023  called at once
+                    done = learn(train, at, test=held_out, out=folder / "run", **kept).result
+                    return {k: done[k] for k in ("accuracy", "peak", "seconds", "hardware")}
+
+                trained[kind].append(once(out, config, cell)["accuracy"])
+        rows.append(_row(radius, trained, 100 / len(clean.classes)))
+    done = Verified(rows, round(100 / len(clean.classes), 2), _flags(rows, seeds, clean), _pairs(groups))
+    write_json(out / "verify.json", vars(done) | {"photos": str(photos), "protected": str(protected), "seeds": seeds})
+    return done
+
+
+def pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
+    """Originals and protected pictures in the same order, at the learner's size."""
+    card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
+    if "photos" not in card:
+        raise UserError(f"{protected} is no folder of protected photographs; make it with `unlearnable protect`.")
+    working = card["photos"]["size"]
+    clean = load(photos, size=working, skip_bad=True)
+    if clean.digest() != card["digest"]:
+        raise UserError(f"{protected} was not made from the pictures that are in {photos} now; protect them again.")
+    size = size or working
+    clean = clean if size == working else load(photos, size=size, skip_bad=True)
+    hidden = load(protected, size=size)
+    if not torch.equal(clean.y, hidden.y) or clean.classes != hidden.classes:
+        raise UserError(f"Pictures are missing from {protected} or were added to it; protect them again.")
+    return clean, hidden
+
+
+def part(images: Images, keep: Tensor) -> Images:
+    return replace(images, x=images.x[keep], y=images.y[keep])
+
+
+def near_duplicates(x: Tensor) -> Tensor:
+    """The group of every picture, int64 [N]: pictures that differ by less than ``ALIKE`` on average at 16 x 16 pixels
+    share one, as do those that are joined by others. Needs N x N distances, a thousand rows at a time."""
+    small = torch.cat([F.interpolate(c.float(), (16, 16), mode="area").flatten(1) for c in x.split(500)])
+    group = torch.arange(len(x))
+    for i in torch.arange(len(x)).split(1000):
+        for a, b in (torch.cdist(small[i], small, p=1) / small.shape[1] < ALIKE).nonzero().tolist():
+            one, other = group[int(i[a])], group[b]
+            if one != other:
+                group = torch.where(group == torch.maximum(one, other), torch.minimum(one, other), group)
+    return group
+
+
+def split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tensor:
+    """Which pictures are held out, bool [N]: ``holdout`` of every class (at least one, at most all but one), groups of
+    near-duplicates whole. A group counts to the class of its first picture."""
+    random, test = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
+    for c in range(int(y.max()) + 1):
+        own = [g for g in groups.unique().tolist() if int(y[g]) == c]
+        total = int((y == c).sum())
+        want = min(max(1, round(holdout * total)), total - 1)
+        for g in random.permutation(own):
+            members = groups == int(g)
+            if int(test[y == c].sum()) + int(members.sum()) <= want:
+                test |= members
+    missing = [c for c in range(int(y.max()) + 1) if not test[y == c].any() or test[y == c].all()]
+    if missing:
+        raise UserError(
+            "A class consists of near-duplicates only, and cannot be divided into training and test pictures."
+        )
+    return test
+
+
+def _row(radius: float, trained: dict[str, list[float]], chance: float) -> dict:
+    clean, hidden = (sum(v) / len(v) for v in trained.values())
+    name = f"adversarial {radius:g}/255" if radius else "ordinary training"
+    return {"learner": name, **trained, "held": hidden - chance <= (clean - chance) / 2 and clean > hidden}
+
+
+def _flags(rows: list[dict], seeds: int, clean: Images) -> list[str]:
+    flags = []
+    chance = 100 / len(clean.classes)
+    if any(sum(row["clean"]) / seeds < chance + 0.2 * (100 - chance) for row in rows):
+        flags.append("weak-baseline")
+    if seeds < 3:
+        flags.append("few-seeds")
+    return flags
+
+
+def _pairs(groups: Tensor) -> int:
+    """How many pictures have a near-duplicate before them."""
+    return len(groups) - len(groups.unique())
+
+
+def table(done: Verified) -> str:
+    """The proof as text, for a terminal."""
+    lines = [f"{'accuracy on clean pictures, %':32}{'clean':>16}{'protected':>16}"]
+    for row in done.rows:
+        mark = "" if row["held"] else "   NOT PROTECTED: over half of what can be learned is left"
+        lines.append(f"{row['learner']:32}{spread(row['clean']):>16}{spread(row['protected']):>16}{mark}")
+    lines.append(f"Guessing gives {done.chance:.1f}. Trained on clean or on protected pictures, tested on clean ones.")
+    if done.flags:
+        lines.append(f"Flags: {', '.join(done.flags)} (docs/checks.md).")
+    return "\n".join(lines)
