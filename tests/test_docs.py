@@ -5,7 +5,9 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from unlearnable import METHODS, REM, SEM, Recipe, cli
 
@@ -44,6 +46,17 @@ def test_commands(quick, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "chance 10.0 %" in said and "Worst-case learnability" in said
     assert Path("protected/rem/sheet.png").exists()
+
+
+def test_own_photographs(quick, monkeypatch, capsys):
+    random = np.random.default_rng(0)
+    for k, path in enumerate(Path(root, c, f"{n}.png") for root in ("photos", "more") for c in "ab" for n in range(4)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (40, 30 + k, 3), dtype=np.uint8)).save(path)
+    for commands in blocks("console")[1:]:
+        type_in(commands, monkeypatch)
+    assert "ordinary training" in capsys.readouterr().out
+    assert len(list(Path("protected-more").glob("*/*.png"))) == 8
 
 
 def test_adding_a_method(quick, monkeypatch, capsys):

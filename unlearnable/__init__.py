@@ -37,7 +37,9 @@ from .methods import (
 )
 from .models import MODELS, build
 from .pgd import Frozen, adversary, jitter, pgd
+from .photos import protect_photos
 from .protect import Protected, protect
+from .verify import Verified, verify
 
 __all__ = [
     "AR",
@@ -73,6 +75,7 @@ __all__ = [
     "Run",
     "Uniform",
     "UserError",
+    "Verified",
     "accuracy",
     "adversary",
     "audit",
@@ -83,6 +86,8 @@ __all__ = [
     "load",
     "pgd",
     "protect",
+    "protect_photos",
     "ssim",
+    "verify",
     "visibility",
 ]

@@ -1,0 +1,314 @@
+"""A person's own folder: native sizes, odd formats, hostile files, further pictures, and the proof."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms
+from safetensors.torch import load_file
+
+from unlearnable import LSP, SEM, Recipe, Run, UserError, build, load, protect, protect_photos, verify
+from unlearnable.methods.generated import Generated
+from unlearnable.photos import WORK, carry
+from unlearnable.pictures import listing, read
+from unlearnable.protect import apply_noise, clean_of
+from unlearnable.verify import near_duplicates, pair, split
+
+METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
+SIZE = 16
+
+
+def noisy(size, seed):
+    """A picture like no other."""
+    width, height = size
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def album(root: Path, each: int = 4, classes=("cat", "dog")) -> Path:
+    """Pictures of many sizes and formats."""
+    seed = 0
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for k in range(each):
+            seed += 1
+            suffix = ("png", "jpg", "webp", "bmp")[k % 4]
+            noisy((20 + 5 * k, 50 - 3 * k), seed).save(root / name / f"{k} my picture.{suffix}")
+    return root
+
+
+def fingerprint(root: Path) -> dict:
+    return {p: (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in root.rglob("*.*")}
+
+
+def test_names_sizes_and_budget(tmp_path):
+    photos = album(tmp_path / "photos")
+    before = fingerprint(photos)
+    card = protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
+    assert fingerprint(photos) == before
+    worst = 0
+    for path, c in listing(photos).files:
+        a, b = read(path), Image.open(tmp_path / "out" / ("cat", "dog")[c] / f"{path.stem}.png")
+        assert a.size == b.size and b.format == "PNG"
+        worst = max(worst, int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max()))
+    assert 0 < worst <= 8 and card["measured"]["linf"] == worst
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["card.json", "cat", "dog", "generator.safetensors"]
+    clean, protected = pair(photos, tmp_path / "out", None)
+    assert protected.x.shape == (8, 3, SIZE, SIZE) and not torch.equal(clean.x, protected.x)
+    assert torch.equal(load(tmp_path / "out").x, protected.x) and torch.equal(clean_of(tmp_path / "out").x, clean.x)
+    assert load(tmp_path / "out", size=24).x.shape[-1] == 24
+    assert protect_photos(photos, tmp_path / "out", METHOD, size=SIZE) == card  # done already
+    with pytest.raises(UserError, match="another run"):
+        protect_photos(photos, tmp_path / "out", METHOD, size=SIZE, seed=1)
+
+
+def test_carried_noise_keeps_its_sign_and_budget():
+    noise = torch.randint(0, 2, (3, 16, 16), generator=torch.Generator().manual_seed(0)) * 16 - 8
+    for height, width in ((16, 16), (48, 48), (90, 120), (11, 13)):
+        up = carry(noise, height, width, 8)
+        assert up.shape == (3, height, width) and int(up.abs().max()) <= 8
+    assert torch.equal(carry(noise, 16, 16, 8), noise.short())
+    up = carry(noise, 144, 144, 8)[:, 4::9, 4::9]  # the middles of the noise's own pixels
+    assert torch.equal(up, noise.short())
+
+
+def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
+    photos = album(tmp_path / "photos")
+    protect_photos(photos, tmp_path / "whole", METHOD, size=SIZE)
+    module = sys.modules["unlearnable.photos"]
+    written, real = [], module.write
+
+    def dies(*args, **kwargs):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(real(*args, **kwargs))
+
+    monkeypatch.setattr(module, "write", dies)
+    with pytest.raises(KeyboardInterrupt):
+        protect_photos(photos, tmp_path / "cut", METHOD, size=SIZE)
+    assert not (tmp_path / "cut" / "card.json").exists() and (tmp_path / "cut" / WORK).exists()
+    monkeypatch.setattr(module, "write", real)
+    protect_photos(photos, tmp_path / "cut", METHOD, size=SIZE)
+    for p in (tmp_path / "whole").rglob("*.png"):
+        assert p.read_bytes() == (tmp_path / "cut" / p.relative_to(tmp_path / "whole")).read_bytes()
+    assert (tmp_path / "whole" / "generator.safetensors").read_bytes() == (
+        tmp_path / "cut" / "generator.safetensors"
+    ).read_bytes()
+
+
+def odd(folder: Path) -> None:
+    """One picture of every kind that is handled, 20 x 30 as a viewer shows it."""
+    plain = noisy((20, 30), 99)
+    folder.mkdir(parents=True)
+    turned = plain.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Camera"  # 6: to be turned by 90 degrees; the maker's name
+    turned.save(folder / "turned.png", exif=exif)
+    plain.convert("L").save(folder / "gray.png")
+    plain.convert("P").save(folder / "palette.png")
+    plain.convert("CMYK").save(folder / "print.jpg")
+    plain.convert("1").save(folder / "ink.png")
+    with_alpha = plain.convert("RGBA")
+    with_alpha.putalpha(Image.fromarray(np.arange(600, dtype=np.uint8).reshape(30, 20)))
+    with_alpha.save(folder / "alpha.png")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    plain.save(folder / "profile.jpg", icc_profile=profile)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_formats(tmp_path, kind, keep):
+    photos = album(tmp_path / "photos")
+    odd(photos / "odd")
+    out = tmp_path / "out"
+    protect_photos(photos, out, LSP(), size=SIZE, kind=kind, keep_metadata=keep)
+    for p in (photos / "odd").iterdir():
+        assert Image.open(out / "odd" / f"{p.stem}.{kind}").size == (20, 30), p
+    assert Image.open(out / "odd" / f"profile.{kind}").info["icc_profile"]
+    alpha = Image.open(out / "odd" / f"alpha.{kind}").getchannel("A")
+    assert np.array_equal(np.asarray(alpha).ravel(), np.arange(600) % 256)
+    exif = Image.open(out / "odd" / f"turned.{kind}").getexif()
+    assert exif.get(0x010F) == ("Camera" if keep else None) and exif.get(0x0112) in (None, 1)
+
+
+def bomb(path: Path) -> None:
+    """A PNG header that announces 30,000 x 30,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = (30000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")))
+
+
+def cut(path: Path) -> None:
+    noisy((60, 60), 5).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+BAD = {
+    "cut.png": (cut, "cannot be read as a picture"),
+    "empty.jpg": (lambda p: p.write_bytes(b""), "cannot be read as a picture"),
+    "letter.jpg": (lambda p: p.write_text("dear reader"), "cannot be read as a picture"),
+    "bomb.png": (bomb, "cannot be read as a picture"),
+    "link.png": (lambda p: p.symlink_to("/etc/passwd"), "symbolic link"),
+    "deep.png": (lambda p: Image.fromarray(np.zeros((9, 9), np.uint16)).save(p), "8 bits a channel"),
+    "film.gif": (lambda p: noisy((9, 9), 1).save(p, save_all=True, append_images=[noisy((9, 9), 2)]), "animation"),
+    "0 my picture.jpg": (lambda p: noisy((9, 9), 3).save(p), "same name as"),
+}
+
+
+def test_every_bad_file_gets_a_sentence_and_the_rest_can_go_on(tmp_path):
+    photos = album(tmp_path / "photos")
+    for name, (make, _) in BAD.items():
+        make(photos / "cat" / name)
+    with pytest.raises(UserError, match="8 files .* --skip-bad") as e:
+        protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
+    assert not (tmp_path / "out").exists()
+    for name, (_, says) in BAD.items():
+        (said,) = [d for d in e.value.details if f"/{name} " in d or f"/{Path(name).stem}.png " in d]
+        assert says in said and "\n" not in said
+    card = protect_photos(photos, tmp_path / "out", LSP(), size=SIZE, skip_bad=True)
+    assert len(listing(tmp_path / "out").files) == 8 and card["left_out"] == e.value.details
+
+
+def test_strange_names_survive(tmp_path):
+    photos = album(tmp_path / "photos")
+    names = ["with space", "🐈 cat", "two\nlines", "x" * 200, "-rf", "dots.in.name"]
+    for k, name in enumerate(names):
+        noisy((20, 20), 50 + k).save(photos / "dog" / f"{name}.png")
+    protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
+    assert {p.name for p in (tmp_path / "out" / "dog").iterdir()} >= {f"{name}.png" for name in names}
+
+
+def test_places_that_overlap_or_are_taken_are_refused(tmp_path):
+    photos = album(tmp_path / "photos")
+    (tmp_path / "link").symlink_to(photos)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "letter.txt").write_text("mine")
+    cases = {photos: "inside each other", photos / "out": "inside each other", tmp_path: "inside each other"}
+    cases |= {tmp_path / "link" / "x": "inside each other", tmp_path / "taken": "not this run's output"}
+    for out, says in cases.items():
+        with pytest.raises(UserError, match=says):
+            protect_photos(photos, out, LSP(), size=SIZE)
+    with pytest.raises(UserError, match="no folder"):
+        protect_photos(tmp_path / "nowhere", tmp_path / "out", LSP(), size=SIZE)
+    assert (tmp_path / "taken" / "letter.txt").read_text() == "mine" and not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads and writes everything")
+def test_folders_without_permission(tmp_path):
+    photos = album(tmp_path / "photos")
+    (tmp_path / "shut").mkdir(mode=0o500)
+    with pytest.raises(UserError, match="Cannot write"):
+        protect_photos(photos, tmp_path / "shut" / "out", LSP(), size=SIZE)
+    (photos / "cat").chmod(0)
+    try:
+        with pytest.raises(UserError, match="cannot be read"):
+            protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
+    finally:
+        (photos / "cat").chmod(0o700)
+
+
+def test_further_pictures_from_the_generator(tmp_path):
+    photos = album(tmp_path / "photos")
+    protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
+    file = tmp_path / "out" / "generator.safetensors"
+    more = album(tmp_path / "more", each=2)
+    method = Generated.of(file)
+    assert method.size == SIZE and method.eps == 8 and method.family == METHOD
+    card = protect_photos(more, tmp_path / "more out", method, size=SIZE)
+    assert 0 < card["measured"]["linf"] <= 8 and not (tmp_path / "more out" / file.name).exists()
+    with pytest.raises(UserError, match="knows the classes cat, dog; the pictures have cat, cow"):
+        protect_photos(album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE)
+    with pytest.raises(UserError, match="made at 16 px"):
+        protect_photos(more, tmp_path / "d", method, size=24)
+    for wrong in (tmp_path / "nowhere", tmp_path / "out" / "card.json"):
+        with pytest.raises(UserError, match="is no generator"):
+            Generated.of(wrong)
+
+
+def test_the_generator_does_as_well_as_the_run_that_made_it(tmp_path):
+    """Known answer: noise made anew for the training pictures reaches the loss of the run's own; for pictures that the
+    surrogate never saw, it still lowers the loss."""
+    train, more = load("shapes", limit=200), load("shapes", limit=40, split="test")
+    own = protect(train, SEM.preset("short", train_steps=40, batch=50), tmp_path / "out").images
+    method = Generated.of(tmp_path / "out" / "generator.safetensors")
+    model = build("convnet", 10, size=32).eval()
+    model.load_state_dict(load_file(tmp_path / "out" / "generator.safetensors"))
+
+    @torch.no_grad()
+    def loss(x, y):
+        return float(torch.nn.functional.cross_entropy(model(x.float() / 255), y))
+
+    again, further = (apply_noise(d, method.craft(d, Run()).delta, eps=8) for d in (train, more))
+    assert loss(again.x, train.y) < 1.05 * loss(own.x, train.y) < 0.8 * loss(train.x, train.y)
+    assert loss(further.x, more.y) < 0.9 * loss(more.x, more.y)
+
+
+# ── verify ──
+
+
+def test_near_duplicates_stay_together():
+    x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (12, 3, 32, 32), dtype=np.uint8))
+    x = torch.nn.functional.interpolate(x[:, :, :8, :8].float(), 32).to(torch.uint8)
+    x[5] = (x[1].float() * 0.99).to(torch.uint8)
+    x[7] = (x[5].float() * 0.99).to(torch.uint8)
+    groups = near_duplicates(x)
+    assert groups[1] == groups[5] == groups[7] and len(groups.unique()) == 10
+    y = torch.arange(12) % 2
+    for seed in range(10):
+        test = split(y, groups, 0.34, seed)
+        assert test[1] == test[5] == test[7]
+        assert all(0 < int(test[y == c].sum()) <= 2 for c in (0, 1))
+    assert not torch.equal(split(y, groups, 0.34, 0), split(y, groups, 0.34, 1))
+
+
+def test_verify_measures_what_learn_measures(tmp_path):
+    photos = album(tmp_path / "photos", each=8)
+    protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
+    recipe = Recipe.preset("short", steps=2, batch=8, tests=1, adv_steps=1)
+    options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
+    done = verify(photos, tmp_path / "out", recipe, **options)
+    assert [len(row["clean"]) for row in done.rows] == [2, 2] and done.chance == 50
+    assert "few-seeds" in done.flags
+    assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
+    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
+    assert len(times) == 8 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
+    assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
+    (tmp_path / "out" / "cat" / "0 my picture.png").unlink()
+    with pytest.raises(UserError, match="missing from"):
+        verify(photos, tmp_path / "out", recipe, **options)
+    (photos / "cat" / "0 my picture.png").unlink()
+    with pytest.raises(UserError, match="was not made from the pictures"):
+        verify(photos, tmp_path / "out", recipe, **options)
+    with pytest.raises(UserError, match="no folder of protected photographs"):
+        verify(photos, photos, recipe, **options)
+
+
+def test_by_the_command_line(tmp_path):
+    photos = album(tmp_path / "photos")
+    (photos / "cat" / "x.jpg").write_text("no picture")
+
+    def run(*args, status=0):
+        command = [sys.executable, "-m", "unlearnable", *map(str, args)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
+        return done
+
+    small = ["--size", SIZE, "--steps", 2]
+    assert "x.jpg cannot be read" in run("protect", "photos", "out", *small, status=2).stderr
+    planned = run("protect", "photos", "out", *small, "--dry-run")
+    assert "cat: 4 pictures" in planned.stdout and "x.jpg" in planned.stderr and not (tmp_path / "out").exists()
+    done = run("protect", "photos", "out", *small, "--skip-bad", "--level", "light")
+    assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
+    (photos / "cat" / "x.jpg").unlink()
+    run("protect", album(tmp_path / "more", each=2), "more out", "--generator", "out/generator.safetensors")
+    proved = run("verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8).stdout
+    assert "ordinary training" in proved and "few-seeds" in proved
