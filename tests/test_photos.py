@@ -1,11 +1,14 @@
 """A person's own folder: native sizes, odd formats, hostile files, further pictures, and the proof."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 import zlib
+from base64 import b64decode
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,12 @@ import torch
 from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
-from unlearnable import LSP, SEM, Recipe, Run, UserError, build, load, protect, protect_photos, verify
+from unlearnable import LSP, SEM, Recipe, Run, UserError, build, load, protect, protect_photos, report, verify
 from unlearnable.methods.generated import Generated
 from unlearnable.photos import WORK, carry
 from unlearnable.pictures import listing, read
 from unlearnable.protect import apply_noise, clean_of
+from unlearnable.state import write_json
 from unlearnable.verify import near_duplicates, pair, split
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
@@ -234,22 +238,32 @@ def test_further_pictures_from_the_generator(tmp_path):
             Generated.of(wrong)
 
 
-def test_the_generator_does_as_well_as_the_run_that_made_it(tmp_path):
-    """Known answer: noise made anew for the training pictures reaches the loss of the run's own; for pictures that the
-    surrogate never saw, it still lowers the loss."""
+def generated(folder: Path, data, seed: int = 0):
+    """``data`` with noise from the generator in ``folder``."""
+    method = Generated.of(folder / "generator.safetensors")
+    return apply_noise(data, method.craft(data, Run(seed=seed)).delta, eps=8)
+
+
+def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):
+    """Known answer: from a random start, noise for the training pictures is that of the run's last pass."""
+    train = load("shapes", limit=100)
+    method = SEM.preset("short", train_steps=2, batch=30, warm=False)
+    own = protect(train, method, tmp_path / "out", seed=3, precision="float32").images
+    assert torch.equal(generated(tmp_path / "out", train, seed=3).x, own.x)
+    assert not torch.equal(generated(tmp_path / "out", train, seed=4).x, own.x)
+
+
+def test_the_generator_lowers_the_loss_of_pictures_it_never_saw(tmp_path):
     train, more = load("shapes", limit=200), load("shapes", limit=40, split="test")
-    own = protect(train, SEM.preset("short", train_steps=40, batch=50), tmp_path / "out").images
-    method = Generated.of(tmp_path / "out" / "generator.safetensors")
+    protect(train, SEM.preset("short", train_steps=40, batch=50), tmp_path / "out")
     model = build("convnet", 10, size=32).eval()
     model.load_state_dict(load_file(tmp_path / "out" / "generator.safetensors"))
 
     @torch.no_grad()
-    def loss(x, y):
-        return float(torch.nn.functional.cross_entropy(model(x.float() / 255), y))
+    def loss(x):
+        return float(torch.nn.functional.cross_entropy(model(x.float() / 255), more.y))
 
-    again, further = (apply_noise(d, method.craft(d, Run()).delta, eps=8) for d in (train, more))
-    assert loss(again.x, train.y) < 1.05 * loss(own.x, train.y) < 0.8 * loss(train.x, train.y)
-    assert loss(further.x, more.y) < 0.9 * loss(more.x, more.y)
+    assert loss(generated(tmp_path / "out", more).x) < 0.9 * loss(more.x)  # 0.73 to 0.79 over three seeds
 
 
 # ── verify ──
@@ -292,6 +306,63 @@ def test_verify_measures_what_learn_measures(tmp_path):
         verify(photos, photos, recipe, **options)
 
 
+# ── report ──
+
+
+class Page(HTMLParser):
+    """What a page holds: tags, their attributes, and the text; whether every tag is closed."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.links, self.pictures, self.text = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href")]
+        self.pictures += [dict(attrs)["src"]] if tag == "img" else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_report_says_what_verify_measured(tmp_path):
+    photos, out = album(tmp_path / "photos"), tmp_path / "a<b>c"  # a name that is markup
+    card = protect_photos(photos, out, METHOD, size=SIZE)
+    page = Page(report(out, out=tmp_path / "x.html").read_text())
+    assert "not measured yet" in page.text and str(out) in page.text and not page.open
+    assert len(page.pictures) == 6 and all(link.startswith("data:image/png;base64,") for link in page.links)
+    first, second, noise = (np.asarray(Image.open(io.BytesIO(b64decode(p.split(",")[1])))) for p in page.pictures[:3])
+    assert np.array_equal(noise, np.clip(128 + 8 * (second.astype(int) - first), 0, 255))
+
+    def proof(rows, flags=()):
+        folder = tmp_path / "proof"
+        about = {"chance": 50.0, "flags": list(flags), "near_duplicates": 0, "seeds": 2, "size": SIZE}
+        about |= {"recipe": {"steps": 300}, "digest": card["digest"], "rows": rows}
+        write_json(folder / "verify.json", about)
+        return Page(report(out, folder, out=tmp_path / "x.html").read_text()).text
+
+    held = {"learner": "ordinary training", "clean": [90.0, 91.0], "protected": [51.0, 52.0], "held": True}
+    failed = {"learner": "adversarial 2/255", "clean": [80.0, 81.0], "protected": [75.0, 76.0], "held": False}
+    said = proof([held, failed])
+    assert "Protected in part: models still learn from these pictures by adversarial 2/255." in said
+    assert "90.5" in said and "75.5" in said and said.count("not protected") == 1
+    assert "every model that was tried lost at least half" in proof([held]).lower()
+    assert "not protected: every model" in proof([failed]).lower()
+    assert "no verdict" in proof([held], ["weak-baseline"]).lower()
+    write_json(tmp_path / "proof" / "verify.json", {"digest": "another"})
+    with pytest.raises(UserError, match="other pictures"):
+        report(out, tmp_path / "proof", out=tmp_path / "x.html")
+    with pytest.raises(UserError, match=r"no folder that .unlearnable verify. wrote"):
+        report(out, tmp_path, out=tmp_path / "x.html")
+    with pytest.raises(UserError, match="no folder of protected photographs"):
+        report(photos, out=tmp_path / "x.html")
+
+
 def test_by_the_command_line(tmp_path):
     photos = album(tmp_path / "photos")
     (photos / "cat" / "x.jpg").write_text("no picture")
@@ -312,3 +383,4 @@ def test_by_the_command_line(tmp_path):
     run("protect", album(tmp_path / "more", each=2), "more out", "--generator", "out/generator.safetensors")
     proved = run("verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8).stdout
     assert "ordinary training" in proved and "few-seeds" in proved
+    assert "<h3>Ordinary training" in (tmp_path / run("report", "out").stdout.strip()).read_text()

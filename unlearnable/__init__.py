@@ -39,6 +39,7 @@ from .models import MODELS, build
 from .pgd import Frozen, adversary, jitter, pgd
 from .photos import protect_photos
 from .protect import Protected, protect
+from .report import report
 from .verify import Verified, verify
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "pgd",
     "protect",
     "protect_photos",
+    "report",
     "ssim",
     "verify",
     "visibility",

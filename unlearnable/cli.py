@@ -25,6 +25,7 @@ from .models import MODELS, describe
 from .photos import check_places, protect_photos
 from .pictures import Format, listing
 from .protect import clean_of, export_cifar, noise_of, protect, sheet
+from .report import report
 from .verify import near_duplicates, verify
 from .verify import table as verify_table
 
@@ -35,6 +36,7 @@ USAGE = """usage: unlearnable VERB ...
   protect METHOD   make a set of pictures unlearnable       unlearnable protect rem --data shapes --preset short
   protect PHOTOS OUT   a folder of your own pictures, at their own sizes    unlearnable protect photos/ protected/
   verify PHOTOS OUT    the proof: learners on the clean and on the protected pictures
+  report FOLDER        the same as one HTML page
   learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
   audit FOLDER     what the best countermeasure leaves of a protection     unlearnable audit protected/rem
   show FOLDER      a sheet of originals, protected pictures and noise, as PNG
@@ -274,6 +276,33 @@ def _verify(args: list[str]) -> None:
         precision=o.machine.precision,
     )
     print(verify_table(done))
+    print(f"As a page: unlearnable report {o.protected}")
+
+
+# ── report ──
+
+
+@dataclass(frozen=True)
+class _Report:
+    protected: Positional[Path]
+    """a folder of protected photographs"""
+    verified: Path | None = None
+    """the folder that `unlearnable verify` wrote (default: verified/<name of the protected folder>, if it is there)"""
+    out: Path | None = None
+    """the page (default: <name of the protected folder>.html)"""
+    count: int = 3
+    """pictures shown, one a class"""
+
+
+def _report(args: list[str]) -> None:
+    o = _options(
+        "report", "One self-contained HTML page: what the protection gains, costs, and does not do.", _Report, args
+    )
+    name = o.protected.resolve().name
+    proof = o.verified
+    if proof is None and (default := Path("verified") / name).joinpath("verify.json").exists():
+        proof = default
+    print(report(o.protected, proof, out=o.out or Path(f"{name}.html"), count=o.count))
 
 
 # ── learn ──
@@ -463,6 +492,7 @@ def _list(what: str = "") -> None:
 VERBS = {
     "protect": _protect,
     "verify": _verify,
+    "report": _report,
     "learn": _learn,
     "audit": _audit,
     "show": _show,

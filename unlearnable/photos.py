@@ -8,6 +8,7 @@ interpolation: of the usual filters it loses least in a learner's resizing for w
 import json
 import os
 import shutil
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -125,7 +126,13 @@ def _write_all(
         raise UserError(f"{out} holds pictures that this run did not write; give another folder, or delete it.")
     mean = {key: round(float(np.mean([m[key] for m in each])), 4) for key in ("psnr", "ssim")}
     worst = min(m["psnr"] for m in each)
-    return {"linf": max(m["linf"] for m in each), **mean, "lowest_psnr": round(worst, 2)}
+    counts = Counter(str(int(m["psnr"])) for m in each)  # by whole dB, for the report
+    return {
+        "linf": max(m["linf"] for m in each),
+        **mean,
+        "lowest_psnr": round(worst, 2),
+        "psnr_counts": dict(sorted(counts.items())),
+    }
 
 
 def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> dict:

@@ -72,7 +72,10 @@ def verify(
                 trained[kind].append(once(out, config, cell)["accuracy"])
         rows.append(_row(radius, trained, 100 / len(clean.classes)))
     done = Verified(rows, round(100 / len(clean.classes), 2), _flags(rows, seeds, clean), _pairs(groups))
-    write_json(out / "verify.json", vars(done) | {"photos": str(photos), "protected": str(protected), "seeds": seeds})
+    about = {"seeds": seeds, "recipe": vars(recipe), "size": clean.size, "holdout": holdout}
+    about |= {"photos": str(photos), "protected": str(protected)}
+    about["digest"] = read_json(protected / "card.json")["digest"]
+    write_json(out / "verify.json", vars(done) | about)
     return done
 
 

@@ -72,7 +72,7 @@ class Generated(Method):
         with Progress("noise for further pictures", len(work), first=done) as progress:
             for at in range(done, len(work)):
                 visit, part = work[at]
-                loop.renew(loop.parts[part], self.family.train_steps + visit, part)
+                loop.renew(loop.parts[part], self.family.train_steps - 1 + visit, part)
                 progress.at(at + 1)
                 run.state.save(at + 1, {"table": loop.table, "done": at + 1})
         return Crafted(loop.delta(), None, dist.total(loop.trainer.passes))

@@ -1,0 +1,142 @@
+"""``report``: one self-contained HTML page about a folder of protected photographs. It only reads results."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment
+from PIL import Image
+
+from .errors import UserError
+from .pictures import listing, read
+from .results import spread
+from .state import read_json, writing
+
+SIDE = 320  # pixels of a picture's longer side on the page
+GAIN = 8  # the noise is shown times this, around gray
+
+FLAGS = {
+    "weak-baseline": "even from the clean pictures the model learned little, so that its failing on the protected ones "
+    "proves little. More pictures or more training steps would tell more.",
+    "few-seeds": "fewer than three splits into training and test pictures were tried; one split differs from the next "
+    "by many points.",
+}
+
+
+def report(protected: Path | str, proof: Path | str | None = None, *, out: Path | str, count: int = 3) -> Path:
+    """Write the page. proof: the folder that ``verify`` wrote (None: the page says that nothing was measured).
+    count: pictures shown. Raises UserError for what is no folder of protected photographs, and for a proof of another
+    one."""
+    protected, out = Path(protected), Path(out)
+    card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
+    if "photos" not in card:
+        raise UserError(f"{protected} is no folder of protected photographs; make it with `unlearnable protect`.")
+    if proof and not (Path(proof) / "verify.json").exists():
+        raise UserError(f"{proof} is no folder that `unlearnable verify` wrote; check the path.")
+    shown = read_json(Path(proof) / "verify.json") if proof else None
+    if shown and shown["digest"] != card["digest"]:
+        raise UserError(
+            f"{proof} proves something about other pictures than {protected}; run `unlearnable verify` again."
+        )
+    rows = [_row(row) for row in shown["rows"]] if shown else []
+    verdict, good = _verdict(rows, shown["flags"] if shown else [])
+    counts = card["measured"]["psnr_counts"]
+    histogram = [(db, counts.get(str(db), 0)) for db in range(min(map(int, counts)), max(map(int, counts)) + 1)]
+    page = Environment(autoescape=True, trim_blocks=True).from_string(Path(__file__).with_suffix(".html").read_text())
+    text = page.render(
+        title=f"{protected.name}: what the protection is worth",
+        verdict=verdict,
+        good=good,
+        name=protected,
+        card=card,
+        classes=card["classes"],
+        count=card["shape"][0],
+        proof=shown,
+        rows=rows,
+        flags=[(flag, FLAGS[flag]) for flag in (shown["flags"] if shown else [])],
+        pictures=list(_pictures(protected, card, count)),
+        histogram=histogram,
+        most=max(n for _, n in histogram),
+        settings=_settings(card, shown),
+    )
+    with writing(out) as tmp:
+        tmp.write_text(text)
+    return out
+
+
+def _row(row: dict) -> dict:
+    def cell(values: list[float]) -> dict:
+        return {"mean": round(sum(values) / len(values), 1), "text": spread(values)}
+
+    return {
+        "learner": row["learner"],
+        "held": row["held"],
+        "clean": cell(row["clean"]),
+        "hidden": cell(row["protected"]),
+    }
+
+
+def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
+    """The page in one sentence, and whether it is good news."""
+    if not rows:
+        return "Protected; whether it works was not measured yet.", False
+    failed = [row["learner"] for row in rows if not row["held"]]
+    if "weak-baseline" in flags:
+        return "No verdict: the test models learn too little even from the clean pictures.", False
+    if not failed:
+        return "Every model that was tried lost at least half of what it could learn from these pictures.", True
+    if len(failed) == len(rows):
+        return "Not protected: every model that was tried still learns from these pictures.", False
+    return f"Protected in part: models still learn from these pictures by {', '.join(failed)}.", False
+
+
+def _pictures(protected: Path, card: dict, count: int):
+    """(original, protected, noise) of one picture a class, as (data URI, label), where the original is still there."""
+    originals = Path(card["data"]["source"])
+    files = listing(protected).files
+    firsts = [next(p for p, c in files if c == k) for k in range(min(count, len(card["classes"])))]
+    for path in firsts:
+        folder = originals / path.parent.name
+        found = [p for p in folder.iterdir() if p.stem == path.stem] if folder.is_dir() else []
+        if not found:
+            continue
+        a, b = (np.asarray(read(p).convert("RGB")).astype(int) for p in (found[0], path))
+        if a.shape == b.shape:
+            noise = 128 + GAIN * (b - a)
+            trio = ((a, "original"), (b, "protected"), (noise, f"the difference, times {GAIN}"))
+            yield [(_uri(x), f"{path.parent.name}: {label}") for x, label in trio]
+
+
+def _uri(x: np.ndarray) -> str:
+    picture = Image.fromarray(x.clip(0, 255).astype(np.uint8))
+    picture.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    picture.save(file, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _settings(card: dict, proof: dict | None) -> list[tuple[str, object]]:
+    names = (
+        "method",
+        "method_settings",
+        "photos",
+        "seed",
+        "seconds",
+        "hardware",
+        "torch",
+        "version",
+        "commit",
+        "command",
+    )
+    lines = [(key, card[key]) for key in names if key in card]
+    flat = []
+    for key, value in lines:
+        if isinstance(value, dict):
+            flat += [(f"{key.split('_')[0]}: {k}", v) for k, v in value.items() if not isinstance(v, dict)]
+        else:
+            flat.append((key, value))
+    if proof:
+        flat += [(f"proof: {k}", v) for k, v in proof["recipe"].items()]
+        flat += [("proof: seeds", proof["seeds"]), ("proof: near-duplicates kept together", proof["near_duplicates"])]
+    return flat
