@@ -21,9 +21,10 @@ from .learn import Precision, Recipe, learn
 from .methods import METHODS, SEM, find
 from .methods.generated import Generated
 from .methods.imported import write_noise
+from .methods.min_min import MinMin
 from .models import MODELS, describe
-from .photos import check_places, protect_photos
-from .pictures import Format, listing
+from .photos import WORK, check_files, check_places, estimate, protect_photos
+from .pictures import Format, Listing, listing
 from .protect import clean_of, export_cifar, noise_of, protect, sheet
 from .report import report
 from .verify import near_duplicates, verify
@@ -189,7 +190,10 @@ def _protect_photos(args: list[str]) -> None:
     else:
         method = SEM.preset("short", eps=LEVELS[o.level], **({"train_steps": o.steps} if o.steps else {}))
     if o.dry_run:
-        return _dry_run(o, size)
+        return _dry_run(o, method, size)
+    if not (o.out / WORK).exists() and not (o.out / "card.json").exists():  # a run that goes on says what is left
+        found = check_files(o.folder, skip_bad=o.skip_bad)
+        print(_about_time(found, o, method, size))
     card = protect_photos(
         o.folder,
         o.out,
@@ -212,7 +216,12 @@ def _protect_photos(args: list[str]) -> None:
     )
 
 
-def _dry_run(o: _Photos, size: int) -> None:
+def _about_time(found: Listing, o: _Photos, method: MinMin | Generated, size: int) -> str:
+    seconds = estimate(found, method, size=size, kind=o.format, device=o.machine.device)
+    return f"On this machine that takes about {max(1, round(seconds / 60))} min."
+
+
+def _dry_run(o: _Photos, method: MinMin | Generated, size: int) -> None:
     found = listing(o.folder, check=True)
     _say(found.problems)
     counts = [sum(label == c for _, label in found.files) for c in range(len(found.classes))]
@@ -226,6 +235,7 @@ def _dry_run(o: _Photos, size: int) -> None:
         f"{len(found.files)} pictures would be protected into {o.out} at their own sizes, the noise made at {size} px; "
         f"{len(found.problems)} files cannot be. {len(groups) - len(groups.unique())} pictures are near-duplicates."
     )
+    print(_about_time(found, o, method, size))
 
 
 def _say(problems: list[str]) -> None:

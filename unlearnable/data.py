@@ -19,7 +19,7 @@ from torch import Tensor
 from . import shapes
 from .errors import UserError
 from .pickles import load_pickle
-from .pictures import listing, pixels, read
+from .pictures import in_threads, listing, pixels, read
 from .state import read_json, writing
 
 
@@ -229,7 +229,7 @@ def _imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images
 
 def _folder(folder: Path, size: int | None, skip_bad: bool = False) -> Images:
     found = listing(folder, check=skip_bad)
-    arrays = [pixels(read(p), size) for p, _ in found.files]
+    arrays = in_threads(lambda file: pixels(read(file[0]), size), found.files, "reading pictures")
     if len({a.shape for a in arrays}) > 1:
         raise UserError(f"The pictures in {folder} differ in size; choose one with --size, for instance --size 64.")
     return Images(torch.from_numpy(np.stack(arrays)), torch.tensor([c for _, c in found.files]), found.classes)

@@ -8,7 +8,10 @@ interpolation: of the usual filters it loses least in a learner's resizing for w
 import json
 import os
 import shutil
+import tempfile
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,17 +20,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .data import load
+from . import dist
+from .data import Images, load
 from .errors import UserError
-from .learn import Precision
+from .learn import Precision, use_bfloat16
 from .measure import visibility
-from .methods import Method
-from .pictures import Format, Listing, inside, listing, pixels, read, write
-from .progress import Progress
+from .methods import Method, Run
+from .methods.generated import VISITS, Generated
+from .methods.min_min import MinMin, MinMinLoop
+from .pictures import THREADS, Format, Listing, in_threads, inside, listing, pixels, read, write
 from .protect import protect
 from .state import read_json, write_json
 
 WINDOW = 256  # visibility is measured on the middle of large pictures, at most this wide and high
+TRIED = 16  # pictures tried for an estimate of the time
+READS = 1.3  # all reads and the write of a picture, as a multiple of reading, writing and reading back
 WORK = ".work"  # inside the output folder until all is done: the noise at working size, and the state of the run
 
 
@@ -101,27 +108,49 @@ def check_files(folder: Path, *, skip_bad: bool) -> Listing:
 
 
 def carry(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
-    """Noise [3, s, s] in /255 at a picture's own size: int16 [3, height, width] within eps."""
+    """Noise [3, s, s] in /255 at a picture's own size: int8 [3, height, width] within eps."""
     up = F.interpolate(noise[None].float(), (height, width), mode="bicubic", align_corners=False)[0]
-    return up.round().clamp(-eps, eps).short()
+    return up.round_().clamp_(-eps, eps).to(torch.int8)
+
+
+def estimate(found: Listing, method: MinMin | Generated, *, size: int, kind: Format, device: str = "auto") -> float:
+    """Seconds that ``protect_photos`` would take here: two steps and a few pictures are tried, and multiplied."""
+    few = found.files[:: max(1, len(found.files) // TRIED)]
+    x = torch.from_numpy(np.stack([pixels(read(path), size) for path, _ in few]))
+    family = method.family if isinstance(method, Generated) else method
+    rows = torch.arange(family.batch) % len(few)
+    sample = Images(x[rows], torch.tensor([c for _, c in few])[rows], found.classes)
+    where = dist.pick_device(device)
+    loop = MinMinLoop(family, sample, Run(0, where, use_bfloat16("auto", where)))
+    loop.descend(0)  # the first step pays for what is set up once
+    step, visit = _timed(lambda: loop.descend(1)), _timed(lambda: loop.renew(loop.parts[0], 0, 0))
+    parts = -(-len(found.files) // family.batch)
+    noise = parts * visit * VISITS if isinstance(method, Generated) else family.train_steps * step + parts * visit
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def file(k: int) -> None:
+            _one(few[k][0], Path(scratch) / str(k), torch.zeros(3, size, size), 0, kind, False)
+
+        each = [_timed(lambda: file(k)) for k in range(min(4, len(few)))]  # noqa: B023  called at once
+    return noise + READS * len(found.files) * float(np.mean(each)) / THREADS
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begin = time.monotonic()
+    work()
+    return time.monotonic() - begin
 
 
 def _write_all(
     folder: Path, out: Path, found: Listing, delta: Tensor, eps: float, kind: Format, keep_metadata: bool
 ) -> dict:
     """Write every picture that is not there yet, read it back, check it; what was measured over all of them."""
-    each = []
-    with Progress("writing pictures", len(found.files)) as progress:
-        for k, (path, c) in enumerate(found.files):
-            to = out / found.classes[c] / f"{path.stem}.{kind}"
-            clean = read(path)
-            x = torch.from_numpy(pixels(clean, None))
-            if not to.exists():
-                noise = carry(delta[k], *x.shape[1:], eps)
-                y = (x.short() + noise).clamp_(0, 255).to(torch.uint8)
-                write(y.permute(1, 2, 0).numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
-            each.append(_measured(x, torch.from_numpy(pixels(read(to), None)), to, eps))
-            progress.at(k + 1)
+
+    def one(k: int) -> dict:
+        path, c = found.files[k]
+        return _one(path, out / found.classes[c] / f"{path.stem}.{kind}", delta[k], eps, kind, keep_metadata)
+
+    each = in_threads(one, range(len(found.files)), "writing pictures")
     if len(listing(out).files) > len(each):
         raise UserError(f"{out} holds pictures that this run did not write; give another folder, or delete it.")
     mean = {key: round(float(np.mean([m[key] for m in each])), 4) for key in ("psnr", "ssim")}
@@ -133,6 +162,16 @@ def _write_all(
         "lowest_psnr": round(worst, 2),
         "psnr_counts": dict(sorted(counts.items())),
     }
+
+
+def _one(path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_metadata: bool) -> dict:
+    """Write one picture with its noise, unless it is there, and measure what was written."""
+    clean = read(path)
+    x = torch.from_numpy(pixels(clean, None))
+    if not to.exists():
+        y = (x.short() + carry(noise, *x.shape[1:], eps)).clamp_(0, 255).to(torch.uint8)
+        write(y.permute(1, 2, 0).numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
+    return _measured(x, torch.from_numpy(pixels(read(to), None)), to, eps)
 
 
 def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> dict:

@@ -39,7 +39,7 @@ def report(protected: Path | str, proof: Path | str | None = None, *, out: Path 
         raise UserError(
             f"{proof} proves something about other pictures than {protected}; run `unlearnable verify` again."
         )
-    rows = [_row(row) for row in shown["rows"]] if shown else []
+    rows = [_row(row, shown["chance"]) for row in shown["rows"]] if shown else []
     verdict, good = _verdict(rows, shown["flags"] if shown else [])
     counts = card["measured"]["psnr_counts"]
     histogram = [(db, counts.get(str(db), 0)) for db in range(min(map(int, counts)), max(map(int, counts)) + 1)]
@@ -65,30 +65,31 @@ def report(protected: Path | str, proof: Path | str | None = None, *, out: Path 
     return out
 
 
-def _row(row: dict) -> dict:
+def _row(row: dict, chance: float) -> dict:
     def cell(values: list[float]) -> dict:
         return {"mean": round(sum(values) / len(values), 1), "text": spread(values)}
 
-    return {
-        "learner": row["learner"],
-        "held": row["held"],
-        "clean": cell(row["clean"]),
-        "hidden": cell(row["protected"]),
-    }
+    clean, hidden = cell(row["clean"]), cell(row["protected"])
+    left = max(0.0, hidden["mean"] - chance) / max(clean["mean"] - chance, 0.1)  # of what is above chance
+    return {"learner": row["learner"], "held": row["held"], "clean": clean, "hidden": hidden, "left": round(100 * left)}
 
 
 def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
     """The page in one sentence, and whether it is good news."""
     if not rows:
         return "Protected; whether it works was not measured yet.", False
-    failed = [row["learner"] for row in rows if not row["held"]]
     if "weak-baseline" in flags:
         return "No verdict: the test models learn too little even from the clean pictures.", False
+    failed = [row["learner"] for row in rows if not row["held"]]
+    most = max(row["left"] for row in rows)
+    least = min(row["left"] for row in rows)
+    left = f"{most} %" if most == least else f"{least} to {most} %"
+    said = f"models that train on these pictures get {left} of what they would get from clean ones."
     if not failed:
-        return "Every model that was tried lost at least half of what it could learn from these pictures.", True
+        return f"Protected: {said}", True
     if len(failed) == len(rows):
-        return "Not protected: every model that was tried still learns from these pictures.", False
-    return f"Protected in part: models still learn from these pictures by {', '.join(failed)}.", False
+        return f"Not protected enough: {said}", False
+    return f"Protected in part, not from {', '.join(failed)}: {said}", False
 
 
 def _pictures(protected: Path, card: dict, count: int):
