@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zlib
@@ -389,3 +391,40 @@ def test_by_the_command_line(tmp_path):
     proved = run("verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8).stdout
     assert "ordinary training" in proved and "few-seeds" in proved
     assert "<h3>Ordinary training" in (tmp_path / run("report", "out").stdout.strip()).read_text()
+
+
+PROBE = """<script>
+const luminance = c => { const [r, g, b] = c.match(/[0-9]+/g).map(v => { v /= 255;
+  return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+const style = getComputedStyle(document.body), [a, b] = [style.color, style.backgroundColor].map(luminance);
+parent.postMessage(JSON.stringify({wide: document.documentElement.scrollWidth, window: innerWidth, dark: b < .5,
+  contrast: (Math.max(a, b) + .05) / (Math.min(a, b) + .05), bars: document.querySelectorAll(".fill").length,
+  broken: [...document.images].filter(i => !i.naturalWidth).length}), '*');
+</script>"""
+
+
+@pytest.mark.parametrize("width, dark", [(390, False), (1200, False), (1200, True)])
+def test_report_in_a_browser(tmp_path, width, dark):
+    """No sideways scrolling at phone and desktop width, nothing on the console, dark mode readable (WCAG AAA: 7)."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no Chromium on this machine")
+    card = protect_photos(album(tmp_path / "photos"), tmp_path / "out", METHOD, size=SIZE)
+    row = {"learner": "ordinary training", "clean": [90.0, 91.0], "protected": [51.0, 52.0], "held": True}
+    about = {"chance": 50.0, "flags": ["few-seeds"], "near_duplicates": 0, "seeds": 2, "size": SIZE, "rows": [row]}
+    write_json(tmp_path / "proof" / "verify.json", about | {"recipe": {"steps": 300}, "digest": card["digest"]})
+    page = report(tmp_path / "out", tmp_path / "proof", out=tmp_path / "page.html")
+    page.write_text(page.read_text() + PROBE)
+    frame = tmp_path / "frame.html"  # a window cannot be as narrow as a phone, a frame can
+    frame.write_text(
+        "<script>onmessage = message => document.title = message.data</script>"
+        f'<iframe src="page.html" style="border: 0; width: {width}px; height: 2000px"></iframe>'
+    )
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
+    options += ["--window-size=1300,2100", "--enable-logging=stderr", "--dump-dom", "--virtual-time-budget=3000"]
+    options += ["--blink-settings=preferredColorScheme=0"] if dark else []
+    done = subprocess.run([browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=60)
+    seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
+    assert seen["wide"] <= seen["window"] == width and seen["dark"] == dark
+    assert seen["contrast"] > 7 and seen["bars"] == 2 and seen["broken"] == 0
+    assert "CONSOLE" not in done.stderr
