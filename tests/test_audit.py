@@ -1,11 +1,13 @@
 """The audit: its own baseline for every learner, the worst case, resuming, what it refuses."""
 
 import json
+import sys
+from functools import partial
 
 import pytest
 
-from unlearnable import SUITES, Images, Recipe, Uniform, UserError, audit, load, protect
-from unlearnable.audit import Learner, _flags, table
+from unlearnable import SUITES, Images, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
+from unlearnable.audit import Learner, _flags, estimate, table
 
 SHORT = Recipe.preset("short", steps=4, batch=16, tests=2, adv_steps=1)
 
@@ -36,6 +38,15 @@ def test_larger_suites_contain_the_smaller_ones():
     assert Learner("ordinary training") in quick
 
 
+def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch):
+    module = sys.modules[audit.__module__]  # unlearnable.audit is the function
+    monkeypatch.setattr(module, "train_denoiser", partial(train_denoiser, steps=2))
+    shortest = Recipe.preset("short", steps=1, batch=8, tests=1, adv_steps=1)
+    done = audit(protected, "full", shortest, out=tmp_path / "audit", test=load("shapes", split="test", limit=10))
+    assert [r["learner"] for r in done.rows] == [learner.name for learner in SUITES["full"]]
+    assert estimate(SUITES["quick"], load(protected), shortest) > 0
+
+
 def test_flags():
     def result(accuracy: float, *losses: float) -> dict:
         return {"accuracy": accuracy, "log": [{"loss": v} for v in losses]}
@@ -50,8 +61,8 @@ def test_flags():
 def test_what_is_refused(protected, tmp_path):
     with pytest.raises(UserError, match="no suite 'huge'"):
         audit(protected, "huge", SHORT, out=tmp_path / "a")
-    with pytest.raises(UserError, match="leave adv_eps out"):
-        audit(protected, "quick", Recipe.preset("short", adv_eps=2), out=tmp_path / "a")
+    with pytest.raises(UserError, match="leave adv_eps, adv_l2 and strong out"):
+        audit(protected, "quick", Recipe.preset("short", strong="cutout"), out=tmp_path / "a")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no protected folder"):
         audit(tmp_path / "empty", "quick", SHORT, out=tmp_path / "a")

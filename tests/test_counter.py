@@ -1,13 +1,14 @@
 """Countermeasures against what defines them, restated pixel by pixel."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from unlearnable import COUNTERS, Images, UserError, counter
+from unlearnable import COUNTERS, Images, UserError, counter, denoised, dilute, load, train_denoiser
 from unlearnable.dist import generator
 
 
@@ -60,3 +61,68 @@ def test_jpeg_gray_and_bits_by_hand(noisy):
 def test_an_unknown_counter(noisy):
     with pytest.raises(UserError, match="no countermeasure 'jpg'"):
         counter("jpg", noisy)
+
+
+def test_bilateral_by_hand(noisy):
+    """Its weights: a Gaussian of the distance times one of the colours' L1 difference, over 9 x 9 mirrored pixels."""
+    x = np.pad(noisy.x[1].numpy().astype(float), ((0, 0), (4, 4), (4, 4)), mode="reflect")
+    window, centre = x[:, 3:12, 2:11], x[:, 7:8, 6:7]
+    apart = np.abs(window - centre).sum(0) / 75
+    near = np.add.outer(np.arange(-4, 5) ** 2, np.arange(-4, 5) ** 2) / 75**2
+    weight = np.exp(-(apart**2 + near) / 2)
+    known = (window * weight).sum((1, 2)) / weight.sum()
+    assert np.abs(counter("bilateral", noisy).x[1, :, 3, 2].numpy() - known).max() <= 0.6
+
+
+def test_coin_moves_a_slope_by_up_to_two_pixels(noisy):
+    slope = (10 * torch.arange(16)).to(torch.uint8).expand(3, 3, 16, 16).contiguous()
+    away = (counter("coin", replace(noisy, x=slope)).x.float() - slope)[..., 2:-2] / 10
+    assert float(away.abs().max()) <= 2.05 and abs(float(away.mean())) < 0.15
+    assert abs(float(away.std()) - 2 / 3**0.5) < 0.15  # uniform on [-2, 2]
+
+
+def test_projection_takes_away_what_a_line_separates():
+    """Known answer: on gray pictures with one flat tint a class, the tint is what the classifier uses, and goes."""
+    y = torch.arange(60) % 3
+    x = torch.full((60, 3, 8, 8), 128.0)
+    x[torch.arange(60), y] += 8
+    x += torch.randint(-2, 3, x.shape, generator=generator("cpu", 1))
+    data = Images(x.to(torch.uint8), y, ("a", "b", "c"))
+    tint = torch.stack([counter("projection", data).x[y == c].float().mean((0, 2, 3)) for c in range(3)])
+    assert float((tint - tint.mean(0)).abs().max()) < 0.5  # 5.3 before
+
+
+def test_dilute_takes_a_share_of_every_class(noisy):
+    y = torch.arange(20) % 2
+    clean = Images(torch.zeros(20, 3, 4, 4, dtype=torch.uint8), y, ("a", "b"))
+    mixed = dilute(replace(clean, x=clean.x + 9), clean, 0.3)
+    gone = (mixed.x == 0).all((1, 2, 3))
+    assert int(gone[y == 0].sum()) == int(gone[y == 1].sum()) == 3 and (mixed.x[~gone] == 9).all()
+    assert not torch.equal(mixed.x, dilute(replace(clean, x=clean.x + 9), clean, 0.3, seed=1).x)
+    with pytest.raises(UserError, match="same set"):
+        dilute(noisy, clean, 0.3)
+    with pytest.raises(UserError, match="between 0 and 1"):
+        dilute(clean, clean, 1.3)
+
+
+def test_a_persons_own(noisy, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("def invert(x):\n    return 255 - x\n\ndef wrong(x):\n    return x.float()\n")
+    monkeypatch.chdir(tmp_path)
+    assert torch.equal(counter("mine:invert", noisy).x, 255 - noisy.x)
+    with pytest.raises(UserError, match="must return uint8"):
+        counter("mine:wrong", noisy)
+    with pytest.raises(UserError, match="no 'other'"):
+        counter("mine:other", noisy)
+
+
+def test_denoiser_learns_the_noise_of_the_leaked_pairs():
+    """One tint on every picture: the pictures that did not leak come back within a third of it."""
+    clean = load("shapes", limit=100)
+    hidden = replace(clean, x=(clean.x.short() + torch.tensor([8, -8, 8]).view(3, 1, 1)).clamp(0, 255).to(torch.uint8))
+    x = denoised(train_denoiser(clean, hidden, share=0.2, steps=100), hidden.x)
+    before, after = ((z.float() - clean.x.float()).abs().mean() for z in (hidden.x, x))
+    assert float(after) < float(before) / 3
+    with pytest.raises(UserError, match="same pictures"):
+        train_denoiser(clean, load("shapes", limit=50), share=0.2)
+    with pytest.raises(UserError, match="above 0"):
+        train_denoiser(clean, hidden, share=0)

@@ -1,6 +1,7 @@
 """The training loop: what it computes, that it resumes bit for bit, what it refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,7 +29,8 @@ def test_result_and_log(few, tmp_path):
 def test_learning_rates():
     paper = Recipe.preset("paper")
     assert [paper.lr_at(s) for s in (0, 15_999, 16_000, 32_000)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
-    assert paper.adv_step_size == 0 and Recipe(adv_eps=4).adv_step_size == pytest.approx(0.8)  # adv_eps / 5
+    assert not paper.adversarial and Recipe(adv_eps=4).adversary["step"] == pytest.approx(0.8 / 255)  # adv_eps / 5
+    assert Recipe(adv_l2=0.5).adversary == {"eps": 0.5, "step": 0.1, "steps": 10, "norm": "l2"}
     cycle = Recipe(schedule="onecycle", steps=100)
     rates = [cycle.lr_at(s) for s in range(100)]
     assert max(rates) == rates[19] == pytest.approx(0.1) and rates[-1] == pytest.approx(0, abs=1e-9)
@@ -122,3 +124,28 @@ def test_other_classes_are_refused(few):
     test = load("shapes", classes=("ring", "star"), limit=4)
     with pytest.raises(UserError, match="classes"):
         learn(few, TINY, test=test)
+
+
+def test_start_from_another_learner(tmp_path):
+    """All layers that fit are taken over; the head for another number of classes starts at random."""
+    data = load("shapes", limit=20)
+    recipe = Recipe.preset("short", steps=1, batch=8, tests=1)
+    first = learn(data, recipe, out=tmp_path / "first").model.state_dict()
+    start = {"start": str(tmp_path / "first" / "model.safetensors"), "lr": 1e-12}
+    again = learn(data, replace(recipe, **start)).model.state_dict()
+    for k, v in first.items():
+        assert "running" in k or "num_batches" in k or torch.allclose(again[k], v)
+    two = load("shapes", limit=20, classes=("circle", "star"))
+    other = learn(two, replace(recipe, **start), seed=1).model.state_dict()
+    fresh = learn(two, replace(recipe, lr=1e-12), seed=1).model.state_dict()
+    shapes = {k for k, v in other.items() if v.shape != first[k].shape}
+    assert shapes and all(torch.allclose(other[k], fresh[k]) for k in shapes)
+    weights = [k for k, v in other.items() if v.dim() == 4]
+    assert all(torch.allclose(other[k], first[k]) for k in weights)
+    (tmp_path / "bad").write_text("no model")
+    with pytest.raises(UserError, match="no model.safetensors"):
+        learn(data, replace(recipe, start=str(tmp_path / "bad")))
+    with pytest.raises(UserError, match="another network"):
+        learn(data, replace(recipe, start=start["start"], model="vgg11"))
+    with pytest.raises(UserError, match="one radius"):
+        Recipe(adv_eps=1, adv_l2=1)

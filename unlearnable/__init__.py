@@ -8,8 +8,9 @@ learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shape
 
 from .audit import SUITES, Audit, audit
 from .augment import FlipCrop, ResizedCrop
-from .counter import COUNTERS, counter
+from .counter import COUNTERS, counter, dilute
 from .data import DATA, Images, load
+from .denoise import Denoiser, denoised, train_denoiser
 from .errors import UserError
 from .learn import Learned, Recipe, learn
 from .measure import accuracy, ssim, visibility
@@ -40,6 +41,7 @@ from .pgd import Frozen, adversary, jitter, pgd
 from .photos import protect_photos
 from .protect import Protected, protect
 from .report import report
+from .strong_augment import STRONG
 from .verify import Verified, verify
 
 __all__ = [
@@ -59,10 +61,12 @@ __all__ = [
     "PIL",
     "REM",
     "SEM",
+    "STRONG",
     "SUITES",
     "TAP",
     "Audit",
     "Crafted",
+    "Denoiser",
     "EntF",
     "FlipCrop",
     "Frozen",
@@ -82,6 +86,8 @@ __all__ = [
     "audit",
     "build",
     "counter",
+    "denoised",
+    "dilute",
     "jitter",
     "learn",
     "load",
@@ -90,6 +96,7 @@ __all__ = [
     "protect_photos",
     "report",
     "ssim",
+    "train_denoiser",
     "verify",
     "visibility",
 ]

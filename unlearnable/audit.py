@@ -7,45 +7,70 @@ from pathlib import Path
 
 from .counter import counter
 from .data import Images, load
+from .denoise import denoised, train_denoiser
 from .errors import UserError
-from .learn import Precision, Recipe, learn
+from .learn import Precision, Recipe, learn, seconds_a_step
 from .protect import clean_of
 from .results import once
 from .state import read_json, write_json
 
-VERSION = 1  # of the suites: results of different versions never share a table
+VERSION = 2  # of the suites: results of different versions never share a table
 
 
 @dataclass(frozen=True)
 class Learner:
-    """One countermeasure: adversarial training of a radius in /255, or a line of ``COUNTERS``, done to the training
-    pictures and, where ``test`` is set, to the test pictures too."""
+    """One countermeasure. recipe: what it changes in the learner's recipe, as (field, value); counter: a line of
+    ``COUNTERS``, done to the training pictures and, where ``test`` is set, to the test pictures too; leaked: the share
+    of the pictures that the learner also has clean, to train a denoiser on."""
 
     name: str
-    adv_eps: float = 0.0
+    recipe: tuple[tuple[str, str | float], ...] = ()
     counter: str | None = None
     test: bool = False
+    leaked: float = 0.0
 
 
-_PLAIN = (Learner("ordinary training"),)
-_QUICK = (*_PLAIN, Learner("adversarial 2/255", adv_eps=2), Learner("JPEG 10", counter="jpeg10"))
+def _recipe(name: str, **changes: str | float) -> Learner:
+    return Learner(name, tuple(changes.items()))
+
+
+_QUICK = (
+    Learner("ordinary training"),
+    _recipe("adversarial 2/255", adv_eps=2),
+    Learner("JPEG 10", counter="jpeg10"),
+)
 _STANDARD = (
     *_QUICK,
-    Learner("adversarial 4/255", adv_eps=4),
-    Learner("adversarial 8/255", adv_eps=8),
+    _recipe("adversarial 4/255", adv_eps=4),
+    _recipe("adversarial 8/255", adv_eps=8),
     Learner("grayscale", counter="gray"),
     Learner("2 bits", counter="bits2"),
     Learner("mean 3x3", counter="mean3"),
     Learner("Gaussian 3x3", counter="gaussian3"),
     Learner("median 3x3", counter="median3"),
+    Learner("bilateral", counter="bilateral"),
+    Learner("orthogonal projection", counter="projection"),
+    Learner("COIN", counter="coin"),
+    _recipe("Cutout", strong="cutout"),
+    _recipe("Mixup", strong="mixup"),
+    _recipe("CutMix", strong="cutmix"),
 )
 _FULL = (
     *_STANDARD,
-    Learner("adversarial 1/255", adv_eps=1),
-    Learner("adversarial 6/255", adv_eps=6),
+    _recipe("adversarial 1/255", adv_eps=1),
+    _recipe("adversarial 6/255", adv_eps=6),
+    _recipe("adversarial L2 0.25", adv_l2=0.25),
+    _recipe("adversarial L2 0.5", adv_l2=0.5),
+    _recipe("adversarial L2 0.75", adv_l2=0.75),
     Learner("JPEG 30", counter="jpeg30"),
     Learner("JPEG 50", counter="jpeg50"),
     Learner("grayscale, also tested", counter="gray", test=True),
+    _recipe("grayscale jitter", strong="gray"),
+    _recipe("Gaussian noise", strong="noise"),
+    _recipe("RandAugment", strong="randaugment"),
+    _recipe("UEraser", strong="ueraser"),
+    _recipe("UEraser-max", strong="ueraser-max"),
+    Learner("denoiser from a tenth leaked", leaked=0.1),
 )
 SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
 
@@ -89,8 +114,10 @@ def audit(
     """
     learners, folder, out = plan(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
-    if recipe.adv_eps:
-        raise UserError("The suite chooses the radius of adversarial training itself; leave adv_eps out.")
+    if recipe.adversarial or recipe.strong:
+        raise UserError(
+            "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and strong out."
+        )
     clean, protected = clean_of(folder, root), load(folder)
     test = test if test is not None else load(folder, split="test", root=root)
     card, chance = read_json(folder / "card.json"), 100 / len(clean.classes)
@@ -100,8 +127,17 @@ def audit(
         def cell(data: Images, learner: Learner = learner) -> dict:
             asked = {"version": VERSION, "learner": asdict(learner), "recipe": asdict(recipe), "seed": seed}
             asked |= {"data": data.digest(), "test": test.digest()}
+            asked |= {"denoiser": [clean.digest(), protected.digest()]} if learner.leaked else {}
             machine = {"seed": seed, "device": device, "precision": precision}
-            return once(out, asked, lambda where: _train(learner, recipe, data, test, where / "run", machine))
+
+            def train(where: Path) -> dict:
+                shown = data
+                if learner.leaked:
+                    model = train_denoiser(clean, protected, share=learner.leaked, seed=seed)
+                    shown = replace(data, x=denoised(model, data.x))
+                return _train(learner, recipe, shown, test, where / "run", machine)
+
+            return once(out, asked, train)
 
         rows.append(_row(learner, cell(clean), cell(protected), chance, card))
     worst = max(rows, key=lambda row: row["peak"])
@@ -110,10 +146,21 @@ def audit(
     return done
 
 
+def estimate(learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto") -> float:
+    """Seconds that the trainings of an audit take here, each on clean and on protected pictures, from trying two steps
+    of each; what is done to the pictures before is not counted."""
+    tried: dict[Recipe, float] = {}
+    for learner in learners:
+        asked = replace(recipe, **dict(learner.recipe))
+        if asked not in tried:
+            tried[asked] = seconds_a_step(data, asked, device=device)
+    return sum(2 * recipe.steps * tried[replace(recipe, **dict(learner.recipe))] for learner in learners)
+
+
 def _train(learner: Learner, recipe: Recipe, data: Images, test: Images, out: Path, machine: dict) -> dict:
     data = counter(learner.counter, data) if learner.counter else data
     test = counter(learner.counter, test) if learner.test else test
-    return learn(data, replace(recipe, adv_eps=learner.adv_eps), test=test, out=out, **machine).result
+    return learn(data, replace(recipe, **dict(learner.recipe)), test=test, out=out, **machine).result
 
 
 def _row(learner: Learner, clean: dict, protected: dict, chance: float, card: dict) -> dict:
@@ -140,11 +187,11 @@ def _flags(clean: dict, protected: dict, chance: float, card: dict) -> Iterator[
 
 def table(done: Audit) -> str:
     """The audit as text, for a terminal."""
-    lines = [f"{'learner':24}{'clean':>8}{'protected':>11}{'peak':>7}   flags"]
+    lines = [f"{'learner':30}{'clean':>8}{'protected':>11}{'peak':>7}   flags"]
     for row in done.rows:
         flags = " ".join(row["flags"])
         lines.append(
-            f"{row['learner']:24}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
+            f"{row['learner']:30}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
         )
     ordinary = done.rows[0]["clean"]
     lines.append(

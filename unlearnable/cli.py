@@ -12,9 +12,10 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from . import dist, state
 from .audit import SUITES, audit
+from .audit import estimate as estimate_audit
 from .audit import plan as audit_plan
 from .audit import table as audit_table
-from .counter import COUNTERS, counter
+from .counter import COUNTERS, counter, dilute
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn
@@ -27,6 +28,7 @@ from .photos import WORK, check_files, check_places, estimate, protect_photos
 from .pictures import Format, Listing, listing
 from .protect import clean_of, export_cifar, noise_of, protect, sheet
 from .report import report
+from .strong_augment import STRONG
 from .verify import near_duplicates, verify
 from .verify import table as verify_table
 
@@ -218,7 +220,11 @@ def _protect_photos(args: list[str]) -> None:
 
 def _about_time(found: Listing, o: _Photos, method: MinMin | Generated, size: int) -> str:
     seconds = estimate(found, method, size=size, kind=o.format, device=o.machine.device)
-    return f"On this machine that takes about {max(1, round(seconds / 60))} min."
+    return f"On this machine that takes about {_minutes(seconds)}."
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{max(1, round(seconds / 60))} min"
 
 
 def _dry_run(o: _Photos, method: MinMin | Generated, size: int) -> None:
@@ -327,9 +333,11 @@ class _Learn:
     test_limit: int | None = None
     """at most this many test pictures, the same number of every class"""
     counter: str | None = None
-    """a countermeasure of `unlearnable ls counters`, done to the training pictures first"""
+    """a countermeasure of `unlearnable ls counters`, or my_module:function, done to the training pictures first"""
     counter_test: bool = False
     """do it to the test pictures too"""
+    clean_share: float = 0.0
+    """this share of every class comes clean: from a protected folder's originals"""
     source: Source = field(default_factory=Source)
     machine: Machine = field(default_factory=Machine)
     recipe: Recipe = field(default_factory=Recipe)
@@ -354,6 +362,8 @@ def _learn(args: list[str]) -> None:
         size=asked.size or (data.size if o.test and Path(o.test).is_dir() else None),
         root=asked.root,
     )
+    if o.clean_share:
+        data = dilute(data, clean_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed)
     if o.counter:
         data = counter(o.counter, data)
         test = counter(o.counter, test) if o.counter_test else test
@@ -407,7 +417,7 @@ def _audit(args: list[str]) -> None:
         f"clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
     )
     o = _options("audit", text, _Audit, args, _Audit(tyro.MISSING, recipe=Recipe.preset(preset)))
-    learners = audit_plan(o.suite)
+    learners, device = audit_plan(o.suite), {"device": o.machine.device}
     clean_of(o.folder, o.root)  # says so when this is no protected folder
     test = load(
         o.test or o.folder,
@@ -418,7 +428,9 @@ def _audit(args: list[str]) -> None:
     )
     names = ", ".join(learner.name for learner in learners)
     print(
-        f"{2 * len(learners)} trainings of {o.recipe.steps} steps, each once on clean and once on protected: {names}."
+        f"{2 * len(learners)} trainings of {o.recipe.steps} steps, each once on clean and once on protected: {names}.\n"
+        f"On this machine that takes about {_minutes(estimate_audit(learners, load(o.folder), o.recipe, **device))}.",
+        flush=True,
     )
     done = audit(
         o.folder,
@@ -489,6 +501,7 @@ def _list(what: str = "") -> None:
         "models": {n: describe(n) for n in MODELS},
         "data": DESCRIPTIONS,
         "counters": {n: c.about for n, c in COUNTERS.items()},
+        "strong": {n: c.about for n, c in STRONG.items()},
         "suites": {n: ", ".join(learner.name for learner in suite) for n, suite in SUITES.items()},
         "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},
     }

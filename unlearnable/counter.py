@@ -1,6 +1,6 @@
 """What a learner does to the pictures to undo their protection, before training: ``COUNTERS``, each Images -> Images.
 
-Adversarial training is the learner's own (``Recipe.adv_eps``). Settings are those of the field's comparisons.
+Adversarial training and augmentation are the learner's own (``Recipe``). Settings are those of the field's comparisons.
 """
 
 import io
@@ -15,7 +15,9 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from .data import Images
+from .dist import generator
 from .errors import UserError
+from .own_code import own
 
 CHUNK = 512  # pictures handled at a time
 
@@ -59,6 +61,64 @@ def median_filter(x: Tensor, size: int) -> Tensor:
     return _each(x, lambda picture: picture.filter(ImageFilter.MedianFilter(size)))
 
 
+def bilateral_filter(x: Tensor, size: int, colour: float, space: float) -> Tensor:
+    """The mean over size x size pixels, weighted by likeness of colour (``colour``, in /255) and nearness (pixels)."""
+    from kornia.filters import bilateral_blur  # takes seconds to import
+
+    out, chunk = torch.empty_like(x), max(1, 2**18 // (x.shape[2] * x.shape[3]))  # it needs size^2 copies of a chunk
+    for i in torch.arange(len(x)).split(chunk):
+        y = bilateral_blur(x[i].float() / 255, size, colour / 255, (space, space))
+        out[i] = (y * 255).round().clamp(0, 255).to(torch.uint8)
+    return out
+
+
+def shaken(x: Tensor, reach: float) -> Tensor:
+    """COIN: every pixel takes the (bilinear) colour at a place up to ``reach`` pixels away in each direction, drawn
+    anew for every pixel and picture."""
+    out, (height, width) = torch.empty_like(x), x.shape[2:]
+    g = generator("cpu", "COIN")
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    for i in torch.arange(len(x)).split(CHUNK):
+        away = torch.empty(len(i), height, width, 2).uniform_(-reach, reach, generator=g)
+        place = torch.stack([columns, rows], -1) + away
+        place = (2 * place + 1) / torch.tensor([width, height]) - 1
+        y = F.grid_sample(x[i].float(), place, mode="bilinear", padding_mode="border", align_corners=False)
+        out[i] = y.round().clamp(0, 255).to(torch.uint8)
+    return out
+
+
+def projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1) -> Tensor:
+    """Orthogonal projection (Sandoval-Segura et al., 2023): a linear classifier without bias is trained on the
+    pictures, and the span of its weight vectors taken out of them."""
+    pixels, weight = x.flatten(1).float() / 255, torch.zeros(int(y.max()) + 1, x[0].numel(), requires_grad=True)
+    optimizer, g = torch.optim.SGD([weight], lr=lr), generator("cpu", "projection")
+    for _ in range(epochs):
+        for i in torch.randperm(len(x), generator=g).split(128):
+            optimizer.zero_grad()
+            F.cross_entropy(pixels[i] @ weight.T, y[i]).backward()
+            optimizer.step()
+    _, size, basis = torch.linalg.svd(weight.detach(), full_matrices=False)
+    basis = basis[size > 1e-4 * size.max().clamp(min=1e-4)]  # the weight vectors add up to 0, and span one less
+    for i in torch.arange(len(x)).split(CHUNK):
+        pixels[i] -= pixels[i] @ basis.T @ basis
+    return (pixels.view(x.shape) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def dilute(protected: Images, clean: Images, share: float, seed: int = 0) -> Images:
+    """``protected`` with ``share`` of every class as in ``clean``, drawn by ``seed``. Raises UserError for sets that
+    are not pairs."""
+    if clean.x.shape != protected.x.shape or not torch.equal(clean.y, protected.y):
+        raise UserError("Clean pictures can only stand in for protected ones of the same set, in the same order.")
+    if not 0 <= share <= 1:
+        raise UserError(f"The clean share must lie between 0 and 1, not at {share}.")
+    random, keep = np.random.default_rng(seed), torch.zeros(len(clean), dtype=torch.bool)
+    for c in range(len(clean.classes)):
+        rows = random.permutation(np.flatnonzero(clean.y.numpy() == c))
+        keep[rows[: round(share * len(rows))]] = True
+    x = torch.where(keep[:, None, None, None], clean.x, protected.x)
+    return replace(protected, x=x, source={**protected.source, "clean_share": share})
+
+
 def _filtered(x: Tensor, weight: Tensor) -> Tensor:
     out, edge = torch.empty_like(x), len(weight) // 2
     for i in torch.arange(len(x)).split(CHUNK):
@@ -78,10 +138,11 @@ def _each(x: Tensor, through: Callable[[Image.Image], Image.Image]) -> Tensor:
 
 @dataclass(frozen=True)
 class Counter:
-    """A line of ``COUNTERS``: what it does, in words, and how."""
+    """A line of ``COUNTERS``: what it does, in words, and how; whether it looks at the labels."""
 
     about: str
-    change: Callable[[Tensor], Tensor]
+    change: Callable[..., Tensor]
+    labels: bool = False
 
 
 COUNTERS: dict[str, Counter] = {
@@ -93,12 +154,23 @@ COUNTERS: dict[str, Counter] = {
     "mean3": Counter("mean over 3 x 3 pixels", partial(mean_filter, size=3)),
     "gaussian3": Counter("Gaussian filter of 3 x 3 pixels, sigma 0.8", partial(gaussian_filter, size=3, sigma=0.8)),
     "median3": Counter("median over 3 x 3 pixels", partial(median_filter, size=3)),
+    "bilateral": Counter("bilateral filter (9, 75, 75)", partial(bilateral_filter, size=9, colour=75, space=75)),
+    "coin": Counter("every pixel from a place up to 2 pixels away (COIN)", partial(shaken, reach=2.0)),
+    "projection": Counter("the directions that a linear classifier uses taken out", projection, labels=True),
 }
 
 
 def counter(name: str, data: Images) -> Images:
-    """``data`` after the countermeasure ``name`` of ``COUNTERS``; labels and order stay. Raises UserError for another
-    name."""
-    if name not in COUNTERS:
+    """``data`` after the countermeasure ``name`` of ``COUNTERS`` or a person's own ``my_module:function``, which takes
+    and returns uint8 [N, 3, H, W]; labels and order stay. Raises UserError for another name and for a result of another
+    shape or type."""
+    if ":" in name:
+        x = own("countermeasure", name)[0](data.x.clone())
+        if not isinstance(x, Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
+            raise UserError(f"{name} must return uint8 {list(data.x.shape)} as it gets them; correct the function.")
+    elif name in COUNTERS:
+        line = COUNTERS[name]
+        x = line.change(data.x, data.y) if line.labels else line.change(data.x)
+    else:
         raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERS)}.")
-    return replace(data, x=COUNTERS[name].change(data.x), source={**data.source, "counter": name})
+    return replace(data, x=x, source={**data.source, "counter": name})

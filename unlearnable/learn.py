@@ -1,5 +1,6 @@
 """``learn``: the one training loop, ordinary or adversarial (Madry et al., 2018), resumable at any step."""
 
+import hashlib
 import json
 import math
 import time
@@ -10,7 +11,8 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from . import augment, dist
@@ -22,6 +24,7 @@ from .pgd import Frozen, adversary, has_bfloat16
 from .presets import Presets, require
 from .progress import Progress
 from .state import State, read_json, write_json, writing
+from .strong_augment import STRONG
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -52,6 +55,12 @@ class Recipe(Presets):
     """PGD steps of the adversary"""
     adv_step: float | None = None
     """PGD step size in /255; default: 2 adv_eps / adv_steps (the paper's adv_eps / 5 at 10 steps)"""
+    adv_l2: float = 0.0
+    """radius of adversarial training in the L2 norm instead, pixels in [0, 1] (0.25 to 0.75 are usual)"""
+    strong: str = ""
+    """an augmentation of `unlearnable ls strong`, after T"""
+    start: str = ""
+    """model.safetensors to start from; layers of another shape (the head) start at random"""
     tests: int = 20
     """how often the test accuracy is taken on the way, for the peak"""
 
@@ -63,8 +72,14 @@ class Recipe(Presets):
 
     def __post_init__(self) -> None:
         require(
-            self, positive="steps batch lr decay_every adv_step tests", whole="adv_eps adv_steps momentum weight_decay"
+            self,
+            positive="steps batch lr decay_every adv_step tests",
+            whole="adv_eps adv_l2 adv_steps momentum weight_decay",
         )
+        if self.adv_eps and self.adv_l2:
+            raise UserError("Adversarial training has one radius; give adv_eps or adv_l2, not both.")
+        if self.strong and self.strong not in STRONG:
+            raise UserError(f"There is no augmentation '{self.strong}'; there are {', '.join(STRONG)}.")
 
     def lr_at(self, step: int) -> float:
         if self.schedule == "step":
@@ -75,8 +90,15 @@ class Recipe(Presets):
         return self.lr * rise * (0.5 + 0.5 * math.cos(math.pi * fall))
 
     @property
-    def adv_step_size(self) -> float:
-        return self.adv_step if self.adv_step is not None else 2 * self.adv_eps / max(1, self.adv_steps)
+    def adversary(self) -> dict:
+        """Radius, step size, steps and norm for ``pgd.adversary``, with pixels in [0, 1]."""
+        radius = self.adv_l2 or self.adv_eps / 255
+        step = self.adv_step / 255 if self.adv_step is not None else 2 * radius / max(1, self.adv_steps)
+        return {"eps": radius, "step": step, "steps": self.adv_steps, "norm": "l2" if self.adv_l2 else "linf"}
+
+    @property
+    def adversarial(self) -> bool:
+        return self.adv_eps > 0 or self.adv_l2 > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +195,10 @@ def learn(
         "seed": seed,
         "bfloat16": bfloat16,
     }
-    model = build(recipe.model, len(data.classes), size=data.size, seed=seed).to(where)
+    model = build(recipe.model, len(data.classes), size=data.size, seed=seed)
+    if recipe.start:
+        config["start"] = _start_from(model, Path(recipe.start))
+    model = model.to(where)
     if out and (out / "result.json").exists():
         return _finished(out, config, model)
     state = State(out, config)
@@ -198,6 +223,20 @@ def learn(
         write_json(out / "result.json", result)
     state.remove()
     return Learned(model.eval(), result)
+
+
+def _start_from(model: nn.Module, file: Path) -> str:
+    """Take over the weights in ``file`` whose names and shapes fit; the file's hash. UserError where none fit."""
+    try:
+        saved, digest = load_file(file), hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    except (OSError, SafetensorError) as e:
+        raise UserError(f"{file} is no model.safetensors that `unlearnable learn` wrote; check the path.") from e
+    own = model.state_dict()
+    fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
+    if sum(v.dim() > 1 and k not in fits for k, v in own.items()) > 1:
+        raise UserError(f"{file} holds another network than the recipe's; give one whose layers fit but for the head.")
+    model.load_state_dict(own | fits)
+    return digest
 
 
 def _train(
@@ -240,24 +279,39 @@ def _step(
     g = dist.generator(device, seed, "learn", step, dist.rank())
     torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
     x, y = t(data.pixels(i, device), g), data.y[i].to(device)
-    x = x + adversary(
-        trainer.frozen, x, y, g, eps=recipe.adv_eps / 255, step=recipe.adv_step_size / 255, steps=recipe.adv_steps
-    )
-    return trainer.step(x, y, recipe.lr_at(step), refresh=recipe.adv_eps > 0 or _tests_next(recipe, step))
+    if recipe.strong:
+        x, y = STRONG[recipe.strong].change(x, y, len(data.classes), trainer.frozen)
+    x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
+    return trainer.step(x, y, recipe.lr_at(step), refresh=_looked_at(recipe, step))
 
 
-def _tests_next(recipe: Recipe, step: int) -> bool:
-    """Whether the frozen copy is looked at after this step although no adversary needs it."""
+def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> float:
+    """What a step takes here, from trying two; the first also pays for what is set up once and does not count."""
+    where = dist.pick_device(device)
+    model = build(recipe.model, len(data.classes), size=data.size, seed=0).to(where)
+    trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=use_bfloat16("auto", where))
+    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Nothing()
+    for step in range(2):
+        begin = time.monotonic()
+        _step(trainer, recipe, data, t, 0, step, where).item()
+    return time.monotonic() - begin
+
+
+def _looked_at(recipe: Recipe, step: int) -> bool:
+    """Whether anything looks at the frozen copy after this step: an adversary, an augmentation, a test."""
+    if recipe.adversarial or (recipe.strong and STRONG[recipe.strong].needs_model):
+        return True
     return (step + 1) % max(1, recipe.steps // recipe.tests) == 0 or step + 1 == recipe.steps
 
 
 def _title(recipe: Recipe) -> str:
-    return f"{recipe.model}, adversarial {recipe.adv_eps:g}/255" if recipe.adv_eps else recipe.model
+    radius = f"{recipe.adv_eps:g}/255" if recipe.adv_eps else f"L2 {recipe.adv_l2:g}"
+    return ", ".join(
+        [recipe.model, *[f"adversarial {radius}"] * recipe.adversarial, *[recipe.strong] * bool(recipe.strong)]
+    )
 
 
 def _finished(out: Path, config: dict, model: nn.Module) -> Learned:
-    from safetensors.torch import load_file
-
     result = read_json(out / "result.json")
     if result["config"] != json.loads(json.dumps(config)):
         raise UserError(f"{out} holds the result of another run; give another --out, or delete it.")

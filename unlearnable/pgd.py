@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor, fx, nn
 from .errors import UserError
 
 Loss = Callable[[Tensor], Tensor]
+Norm = Literal["linf", "l2"]
 
 
 def pgd(
@@ -23,8 +25,10 @@ def pgd(
     minimize: bool = False,
     start: Tensor | None = None,
     valid: bool = True,
+    norm: Norm = "linf",
 ) -> Tensor:
-    """Projected sign-gradient descent or ascent in the L-infinity ball (Madry et al., 2018).
+    """Projected gradient descent or ascent in a ball (Madry et al., 2018): sign steps in the L-infinity ball, or steps
+    of that length along the gradient in the L2 ball.
 
     loss: x + delta -> scalar, a sum over pictures.  x: [N, ...]; all of eps and step in x's own unit ([0, 1] pixels).
     start: the first delta (default 0).  valid: also keep x + delta inside [0, 1].  Returns delta, no gradient.
@@ -33,11 +37,17 @@ def pgd(
     for _ in range(steps):
         delta = delta.detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(loss(x + delta), delta)
-        delta = delta.detach() + (-step if minimize else step) * gradient.sign()
-        delta = delta.clamp_(-eps, eps)
+        direction = gradient.sign() if norm == "linf" else gradient / _length(gradient)
+        delta = delta.detach() + (-step if minimize else step) * direction
+        delta = delta.clamp_(-eps, eps) if norm == "linf" else delta * (eps / _length(delta)).clamp(max=1)
         if valid:
             delta = (x + delta).clamp_(0, 1) - x
     return delta.detach()
+
+
+def _length(x: Tensor) -> Tensor:
+    """The L2 norm of every picture, [N, 1, ...], never 0."""
+    return x.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, *[1] * (x.dim() - 1))
 
 
 def uniform(x: Tensor, eps: float, g: torch.Generator) -> Tensor:
@@ -46,7 +56,15 @@ def uniform(x: Tensor, eps: float, g: torch.Generator) -> Tensor:
 
 
 def adversary(
-    model: nn.Module, x: Tensor, y: Tensor, g: torch.Generator, *, eps: float, step: float, steps: int
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    g: torch.Generator,
+    *,
+    eps: float,
+    step: float,
+    steps: int,
+    norm: Norm = "linf",
 ) -> Tensor:
     """The perturbation of x [N, C, H, W] that maximises the cross-entropy: PGD from a random start, x + a valid.
 
@@ -54,8 +72,11 @@ def adversary(
     """
     if eps == 0:
         return torch.zeros_like(x)
-    start = (x + uniform(x, eps, g)).clamp_(0, 1) - x
-    return pgd(lambda z: total_loss(model, z, y), x, eps=eps, step=step, steps=steps, start=start)
+    start = uniform(x, eps, g)
+    if norm == "l2":
+        start = start / _length(start) * eps
+    start = (x + start).clamp_(0, 1) - x
+    return pgd(lambda z: total_loss(model, z, y), x, eps=eps, step=step, steps=steps, start=start, norm=norm)
 
 
 def jitter(x: Tensor, g: torch.Generator, *, eps: float) -> Tensor:
@@ -64,7 +85,8 @@ def jitter(x: Tensor, g: torch.Generator, *, eps: float) -> Tensor:
 
 
 def total_loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy summed over the batch (the sum's gradient does not depend on the batch size)."""
+    """Cross-entropy summed over the batch (the sum's gradient does not depend on the batch size). y: labels [N], or
+    shares of labels [N, classes]."""
     return F.cross_entropy(model(x).float(), y, reduction="sum")
 
 

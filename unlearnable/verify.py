@@ -47,7 +47,7 @@ def verify(
     made). out: a folder for every result; the same call resumes. Raises UserError for folders that do not belong
     together."""
     recipe, out, protected = recipe or Recipe.preset("short"), Path(out), Path(protected)
-    if recipe.adv_eps:
+    if recipe.adversarial:
         raise UserError("verify takes the radii of adversarial training apart (--radii); leave adv_eps out.")
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
