@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unlearnable.augment import FlipCrop, ResizedCrop, _apply, _resize, for_size
+from unlearnable.augment import Contrastive, FlipCrop, ResizedCrop, _apply, _resize, for_size
 from unlearnable.dist import generator
 
 
@@ -100,3 +100,19 @@ def test_the_paper_s_t_for_each_size():
     assert for_size(32, 32) == FlipCrop(4)
     assert for_size(256, 256) == ResizedCrop(224)
     assert ResizedCrop(224).test(torch.rand(1, 3, 256, 256)).shape[-2:] == (224, 224)
+
+
+def test_contrastive_views():
+    """Strength 0 is flip and resize only; otherwise the gradient reaches the picture and draws follow the generator."""
+    x = torch.rand(40, 3, 32, 32, generator=generator("cpu", 1))
+    plain = Contrastive(32, 0.0)(x, generator("cpu", 2))
+    assert all(torch.allclose(a, b, atol=1e-6) or torch.allclose(a, b.flip(-1), atol=1e-6) for a, b in zip(plain, x))
+    view, state = Contrastive(32, 0.6), torch.get_rng_state()
+    x.requires_grad_(True)
+    one, two, three = (view(x, generator("cpu", k)) for k in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), state)  # torch's own generator is left alone
+    assert torch.equal(one, two) and not torch.equal(one, three) and one.shape == x.shape
+    (gradient,) = torch.autograd.grad(one.sum(), x)
+    assert (gradient.flatten(1).abs().sum(1) > 0).all()
+    gray = (one[:, 0] - one[:, 1]).abs().amax((1, 2)) < 1e-5
+    assert 0 < int(gray.sum()) < 20

@@ -26,7 +26,7 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
         return METHODS[name](model="convnet", train_steps=2, batch=16, steps=2, step=2.0, train_adv_steps=1)
     if name in ("em", "rem", "sem", "asr"):
         return METHODS[name](**TINY, adv_steps=1) if name != "em" else EM(**TINY, pass_every=1)
-    if name == "mi-ue":
+    if name in ("mi-ue", "aue"):
         return METHODS[name](**TINY, pass_every=1, step=2.0)
     return METHODS[name](**({"steps": 2, "block": 16} if name == "ntga" else {}))
 

@@ -17,6 +17,7 @@ from .measure import accuracy, ssim, visibility
 from .methods import (
     AR,
     ASR,
+    AUE,
     CUDA,
     EM,
     HYPO,
@@ -47,6 +48,7 @@ from .verify import Verified, verify
 __all__ = [
     "AR",
     "ASR",
+    "AUE",
     "COUNTERS",
     "CUDA",
     "DATA",

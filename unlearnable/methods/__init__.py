@@ -10,7 +10,7 @@ from .imported import Imported
 from .min_min import EM, REM, SEM
 from .ntga import NTGA
 from .patterns import AR, CUDA, LSP, OPS, Uniform
-from .relatives import ASR, MIUE
+from .relatives import ASR, AUE, MIUE
 from .surrogate import HYPO, PIL, TAP, EntF
 
 METHODS: dict[str, type[Method]] = {
@@ -18,6 +18,7 @@ METHODS: dict[str, type[Method]] = {
     "rem": REM,
     "sem": SEM,
     "asr": ASR,
+    "aue": AUE,
     "mi-ue": MIUE,
     "tap": TAP,
     "hypo": HYPO,
@@ -48,6 +49,7 @@ def find(name: str) -> type[Method]:
 __all__ = [
     "AR",
     "ASR",
+    "AUE",
     "CUDA",
     "EM",
     "HYPO",

@@ -81,6 +81,10 @@ class MinMin(Method):
         """The noise step's loss, a sum over pictures; the cross-entropy unless a member says otherwise."""
         return total_loss(model, z, y)
 
+    def views(self, height: int, width: int) -> augment.Augmentation:
+        """What stands for T at this size."""
+        return augment.for_size(height, width) if self.samples else augment.Nothing()
+
     def noise_step(self, step: int) -> float:
         """Size of a noise step in /255 at surrogate step ``step``."""
         return self.step if self.step is not None else 2 * self.eps / max(1, self.steps)
@@ -183,7 +187,7 @@ class MinMinLoop:
 
     def __init__(self, method: MinMin, data: Images, run: Run):
         self.m, self.data, self.run = method, data, run
-        self.t = augment.for_size(*data.x.shape[-2:]) if method.samples else augment.Nothing()
+        self.t = method.views(*data.x.shape[-2:])
         model = build(method.model, len(data.classes), size=data.size, seed=run.seed).to(run.device)
         self.trainer = Trainer(
             model,

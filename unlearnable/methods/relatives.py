@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import augment
+from ..errors import UserError
 from ..pgd import Frozen
 from ..presets import require
 from .min_min import EM, SEM, Robust
@@ -71,6 +73,35 @@ class MIUE(EM):
 
     def lr_at(self, step: int) -> float:
         return self.lr * (0.5 + 0.5 * math.cos(math.pi * step / self.train_steps))
+
+
+@dataclass(frozen=True)
+class AUE(EM):
+    """augmented unlearnable examples (2024): EM under the strong augmentation of contrastive learners, to
+    withstand them too. One noise pass an epoch; strength 1.0 for 100 classes."""
+
+    steps: int = 5
+    step: float | None = 0.8
+    samples: int = 1
+    pass_every: int = 390
+    stop_error: float = 0.0
+    train_steps: int = 23_400
+    strength: float = 0.6
+    """of the augmentation, 0 to 1"""
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        "short": {"model": "convnet", "pass_every": 39, "train_steps": 800, "decay_every": 320, "step": 1.6},
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, whole="strength")
+        if self.strength > 1:
+            raise UserError(f"The strength of the augmentation lies between 0 and 1, not at {self.strength}.")
+
+    def views(self, height: int, width: int) -> augment.Augmentation:
+        return augment.Contrastive(min(height, width), self.strength)
 
 
 def class_contrast(features: Tensor, y: Tensor, temperature: float) -> Tensor:
