@@ -19,7 +19,7 @@ import torch
 from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
-from unlearnable import LSP, SEM, Recipe, Run, UserError, build, load, protect, protect_photos, report, verify
+from unlearnable import LSP, SEM, Recipe, Run, Uniform, UserError, build, load, protect, protect_photos, report, verify
 from unlearnable.methods.generated import Generated
 from unlearnable.photos import WORK, carry
 from unlearnable.pictures import listing, read
@@ -72,6 +72,21 @@ def test_names_sizes_and_budget(tmp_path):
     assert protect_photos(photos, tmp_path / "out", METHOD, size=SIZE) == card  # done already
     with pytest.raises(UserError, match="another run"):
         protect_photos(photos, tmp_path / "out", METHOD, size=SIZE, seed=1)
+
+
+def test_long_names_that_differ_at_their_ends_do_not_mix(tmp_path):
+    """Several files are written at a time, under temporary names that are cut short."""
+    for k in range(16):
+        path = tmp_path / "photos" / "ab"[k % 2] / f"{'holiday ' * 20}{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (300, 200), (10 * k, 100, 100)).save(path)
+    protect_photos(tmp_path / "photos", tmp_path / "out", Uniform(), size=SIZE)
+    for path, _ in listing(tmp_path / "photos").files:
+        pair = [
+            np.asarray(Image.open(root / path.parent.name / path.name), int)
+            for root in (path.parents[1], tmp_path / "out")
+        ]
+        assert 0 < np.abs(pair[0] - pair[1]).max() <= 8
 
 
 def test_carried_noise_keeps_its_sign_and_budget():

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ SAVE_EVERY = 30.0  # seconds between saves: what a killed run loses at most
 def writing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; the finished file takes its place in one step, or nothing does."""
     # cut short: the longest names of files leave no room for more
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

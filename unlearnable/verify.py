@@ -53,7 +53,7 @@ def verify(
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
     clean, hidden = pair(Path(photos), protected, size)
     groups = near_duplicates(clean.x)
-    asked = {"data": clean.digest(), "protected": hidden.digest(), "holdout": holdout}
+    asked = {"data": clean.digest(), "holdout": holdout}
     rows = []
     for radius in radii:
         trained: dict[str, list[float]] = {"clean": [], "protected": []}
@@ -61,7 +61,7 @@ def verify(
             test = split(clean.y, groups, holdout, seed)
             for kind, images in (("clean", clean), ("protected", hidden)):
                 at = replace(recipe, adv_eps=radius)
-                config = {**asked, "on": kind, "recipe": vars(at), "seed": seed}
+                config = {**asked, "on": images.digest(), "recipe": vars(at), "seed": seed}
 
                 def cell(folder: Path, images: Images = images, at: Recipe = at, test: Tensor = test) -> dict:
                     train, held_out = part(images, ~test), part(clean, test)
