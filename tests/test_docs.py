@@ -41,11 +41,11 @@ def test_python(quick, capsys):
 
 def test_commands(quick, monkeypatch, capsys):
     commands = blocks("console")[0]
-    assert len(commands.splitlines()) == 5
+    assert len(commands.splitlines()) == 6
     type_in(commands, monkeypatch)
     said = capsys.readouterr().out
     assert "chance 10.0 %" in said and "Worst-case learnability" in said
-    assert Path("protected/rem/sheet.png").exists()
+    assert Path("protected/rem/sheet.png").exists() and Path("audits/leaderboard.html").exists()
 
 
 def test_own_photographs(quick, monkeypatch, capsys):

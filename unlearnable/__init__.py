@@ -12,6 +12,7 @@ from .counter import COUNTERS, counter, dilute
 from .data import DATA, Images, load
 from .denoise import Denoiser, denoised, train_denoiser
 from .errors import UserError
+from .leaderboard import leaderboard
 from .learn import Learned, Recipe, learn
 from .measure import accuracy, ssim, visibility
 from .methods import (
@@ -91,6 +92,7 @@ __all__ = [
     "denoised",
     "dilute",
     "jitter",
+    "leaderboard",
     "learn",
     "load",
     "pgd",

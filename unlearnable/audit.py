@@ -142,7 +142,10 @@ def audit(
         rows.append(_row(learner, cell(clean), cell(protected), chance, card))
     worst = max(rows, key=lambda row: row["peak"])
     done = Audit(suite, VERSION, round(chance, 2), rows, worst)
-    write_json(out / "audit.json", asdict(done) | {"protected": str(folder), "digest": protected.digest()})
+    about = {"method": card["method"], "settings": card["settings"], "budget": card["budget"], "seed": seed}
+    about |= {"psnr": card["measured"]["psnr"], "pictures": f"{len(clean)} pictures of {card['data']['source']}"}
+    about |= {"recipe": asdict(recipe), "digest": protected.digest()}
+    write_json(out / "audit.json", asdict(done) | about)
     return done
 
 

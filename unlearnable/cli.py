@@ -18,6 +18,7 @@ from .audit import table as audit_table
 from .counter import COUNTERS, counter, dilute
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
+from .leaderboard import leaderboard
 from .learn import Precision, Recipe, learn
 from .methods import METHODS, SEM, find
 from .methods.generated import Generated
@@ -39,7 +40,7 @@ USAGE = """usage: unlearnable VERB ...
   protect METHOD   make a set of pictures unlearnable       unlearnable protect rem --data shapes --preset short
   protect PHOTOS OUT   a folder of your own pictures, at their own sizes    unlearnable protect photos/ protected/
   verify PHOTOS OUT    the proof: learners on the clean and on the protected pictures
-  report FOLDER        the same as one HTML page
+  report FOLDER        the same as one HTML page; of a folder of audits, a leaderboard
   learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
   audit FOLDER     what the best countermeasure leaves of a protection     unlearnable audit protected/rem
   show FOLDER      a sheet of originals, protected pictures and noise, as PNG
@@ -300,25 +301,29 @@ def _verify(args: list[str]) -> None:
 
 @dataclass(frozen=True)
 class _Report:
-    protected: Positional[Path]
-    """a folder of protected photographs"""
+    folder: Positional[Path]
+    """a folder of protected photographs, or one with audits in it"""
     verified: Path | None = None
     """the folder that `unlearnable verify` wrote (default: verified/<name of the protected folder>, if it is there)"""
     out: Path | None = None
-    """the page (default: <name of the protected folder>.html)"""
+    """the page (default: <name of the folder>.html); for audits a folder (default: the one with the audits)"""
     count: int = 3
     """pictures shown, one a class"""
 
 
 def _report(args: list[str]) -> None:
-    o = _options(
-        "report", "One self-contained HTML page: what the protection gains, costs, and does not do.", _Report, args
+    text = (
+        "Of protected photographs: one self-contained HTML page, what the protection gains, costs, and does not do. Of "
+        "audits: tables of worst-case learnability as Markdown, CSV and HTML."
     )
-    name = o.protected.resolve().name
+    o = _options("report", text, _Report, args)
+    if not (o.folder / "card.json").exists() and any(o.folder.rglob("audit.json")):
+        return print(*leaderboard(o.folder, o.out or o.folder), sep="\n")
+    name = o.folder.resolve().name
     proof = o.verified
     if proof is None and (default := Path("verified") / name).joinpath("verify.json").exists():
         proof = default
-    print(report(o.protected, proof, out=o.out or Path(f"{name}.html"), count=o.count))
+    print(report(o.folder, proof, out=o.out or Path(f"{name}.html"), count=o.count))
 
 
 # ── learn ──
@@ -444,6 +449,7 @@ def _audit(args: list[str]) -> None:
         precision=o.machine.precision,
     )
     print(audit_table(done))
+    print("Audits in one table: unlearnable report audits")
 
 
 # ── show, export, ls ──

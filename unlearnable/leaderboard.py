@@ -1,0 +1,117 @@
+"""``report`` of a folder of audits: tables of worst-case learnability as Markdown, CSV and one HTML page. Audits of
+different suites, versions, pictures or recipes are different questions and never share a table. Only reads results."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment
+
+from .errors import UserError
+from .results import spread
+from .state import read_json, writing
+
+NEEDED = {"suite", "version", "chance", "rows", "method", "budget", "psnr", "pictures", "recipe", "seed"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """title: what all rows share; learners: the columns; rows: one a method, the best protection first: method, budget,
+    psnr, seeds, clean, worst (mean peak of the worst learner), worst_text, by (its name), and cells by learner."""
+
+    title: str
+    chance: float
+    learners: list[str]
+    rows: list[dict]
+
+
+def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
+    """Write leaderboard.md, .csv and .html into ``out`` from every audit.json under ``folder``. Returns the files.
+    Raises UserError where there is none, and for one that is incomplete."""
+    tables = collect(Path(folder))
+    done = []
+    for name, text in (("md", _markdown(tables)), ("csv", _csv(tables)), ("html", _html(tables))):
+        with writing(Path(out) / f"leaderboard.{name}") as tmp:
+            tmp.write_text(text)
+        done.append(Path(out) / f"leaderboard.{name}")
+    return done
+
+
+def collect(folder: Path) -> list[Table]:
+    """The tables, audits of the same method and settings joined over their seeds."""
+    groups: dict[str, dict[str, list[dict]]] = {}
+    for path in sorted(folder.rglob("audit.json")):
+        audit = read_json(path)
+        if missing := NEEDED - audit.keys():
+            raise UserError(f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again.")
+        asked = {k: audit[k] for k in ("suite", "version", "pictures", "recipe", "chance")}
+        group = groups.setdefault(json.dumps(asked, sort_keys=True), {})
+        group.setdefault(json.dumps([audit["method"], audit.get("settings")], sort_keys=True), []).append(audit)
+    if not groups:
+        raise UserError(f"There is no audit.json under {folder}; make one with `unlearnable audit`.")
+    return [_table(list(group.values())) for _, group in sorted(groups.items())]
+
+
+def _table(methods: list[list[dict]]) -> Table:
+    first = methods[0][0]
+    learners = [row["learner"] for row in first["rows"]]
+    rows = sorted((_row(audits, learners) for audits in methods), key=lambda row: row["worst"])
+    title = (
+        f"Suite {first['suite']}, version {first['version']}: {first['pictures']}, {first['recipe']['model']}, "
+        f"{first['recipe']['steps']} steps"
+    )
+    return Table(title, first["chance"], learners, rows)
+
+
+def _row(audits: list[dict], learners: list[str]) -> dict:
+    peaks = {name: [row["peak"] for a in audits for row in a["rows"] if row["learner"] == name] for name in learners}
+    by = max(learners, key=lambda name: sum(peaks[name]))
+    flags = sorted({flag for a in audits for row in a["rows"] for flag in row["flags"]})
+    return {
+        "method": audits[0]["method"],
+        "budget": audits[0]["budget"],
+        "psnr": spread([a["psnr"] for a in audits]),
+        "seeds": len({a["seed"] for a in audits}),
+        "clean": spread([a["rows"][0]["clean"] for a in audits]),
+        "worst": sum(peaks[by]) / len(peaks[by]),
+        "worst_text": spread(peaks[by]),
+        "by": by,
+        "cells": {name: {"text": spread(v), "mean": sum(v) / len(v)} for name, v in peaks.items()},
+        "flags": flags,
+    }
+
+
+HEAD = ("method", "budget", "PSNR, dB", "seeds", "clean, ordinary", "worst case", "by")
+
+
+def _lead(row: dict) -> list[str]:
+    return [row["method"], row["budget"], row["psnr"], str(row["seeds"]), row["clean"], row["worst_text"], row["by"]]
+
+
+def _markdown(tables: list[Table]) -> str:
+    lines = ["# Worst-case learnability", ""]
+    lines += ["Highest accuracy on clean test pictures during training, in %: lower is better protected.", ""]
+    for t in tables:
+        lines += [f"## {t.title}", "", f"Chance is {t.chance:g}.", ""]
+        lines += [f"| {' | '.join([*HEAD, *t.learners])} |", "|---" * (len(HEAD) + len(t.learners)) + "|"]
+        lines += [f"| {' | '.join([*_lead(r), *(r['cells'][n]['text'] for n in t.learners)])} |" for r in t.rows]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _csv(tables: list[Table]) -> str:
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(["table", "method", "budget", "seeds", "learner", "peak"])
+    for t in tables:
+        for r in t.rows:
+            for name in t.learners:
+                rows.writerow([t.title, r["method"], r["budget"], r["seeds"], name, f"{r['cells'][name]['mean']:.2f}"])
+    return file.getvalue()
+
+
+def _html(tables: list[Table]) -> str:
+    page = Environment(autoescape=True, trim_blocks=True).from_string(Path(__file__).with_suffix(".html").read_text())
+    return page.render(tables=tables, head=HEAD, lead=_lead)
