@@ -19,7 +19,8 @@ def quick(monkeypatch, tmp_path):
     shorter = {"train_steps": 2, "steps": 1, "adv_steps": 1}
     monkeypatch.setitem(REM.presets, "short", REM.presets["short"] | shorter)
     monkeypatch.setitem(SEM.presets, "short", SEM.presets["short"] | shorter)
-    monkeypatch.setitem(Recipe.presets, "short", Recipe.presets["short"] | {"steps": 2, "adv_steps": 1})
+    for name in ("short", "photos"):
+        monkeypatch.setitem(Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1})
     monkeypatch.chdir(tmp_path)
 
 

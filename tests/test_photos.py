@@ -65,7 +65,8 @@ def test_names_sizes_and_budget(tmp_path):
         worst = max(worst, int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max()))
     assert 0 < worst <= 8 and card["measured"]["linf"] == worst
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["card.json", "cat", "dog", "generator.safetensors"]
-    clean, protected = pair(photos, tmp_path / "out", None)
+    assert pair(photos, tmp_path / "out", None)[1].x.shape[-1] == SIZE * 3 // 2
+    clean, protected = pair(photos, tmp_path / "out", SIZE)
     assert protected.x.shape == (8, 3, SIZE, SIZE) and not torch.equal(clean.x, protected.x)
     assert torch.equal(load(tmp_path / "out").x, protected.x) and torch.equal(clean_of(tmp_path / "out").x, clean.x)
     assert load(tmp_path / "out", size=24).x.shape[-1] == 24
@@ -86,7 +87,7 @@ def test_long_names_that_differ_at_their_ends_do_not_mix(tmp_path):
             np.asarray(Image.open(root / path.parent.name / path.name), int)
             for root in (path.parents[1], tmp_path / "out")
         ]
-        assert 0 < np.abs(pair[0] - pair[1]).max() <= 8
+        assert 0 < np.abs(both[0] - both[1]).max() <= 8
 
 
 def test_carried_noise_keeps_its_sign_and_budget():

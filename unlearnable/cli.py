@@ -27,6 +27,7 @@ from .methods.min_min import MinMin
 from .models import MODELS, describe
 from .photos import WORK, check_files, check_places, estimate, protect_photos
 from .pictures import Format, Listing, listing
+from .progress import in_words
 from .protect import clean_of, export_cifar, noise_of, protect, sheet
 from .report import report
 from .strong_augment import STRONG
@@ -161,7 +162,7 @@ class _Photos:
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] = "normal"
     """how far a pixel may change: 4, 8 or 16 of 255 (the larger, the more visible and the more protective)"""
-    size: int = 64
+    size: int = 32
     """the side at which the noise is made, in pixels: more is slower (the pictures keep their own sizes)"""
     steps: int | None = None
     """training steps of the noise's own network (default: 800)"""
@@ -221,11 +222,7 @@ def _protect_photos(args: list[str]) -> None:
 
 def _about_time(found: Listing, o: _Photos, method: MinMin | Generated, size: int) -> str:
     seconds = estimate(found, method, size=size, kind=o.format, device=o.machine.device)
-    return f"On this machine that takes about {_minutes(seconds)}."
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{max(1, round(seconds / 60))} min"
+    return f"On this machine that takes about {in_words(seconds)}."
 
 
 def _dry_run(o: _Photos, method: MinMin | Generated, size: int) -> None:
@@ -236,7 +233,7 @@ def _dry_run(o: _Photos, method: MinMin | Generated, size: int) -> None:
         print(f"{name}: {n} pictures" + (" (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""))
     if len(found.classes) == 1:
         print("There is one class only: nothing tells classes apart, so there is nothing to protect against.")
-    images = load(o.folder, size=min(size, 64), skip_bad=True)
+    images = load(o.folder, size=size, skip_bad=True)
     groups = near_duplicates(images.x)
     print(
         f"{len(found.files)} pictures would be protected into {o.out} at their own sizes, the noise made at {size} px; "
@@ -266,7 +263,7 @@ class _Verify:
     radii: tuple[float, ...] = (0.0, 2.0)
     """0 is ordinary training, others adversarial training of that radius in /255"""
     size: int | None = None
-    """the side at which the learner sees the pictures (default: where the noise was made)"""
+    """the side at which the learner sees the pictures (default: 1.5 times that at which the noise was made)"""
     holdout: float = 0.25
     """share of clean pictures of every class that is used for testing only"""
     machine: Machine = field(default_factory=Machine)
@@ -274,7 +271,7 @@ class _Verify:
 
 
 def _verify(args: list[str]) -> None:
-    preset, args = _take(args, "--preset", "short")
+    preset, args = _take(args, "--preset", "photos")
     text = "Learners on your clean and on your protected pictures, tested on clean ones that were held out."
     default = _Verify(tyro.MISSING, tyro.MISSING, recipe=Recipe.preset(preset))
     o = _options(
@@ -434,7 +431,7 @@ def _audit(args: list[str]) -> None:
     names = ", ".join(learner.name for learner in learners)
     print(
         f"{2 * len(learners)} trainings of {o.recipe.steps} steps, each once on clean and once on protected: {names}.\n"
-        f"On this machine that takes about {_minutes(estimate_audit(learners, load(o.folder), o.recipe, **device))}.",
+        f"On this machine that takes about {in_words(estimate_audit(learners, load(o.folder), o.recipe, **device))}.",
         flush=True,
     )
     done = audit(

@@ -43,7 +43,7 @@ def protect_photos(
     out: Path | str,
     method: Method,
     *,
-    size: int = 64,
+    size: int = 32,
     kind: Format = "png",
     keep_metadata: bool = False,
     skip_bad: bool = False,

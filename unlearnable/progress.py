@@ -12,6 +12,17 @@ def clock(seconds: float) -> str:
     return f"{m // 60}:{m % 60:02d}:{s:02d}" if m >= 60 else f"{m}:{s:02d}"
 
 
+def about_time(seconds: float, what: str) -> None:
+    """Say once, before a long piece of work, how long it will take; on rank 0's standard error."""
+    if dist.rank() == 0:
+        print(f"{what} will take about {in_words(seconds)} on this machine.", file=sys.stderr, flush=True)
+
+
+def in_words(seconds: float) -> str:
+    """A time that somebody plans with: 12 min, 2.5 h."""
+    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{max(1, round(seconds / 60))} min"
+
+
 class Progress:
     """``with Progress("REM", total) as p: p.at(step, "loss 1.2")``. Quiet off a terminal but for one line a minute."""
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .data import Images, load
 from .errors import UserError
-from .learn import Precision, Recipe, learn
+from .learn import Precision, Recipe, learn, seconds_a_step
+from .progress import about_time
 from .results import once, spread
 from .state import read_json, write_json
 
@@ -43,16 +44,18 @@ def verify(
     precision: Precision = "auto",
 ) -> Verified:
     """Train on clean and on protected pictures and test on clean ones held out: ``holdout`` of every class, others
-    every seed, near-duplicates together. size: at which the learner sees them (default: the size at which the noise was
-    made). out: a folder for every result; the same call resumes. Raises UserError for folders that do not belong
-    together."""
-    recipe, out, protected = recipe or Recipe.preset("short"), Path(out), Path(protected)
+    every seed, near-duplicates together. size: at which the learner sees them (default: 1.5 times that at which the
+    noise was made, because nobody knows what a learner picks). out: a folder for every result; the same call resumes.
+    Raises UserError for folders that do not belong together."""
+    recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     if recipe.adversarial:
         raise UserError("verify takes the radii of adversarial training apart (--radii); leave adv_eps out.")
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
     clean, hidden = pair(Path(photos), protected, size)
     groups = near_duplicates(clean.x)
+    cost = [seconds_a_step(clean, replace(recipe, adv_eps=radius), device=device) for radius in radii]
+    about_time(2 * seeds * recipe.steps * sum(cost), f"{2 * seeds * len(radii)} trainings")
     asked = {"data": clean.digest(), "holdout": holdout}
     rows = []
     for radius in radii:
@@ -88,7 +91,7 @@ def pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Image
     clean = load(photos, size=working, skip_bad=True)
     if clean.digest() != card["digest"]:
         raise UserError(f"{protected} was not made from the pictures that are in {photos} now; protect them again.")
-    size = size or working
+    size = size or working * 3 // 2
     clean = clean if size == working else load(photos, size=size, skip_bad=True)
     hidden = load(protected, size=size)
     if not torch.equal(clean.y, hidden.y) or clean.classes != hidden.classes:
