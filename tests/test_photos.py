@@ -83,7 +83,7 @@ def test_long_names_that_differ_at_their_ends_do_not_mix(tmp_path):
         Image.new("RGB", (300, 200), (10 * k, 100, 100)).save(path)
     protect_photos(tmp_path / "photos", tmp_path / "out", Uniform(), size=SIZE)
     for path, _ in listing(tmp_path / "photos").files:
-        pair = [
+        both = [
             np.asarray(Image.open(root / path.parent.name / path.name), int)
             for root in (path.parents[1], tmp_path / "out")
         ]
