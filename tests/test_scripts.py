@@ -33,3 +33,8 @@ def test_the_experiment_prints_the_table_of_what_is_there(tmp_path):
     (tmp_path / "results" / "methods" / "0" / "cell.json").write_text(json.dumps(cell))
     *_, line = script("experiments/methods.py", "--seeds", cwd=tmp_path).splitlines()
     assert [c.strip() for c in line.strip("|").split("|")] == ["clean", "-", "-", "55.0", "-", "1", "-", "-", "-"]
+
+
+def test_the_photographs_benchmark(tmp_path):
+    printed = script("benchmarks/photos.py", "--count", 20, "--side", 60, cwd=tmp_path)
+    assert printed.startswith("20 pictures: ") and "s a picture" in printed
