@@ -15,8 +15,8 @@ from unlearnable.protect import sheet
 OUT = Path("demo")
 METHODS = {
     "clean": None,
-    "EM": EM.preset("short", batch=100, train_steps=240, decay_every=120),
-    "REM(2)": REM.preset("short", batch=100, train_steps=240, decay_every=120),
+    "EM": EM.preset("short", batch=100, train_steps=210, decay_every=105),
+    "REM(2)": REM.preset("short", batch=100, train_steps=210, decay_every=105),
 }
 LEARNERS = {"ordinary": 0, "adversarial (2/255)": 2}
 
@@ -34,7 +34,7 @@ def main() -> None:
             sheet(train, data, OUT / "sheet.png")
         line = f"{name:12}"
         for radius in LEARNERS.values():
-            recipe = Recipe.preset("short", steps=240, batch=100, adv_eps=radius, tests=1)
+            recipe = Recipe.preset("short", steps=210, batch=100, adv_eps=radius, tests=1)
             done = learn(data, recipe, test=test, out=OUT / f"{name}-adv{radius}")
             line += f"{done.result['accuracy']:22.1f}"
         print(line, flush=True)
