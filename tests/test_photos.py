@@ -376,9 +376,12 @@ def test_report_says_what_verify_measured(tmp_path):
     held = {"learner": "ordinary training", "clean": [90.0, 91.0], "protected": [51.0, 52.0], "held": True}
     failed = {"learner": "adversarial 2/255", "clean": [80.0, 81.0], "protected": [75.0, 76.0], "held": False}
     said = proof([held, failed])
-    assert "Protected in part, not from adversarial 2/255: models that train on these pictures get 4 to 84 % of" in said
+    assert (
+        "Protected in part, not from adversarial 2/255: models that train on these pictures get 4 to 84\u00a0% of"
+        in said
+    )
     assert "90.5" in said and "75.5" in said and said.count("not protected enough") == 1
-    assert "Protected: models that train on these pictures get 4 % of" in proof([held])
+    assert "Protected: models that train on these pictures get 4\u00a0% of" in proof([held])
     assert "Not protected enough: models" in proof([failed])
     assert "no verdict" in proof([held], ["weak-baseline"]).lower()
     write_json(tmp_path / "proof" / "verify.json", {"digest": "another"})

@@ -83,7 +83,7 @@ def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
     failed = [row["learner"] for row in rows if not row["held"]]
     most = max(row["left"] for row in rows)
     least = min(row["left"] for row in rows)
-    left = f"{most} %" if most == least else f"{least} to {most} %"
+    left = f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"  # not divided over two lines
     said = f"models that train on these pictures get {left} of what they would get from clean ones."
     if not failed:
         return f"Protected: {said}", True
