@@ -42,6 +42,7 @@ def processes(device: torch.device) -> Iterator[None]:
     td.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        td.barrier()  # leave together: nobody closes a connection that another still uses
     finally:
         td.destroy_process_group()
 
