@@ -199,3 +199,16 @@ def test_noise_may_start_from_a_texture_a_class(few):
     assert not torch.equal(min_min(m, few, Run(seed=2)).delta, delta)
     with pytest.raises(UserError, match="Only warm noise"):
         SEM(start="class")
+
+
+def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Images, monkeypatch):
+    made = []
+    for at_once in (2**23, 5 * 32 * 32):
+        monkeypatch.setattr("unlearnable.methods.min_min.AT_ONCE", at_once)
+        # nothing is drawn: no T, and the noise starts from the table
+        loop = MinMinLoop(EM(**SMALL | {"samples": 0, "pass_every": 0, "stop_error": 0.0}), few, Run(seed=3))
+        loop.renew(torch.arange(16), 0)
+        made.append(loop.table[:16].clone())
+    assert made[0].unique().numel() > 2
+    # another batch size may round a gradient of nearly zero to the other side
+    assert float((made[0] == made[1]).float().mean()) > 0.999

@@ -25,9 +25,14 @@ from ..progress import Progress
 from .base import Crafted, Method, Run
 
 
+AT_ONCE = 2**23  # pixels of all views together that go through the surrogate at once: 41 pictures of 224 px, 4 views
+
+
 @dataclass(frozen=True)
 class MinMin(Method):
     """The settings that the whole family shares."""
+
+    apart: ClassVar[bool] = True  # a picture's noise does not depend on which others are in its batch
 
     eps: float = 8.0
     """budget of the noise, in /255 (the paper's rho_u)"""
@@ -220,10 +225,17 @@ class MinMinLoop:
         return self.data.y[i] if self.m.per == "class" else i // dist.world()
 
     def renew(self, i: Tensor, step: int, part: int | None = None) -> None:
-        """The inner minimisation for the pictures ``i`` of surrogate step ``step`` (or of a part of the pass after it):
-        u minimises E_t loss(f(t(x + u) + a)), N[i] = round(u)."""
-        m, device = self.m, self.run.device
+        """The inner minimisation for the pictures ``i`` of surrogate step ``step`` (or of a part of the pass after it),
+        as many at once as memory allows."""
         key = (step,) if part is None else ("pass", step, part)
+        views = max(1, self.m.samples) * self.data.x.shape[-2] * self.data.x.shape[-1]  # pixels a picture
+        at_once = max(1, AT_ONCE // views) if self.m.apart and self.m.per == "sample" else len(i)
+        for k, rows in enumerate(i.split(at_once)):
+            self._minimise(rows, step, key if k == 0 else (*key, "rows", k))
+
+    def _minimise(self, i: Tensor, step: int, key: tuple) -> None:
+        """u minimises E_t loss(f(t(x + u) + a)), N[i] = round(u); ``key`` names the random draws."""
+        m, device = self.m, self.run.device
         g = dist.generator(device, self.run.seed, "noise", *key, dist.rank())
         x, y = self.data.pixels(i, device), self.data.y[i].to(device)
         by_class = m.per == "class"

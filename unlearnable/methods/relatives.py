@@ -56,6 +56,7 @@ class MIUE(EM):
     temperature: float = 0.1
     """by which the cosines are divided"""
 
+    apart: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
         "short": {"model": "convnet", "pass_every": 39, "train_steps": 800, "step": 0.8, "samples": 1},
