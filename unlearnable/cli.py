@@ -401,7 +401,9 @@ class _Audit:
     suite: str = "quick"
     """quick, standard or full"""
     out: Path | None = None
-    """folder for every learner's log and result and for audit.json (default: audits/<name of the folder>)"""
+    """folder for audit.json (default: audits/<name of the folder>, for seeds above 0 with -seed-<seed>)"""
+    cells: Path = Path("audits/cells")
+    """folder for every training's result: audits of the same originals share those on clean pictures"""
     test: str | None = None
     """a folder of clean test pictures (default: the test split of the originals' source)"""
     test_limit: int | None = None
@@ -438,7 +440,8 @@ def _audit(args: list[str]) -> None:
         o.folder,
         o.suite,
         o.recipe,
-        out=o.out or Path("audits") / o.folder.resolve().name,
+        out=o.out or Path("audits") / f"{o.folder.resolve().name}{_of_seed(o.machine.seed)}",
+        cells=o.cells,
         test=test,
         root=o.root,
         seed=o.machine.seed,
@@ -447,6 +450,10 @@ def _audit(args: list[str]) -> None:
     )
     print(audit_table(done))
     print("Audits in one table: unlearnable report audits")
+
+
+def _of_seed(seed: int) -> str:
+    return f"-seed-{seed}" if seed else ""
 
 
 # ── show, export, ls ──

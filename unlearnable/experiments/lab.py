@@ -11,10 +11,8 @@ from ..data import Images, load
 from ..learn import Precision, Recipe, learn
 from ..methods import METHODS, Method
 from ..protect import protect
-from ..results import once
+from ..results import KEPT, once
 from ..state import key
-
-KEPT = ("accuracy", "peak", "log", "passes", "seconds", "hardware", "torch", "version", "commit", "command")
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Lab:
         """The pictures with that noise (None: the clean ones), crafted the first time and read afterwards."""
         if method is None:
             return self.clean
+        self.card(method, seed)  # where another process is at the same noise, this waits for it
         return protect(self.clean, method, self._place(method, seed), seed=seed, **self.machine).images
 
     def card(self, method: Method, seed: int) -> dict:
@@ -81,7 +80,7 @@ class Lab:
             data = _mixed(self.protected(method, seed), self.clean, share, rest, seed)
             data = counter(countered, data) if countered else data
             done = learn(data, recipe, test=self.test, out=folder / "run", seed=seed, **self.machine)
-            shutil.rmtree(folder / "run")  # weights: a hundred tables of them fill a disk
+            shutil.rmtree(folder / "run")
             return {k: done.result[k] for k in KEPT}
 
         return once(self.root, asked, compute)
