@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from unlearnable import SUITES, Images, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
-from unlearnable.audit import Learner, _flags, estimate, table
+from unlearnable.audit import Learner, estimate, table
 from unlearnable.results import once
 
 SHORT = Recipe.preset("short", steps=4, batch=16, tests=2, adv_steps=1)
@@ -58,17 +58,6 @@ def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch
     done = audit(protected, "full", shortest, out=tmp_path / "audit", test=load("shapes", split="test", limit=10))
     assert [r["learner"] for r in done.rows] == [learner.name for learner in SUITES["full"]]
     assert estimate(SUITES["quick"], load(protected), shortest) > 0
-
-
-def test_flags():
-    def result(accuracy: float, *losses: float) -> dict:
-        return {"accuracy": accuracy, "log": [{"loss": v} for v in losses]}
-
-    inside, outside = {"measured": {"linf": 8}}, {"measured": {"linf": 200}}
-    assert list(_flags(result(60, 2), result(20, 2.0, 0.5), 10, inside)) == []
-    assert list(_flags(result(27, 2), result(20, 2.0, 0.5), 10, inside)) == ["weak-baseline"]
-    assert list(_flags(result(60, 2), result(20, 2.0, 1.9), 10, inside)) == ["not-converged"]
-    assert list(_flags(result(60, 2), result(20, 2.0, 0.5), 10, outside)) == ["outside-ball"]
 
 
 def test_what_is_refused(protected, tmp_path):

@@ -3,11 +3,11 @@ protected pictures and, as its own baseline, on the clean ones; the highest accu
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from .checks import known_baseline, of_pictures, of_training
 from .counter import counter
 from .data import Images, load
 from .denoise import denoised, train_denoiser
@@ -81,13 +81,14 @@ SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD
 @dataclass(frozen=True)
 class Audit:
     """A suite's result (audit.json). rows: learner, clean, protected, peak and flags, accuracies in %; worst: the row
-    whose protected peak is highest."""
+    whose protected peak is highest; flags: of the protected pictures (docs/checks.md)."""
 
     suite: str
     version: int
     chance: float
     rows: list[dict]
     worst: dict
+    flags: list[str]
 
 
 def plan(suite: str) -> tuple[Learner, ...]:
@@ -129,6 +130,11 @@ def audit(
             f"The test pictures have the classes {', '.join(test.classes[:5])}..., those of {folder} are "
             f"{', '.join(clean.classes[:5])}...; give test pictures of the same classes."
         )
+    if clean.x.shape != protected.x.shape:
+        raise UserError(
+            f"{folder} holds {list(protected.x.shape)} pictures, its originals are {list(clean.x.shape)}; protect "
+            "the pictures again."
+        )
     card, chance, sets = read_json(folder / "card.json"), 100 / len(clean.classes), Sets(clean, protected, test)
     about = {"method": card["method"], "settings": card["settings"], "budget": card["budget"], "seed": seed}
     about |= {"psnr": card["measured"]["psnr"], "pictures": f"{len(clean)} pictures of {card['data']['source']}"}
@@ -136,8 +142,10 @@ def audit(
     _check_place(out, about)
     machine = {"seed": seed, "device": device, "precision": precision}
     trained = _trainings(learners, recipe, sets, Path(cells or out.parent / "cells"), machine)
-    rows = [_row(learner, *pair, chance, card) for learner, pair in zip(learners, trained)]
-    done = Audit(suite, VERSION, round(chance, 2), rows, max(rows, key=lambda row: row["peak"]))
+    rows = [_row(learner, recipe, *pair, chance, card) for learner, pair in zip(learners, trained)]
+    worst, flags = max(rows, key=lambda row: row["peak"]), of_pictures(clean, protected, card)
+    done = Audit(suite, VERSION, round(chance, 2), rows, worst, flags)
+    about["measured_with"] = {k: trained[-1][1][k] for k in ("hardware", "torch", "version", "commit")}
     write_json(out / "audit.json", asdict(done) | about)
     return done
 
@@ -217,26 +225,19 @@ def _train(learner: Learner, recipe: Recipe, data: Images, test: Images, out: Pa
     return learn(data, replace(recipe, **dict(learner.recipe)), test=test, out=out, **machine).result
 
 
-def _row(learner: Learner, clean: dict, protected: dict, chance: float, card: dict) -> dict:
+def _row(learner: Learner, recipe: Recipe, clean: dict, protected: dict, chance: float, card: dict) -> dict:
+    known = None
+    if not learner.counter and not learner.leaked:
+        asked = replace(recipe, **dict(learner.recipe))
+        known = known_baseline(card["data"]["source"], card["data"].get("limit"), asked)
     return {
         "learner": learner.name,
         "clean": clean["accuracy"],
         "protected": protected["accuracy"],
         "peak": protected["peak"],
-        "flags": list(_flags(clean, protected, chance, card)),
+        "flags": of_training(protected, clean, chance, known),
         "seconds": round(clean["seconds"] + protected["seconds"], 1),
     }
-
-
-def _flags(clean: dict, protected: dict, chance: float, card: dict) -> Iterator[str]:
-    """Reasons to distrust a row (docs/checks.md)."""
-    if clean["accuracy"] < chance + 0.2 * (100 - chance):
-        yield "weak-baseline"
-    first, last = (protected["log"][k]["loss"] for k in (0, -1))
-    if not last < 0.7 * first and len(protected["log"]) > 1:
-        yield "not-converged"
-    if card["measured"]["linf"] > 8:
-        yield "outside-ball"
 
 
 def table(done: Audit) -> str:
@@ -247,6 +248,8 @@ def table(done: Audit) -> str:
         lines.append(
             f"{row['learner']:30}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
         )
+    if done.flags:
+        lines.append(f"The protected pictures: {', '.join(done.flags)} (docs/checks.md).")
     ordinary = done.rows[0]["clean"]
     lines.append(
         f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); chance {done.chance:.1f} %, "

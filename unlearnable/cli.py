@@ -18,6 +18,9 @@ from .audit import table as audit_table
 from .counter import COUNTERS, counter, dilute
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
+from .experiments import TABLES
+from .experiments.run import chosen, reproduce, write_record
+from .experiments.settings import setting
 from .leaderboard import leaderboard
 from .learn import Precision, Recipe, learn
 from .methods import METHODS, SEM, find
@@ -44,6 +47,7 @@ USAGE = """usage: unlearnable VERB ...
   report FOLDER        the same as one HTML page; of a folder of audits, a leaderboard
   learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
   audit FOLDER     what the best countermeasure leaves of a protection     unlearnable audit protected/rem
+  reproduce TABLE  the paper's tables, measured here beside its figures; without a TABLE: which there are
   show FOLDER      a sheet of originals, protected pictures and noise, as PNG
   export FOLDER    the noise (.npy, or the pickle of Fu et al.) or the official CIFAR layout
   ls [WHAT]        methods, models, data, counters, suites, presets
@@ -456,6 +460,51 @@ def _of_seed(seed: int) -> str:
     return f"-seed-{seed}" if seed else ""
 
 
+# ── reproduce ──
+
+
+@dataclass(frozen=True)
+class _Reproduce:
+    table: Positional[str]
+    """a table of `unlearnable reproduce`, or all"""
+    size: Literal["small", "paper"] = "small"
+    """small: 5,000 pictures and convnet, for 2 CPU cores; paper: the authors' settings, for a GPU"""
+    data: str = "cifar10"
+    """cifar10, cifar100 or imagenet100"""
+    seeds: tuple[int, ...] = (0,)
+    """the seeds to make; shown is every seed that is there"""
+    show: bool = False
+    """make nothing, print what is there"""
+    rows: tuple[str, ...] = ()
+    """only these rows, by name, for instance --rows clean "REM(2)" """
+    columns: tuple[str, ...] = ()
+    """only these columns, by name"""
+    results: Path = Path("results")
+    """folder of the results, shared by all tables and by processes beside each other; or one with records"""
+    record: Path | None = None
+    """write every result of the table that is there into this one file (.json) too"""
+    root: str | None = None
+    """where the named sets lie"""
+    device: str = "auto"
+    precision: Precision = "auto"
+
+
+def _reproduce(args: list[str]) -> None:
+    if not args:
+        print("usage: unlearnable reproduce TABLE [options]      unlearnable reproduce TABLE --help\n")
+        return print(*(f"  {name:<10} {table.title}" for name, table in TABLES.items()), sep="\n")
+    about = "\n\n".join(TABLES[name].text for name in args[:1] if name in TABLES)
+    o = _options("reproduce TABLE", f"The paper's tables, measured here beside its figures. {about}", _Reproduce, args)
+    where, tables = setting(o.size, o.data), chosen(o.table)
+    if o.show and not o.results.is_dir():
+        raise UserError(f"There is no folder {o.results} with results; give one with --results, or leave --show out.")
+    machine = {"data_root": o.root, "device": o.device, "precision": o.precision}
+    asked = {"seeds": o.seeds, "results": o.results, "show": o.show, "rows": o.rows, "columns": o.columns}
+    print(reproduce(tables, where, **asked, **machine))
+    if o.record:
+        print(f"{write_record(tables, where, o.results, o.record)} results in {o.record}")
+
+
 # ── show, export, ls ──
 
 
@@ -528,6 +577,7 @@ VERBS = {
     "report": _report,
     "learn": _learn,
     "audit": _audit,
+    "reproduce": _reproduce,
     "show": _show,
     "export": _export,
     "ls": lambda args: _list(*args[:1]),

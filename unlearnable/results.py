@@ -30,9 +30,14 @@ def once(root: Path, config: dict, compute: Callable[[Path], dict], *, wait: boo
                 return None
             if not (folder / "cell.json").exists():
                 write_json(folder / "cell.json", {"config": config, **compute(folder)})
-    cell = read_json(folder / "cell.json")
-    if not isinstance(cell, dict) or cell.get("config") != json.loads(json.dumps(config)) or len(cell) < 2:
-        raise UserError(f"{folder / 'cell.json'} is no whole result; delete {folder} and run the same command again.")
+    return read_cell(folder / "cell.json", json.loads(json.dumps(config)))
+
+
+def read_cell(path: Path, config: dict | None = None) -> dict:
+    """The result in ``path``. Raises UserError for what is no whole result, or not that of ``config``."""
+    cell = read_json(path)
+    if not isinstance(cell, dict) or "config" not in cell or len(cell) < 2 or config not in (None, cell["config"]):
+        raise UserError(f"{path} is no whole result; delete {path.parent} and run the same command again.")
     return cell
 
 
@@ -65,15 +70,15 @@ def _lock(handle: int, wait: bool) -> bool:
 def rows(root: Path, **where: object) -> Iterator[dict]:
     """Every result whose config has these values."""
     for path in sorted(root.glob("*/cell.json")):
-        cell = read_json(path)
+        cell = read_cell(path)
         if all(cell["config"].get(k) == v for k, v in where.items()):
             yield cell
 
 
-def spread(values: list[float]) -> str:
-    """mean ± sample standard deviation, one decimal (the value alone where there is one)."""
+def spread(values: list[float], digits: int = 1) -> str:
+    """mean ± sample standard deviation with that many decimals (the value alone where there is one)."""
     mean = sum(values) / len(values)
     if len(values) == 1:
-        return f"{mean:.1f}"
+        return f"{mean:,.{digits}f}"
     deviation = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
-    return f"{mean:.1f} ± {deviation:.1f}"
+    return f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
