@@ -19,9 +19,10 @@ from .counter import COUNTERS, counter, dilute
 from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
 from .experiments import TABLES
+from .experiments.report import has_results, report_results
 from .experiments.run import chosen, reproduce, write_record
 from .experiments.settings import setting
-from .leaderboard import leaderboard
+from .leaderboard import audit_files, leaderboard
 from .learn import Precision, Recipe, learn
 from .methods import METHODS, SEM, find
 from .methods.generated import Generated
@@ -303,28 +304,39 @@ def _verify(args: list[str]) -> None:
 @dataclass(frozen=True)
 class _Report:
     folder: Positional[Path]
-    """a folder of protected photographs, or one with audits in it"""
+    """a folder of protected photographs, one with audits in it, or one with results of `unlearnable reproduce`"""
     verified: Path | None = None
     """the folder that `unlearnable verify` wrote (default: verified/<name of the protected folder>, if it is there)"""
     out: Path | None = None
-    """the page (default: <name of the folder>.html); for audits a folder (default: the one with the audits)"""
+    """the page (default: <name of the folder>.html); for audits and results a folder (default: their own)"""
     count: int = 3
-    """pictures shown, one a class"""
+    """photographs shown, one a class"""
+    root: str | None = None
+    """where the named sets lie, to show pictures and noise of results"""
 
 
 def _report(args: list[str]) -> None:
     text = (
         "Of protected photographs: one self-contained HTML page, what the protection gains, costs, and does not do. Of "
-        "audits: tables of worst-case learnability as Markdown, CSV and HTML."
+        "audits: tables of worst-case learnability; of results: the tables and plots; as Markdown, CSV and HTML."
     )
     o = _options("report", text, _Report, args)
-    if not (o.folder / "card.json").exists() and any(o.folder.rglob("audit.json")):
-        return print(*leaderboard(o.folder, o.out or o.folder), sep="\n")
+    if not (o.folder / "card.json").exists() and _report_tables(o):
+        return
     name = o.folder.resolve().name
     proof = o.verified
     if proof is None and (default := Path("verified") / name).joinpath("verify.json").exists():
         proof = default
     print(report(o.folder, proof, out=o.out or Path(f"{name}.html"), count=o.count))
+
+
+def _report_tables(o: _Report) -> bool:
+    """The leaderboard of a folder of audits, the tables of a folder of results; whether it was one."""
+    done = list(leaderboard(o.folder, o.out or o.folder)) if audit_files(o.folder) else []
+    done += report_results(o.folder, o.out or o.folder, root=o.root) if has_results(o.folder) else []
+    if done:
+        print(*done, sep="\n")
+    return bool(done)
 
 
 # ── learn ──

@@ -7,9 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment
-
 from .errors import UserError
+from .page import rendered
 from .results import spread
 from .state import read_json, writing
 
@@ -28,7 +27,7 @@ class Table:
 
 
 def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
-    """Write leaderboard.md, .csv and .html into ``out`` from every audit.json under ``folder``. Returns the files.
+    """Write leaderboard.md, .csv and .html into ``out`` from every audit under ``folder``. Returns the files.
     Raises UserError where there is none, and for one that is incomplete."""
     tables = collect(Path(folder))
     done = []
@@ -42,7 +41,7 @@ def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
 def collect(folder: Path) -> list[Table]:
     """The tables, audits of the same method and settings joined over their seeds."""
     groups: dict[str, dict[str, list[dict]]] = {}
-    for path in sorted(folder.rglob("audit.json")):
+    for path in audit_files(folder):
         audit = read_json(path)
         if missing := NEEDED - audit.keys():
             raise UserError(f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again.")
@@ -52,6 +51,12 @@ def collect(folder: Path) -> list[Table]:
     if not groups:
         raise UserError(f"There is no audit.json under {folder}; make one with `unlearnable audit`.")
     return [_table(list(group.values())) for _, group in sorted(groups.items())]
+
+
+def audit_files(folder: Path) -> list[Path]:
+    """Every audit.json under ``folder``, and every audit of another name that lies directly in it."""
+    others = (p for p in folder.glob("*.json") if p.name != "audit.json" and '"suite"' in p.read_text(errors="replace"))
+    return sorted([*folder.rglob("audit.json"), *others])
 
 
 def _table(methods: list[list[dict]]) -> Table:
@@ -68,7 +73,7 @@ def _table(methods: list[list[dict]]) -> Table:
 def _row(audits: list[dict], learners: list[str]) -> dict:
     peaks = {name: [row["peak"] for a in audits for row in a["rows"] if row["learner"] == name] for name in learners}
     by = max(learners, key=lambda name: sum(peaks[name]))
-    flags = sorted({flag for a in audits for row in a["rows"] for flag in row["flags"]})
+    flags = sorted({flag for a in audits for row in [*a["rows"], a] for flag in row.get("flags", [])})
     return {
         "method": audits[0]["method"],
         "budget": audits[0]["budget"],
@@ -113,5 +118,4 @@ def _csv(tables: list[Table]) -> str:
 
 
 def _html(tables: list[Table]) -> str:
-    page = Environment(autoescape=True, trim_blocks=True).from_string(Path(__file__).with_suffix(".html").read_text())
-    return page.render(tables=tables, head=HEAD, lead=_lead)
+    return rendered("leaderboard.html", title="Worst-case learnability", tables=tables, head=list(HEAD), lead=_lead)

@@ -31,6 +31,10 @@ class Book:
         """Every seed's cell of that configuration, whatever its own seed says."""
         return self._cells.get(canonical(config), {})
 
+    def hardware(self) -> set[str]:
+        """What the cells were measured on."""
+        return {c["hardware"] for by_seed in self._cells.values() for c in by_seed.values() if "hardware" in c}
+
 
 def _cells(path: Path) -> list[dict]:
     """The cells of a record; none of another program's JSON file."""

@@ -1,7 +1,9 @@
 """A table as it is read: ours, and the paper's figures beside it where they are of the same scale, else below."""
 
 from dataclasses import dataclass
+from statistics import stdev
 
+from ..published import Figure
 from ..results import spread
 from .lab import Lab
 from .settings import Setting
@@ -12,11 +14,12 @@ ANOTHER = "another scale than ours: compare the order and the shape, not the num
 
 @dataclass(frozen=True)
 class Shown:
-    """One place of a table: the values of its seeds, and what others printed. ``text`` is how both are read."""
+    """One place of a table: the values of its seeds, and what others printed, in words and (the paper) as a number."""
 
-    values: tuple[float, ...]
-    paper: str
-    recalled: bool
+    values: tuple[float, ...] = ()
+    paper: str = ""
+    printed: float | None = None
+    recalled: bool = False
     digits: int = 1
 
     @property
@@ -24,20 +27,22 @@ class Shown:
         return sum(self.values) / len(self.values) if self.values else None
 
     @property
+    def deviation(self) -> float:
+        return stdev(self.values) if len(self.values) > 1 else 0.0
+
+    @property
     def ours(self) -> str:
         return spread(list(self.values), self.digits) if self.values else "-"
-
-
-NOTHING = Shown((), "", False)
 
 
 def shown(entry: Entry | None, lab: Lab) -> Shown:
     """What is there of an entry: every seed's value."""
     if entry is None:
-        return NOTHING
+        return Shown()
     cells = lab.book.of(entry.spec.asked(lab, 0))
     values = tuple(entry.read(cells[seed]) for seed in sorted(cells))
-    return Shown(values, str(entry.paper or ""), bool(entry.paper and entry.paper.recalled), entry.digits)
+    figure = entry.paper or Figure()
+    return Shown(values, str(figure), figure.value, figure.recalled, entry.digits)
 
 
 def filled(grid: Grid, lab: Lab) -> list[tuple[str, list[Shown]]]:
