@@ -1,14 +1,17 @@
 """The audit: its own baseline for every learner, the worst case, resuming, what it refuses."""
 
 import json
+import pickle
 import subprocess
 import sys
 from functools import partial
 
+import numpy as np
 import pytest
 
-from unlearnable import SUITES, Images, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
+from unlearnable import SUITES, Images, Imported, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
 from unlearnable.audit import Learner, estimate, table
+from unlearnable.protect import noise_of
 from unlearnable.results import once
 
 SHORT = Recipe.preset("short", steps=4, batch=16, tests=2, adv_steps=1)
@@ -43,6 +46,23 @@ def test_audits_of_the_same_originals_share_the_trainings_on_clean_pictures(prot
     assert len(list((tmp_path / "audits" / "cells").glob("*/cell.json"))) == 9  # 3 on clean, 2 x 3 on protected
     assert [r["clean"] for r in one.rows] == [r["clean"] for r in two.rows]
     assert not list((tmp_path / "audits" / "cells").glob("*/run"))  # no weights are kept
+
+
+@pytest.mark.parametrize("kind", ["npy", "pickle", "list", "old numpy"])
+def test_noise_made_by_others_is_audited_like_ours(protected, tmp_path, kind):
+    """int8 NCHW as .npy, as Fu et al.'s program pickles it, as a list of arrays, and under numpy 1's names."""
+    noise = noise_of(protected).numpy()
+    file = tmp_path / ("noise.npy" if kind == "npy" else "noise.pkl")
+    if kind == "npy":
+        np.save(file, noise)
+    else:
+        text = pickle.dumps(list(noise) if kind == "list" else noise, protocol=2)
+        file.write_bytes(text.replace(b"numpy._core", b"numpy.core") if kind == "old numpy" else text)
+    protect(load("shapes", limit=40), Imported(str(file)), tmp_path / "imported")
+    test = load("shapes", split="test", limit=40)
+    ours = audit(protected, "quick", SHORT, out=tmp_path / "ours", test=test)
+    theirs = audit(tmp_path / "imported", "quick", SHORT, out=tmp_path / "theirs", test=test)
+    assert theirs.rows == ours.rows and theirs.flags == ours.flags == []
 
 
 def test_larger_suites_contain_the_smaller_ones():

@@ -62,6 +62,16 @@ def test_a_real_audit_enters(tmp_path):
     assert "40 pictures of shapes, convnet, 1 steps" in table.title
 
 
+def test_an_audit_is_added_by_dropping_its_file_in(tmp_path):
+    one(tmp_path / "a", "em", (20.0, 50.0))
+    one(tmp_path / "b", "theirs", (30.0, 35.0))
+    (tmp_path / "b" / "audit.json").rename(tmp_path / "theirs-0.json")
+    (tmp_path / "else.json").write_text('{"cells": []}')
+    leaderboard(tmp_path, tmp_path)
+    (table,) = collect(tmp_path)
+    assert [r["method"] for r in table.rows] == ["theirs", "em"]
+
+
 def test_what_is_refused(tmp_path):
     with pytest.raises(UserError, match="no audit.json"):
         leaderboard(tmp_path, tmp_path)

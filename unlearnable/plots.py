@@ -27,10 +27,17 @@ class Plot:
     lines: list[dict]
 
 
-def plot(lines: list[Line], x_label: str, y_label: str, *, ticks: tuple[float, ...] = (), log: bool = False) -> Plot:
-    """A plot of at least one point; y begins at 0. ticks: the marked x (default: chosen from the points).
-
-    Lines of the same name, ours and others', get the same colour."""
+def plot(
+    lines: list[Line],
+    x_label: str,
+    y_label: str,
+    *,
+    names: tuple[str, ...],
+    ticks: tuple[float, ...] = (),
+    log: bool = False,
+) -> Plot:
+    """A plot of at least one point; y begins at 0. names: of all lines that plots beside each other may have, for their
+    colours. ticks: the marked x (default: chosen from the points)."""
     xs = [x for line in lines for x, _, _ in line.points]
     top = max(y + bar for line in lines for _, y, bar in line.points)
     step = 20 if top > 50 else 10 if top > 20 else 5
@@ -45,7 +52,6 @@ def plot(lines: list[Line], x_label: str, y_label: str, *, ticks: tuple[float, .
     def down(y: float) -> float:
         return round(HEIGHT - BOTTOM - y / high * (HEIGHT - TOP - BOTTOM), 1)
 
-    names = list(dict.fromkeys(line.name for line in lines))
     return Plot(
         x_label,
         y_label,

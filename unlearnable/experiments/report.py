@@ -20,7 +20,7 @@ from .settings import Setting, setting
 from .show import ANOTHER, Shown, filled, markdown, same_scale, seeds, some
 from .table import Grid, Row, Table, Trained
 
-SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100")
+SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
 GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT pictures
 
 Found = tuple[Table, Setting, Grid, Lab]
@@ -135,17 +135,19 @@ def _plots(grid: Grid, rows: list[tuple[str, list[Shown]]], beside: bool) -> Ite
         return
     ours = [Line(n, _line(grid.chart.x, [(p.mean, p.deviation) for p in places])) for n, places in rows]
     theirs = [Line(n, _line(grid.chart.x, [(p.printed, 0.0) for p in places]), dashed=True) for n, places in rows]
-    ours, theirs = ([line for line in some if line.points] for some in (ours, theirs))
+    ours, theirs = ([line for line in kind if line.points] for kind in (ours, theirs))
+    recalled = ", some of them recalled" if any(p.recalled for _, places in rows for p in places) else ""
     if ours:
-        title = "measured with this program" + (", dashed: the paper's figures" if beside and theirs else "")
+        title = "measured with this program" + (f", dashed the paper's figures{recalled}" if beside and theirs else "")
         yield {"title": title, "plot": _plot(grid, ours + (theirs if beside else []), grid.chart.x)}
     if theirs and not beside:
-        yield {"title": f"the paper's figures, {ANOTHER}", "plot": _plot(grid, theirs, grid.chart.x)}
+        yield {"title": f"the paper's figures{recalled}, {ANOTHER}", "plot": _plot(grid, theirs, grid.chart.x)}
 
 
 def _plot(grid: Grid, lines: list[Line], ticks: tuple[float, ...]) -> Plot:
-    ticks = ticks if len(ticks) <= 10 else ()
-    return plot(lines, grid.chart.label, "accuracy on clean pictures, %", ticks=ticks, log=grid.chart.log)
+    names = tuple(dict.fromkeys(row.series or row.name for row in grid.rows))
+    ticks, y = ticks if len(ticks) <= 10 else (), "accuracy on clean pictures, %"
+    return plot(lines, grid.chart.label, y, names=names, ticks=ticks, log=grid.chart.log)
 
 
 def _line(x: tuple[float, ...], values: list[tuple[float | None, float]]) -> tuple[tuple[float, float, float], ...]:
