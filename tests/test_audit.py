@@ -100,6 +100,10 @@ def test_what_is_refused(protected, tmp_path):
         (protected / "card.json").write_text(json.dumps(card | {"data": data}))
         with pytest.raises(UserError, match=says):
             audit(protected, "quick", SHORT, out=tmp_path / "a", test=test)
+    for text, says in (("{}", "no whole card"), (json.dumps(card)[:99], "cannot be read as JSON")):
+        (protected / "card.json").write_text(text)
+        with pytest.raises(UserError, match=says):
+            audit(protected, "quick", SHORT, out=tmp_path / "a", test=test)
     assert not (tmp_path / "a").exists() and not (tmp_path / "cells").exists()
 
 

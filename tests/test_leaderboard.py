@@ -40,6 +40,14 @@ def test_seeds_join_and_versions_do_not(tmp_path):
     assert em["cells"]["ordinary training"]["text"] == "22.0 ± 2.8"
 
 
+def test_methods_of_one_name_are_told_apart_by_their_settings(tmp_path):
+    for k, radius in enumerate((2.0, 4.0)):
+        one(tmp_path / str(k), "rem", (30.0, 40.0 + k), settings={"eps": 8.0, "adv_eps": radius})
+    one(tmp_path / "c", "em", (20.0, 50.0), settings={"eps": 8.0})
+    (table,) = collect(tmp_path)
+    assert [r["method"] for r in table.rows] == ["rem (adv_eps 2.0)", "rem (adv_eps 4.0)", "em"]
+
+
 def test_files_hold_the_same_numbers(tmp_path):
     one(tmp_path / "a", "<em>", (20.0, 50.0))
     one(tmp_path / "c", "rem", (30.0, 40.0))

@@ -62,7 +62,8 @@ def audit_files(folder: Path) -> list[Path]:
 def _table(methods: list[list[dict]]) -> Table:
     first = methods[0][0]
     learners = [row["learner"] for row in first["rows"]]
-    rows = sorted((_row(audits, learners) for audits in methods), key=lambda row: row["worst"])
+    names = _names([audits[0] for audits in methods])
+    rows = sorted((_row(n, audits, learners) for n, audits in zip(names, methods)), key=lambda row: row["worst"])
     title = (
         f"Suite {first['suite']}, version {first['version']}: {first['pictures']}, {first['recipe']['model']}, "
         f"{first['recipe']['steps']} steps"
@@ -70,12 +71,23 @@ def _table(methods: list[list[dict]]) -> Table:
     return Table(title, first["chance"], learners, rows)
 
 
-def _row(audits: list[dict], learners: list[str]) -> dict:
+def _names(audits: list[dict]) -> list[str]:
+    """The methods' names, with the settings in which those of the same name differ."""
+    names = []
+    for audit in audits:
+        same = [a.get("settings") or {} for a in audits if a["method"] == audit["method"]]
+        own = audit.get("settings") or {}
+        differ = [k for k in own if any(s.get(k) != own[k] for s in same)]
+        names.append(audit["method"] + (f" ({', '.join(f'{k} {own[k]}' for k in differ)})" if differ else ""))
+    return names
+
+
+def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
     peaks = {name: [row["peak"] for a in audits for row in a["rows"] if row["learner"] == name] for name in learners}
     by = max(learners, key=lambda name: sum(peaks[name]))
     flags = sorted({flag for a in audits for row in [*a["rows"], a] for flag in row.get("flags", [])})
     return {
-        "method": audits[0]["method"],
+        "method": name,
         "budget": audits[0]["budget"],
         "psnr": spread([a["psnr"] for a in audits]),
         "seeds": len({a["seed"] for a in audits}),
