@@ -51,14 +51,16 @@ class Lab:
         self.card(method, seed)  # where another process is at the same noise, this waits for it
         return protect(self.clean, method, self.place(method, seed), seed=seed, **self.machine).images
 
-    def card(self, method: Method, seed: int) -> dict:
-        """What making the noise cost and how visible it is: budget, measured, passes, seconds, hardware, ..."""
+    def card(self, method: Method, seed: int, *, wait: bool = True) -> dict | None:
+        """What making the noise cost and how visible it is: budget, measured, passes, seconds, hardware, ...
+
+        Where another process is at it: waited for, or (``wait`` False) None; so too ``cell``."""
 
         def compute(_: Path) -> dict:
             card = protect(self.clean, method, self.place(method, seed), seed=seed, **self.machine).card
             return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
 
-        return self._once(self.card_asked(method, seed), compute)
+        return self._once(self.card_asked(method, seed), compute, wait)
 
     def cell(
         self,
@@ -68,8 +70,9 @@ class Lab:
         share: float = 1.0,
         rest: bool = False,
         countered: str | None = None,
+        wait: bool = True,
         **changes: object,
-    ) -> dict:
+    ) -> dict | None:
         """A learner's accuracy and peak in %, its log and evidence.
 
         share: of every class is protected, the rest clean.  rest: train on that clean rest alone.  countered: a line
@@ -84,7 +87,7 @@ class Lab:
             return {k: done.result[k] for k in KEPT}
 
         asked = self.cell_asked(method, seed, share=share, rest=rest, countered=countered, **changes)
-        return self._once(asked, compute)
+        return self._once(asked, compute, wait)
 
     def card_asked(self, method: Method, seed: int) -> dict:
         """The configuration under which ``card`` keeps its result."""
@@ -110,11 +113,11 @@ class Lab:
         """What was in ``root`` when it was first looked at, and what was made here since."""
         return Book(self.root)
 
-    def _once(self, asked: dict, compute: Callable[[Path], dict]) -> dict:
+    def _once(self, asked: dict, compute: Callable[[Path], dict], wait: bool) -> dict | None:
         if found := self.book.of(asked).get(asked["seed"]):
             return found
-        cell = once(self.root, asked, compute)
-        self.book.add(cell)
+        if cell := once(self.root, asked, compute, wait=wait):
+            self.book.add(cell)
         return cell
 
     def _asked(self, method: Method | None, seed: int) -> dict:

@@ -41,8 +41,9 @@ def reproduce(
     killed call goes on where it was. results: the folder of the cells, shared by all tables and by processes beside
     each other. rows, columns: only those. Raises UserError for a row or column that no table has."""
     lab = setting.lab(Path(results), data_root=data_root, device=device, precision=precision)
-    grids = [(table, narrowed(table.grid(setting), rows, columns)) for table in tables]
     _check_names(tables, setting, rows, columns)
+    grids = [(table, narrowed(table.grid(setting), rows, columns)) for table in tables]
+    grids = [(table, grid) for table, grid in grids if grid.rows and grid.columns]
     if not show:
         _make(lab, setting, grids, seeds, say)
     return "\n".join(markdown(table, grid, lab, setting, flags(grid, lab)) for table, grid in grids)
@@ -85,12 +86,16 @@ def _make(
             f"On this machine the rest takes about {in_words(seconds(lab, todo))}. Stop it at any time: the same "
             "command goes on."
         )
-    for k, (seed, spec) in enumerate(todo):
-        cell = spec.make(lab, seed)
-        say(f"[{k + 1}/{len(todo)}] {described(spec, lab)}, seed {seed}: {_outcome(spec, cell)}")
+    made = 0
+    for wait in (False, True):  # what another process is at comes last
+        for seed, spec in list(todo):
+            if cell := spec.make(lab, seed, wait=wait):
+                todo.remove((seed, spec))
+                made += 1
+                say(f"[{made}/{made + len(todo)}] {described(spec)}, seed {seed}: {_outcome(spec, cell)}")
 
 
-def described(spec: Spec, lab: Lab) -> str:
+def described(spec: Spec) -> str:
     """A spec in words: the method and what differs from its defaults, then the learner."""
     method = spec.method
     words = ["clean pictures"]

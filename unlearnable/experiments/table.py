@@ -22,8 +22,8 @@ class Trained:
     def asked(self, lab: Lab, seed: int) -> dict:
         return lab.cell_asked(self.method, seed, **self._options())
 
-    def make(self, lab: Lab, seed: int) -> dict:
-        return lab.cell(self.method, seed, **self._options())
+    def make(self, lab: Lab, seed: int, *, wait: bool = True) -> dict | None:
+        return lab.cell(self.method, seed, wait=wait, **self._options())
 
     def _options(self) -> dict:
         return {"share": self.share, "rest": self.rest, "countered": self.counter, **dict(self.recipe)}
@@ -38,8 +38,8 @@ class Made:
     def asked(self, lab: Lab, seed: int) -> dict:
         return lab.card_asked(self.method, seed)
 
-    def make(self, lab: Lab, seed: int) -> dict:
-        return lab.card(self.method, seed)
+    def make(self, lab: Lab, seed: int, *, wait: bool = True) -> dict | None:
+        return lab.card(self.method, seed, wait=wait)
 
 
 Spec = Trained | Made

@@ -122,7 +122,8 @@ def audit_verb(args: list[str]) -> None:
     names = ", ".join(learner.name for learner in learners)
     print(
         f"{2 * len(learners)} trainings of {o.recipe.steps} steps, each once on clean and once on protected: {names}.\n"
-        f"On this machine that takes about {in_words(estimate(learners, load(o.folder), o.recipe, **device))}.",
+        f"On this machine that takes about {in_words(estimate(learners, load(o.folder), o.recipe, **device))}; "
+        f"what is in {o.cells} already is not made again.",
         flush=True,
     )
     done = audit(
