@@ -65,7 +65,7 @@ def test_the_papers_tables(quick, monkeypatch, capsys):
     type_in(blocks("console")[3], monkeypatch)
     said = capsys.readouterr().out
     assert "Main comparison" in said and "| EM " in said
-    assert "Time cost" in Path("results/results.html").read_text()
+    assert "Time cost" in Path("results/tables.html").read_text()
 
 
 def test_adding_a_method(quick, monkeypatch, capsys):

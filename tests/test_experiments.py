@@ -300,7 +300,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     fill(tmp_path / "results", setting("small", "cifar10"), ["cost"])
     assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--record", "docs/small.json")
     assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--results", "docs")
-    assert "docs/results.html" in type_in("report", "docs")
+    assert "docs/tables.html" in type_in("report", "docs")
     for args, says in (
         (["reproduce", "mian"], "no table 'mian'; there are main"),
         (["reproduce", "main", "--data", "mnist"], "no data set 'mnist'"),

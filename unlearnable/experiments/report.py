@@ -33,7 +33,7 @@ def has_results(folder: Path) -> bool:
 
 
 def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[Path]:
-    """Write results.md, .csv and .html into ``out``. root: where the named sets lie, for the pictures of protected sets
+    """Write tables.md, .csv and .html into ``out``. root: where the named sets lie, for the pictures of protected sets
     in ``folder``. Returns the files. Raises UserError where no table has anything."""
     found = list(_found(folder, root))
     if not found:
@@ -44,9 +44,9 @@ def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[
         "html": _html(found),
     }
     for kind, text in texts.items():
-        with writing(out / f"results.{kind}") as tmp:
+        with writing(out / f"tables.{kind}") as tmp:
             tmp.write_text(text)
-    return [out / f"results.{kind}" for kind in texts]
+    return [out / f"tables.{kind}" for kind in texts]
 
 
 def _found(folder: Path, root: str | None) -> Iterator[Found]:
