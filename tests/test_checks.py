@@ -13,13 +13,15 @@ ROOT = Path(__file__).parents[1]
 
 
 def cell(accuracy: float, *losses: float) -> dict:
-    return {"accuracy": accuracy, "log": [{"loss": v} for v in losses]}
+    return {"accuracy": accuracy, "log": [{"loss": v} for v in losses or (2.0, 0.5)]}
 
 
 def test_of_training():
     assert of_training(cell(20, 2.0, 0.5), cell(60), 10) == []
     assert of_training(cell(20, 2.0, 0.5), cell(27), 10) == ["weak-baseline"]
     assert of_training(cell(20, 2.0, 1.9), cell(60), 10) == ["not-converged"]
+    assert of_training(cell(20, 2.0, 1.7), cell(49, 2.2, 1.6), 10) == []  # strong AT on clean pictures is no lower
+    assert of_training(cell(20, 2.0, 1.8), cell(49, 2.2, 1.6), 10) == ["not-converged"]
     assert of_training(cell(20, 2.0, float("nan")), cell(60), 10) == ["not-converged"]
     assert of_training(cell(20, 0.05, 0.05), None, 10) == []  # converged early
     assert of_training(cell(20, 2.0, 0.5), cell(91.6), 10, 94.66) == ["low-baseline"]

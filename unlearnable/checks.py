@@ -38,11 +38,16 @@ def of_training(cell: dict, clean: dict | None, chance: float, known: float | No
         flags.append("weak-baseline")
     if clean and known is not None and clean["accuracy"] < known - SLACK:
         flags.append("low-baseline")
-    losses = [entry["loss"] for entry in cell["log"]]
-    # a loss of 0.1 is converged, however early it was reached; written so that nan is not
-    if len(losses) > 1 and not (losses[-1] < 0.7 * losses[0] or losses[-1] < 0.1):
+    if not _converged([entry["loss"] for entry in cell["log"]], clean and clean["log"][-1]["loss"]):
         flags.append("not-converged")
     return flags
+
+
+def _converged(losses: list[float], clean: float | None) -> bool:
+    """Fell by 30 %, or is as low as on clean pictures (strong AT ends high there too), or near 0 however early; nan is
+    none of these."""
+    last = losses[-1]
+    return len(losses) < 2 or last < 0.7 * losses[0] or last < 0.1 or (clean is not None and last <= 1.1 * clean)
 
 
 def of_pictures(clean: Images, protected: Images, card: dict) -> list[str]:
