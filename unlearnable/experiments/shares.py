@@ -2,8 +2,8 @@
 
 A row is a method, a column the share of every class that is protected, the rest being clean; the last row trains on
 that clean rest alone. The learner trains adversarially at the radius that REM and SEM are built for (small: 2, paper:
-4). To be seen: at 80 % the learner is back near the clean level, and hardly above what the clean rest alone gives.
-About 1 minute a cell on 2 cores.
+4). To be seen in the paper: at 80 % protected the learner is back near the clean level with every method; the last row
+says how much of that the clean rest gives alone. About 1 minute a cell on 2 cores.
 """
 
 from ..published import SHARES, Figure
