@@ -176,7 +176,8 @@ def _sheets(found: list[Found], lab: Lab) -> Iterator[tuple[str, str]]:
         for row in grid.rows:
             for entry in row.entries:
                 if entry and entry.spec.method is not None:
-                    named.setdefault(entry.spec.method, row.name)
+                    method = entry.spec.method
+                    named[method] = min(named.get(method, row.name), row.name, key=len)
     there = {m: n for m, n in named.items() if (lab.place(m, 0) / "card.json").exists()}
     if not there:
         return
