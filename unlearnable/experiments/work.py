@@ -27,9 +27,8 @@ ONLY = {"REM, the paper's steps": LENGTHS[:2]}  # 561 passes a picture and step:
 
 
 def lengthened(method: Method, share: float) -> Method:
-    return replace(
-        method, train_steps=round(method.train_steps * share), decay_every=max(1, round(method.decay_every * share))
-    )
+    shorter = {name: max(1, round(getattr(method, name) * share)) for name in ("train_steps", "decay_every")}
+    return replace(method, **shorter)
 
 
 def grid(setting: Setting) -> Grid:
