@@ -1,13 +1,18 @@
 """The audit: its own baseline for every learner, the worst case, resuming, what it refuses."""
 
 import json
+import pickle
+import subprocess
 import sys
 from functools import partial
 
+import numpy as np
 import pytest
 
-from unlearnable import SUITES, Images, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
-from unlearnable.audit import Learner, _flags, estimate, table
+from unlearnable import SUITES, Images, Imported, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
+from unlearnable.audit import Learner, estimate, table
+from unlearnable.protect import noise_of
+from unlearnable.results import once
 
 SHORT = Recipe.preset("short", steps=4, batch=16, tests=2, adv_steps=1)
 
@@ -26,10 +31,38 @@ def test_the_worst_case_is_the_highest_peak_and_a_second_call_trains_nothing(pro
     assert f"{done.worst['peak']:.1f} %" in table(done)
     assert json.loads((tmp_path / "audit" / "audit.json").read_text())["worst"] == done.worst
     # six trainings, each with a result of its own
-    assert len(list((tmp_path / "audit").glob("*/run/result.json"))) == 6
-    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "audit").glob("*/cell.json")}
+    cells = list((tmp_path / "cells").glob("*/cell.json"))
+    assert len(cells) == 6
+    stamps = {p: p.stat().st_mtime_ns for p in cells}
     assert audit(protected, "quick", SHORT, out=tmp_path / "audit", test=test).rows == done.rows
     assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
+
+
+def test_audits_of_the_same_originals_share_the_trainings_on_clean_pictures(protected, tmp_path):
+    test = load("shapes", split="test", limit=40)
+    protect(load("shapes", limit=40), Uniform(per="class"), tmp_path / "other")
+    one = audit(protected, "quick", SHORT, out=tmp_path / "audits" / "one", test=test)
+    two = audit(tmp_path / "other", "quick", SHORT, out=tmp_path / "audits" / "two", test=test)
+    assert len(list((tmp_path / "audits" / "cells").glob("*/cell.json"))) == 9  # 3 on clean, 2 x 3 on protected
+    assert [r["clean"] for r in one.rows] == [r["clean"] for r in two.rows]
+    assert not list((tmp_path / "audits" / "cells").glob("*/run"))  # no weights are kept
+
+
+@pytest.mark.parametrize("kind", ["npy", "pickle", "list", "old numpy"])
+def test_noise_made_by_others_is_audited_like_ours(protected, tmp_path, kind):
+    """int8 NCHW as .npy, as Fu et al.'s program pickles it, as a list of arrays, and under numpy 1's names."""
+    noise = noise_of(protected).numpy()
+    file = tmp_path / ("noise.npy" if kind == "npy" else "noise.pkl")
+    if kind == "npy":
+        np.save(file, noise)
+    else:
+        text = pickle.dumps(list(noise) if kind == "list" else noise, protocol=2)
+        file.write_bytes(text.replace(b"numpy._core", b"numpy.core") if kind == "old numpy" else text)
+    protect(load("shapes", limit=40), Imported(str(file)), tmp_path / "imported")
+    test = load("shapes", split="test", limit=40)
+    ours = audit(protected, "quick", SHORT, out=tmp_path / "ours", test=test)
+    theirs = audit(tmp_path / "imported", "quick", SHORT, out=tmp_path / "theirs", test=test)
+    assert theirs.rows == ours.rows and theirs.flags == ours.flags == []
 
 
 def test_larger_suites_contain_the_smaller_ones():
@@ -47,17 +80,6 @@ def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch
     assert estimate(SUITES["quick"], load(protected), shortest) > 0
 
 
-def test_flags():
-    def result(accuracy: float, *losses: float) -> dict:
-        return {"accuracy": accuracy, "log": [{"loss": v} for v in losses]}
-
-    inside, outside = {"measured": {"linf": 8}}, {"measured": {"linf": 200}}
-    assert list(_flags(result(60, 2), result(20, 2.0, 0.5), 10, inside)) == []
-    assert list(_flags(result(27, 2), result(20, 2.0, 0.5), 10, inside)) == ["weak-baseline"]
-    assert list(_flags(result(60, 2), result(20, 2.0, 1.9), 10, inside)) == ["not-converged"]
-    assert list(_flags(result(60, 2), result(20, 2.0, 0.5), 10, outside)) == ["outside-ball"]
-
-
 def test_what_is_refused(protected, tmp_path):
     with pytest.raises(UserError, match="no suite 'huge'"):
         audit(protected, "huge", SHORT, out=tmp_path / "a")
@@ -67,6 +89,56 @@ def test_what_is_refused(protected, tmp_path):
     with pytest.raises(UserError, match="no protected folder"):
         audit(tmp_path / "empty", "quick", SHORT, out=tmp_path / "a")
     test = load("shapes", split="test", limit=40)
-    with pytest.raises(UserError, match="classes"):
+    with pytest.raises(UserError, match="test pictures of the same classes"):
         audit(protected, "quick", SHORT, out=tmp_path / "a", test=Images(test.x, test.y % 3, ("a", "b", "c")))
-    assert not (tmp_path / "a" / "audit.json").exists()
+    card = json.loads((protected / "card.json").read_text())
+    for data, says in (
+        ({"source": str(tmp_path / "gone")}, "no folder .*gone"),
+        ({}, "not known"),
+        ({"source": "shapes", "limit": 40, "seed": 1}, "have changed"),
+    ):
+        (protected / "card.json").write_text(json.dumps(card | {"data": data}))
+        with pytest.raises(UserError, match=says):
+            audit(protected, "quick", SHORT, out=tmp_path / "a", test=test)
+    for text, says in (("{}", "no whole card"), (json.dumps(card)[:99], "cannot be read as JSON")):
+        (protected / "card.json").write_text(text)
+        with pytest.raises(UserError, match=says):
+            audit(protected, "quick", SHORT, out=tmp_path / "a", test=test)
+    assert not (tmp_path / "a").exists() and not (tmp_path / "cells").exists()
+
+
+def test_half_written_and_foreign_results_are_refused_in_a_sentence(protected, tmp_path):
+    test, out = load("shapes", split="test", limit=40), tmp_path / "audit"
+    audit(protected, "quick", SHORT, out=out, test=test)
+    for changes, says in (
+        ({"version": 1}, r"another suite version \(1, not"),
+        ({"seed": 1}, r"another seed \(1, not 0\)"),
+        ({"digest": "other"}, "another protected set"),
+        ({"recipe": {}}, "another recipe"),
+    ):
+        whole = (out / "audit.json").read_text()
+        (out / "audit.json").write_text(json.dumps(json.loads(whole) | changes))
+        with pytest.raises(UserError, match=says):
+            audit(protected, "quick", SHORT, out=out, test=test)
+        (out / "audit.json").write_text(whole)
+    cell = next((tmp_path / "cells").glob("*/cell.json"))
+    for text, says in ((cell.read_text()[:-40], "cannot be read as JSON"), ("{}", "no whole result; delete")):
+        cell.write_text(text)
+        with pytest.raises(UserError, match=says):
+            audit(protected, "quick", SHORT, out=out, test=test)
+
+
+def test_a_result_that_another_process_is_at_is_waited_for_or_left(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from unlearnable.results import once\n"
+        "def slow(_): print('at it', flush=True); time.sleep(1.5); return {'n': 1}\n"
+        "once(Path(sys.argv[1]), {'a': 1}, slow)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "at it\n"
+    assert once(tmp_path, {"a": 1}, lambda _: {"n": 2}, wait=False) is None
+    assert once(tmp_path, {"a": 1}, lambda _: {"n": 2})["n"] == 1
+    assert other.wait() == 0
+    with pytest.raises(ZeroDivisionError):
+        once(tmp_path, {"a": 2}, lambda _: {"n": 1 / 0})
+    assert len(list(tmp_path.iterdir())) == 1  # nothing is left of what failed

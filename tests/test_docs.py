@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unlearnable import METHODS, REM, SEM, Recipe, cli
+from unlearnable import EM, METHODS, REM, SEM, Recipe, cli
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
-    shorter = {"train_steps": 2, "steps": 1, "adv_steps": 1}
-    monkeypatch.setitem(REM.presets, "short", REM.presets["short"] | shorter)
-    monkeypatch.setitem(SEM.presets, "short", SEM.presets["short"] | shorter)
+    shorter = {"train_steps": 2, "steps": 1}
+    for kind in (EM, REM, SEM):
+        more = {"adv_steps": 1} if kind is not EM else {}
+        monkeypatch.setitem(kind.presets, "short", kind.presets["short"] | shorter | more)
     for name in ("short", "photos"):
         monkeypatch.setitem(Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1})
     monkeypatch.chdir(tmp_path)
@@ -54,10 +55,17 @@ def test_own_photographs(quick, monkeypatch, capsys):
     for k, path in enumerate(Path(root, c, f"{n}.png") for root in ("photos", "more") for c in "ab" for n in range(4)):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (40, 30 + k, 3), dtype=np.uint8)).save(path)
-    for commands in blocks("console")[1:]:
+    for commands in blocks("console")[1:3]:
         type_in(commands, monkeypatch)
     assert "ordinary training" in capsys.readouterr().out
     assert len(list(Path("protected-more").glob("*/*.png"))) == 8
+
+
+def test_the_papers_tables(quick, monkeypatch, capsys):
+    type_in(blocks("console")[3], monkeypatch)
+    said = capsys.readouterr().out
+    assert "Main comparison" in said and "| EM " in said
+    assert "Time cost" in Path("results/tables.html").read_text()
 
 
 def test_adding_a_method(quick, monkeypatch, capsys):

@@ -40,6 +40,14 @@ def test_seeds_join_and_versions_do_not(tmp_path):
     assert em["cells"]["ordinary training"]["text"] == "22.0 ± 2.8"
 
 
+def test_methods_of_one_name_are_told_apart_by_their_settings(tmp_path):
+    for k, radius in enumerate((2.0, 4.0)):
+        one(tmp_path / str(k), "rem", (30.0, 40.0 + k), settings={"eps": 8.0, "adv_eps": radius})
+    one(tmp_path / "c", "em", (20.0, 50.0), settings={"eps": 8.0})
+    (table,) = collect(tmp_path)
+    assert [r["method"] for r in table.rows] == ["rem (adv_eps 2.0)", "rem (adv_eps 4.0)", "em"]
+
+
 def test_files_hold_the_same_numbers(tmp_path):
     one(tmp_path / "a", "<em>", (20.0, 50.0))
     one(tmp_path / "c", "rem", (30.0, 40.0))
@@ -60,6 +68,16 @@ def test_a_real_audit_enters(tmp_path):
     (table,) = collect(tmp_path / "audits")
     assert table.rows[0]["worst"] == done.worst["peak"] and table.rows[0]["method"] == "uniform"
     assert "40 pictures of shapes, convnet, 1 steps" in table.title
+
+
+def test_an_audit_is_added_by_dropping_its_file_in(tmp_path):
+    one(tmp_path / "a", "em", (20.0, 50.0))
+    one(tmp_path / "b", "theirs", (30.0, 35.0))
+    (tmp_path / "b" / "audit.json").rename(tmp_path / "theirs-0.json")
+    (tmp_path / "else.json").write_text('{"cells": []}')
+    leaderboard(tmp_path, tmp_path)
+    (table,) = collect(tmp_path)
+    assert [r["method"] for r in table.rows] == ["theirs", "em"]
 
 
 def test_what_is_refused(tmp_path):

@@ -27,14 +27,6 @@ def test_the_benchmark_measures_and_records_every_piece(tmp_path):
     assert record["hardware"] and record["memory_gib"] > 0
 
 
-def test_the_experiment_prints_the_table_of_what_is_there(tmp_path):
-    cell = {"config": {"method": "clean", "radius": 2, "seed": 0}, "accuracy": 55.0}
-    (tmp_path / "results" / "methods" / "0").mkdir(parents=True)
-    (tmp_path / "results" / "methods" / "0" / "cell.json").write_text(json.dumps(cell))
-    *_, line = script("experiments/methods.py", "--seeds", cwd=tmp_path).splitlines()
-    assert [c.strip() for c in line.strip("|").split("|")] == ["clean", "-", "-", "55.0", "-", "1", "-", "-", "-"]
-
-
 def test_the_photographs_benchmark(tmp_path):
     printed = script("benchmarks/photos.py", "--count", 20, "--side", 60, cwd=tmp_path)
     assert printed.startswith("20 pictures: ") and "s a picture" in printed

@@ -1,17 +1,20 @@
 """``audit``: a protection is worth what the best countermeasure leaves of it. Every learner of a suite trains on the
 protected pictures and, as its own baseline, on the clean ones; the highest accuracy on clean test pictures counts."""
 
-from collections.abc import Iterator
+import json
+import shutil
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+from .checks import known_baseline, of_pictures, of_training
 from .counter import counter
 from .data import Images, load
 from .denoise import denoised, train_denoiser
 from .errors import UserError
 from .learn import Precision, Recipe, learn, seconds_a_step
 from .protect import clean_of
-from .results import once
+from .results import KEPT, once
 from .state import read_json, write_json
 
 VERSION = 2  # of the suites: results of different versions never share a table
@@ -78,13 +81,14 @@ SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD
 @dataclass(frozen=True)
 class Audit:
     """A suite's result (audit.json). rows: learner, clean, protected, peak and flags, accuracies in %; worst: the row
-    whose protected peak is highest."""
+    whose protected peak is highest; flags: of the protected pictures (docs/checks.md)."""
 
     suite: str
     version: int
     chance: float
     rows: list[dict]
     worst: dict
+    flags: list[str]
 
 
 def plan(suite: str) -> tuple[Learner, ...]:
@@ -99,6 +103,7 @@ def audit(
     recipe: Recipe | None = None,
     *,
     out: Path | str,
+    cells: Path | str | None = None,
     test: Images | None = None,
     root: Path | str | None = None,
     seed: int = 0,
@@ -106,11 +111,11 @@ def audit(
     precision: Precision = "auto",
 ) -> Audit:
     """Run ``suite`` on a protected folder and its clean originals. test: clean test pictures (default: the test split
-    of the originals' source). out: a folder for every learner's log and result and for audit.json; the same call
-    resumes cell by cell.
+    of the originals' source). out: a folder for audit.json. cells: a folder for every training's result, which audits
+    of the same originals share, beside each other too (default: ``cells`` beside ``out``); the same call resumes.
 
-    Raises UserError for what is no protected folder, for originals that are gone or changed, and for test pictures of
-    other classes.
+    Raises UserError for what is no protected folder, for originals that are gone or changed, for test pictures of
+    other classes, and for an ``out`` that holds an audit of something else.
     """
     learners, folder, out = plan(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
@@ -120,33 +125,87 @@ def audit(
         )
     clean, protected = clean_of(folder, root), load(folder)
     test = test if test is not None else load(folder, split="test", root=root)
-    card, chance = read_json(folder / "card.json"), 100 / len(clean.classes)
-    rows = []
-    for learner in learners:
-
-        def cell(data: Images, learner: Learner = learner) -> dict:
-            asked = {"version": VERSION, "learner": asdict(learner), "recipe": asdict(recipe), "seed": seed}
-            asked |= {"data": data.digest(), "test": test.digest()}
-            asked |= {"denoiser": [clean.digest(), protected.digest()]} if learner.leaked else {}
-            machine = {"seed": seed, "device": device, "precision": precision}
-
-            def train(where: Path) -> dict:
-                shown = data
-                if learner.leaked:
-                    model = train_denoiser(clean, protected, share=learner.leaked, seed=seed)
-                    shown = replace(data, x=denoised(model, data.x))
-                return _train(learner, recipe, shown, test, where / "run", machine)
-
-            return once(out, asked, train)
-
-        rows.append(_row(learner, cell(clean), cell(protected), chance, card))
-    worst = max(rows, key=lambda row: row["peak"])
-    done = Audit(suite, VERSION, round(chance, 2), rows, worst)
+    if test.classes != clean.classes:
+        raise UserError(
+            f"The test pictures have the classes {', '.join(test.classes[:5])}..., those of {folder} are "
+            f"{', '.join(clean.classes[:5])}...; give test pictures of the same classes."
+        )
+    if clean.x.shape != protected.x.shape:
+        raise UserError(
+            f"{folder} holds {list(protected.x.shape)} pictures, its originals are {list(clean.x.shape)}; protect "
+            "the pictures again."
+        )
+    card, chance, sets = read_json(folder / "card.json"), 100 / len(clean.classes), Sets(clean, protected, test)
     about = {"method": card["method"], "settings": card["settings"], "budget": card["budget"], "seed": seed}
     about |= {"psnr": card["measured"]["psnr"], "pictures": f"{len(clean)} pictures of {card['data']['source']}"}
-    about |= {"recipe": asdict(recipe), "digest": protected.digest()}
+    about |= {"recipe": asdict(recipe), "digest": sets.digests[1], "version": VERSION}
+    _check_place(out, about)
+    machine = {"seed": seed, "device": device, "precision": precision}
+    trained = _trainings(learners, recipe, sets, Path(cells or out.parent / "cells"), machine)
+    rows = [_row(learner, recipe, *pair, chance, card) for learner, pair in zip(learners, trained)]
+    worst, flags = max(rows, key=lambda row: row["peak"]), of_pictures(clean, protected, card)
+    done = Audit(suite, VERSION, round(chance, 2), rows, worst, flags)
+    about["measured_with"] = {k: trained[-1][1][k] for k in ("hardware", "torch", "version", "commit")}
     write_json(out / "audit.json", asdict(done) | about)
     return done
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """What an audit trains and tests on: originals, protected pictures, clean test pictures."""
+
+    clean: Images
+    protected: Images
+    test: Images
+
+    @cached_property
+    def digests(self) -> tuple[str, str, str]:
+        return self.clean.digest(), self.protected.digest(), self.test.digest()
+
+
+def _check_place(out: Path, about: dict) -> None:
+    """Raises UserError for a folder with an audit of another suite version, protected set, recipe or seed."""
+    if not (out / "audit.json").exists():
+        return
+    there, about = read_json(out / "audit.json"), json.loads(json.dumps(about))
+    names = {"version": "suite version", "digest": "protected set", "recipe": "recipe", "seed": "seed"}
+    for k, name in names.items():
+        if there.get(k) != about[k]:
+            which = f" ({there.get(k)}, not {about[k]})" if k in ("version", "seed") else ""
+            raise UserError(f"{out} holds an audit of another {name}{which}; give another --out, or delete it.")
+
+
+def _trainings(
+    learners: tuple[Learner, ...], recipe: Recipe, sets: Sets, cells: Path, machine: dict
+) -> list[tuple[dict, dict]]:
+    """Every learner's result on the clean and on the protected pictures. What another audit is at comes last."""
+    done: dict[tuple[int, bool], dict | None] = {}
+    for wait in (False, True):
+        for k, learner in enumerate(learners):
+            for hidden in (False, True):
+                if not done.get((k, hidden)):
+                    done[k, hidden] = _training(learner, recipe, sets, hidden, cells, machine, wait)
+    return [(done[k, False], done[k, True]) for k in range(len(learners))]
+
+
+def _training(
+    learner: Learner, recipe: Recipe, sets: Sets, hidden: bool, cells: Path, machine: dict, wait: bool
+) -> dict | None:
+    data = sets.protected if hidden else sets.clean
+    asked = {"version": VERSION, "learner": asdict(learner), "recipe": asdict(recipe), "seed": machine["seed"]}
+    asked |= {"data": sets.digests[hidden], "test": sets.digests[2]}
+    asked |= {"denoiser": list(sets.digests[:2])} if learner.leaked else {}
+
+    def train(where: Path) -> dict:
+        shown = data
+        if learner.leaked:
+            model = train_denoiser(sets.clean, sets.protected, share=learner.leaked, seed=machine["seed"])
+            shown = replace(data, x=denoised(model, data.x))
+        result = _train(learner, recipe, shown, sets.test, where / "run", machine)
+        shutil.rmtree(where / "run")
+        return {k: result[k] for k in KEPT}
+
+    return once(cells, asked, train, wait=wait)
 
 
 def estimate(learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto") -> float:
@@ -166,26 +225,19 @@ def _train(learner: Learner, recipe: Recipe, data: Images, test: Images, out: Pa
     return learn(data, replace(recipe, **dict(learner.recipe)), test=test, out=out, **machine).result
 
 
-def _row(learner: Learner, clean: dict, protected: dict, chance: float, card: dict) -> dict:
+def _row(learner: Learner, recipe: Recipe, clean: dict, protected: dict, chance: float, card: dict) -> dict:
+    known = None
+    if not learner.counter and not learner.leaked:
+        asked = replace(recipe, **dict(learner.recipe))
+        known = known_baseline(card["data"]["source"], card["data"].get("limit"), asked)
     return {
         "learner": learner.name,
         "clean": clean["accuracy"],
         "protected": protected["accuracy"],
         "peak": protected["peak"],
-        "flags": list(_flags(clean, protected, chance, card)),
+        "flags": of_training(protected, clean, chance, known),
         "seconds": round(clean["seconds"] + protected["seconds"], 1),
     }
-
-
-def _flags(clean: dict, protected: dict, chance: float, card: dict) -> Iterator[str]:
-    """Reasons to distrust a row (docs/checks.md)."""
-    if clean["accuracy"] < chance + 0.2 * (100 - chance):
-        yield "weak-baseline"
-    first, last = (protected["log"][k]["loss"] for k in (0, -1))
-    if not last < 0.7 * first and len(protected["log"]) > 1:
-        yield "not-converged"
-    if card["measured"]["linf"] > 8:
-        yield "outside-ball"
 
 
 def table(done: Audit) -> str:
@@ -196,6 +248,8 @@ def table(done: Audit) -> str:
         lines.append(
             f"{row['learner']:30}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
         )
+    if done.flags:
+        lines.append(f"The protected pictures: {', '.join(done.flags)} (docs/checks.md).")
     ordinary = done.rows[0]["clean"]
     lines.append(
         f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); chance {done.chance:.1f} %, "

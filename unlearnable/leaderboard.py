@@ -7,9 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment
-
 from .errors import UserError
+from .page import rendered
 from .results import spread
 from .state import read_json, writing
 
@@ -28,7 +27,7 @@ class Table:
 
 
 def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
-    """Write leaderboard.md, .csv and .html into ``out`` from every audit.json under ``folder``. Returns the files.
+    """Write leaderboard.md, .csv and .html into ``out`` from every audit under ``folder``. Returns the files.
     Raises UserError where there is none, and for one that is incomplete."""
     tables = collect(Path(folder))
     done = []
@@ -42,7 +41,7 @@ def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
 def collect(folder: Path) -> list[Table]:
     """The tables, audits of the same method and settings joined over their seeds."""
     groups: dict[str, dict[str, list[dict]]] = {}
-    for path in sorted(folder.rglob("audit.json")):
+    for path in audit_files(folder):
         audit = read_json(path)
         if missing := NEEDED - audit.keys():
             raise UserError(f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again.")
@@ -54,10 +53,17 @@ def collect(folder: Path) -> list[Table]:
     return [_table(list(group.values())) for _, group in sorted(groups.items())]
 
 
+def audit_files(folder: Path) -> list[Path]:
+    """Every audit.json under ``folder``, and every audit of another name that lies directly in it."""
+    others = (p for p in folder.glob("*.json") if p.name != "audit.json" and '"suite"' in p.read_text(errors="replace"))
+    return sorted([*folder.rglob("audit.json"), *others])
+
+
 def _table(methods: list[list[dict]]) -> Table:
     first = methods[0][0]
     learners = [row["learner"] for row in first["rows"]]
-    rows = sorted((_row(audits, learners) for audits in methods), key=lambda row: row["worst"])
+    names = _names([audits[0] for audits in methods])
+    rows = sorted((_row(n, audits, learners) for n, audits in zip(names, methods)), key=lambda row: row["worst"])
     title = (
         f"Suite {first['suite']}, version {first['version']}: {first['pictures']}, {first['recipe']['model']}, "
         f"{first['recipe']['steps']} steps"
@@ -65,12 +71,23 @@ def _table(methods: list[list[dict]]) -> Table:
     return Table(title, first["chance"], learners, rows)
 
 
-def _row(audits: list[dict], learners: list[str]) -> dict:
+def _names(audits: list[dict]) -> list[str]:
+    """The methods' names, with the settings in which those of the same name differ."""
+    names = []
+    for audit in audits:
+        same = [a.get("settings") or {} for a in audits if a["method"] == audit["method"]]
+        own = audit.get("settings") or {}
+        differ = [k for k in own if any(s.get(k) != own[k] for s in same)]
+        names.append(audit["method"] + (f" ({', '.join(f'{k} {own[k]}' for k in differ)})" if differ else ""))
+    return names
+
+
+def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
     peaks = {name: [row["peak"] for a in audits for row in a["rows"] if row["learner"] == name] for name in learners}
     by = max(learners, key=lambda name: sum(peaks[name]))
-    flags = sorted({flag for a in audits for row in a["rows"] for flag in row["flags"]})
+    flags = sorted({flag for a in audits for row in [*a["rows"], a] for flag in row.get("flags", [])})
     return {
-        "method": audits[0]["method"],
+        "method": name,
         "budget": audits[0]["budget"],
         "psnr": spread([a["psnr"] for a in audits]),
         "seeds": len({a["seed"] for a in audits}),
@@ -113,5 +130,4 @@ def _csv(tables: list[Table]) -> str:
 
 
 def _html(tables: list[Table]) -> str:
-    page = Environment(autoescape=True, trim_blocks=True).from_string(Path(__file__).with_suffix(".html").read_text())
-    return page.render(tables=tables, head=HEAD, lead=_lead)
+    return rendered("leaderboard.html", title="Worst-case learnability", tables=tables, head=list(HEAD), lead=_lead)

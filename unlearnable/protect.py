@@ -137,6 +137,8 @@ def clean_of(folder: Path, root: Path | str | None = None) -> Images:
     if not (folder / "card.json").exists():
         raise UserError(f"{folder} is no protected folder (it has no card.json).")
     card = read_json(folder / "card.json")
+    if not isinstance(card, dict) or not {"data", "digest", "settings", "measured"} <= card.keys():
+        raise UserError(f"{folder / 'card.json'} is no whole card; protect the pictures again.")
     if "source" not in card["data"]:
         raise UserError(f"{folder} was protected from Python without a named source; its originals are not known.")
     clean = load(**card["data"], root=root)

@@ -1,14 +1,11 @@
 """``report``: one self-contained HTML page about a folder of protected photographs. It only reads results."""
 
-import base64
-import io
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment
-from PIL import Image
 
 from .errors import UserError
+from .page import picture_uri, rendered
 from .pictures import listing, read
 from .results import spread
 from .state import read_json, writing
@@ -43,8 +40,8 @@ def report(protected: Path | str, proof: Path | str | None = None, *, out: Path 
     verdict, good = _verdict(rows, shown["flags"] if shown else [])
     counts = card["measured"]["psnr_counts"]
     histogram = [(db, counts.get(str(db), 0)) for db in range(min(map(int, counts)), max(map(int, counts)) + 1)]
-    page = Environment(autoescape=True, trim_blocks=True).from_string(Path(__file__).with_suffix(".html").read_text())
-    text = page.render(
+    text = rendered(
+        "report.html",
         title=f"{protected.name}: what the protection is worth",
         verdict=verdict,
         good=good,
@@ -106,15 +103,7 @@ def _pictures(protected: Path, card: dict, count: int):
         if a.shape == b.shape:
             noise = 128 + GAIN * (b - a)
             trio = ((a, "original"), (b, "protected"), (noise, f"the difference, times {GAIN}"))
-            yield [(_uri(x), f"{path.parent.name}: {label}") for x, label in trio]
-
-
-def _uri(x: np.ndarray) -> str:
-    picture = Image.fromarray(x.clip(0, 255).astype(np.uint8))
-    picture.thumbnail((SIDE, SIDE))
-    file = io.BytesIO()
-    picture.save(file, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+            yield [(picture_uri(x, SIDE), f"{path.parent.name}: {label}") for x, label in trio]
 
 
 def _settings(card: dict, proof: dict | None) -> list[tuple[str, object]]:

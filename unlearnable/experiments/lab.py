@@ -2,6 +2,7 @@
 once, kept as one small JSON file, and shared by every table that asks for it."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,9 @@ from ..data import Images, load
 from ..learn import Precision, Recipe, learn
 from ..methods import METHODS, Method
 from ..protect import protect
-from ..results import once
+from ..results import KEPT, once
 from ..state import key
-
-KEPT = ("accuracy", "peak", "log", "passes", "seconds", "hardware", "torch", "version", "commit", "command")
+from .book import Book
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,19 @@ class Lab:
         """The pictures with that noise (None: the clean ones), crafted the first time and read afterwards."""
         if method is None:
             return self.clean
-        return protect(self.clean, method, self._place(method, seed), seed=seed, **self.machine).images
+        self.card(method, seed)  # where another process is at the same noise, this waits for it
+        return protect(self.clean, method, self.place(method, seed), seed=seed, **self.machine).images
 
-    def card(self, method: Method, seed: int) -> dict:
-        """What making the noise cost and how visible it is: budget, measured, passes, seconds, hardware, ..."""
+    def card(self, method: Method, seed: int, *, wait: bool = True) -> dict | None:
+        """What making the noise cost and how visible it is: budget, measured, passes, seconds, hardware, ...
+
+        Where another process is at it: waited for, or (``wait`` False) None; so too ``cell``."""
 
         def compute(_: Path) -> dict:
-            card = protect(self.clean, method, self._place(method, seed), seed=seed, **self.machine).card
+            card = protect(self.clean, method, self.place(method, seed), seed=seed, **self.machine).card
             return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
 
-        return once(self.root, {**self._asked(method, seed), "what": "noise"}, compute)
+        return self._once(self.card_asked(method, seed), compute, wait)
 
     def cell(
         self,
@@ -67,24 +70,55 @@ class Lab:
         share: float = 1.0,
         rest: bool = False,
         countered: str | None = None,
+        wait: bool = True,
         **changes: object,
-    ) -> dict:
+    ) -> dict | None:
         """A learner's accuracy and peak in %, its log and evidence.
 
         share: of every class is protected, the rest clean.  rest: train on that clean rest alone.  countered: a line
         of ``COUNTERS``, done to the training pictures first.  changes: fields of the recipe (``adv_eps=2``)."""
-        recipe = replace(self.recipe, **changes)
-        asked = {**self._asked(method, seed), "what": "learner", "recipe": asdict(recipe), "test": self.test_limit}
-        asked |= {"share": share, "rest": rest, "counter": countered}
 
         def compute(folder: Path) -> dict:
             data = _mixed(self.protected(method, seed), self.clean, share, rest, seed)
             data = counter(countered, data) if countered else data
+            recipe = replace(self.recipe, **changes)
             done = learn(data, recipe, test=self.test, out=folder / "run", seed=seed, **self.machine)
-            shutil.rmtree(folder / "run")  # weights: a hundred tables of them fill a disk
+            shutil.rmtree(folder / "run")
             return {k: done.result[k] for k in KEPT}
 
-        return once(self.root, asked, compute)
+        asked = self.cell_asked(method, seed, share=share, rest=rest, countered=countered, **changes)
+        return self._once(asked, compute, wait)
+
+    def card_asked(self, method: Method, seed: int) -> dict:
+        """The configuration under which ``card`` keeps its result."""
+        return {**self._asked(method, seed), "what": "noise"}
+
+    def cell_asked(
+        self,
+        method: Method | None,
+        seed: int,
+        *,
+        share: float = 1.0,
+        rest: bool = False,
+        countered: str | None = None,
+        **changes: object,
+    ) -> dict:
+        """The configuration under which ``cell`` keeps its result."""
+        recipe = replace(self.recipe, **changes)
+        asked = {**self._asked(method, seed), "what": "learner", "recipe": asdict(recipe), "test": self.test_limit}
+        return asked | {"share": share, "rest": rest, "counter": countered}
+
+    @cached_property
+    def book(self) -> Book:
+        """What was in ``root`` when it was first looked at, and what was made here since."""
+        return Book(self.root)
+
+    def _once(self, asked: dict, compute: Callable[[Path], dict], wait: bool) -> dict | None:
+        if found := self.book.of(asked).get(asked["seed"]):
+            return found
+        if cell := once(self.root, asked, compute, wait=wait):
+            self.book.add(cell)
+        return cell
 
     def _asked(self, method: Method | None, seed: int) -> dict:
         name = method and next((n for n, m in METHODS.items() if m is type(method)), type(method).__name__)
@@ -96,7 +130,8 @@ class Lab:
             "seed": seed,
         }
 
-    def _place(self, method: Method, seed: int) -> Path:
+    def place(self, method: Method, seed: int) -> Path:
+        """The folder of the pictures with that noise."""
         return self.root / "protected" / key(self._asked(method, seed))
 
 

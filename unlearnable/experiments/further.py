@@ -1,8 +1,8 @@
 """Are pictures protected that the generator never saw? Of a folder of photographs a quarter is held out clean, half of
 the rest is protected by a run of its own, the other half from that run's generator (docs/results.md).
 
-    OMP_NUM_THREADS=1 python experiments/further.py PHOTOS --seeds 0 1 2
-    python experiments/further.py PHOTOS --seeds        # prints the table of what is there
+    OMP_NUM_THREADS=1 python -m unlearnable.experiments.further PHOTOS --seeds 0 1 2
+    python -m unlearnable.experiments.further PHOTOS --seeds        # prints the table of what is there
 """
 
 import argparse
@@ -12,11 +12,14 @@ from pathlib import Path
 
 import torch
 
-from unlearnable import SEM, Images, Recipe, learn, load, protect_photos
-from unlearnable.methods.generated import Generated
-from unlearnable.pictures import listing
-from unlearnable.results import once, rows, spread
-from unlearnable.verify import near_duplicates, split
+from ..data import Images, load
+from ..learn import Recipe, learn
+from ..methods import SEM
+from ..methods.generated import Generated
+from ..photos import protect_photos
+from ..pictures import listing
+from ..results import once, rows, spread
+from ..verify import near_duplicates, split
 
 RESULTS = Path("results/further")
 SIZE = 48  # at which the learner sees them; the noise is made at 32

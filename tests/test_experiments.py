@@ -1,0 +1,321 @@
+"""The tables of the paper: what they ask for, resuming, what is printed beside what, records, flags, the page."""
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from unlearnable import EM, REM, SEM, TAP, Recipe, UserError, cli, load, protect
+from unlearnable.experiments import TABLES
+from unlearnable.experiments.book import Book, canonical, record
+from unlearnable.experiments.flags import flags
+from unlearnable.experiments.plan import noise_passes
+from unlearnable.experiments.report import has_results, report_results
+from unlearnable.experiments.run import chosen, reproduce, write_record
+from unlearnable.experiments.settings import Setting, setting
+from unlearnable.experiments.show import filled, markdown
+from unlearnable.experiments.table import Made, Trained
+from unlearnable.plots import Line, plot
+from unlearnable.published import Figure, figure
+from unlearnable.state import key, write_json
+
+TINY = Setting("small", "shapes", "tiny", Recipe.preset("short", steps=2, batch=16, tests=2, adv_steps=1), 40, 20, 2.0)
+
+
+def made_up(lab, spec, seed):
+    """A cell with numbers that depend on what was asked."""
+    asked = spec.asked(lab, seed)
+    share = int(hashlib.sha256(key(asked).encode()).hexdigest()[:4], 16) / 65536
+    log = [{"step": k, "loss": 2 / (k + 1), "accuracy": 60 * share} for k in range(20)]
+    learned = {"accuracy": 20 + 60 * share, "peak": 90.0, "log": log, "seconds": 60.0, "hardware": "a made-up machine"}
+    noise = {
+        "passes": int(4e6 * share) + 40,
+        "seconds": 600 * share,
+        "shape": [40, 3, 32, 32],
+        "measured": {"psnr": 31},
+    }
+    return {"config": asked, **(learned if isinstance(spec, Trained) else noise)}
+
+
+def fill(root, at, names, seeds=(0,)):
+    lab = at.lab(root)
+    for name in names:
+        for spec in TABLES[name].grid(at).specs():
+            for seed in seeds:
+                cell = made_up(lab, spec, seed)
+                write_json(root / key(cell["config"]) / "cell.json", cell)
+    return at.lab(root)
+
+
+@pytest.mark.parametrize("size", ["small", "paper"])
+@pytest.mark.parametrize("data", ["cifar10", "cifar100", "imagenet100"])
+def test_every_table_stands_at_every_size_and_asks_for_nothing_twice(size, data, tmp_path):
+    at = setting(size, data)
+    lab = at.lab(tmp_path)
+    for name, table in TABLES.items():
+        grid = table.grid(at)
+        asked = [canonical(spec.asked(lab, 0)) for spec in grid.specs()]
+        assert len(set(asked)) == len(asked) > 0 and table.name == name and table.title and table.about
+        assert len({row.name for row in grid.rows}) == len(grid.rows) and len(set(grid.columns)) == len(grid.columns)
+
+
+def test_the_authors_settings(tmp_path):
+    at = setting("paper", "cifar10")
+    assert (at.rem(4), at.recipe, at.limit) == (REM(), Recipe(), None)
+    assert (at.em.steps, at.em.noise_step(0), at.em.samples, at.em.train_steps) == (10, 1.6, 0, 5000)
+    other = setting("paper", "imagenet100")
+    assert (other.rem(4).steps, other.rem(4).samples, other.em.noise_step(0), other.em.train_steps) == (7, 4, 2.0, 3000)
+    assert (other.tap.steps, 50 * other.tap.step, other.recipe.adv_steps) == (100, 8.0, 8)
+    with pytest.raises(UserError, match="no size 'huge'"):
+        setting("huge", "cifar10")
+    with pytest.raises(UserError, match="no data set 'mnist'"):
+        setting("small", "mnist")
+
+
+def test_a_result_is_found_by_what_was_asked(tmp_path):
+    lab = setting("small", "cifar10").lab(tmp_path)
+    asked = lab.cell_asked(REM.preset("short"), 3, adv_eps=2.0)
+    old = json.loads(json.dumps(asked))
+    del old["settings"]["lr_decay"], old["recipe"]["adv_l2"]  # settings that came later, at their defaults
+    old["recipe"]["adv_eps"] = 2
+    assert canonical(old) == canonical(asked) == canonical({**asked, "seed": 0})
+    for changed in (
+        lab.cell_asked(REM.preset("short", lr_decay=0.2), 3, adv_eps=2.0),
+        lab.cell_asked(REM.preset("short"), 3, adv_eps=4.0),
+        lab.cell_asked(SEM.preset("short"), 3, adv_eps=2.0),
+        lab.cell_asked(REM.preset("short"), 3, adv_eps=2.0, share=0.8),
+    ):
+        assert canonical(changed) != canonical(asked)
+    record([{"config": old, "accuracy": 1.0}], tmp_path / "one.json")
+    assert Book(tmp_path).of(asked) == {3: {"config": old, "accuracy": 1.0}}
+    (tmp_path / "one.json").write_text('{"cells": [{}]}')
+    with pytest.raises(UserError, match="no whole record"):
+        Book(tmp_path)
+    (tmp_path / "one.json").write_text('{"cells": [')
+    with pytest.raises(UserError, match="cannot be read as JSON"):
+        Book(tmp_path)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    for kind in (EM, REM, SEM):
+        shorter = {"train_steps": 2, "steps": 1, "batch": 16} | ({"adv_steps": 1} if kind is not EM else {})
+        monkeypatch.setitem(kind.presets, "short", kind.presets["short"] | shorter)
+
+
+def test_a_table_is_made_cell_by_cell_and_goes_on_after_a_stop(tmp_path, quick):
+    said = []
+
+    def stop(line):
+        said.append(line)
+        if line.startswith("[3/"):
+            raise KeyboardInterrupt
+
+    rows, options = ("clean", "EM"), {"results": tmp_path, "seeds": (0, 1)}
+    columns = ("ordinary", "AT-1")
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=stop, **options)
+    assert "8 cells, of which 8 are not there yet" in said[0] and "takes about" in said[1]
+    stamps = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/cell.json")}
+    said.clear()
+    text = reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=said.append, **options)
+    assert "8 cells, of which 5 are not there yet" in said[0] and len(said) == 7
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
+    (clean,) = (line.split("|") for line in text.splitlines() if line.startswith("| clean"))
+    assert "±" in clean[2] and "±" in clean[3] and clean[4].strip() == "2"
+    said.clear()
+    assert reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=said.append, **options) == text
+    assert len(said) == 1 and "0 are not there yet" in said[0]
+    for wrong in ({"rows": ("REM",)}, {"columns": ("AT-9",)}):
+        with pytest.raises(UserError, match="There is no (row|column)"):
+            reproduce(chosen("main"), TINY, show=True, results=tmp_path, **wrong)
+
+
+def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
+    small, paper = setting("small", "cifar10"), setting("paper", "cifar10")
+    lab = fill(tmp_path, paper, ["main"], seeds=(0, 1))
+    grid = TABLES["main"].grid(paper)
+    text = markdown(TABLES["main"], grid, lab, paper, {})
+    row = next(line for line in text.splitlines() if line.startswith("| REM(4)"))
+    assert "± " in row and "[48.16, others 39.45]" in row and "[28.21?]" in row and "Printed by others" not in text
+    text = markdown(TABLES["main"], TABLES["main"].grid(small), small.lab(tmp_path), small, {})
+    ours, printed = text.split("**Printed by others**")
+    assert "48.16" not in ours and "| REM(4) | -        | -    |" in ours and "another scale" in printed
+    assert "| 48.16, others 39.45 |" in printed and "is recalled, not seen in any source" in printed
+    assert (str(Figure(48.16, (39.45,))), str(Figure(None, (86.0, 78.7)))) == ("48.16, others 39.45", "others 78.7-86")
+    assert figure("cifar10", "REM(2)", 3).recalled and not figure("cifar100", "REM(4)", 4).recalled
+    assert figure("cifar100", "REM(2)", 4) is None and figure("cifar10", "CUDA", 2) is None
+
+
+def test_a_record_gives_the_same_tables(tmp_path):
+    at = setting("small", "cifar10")
+    lab = fill(tmp_path / "results", at, ["shares", "cost"], seeds=(0, 1))
+    tables = [TABLES["shares"], TABLES["cost"]]
+    cells = write_record(tables, at, tmp_path / "results", tmp_path / "docs" / "small.json")
+    assert cells == len(Book(tmp_path / "results")) == len(Book(tmp_path / "docs"))
+    assert len((tmp_path / "docs" / "small.json").read_text().splitlines()) == cells + 2
+    for table in tables:
+        grid = table.grid(at)
+        assert filled(grid, lab) == filled(grid, at.lab(tmp_path / "docs"))
+    with pytest.raises(UserError, match="nothing to record"):
+        write_record(tables, setting("paper", "cifar10"), tmp_path / "results", tmp_path / "x.json")
+    assert has_results(tmp_path / "docs") and has_results(tmp_path / "results") and not has_results(tmp_path)
+
+
+def test_shares_and_curves_read_what_they_say(tmp_path):
+    at = setting("small", "cifar10")
+    lab = fill(tmp_path, at, ["shares", "curves"])
+    shares = TABLES["shares"].grid(at)
+    by_name = {row.name: row.entries for row in shares.rows}
+    assert by_name["EM"][0].spec == by_name["REM(2)"][0].spec == Trained(recipe=(("adv_eps", 2.0),))
+    assert by_name["EM"][4].spec.share == 0.8 and not by_name["EM"][4].spec.rest
+    rest = by_name["the clean rest alone"]
+    assert rest[4].spec == Trained(None, 0.8, True, None, (("adv_eps", 2.0),)) and rest[5] is None
+    assert str(by_name["REM(2)"][4].paper) == "88.09" and str(rest[4].paper) == "79.41"
+    curves = TABLES["curves"].grid(at)
+    assert curves.columns[-1] == "800" and len(curves.columns) == 8
+    values = [p.values for p in filled(curves, lab)[0][1]]
+    assert all(len(v) == 1 for v in values)
+
+
+def test_flags_of_a_table(tmp_path):
+    at = setting("small", "cifar10")
+    lab, grid = at.lab(tmp_path), TABLES["shares"].grid(at)
+    clean, em, part = (grid.rows[0].entries[k].spec for k in (0, 5, 4))
+    whole = {"log": [{"loss": 2.0}, {"loss": 1.0}], "accuracy": 55.0}
+    lab.book.add({"config": clean.asked(lab, 0), **whole})
+    lab.book.add({"config": em.asked(lab, 0), **whole, "log": [{"loss": 2.0}, {"loss": 1.9}]})
+    lab.book.add({"config": part.asked(lab, 0), **whole})
+    lab.book.add({"config": part.asked(lab, 1), **whole})
+    found = flags(grid, lab)
+    assert found["not-converged"] == ["EM × 100 %"] and found["partly-protected"] == ["EM × 80 %"]
+    assert "EM × 100 %" in found["few-seeds"] and "EM × 80 %" not in found["few-seeds"]
+    assert "low-baseline" not in found and "weak-baseline" not in found
+    lab.book.add({"config": clean.asked(lab, 0), **whole, "accuracy": 51.0})  # known: 55
+    assert "EM × 100 %" in flags(grid, lab)["low-baseline"]
+
+
+def test_passes_are_counted_before_they_are_spent(few):
+    short = {"train_steps": 3, "batch": 16}
+    for method in (
+        EM.preset("short", steps=2, **short),
+        EM(model="convnet", steps=2, pass_every=2, stop_error=0.0, **short),
+        SEM.preset("short", steps=2, adv_steps=2, **short),
+        REM.preset("short", steps=2, samples=2, adv_steps=2, **short),
+        TAP.preset("short", steps=2, train_steps=2),
+    ):
+        counted, spent = noise_passes(method, len(few)), protect(few, method).card["passes"]
+        # the learners of fixed surrogates take at most 40 pictures a step here
+        assert 0.6 * counted <= spent <= counted or isinstance(method, TAP), method
+
+
+def test_plots_stand_where_the_numbers_are():
+    lines = [Line("a", ((0, 0, 0), (4, 100, 5))), Line("b", ((2, 50, 0),), dashed=True)]
+    p = plot(lines, "x", "y", names=("a", "b"), ticks=(0, 2, 4))
+    (a0, a4), (b2,) = (line["dots"] for line in p.lines)
+    assert b2["x"] == pytest.approx((a0["x"] + a4["x"]) / 2, abs=0.1) and [t for _, t in p.x_ticks] == ["0", "2", "4"]
+    level = {t: y for y, t in p.y_ticks}
+    assert a0["y"] == level["0"] and a4["y"] == level["100"] and level["40"] > b2["y"] > level["60"]
+    assert p.lines[1]["dashed"] and p.lines[0]["hue"] != p.lines[1]["hue"]
+    ticks = [t for _, t in plot([Line("a", ((100, 1, 0), (10000, 2, 0)))], "", "", names=("a",), log=True).x_ticks]
+    assert {"100", "1,000", "10,000"} <= set(ticks)
+
+
+def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
+    at = setting("small", "cifar10")
+    fill(tmp_path, at, ["main", "work"], seeds=(0, 1))
+    md, table, page = (p.read_text() for p in report_results(tmp_path, tmp_path / "out"))
+    rows = {(r["table"], r["row"], r["column"]): r for r in csv.DictReader(table.splitlines())}
+    one = rows["main", "REM(2)", "AT-4"]
+    values = [float(v) for v in one["values"].split()]
+    assert one["seeds"] == "2" and float(one["mean"]) == pytest.approx(sum(values) / 2, abs=0.01)
+    assert one["printed by others"] == "75.14?" and one["recalled"] == "1"
+    assert f"{sum(values) / 2:.1f} ±" in page and "a made-up machine" in page and "http" not in page
+    assert page.count("<svg") >= 5 and "## Main comparison" in md and "<img" not in page
+    with pytest.raises(UserError, match="no result of any table"):
+        report_results(tmp_path / "out", tmp_path / "x")
+
+
+PROBE = """<script>
+const table = document.querySelector("#main-small-cifar10 ~ .wide table");
+const first = () => table.tBodies[0].rows[0].cells[1].textContent;
+const before = first(); table.querySelectorAll("th button")[1].click();
+document.title = JSON.stringify({sorted: parseFloat(first()), before: parseFloat(before),
+  wide: document.documentElement.scrollWidth, window: innerWidth,
+  lines: document.querySelectorAll("svg path").length,
+  broken: [...document.images].filter(i => !i.naturalWidth).length});
+</script>"""
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_page_in_a_browser(tmp_path, width):
+    """Sorts by a click, fits a phone, nothing on the console."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no Chromium on this machine")
+    fill(tmp_path, setting("small", "cifar10"), ["main"], seeds=(0, 1))
+    page = report_results(tmp_path, tmp_path)[2]
+    page.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe src="{page.name}" style="border: 0; width: {width}px; height: 900px" '
+        'onload="document.title = this.contentDocument.title"></iframe>'
+    )
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
+    options += ["--allow-file-access-from-files", "--window-size=1300,1000", "--enable-logging=stderr", "--dump-dom"]
+    options += ["--virtual-time-budget=3000"]
+    done = subprocess.run([browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=120)
+    seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
+    assert seen["wide"] <= seen["window"] == width and seen["lines"] > 10 and seen["broken"] == 0
+    assert seen["sorted"] <= seen["before"] and "CONSOLE" not in done.stderr
+
+
+def test_pictures_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):
+    from unlearnable.experiments import report
+
+    at = replace(TINY, data="shapes")
+    monkeypatch.setattr(report, "SETS", ("shapes",))
+    monkeypatch.setattr(report, "setting", lambda size, data: replace(at, size=size))
+    lab = fill(tmp_path, at, ["cost"])
+    protect(load("shapes", limit=40), at.rem(2, train_steps=1, steps=1), tmp_path / "elsewhere")
+    shutil.move(tmp_path / "elsewhere", lab.place(at.rem(2), 0))
+    page = report_results(tmp_path, tmp_path)[2].read_text()
+    assert page.count("<img") == 1 and "<figcaption>REM(2)" in page
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    def type_in(*args):
+        monkeypatch.setattr(sys, "argv", ["unlearnable", *map(str, args)])
+        cli.main()
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
+    assert all(f"  {name} " in type_in("reproduce") for name in TABLES)
+    fill(tmp_path / "results", setting("small", "cifar10"), ["cost"])
+    assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--record", "docs/small.json")
+    assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--results", "docs")
+    assert "docs/tables.html" in type_in("report", "docs")
+    for args, says in (
+        (["reproduce", "mian"], "no table 'mian'; there are main"),
+        (["reproduce", "main", "--data", "mnist"], "no data set 'mnist'"),
+        (["reproduce", "main", "--show", "--results", "gone"], "no folder gone"),
+        (["reproduce", "main", "--show", "--rows", "REMM"], "no row 'REMM'"),
+        (["report", "gone"], "gone is no folder"),
+    ):
+        with pytest.raises(SystemExit):
+            type_in(*args)
+        error = capsys.readouterr().err
+        assert says in error and error.count("\n") == 1
+
+
+def test_noise_of_a_spec_is_shared_by_tables():
+    at = setting("small", "cifar10")
+    specs = {n: set(t.grid(at).specs()) for n, t in TABLES.items()}
+    assert Made(at.rem(2)) in specs["cost"] & specs["methods"] & specs["work"]
+    assert specs["main"] & specs["rho-a"] & specs["curves"]

@@ -1,0 +1,33 @@
+"""Which numbers of a table mean less than they seem to (docs/checks.md)."""
+
+from dataclasses import replace
+
+from ..checks import known_baseline, of_training
+from .lab import Lab
+from .table import Grid, Trained
+
+CHANCE = {"cifar100": 1.0, "imagenet100": 1.0}  # of ten classes otherwise
+
+
+def flags(grid: Grid, lab: Lab) -> dict[str, list[str]]:
+    """flag -> the places that it is about, as row × column."""
+    found: dict[str, list[str]] = {}
+    for row in grid.rows:
+        for column, entry in zip(grid.columns, row.entries):
+            for flag in _of(entry.spec, lab) if entry and isinstance(entry.spec, Trained) else ():
+                found.setdefault(flag, []).append(f"{row.name} × {column}")
+    return dict(sorted(found.items()))
+
+
+def _of(spec: Trained, lab: Lab) -> set[str]:
+    cells = lab.book.of(spec.asked(lab, 0))
+    clean = lab.book.of(replace(spec, method=None, share=1.0, rest=False).asked(lab, 0))
+    recipe = replace(lab.recipe, **dict(spec.recipe))
+    known = None if spec.counter else known_baseline(lab.data, lab.limit, recipe)
+    chance = CHANCE.get(lab.data, 10.0)
+    names = {flag for seed, cell in cells.items() for flag in of_training(cell, clean.get(seed), chance, known)}
+    if len(cells) == 1:
+        names.add("few-seeds")
+    if cells and spec.method is not None and spec.share < 1:
+        names.add("partly-protected")
+    return names

@@ -1,0 +1,94 @@
+"""The two sizes of every table, one code: ``paper``, the authors' settings, and ``small``, what 2 CPU cores can do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data import DATA
+from ..errors import UserError
+from ..learn import Precision, Recipe
+from ..methods import EM, NTGA, REM, SEM, TAP, Method
+from .lab import Lab
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A size on one data set. radius: of the learner's AT and of REM and SEM where a table has one only, in /255.
+    networks: of the table of networks, with what their recipe changes besides."""
+
+    size: str
+    data: str
+    about: str
+    recipe: Recipe
+    limit: int | None = None
+    test_limit: int | None = None
+    radius: float = 4.0
+    networks: tuple[tuple[str, tuple[tuple[str, object], ...]], ...] = ()
+
+    def lab(
+        self, root: Path, *, data_root: str | None = None, device: str = "auto", precision: Precision = "auto"
+    ) -> Lab:
+        return Lab(self.data, self.recipe, self.limit, self.test_limit, root, data_root, device, precision)
+
+    def method(self, kind: type[Method], **changes: object) -> Method:
+        """A method at this size's preset, where it has one."""
+        wanted = {"small": "short", "paper": "imagenet" if self.data == "imagenet100" else "paper"}[self.size]
+        return kind.preset(wanted if wanted in kind.presets else "paper", **changes)
+
+    @property
+    def em(self) -> Method:
+        """The EM of the papers' comparisons: noise renewed at a batch's visit, no T. (The authors' program stores noise
+        made on augmented pictures by the picture's number; here noise and picture are aligned.)"""
+        if self.size == "small":
+            return self.method(EM, samples=0)
+        if self.data == "imagenet100":
+            return self.method(EM, warm=False, pass_every=0, stop_error=0.0)
+        return EM.preset("eot", samples=0)
+
+    @property
+    def em_t(self) -> Method:
+        """EM with T: REM without an adversary."""
+        if self.size == "small":
+            return self.method(EM)
+        if self.data == "imagenet100":
+            return self.method(EM, samples=4, warm=False, pass_every=0, stop_error=0.0)
+        return EM.preset("eot")
+
+    def rem(self, rho_a: float, **changes: object) -> Method:
+        return self.method(REM, adv_eps=float(rho_a), **changes)
+
+    def sem(self, rho_a: float, **changes: object) -> Method:
+        return self.method(SEM, adv_eps=float(rho_a), **changes)
+
+    @property
+    def tap(self) -> Method:
+        if self.size == "paper" and self.data == "imagenet100":
+            return TAP(steps=100, step=0.16)
+        return self.method(TAP)
+
+    @property
+    def ntga(self) -> Method:
+        return self.method(NTGA, block=256) if self.size == "small" else self.method(NTGA)
+
+    def compared(self) -> dict[str, Method | None]:
+        """The rows of the paper's comparisons: clean pictures, the three baselines, REM and SEM for ``radius``."""
+        rows: dict[str, Method | None] = {"clean": None, "EM": self.em, "TAP": self.tap, "NTGA": self.ntga}
+        return rows | {
+            f"{kind}({self.radius:g})": make(self.radius) for kind, make in (("REM", self.rem), ("SEM", self.sem))
+        }
+
+
+def setting(size: str, data: str) -> Setting:
+    """Raises UserError for a size or a data set that there is not."""
+    if data not in DATA:
+        raise UserError(f"There is no data set '{data}' for the tables; there are {', '.join(DATA)}.")
+    if size == "paper":
+        preset = "imagenet" if data == "imagenet100" else "paper"
+        about = "the authors' settings: all pictures, ResNet-18, 40,000 learner steps; for a GPU"
+        others = ("vgg16", "resnet18", "resnet50", "densenet121", "wrn-34-10")
+        networks = tuple((name, (("model", name),)) for name in others)
+        return Setting(size, data, about, Recipe.preset(preset), networks=networks)
+    if size == "small":
+        about = "5,000 training and 2,000 test pictures, convnet, 800 learner steps; for 2 CPU cores"
+        networks = (("convnet", ()), *((n, (("model", n), ("steps", 300))) for n in ("vgg16", "resnet18")))
+        return Setting(size, data, about, Recipe.preset("short"), 5000, 2000, 2.0, networks)
+    raise UserError(f"There is no size '{size}'; the sizes are paper and small.")

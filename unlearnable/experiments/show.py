@@ -1,0 +1,101 @@
+"""A table as it is read: ours, and the paper's figures beside it where they are of the same scale, else below."""
+
+from dataclasses import dataclass
+from statistics import stdev
+
+from ..published import Figure
+from ..results import spread
+from .lab import Lab
+from .settings import Setting
+from .table import Entry, Grid, Table
+
+ANOTHER = "another scale than ours: compare the order and the shape, not the numbers"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One place of a table: the values of its seeds, and what others printed, in words and (the paper) as a number."""
+
+    values: tuple[float, ...] = ()
+    paper: str = ""
+    printed: float | None = None
+    recalled: bool = False
+    digits: int = 1
+
+    @property
+    def mean(self) -> float | None:
+        return sum(self.values) / len(self.values) if self.values else None
+
+    @property
+    def deviation(self) -> float:
+        return stdev(self.values) if len(self.values) > 1 else 0.0
+
+    @property
+    def ours(self) -> str:
+        return spread(list(self.values), self.digits) if self.values else "-"
+
+
+def shown(entry: Entry | None, lab: Lab) -> Shown:
+    """What is there of an entry: every seed's value."""
+    if entry is None:
+        return Shown()
+    cells = lab.book.of(entry.spec.asked(lab, 0))
+    values = tuple(entry.read(cells[seed]) for seed in sorted(cells))
+    figure = entry.paper or Figure()
+    return Shown(values, str(figure), figure.value, figure.recalled, entry.digits)
+
+
+def filled(grid: Grid, lab: Lab) -> list[tuple[str, list[Shown]]]:
+    """(row, its places in the order of the columns)."""
+    return [(row.name, [shown(entry, lab) for entry in row.entries]) for row in grid.rows]
+
+
+def same_scale(setting: Setting) -> bool:
+    return setting.size == "paper"
+
+
+def seeds(places: list[Shown]) -> str:
+    """How many seeds a row has: 2, or 1-2 where its places differ; - where there is none."""
+    counts = sorted({len(p.values) for p in places if p.values})
+    return "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "-"
+
+
+def markdown(table: Table, grid: Grid, lab: Lab, setting: Setting, flags: dict[str, list[str]]) -> str:
+    """The table with its heading, the paper's figures, and what to distrust."""
+    rows, beside = filled(grid, lab), same_scale(setting)
+    lines = [f"## {table.title}", "", table.about, ""]
+    lines += [f"Measured with this program, size {setting.size} of {setting.data}: {setting.about}. In the table: "]
+    lines[-1] += (
+        f"{grid.unit}, mean ± sample standard deviation over the seeds; - was not measured. {grid.note}".rstrip()
+    )
+    if beside and any(p.paper for _, places in rows for p in places):
+        lines[-1] += " In brackets what others printed."
+
+    def text(p: Shown) -> str:
+        return f"{p.ours} [{p.paper}]" if beside and p.paper else p.ours
+
+    ours = [[name, *map(text, places), seeds(places)] for name, places in rows]
+    lines += ["", *_lines(["", *grid.columns, "seeds"], ours)]
+    printed = [[name, *(p.paper or "-" for p in places)] for name, places in rows if any(p.paper for p in places)]
+    if printed and not beside:
+        lines += [
+            "",
+            f"**Printed by others**, ResNet-18 on all of {setting.data} with the authors' settings: {ANOTHER}.",
+        ]
+        lines += ["", *_lines(["", *grid.columns], printed)]
+    if any(p.recalled for _, places in rows for p in places):
+        lines += ["", "A figure with ? is recalled, not seen in any source: for orientation only."]
+    lines += [f"\n`{flag}` (docs/checks.md): {some(places)}." for flag, places in flags.items()]
+    return "\n".join([*lines, ""])
+
+
+def some(places: list[str]) -> str:
+    """At most four of the places, and how many more."""
+    return "; ".join(places[:4]) + (f"; and {len(places) - 4} more" if len(places) > 4 else "")
+
+
+def _lines(head: list[str], rows: list[list[str]]) -> list[str]:
+    """A Markdown table whose columns stand straight in a terminal too."""
+    wide = [max(3, *(len(row[k]) for row in (head, *rows))) for k in range(len(head))]
+    out = [head, ["-" * w for w in wide], *rows]
+    return ["| " + " | ".join(text.ljust(w) for text, w in zip(row, wide)) + " |" for row in out]
