@@ -10,7 +10,7 @@ from .imported import Imported
 from .min_min import EM, REM, SEM
 from .ntga import NTGA
 from .patterns import AR, CUDA, LSP, OPS, Uniform
-from .relatives import ASR, AUE, MIUE
+from .relatives import ASR, AUE, MIUE, PUE
 from .surrogate import HYPO, PIL, TAP, EntF
 
 METHODS: dict[str, type[Method]] = {
@@ -20,6 +20,7 @@ METHODS: dict[str, type[Method]] = {
     "asr": ASR,
     "aue": AUE,
     "mi-ue": MIUE,
+    "pue": PUE,
     "tap": TAP,
     "hypo": HYPO,
     "entf": EntF,
@@ -59,6 +60,7 @@ __all__ = [
     "NTGA",
     "OPS",
     "PIL",
+    "PUE",
     "REM",
     "SEM",
     "TAP",
