@@ -39,6 +39,7 @@ from .methods import (
     Method,
     Run,
     Uniform,
+    UnlearnableClusters,
 )
 from .models import MODELS, build
 from .pgd import Frozen, adversary, jitter, pgd
@@ -85,6 +86,7 @@ __all__ = [
     "ResizedCrop",
     "Run",
     "Uniform",
+    "UnlearnableClusters",
     "UserError",
     "Verified",
     "accuracy",

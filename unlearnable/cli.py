@@ -20,13 +20,13 @@ from .data import DESCRIPTIONS, Images, load
 from .errors import UserError
 from .leaderboard import leaderboard
 from .learn import Precision, Recipe, learn
-from .methods import METHODS, SEM, find
+from .methods import METHODS, SEM, UnlearnableClusters, find
 from .methods.generated import Generated
 from .methods.imported import write_noise
 from .methods.min_min import MinMin
 from .models import MODELS, describe
 from .photos import WORK, check_files, check_places, estimate, protect_photos
-from .pictures import Format, Listing, listing
+from .pictures import NO_CLASSES, Format, Listing, listing
 from .progress import in_words
 from .protect import clean_of, export_cifar, noise_of, protect, sheet
 from .report import report
@@ -40,6 +40,7 @@ USAGE = """usage: unlearnable VERB ...
 
   protect METHOD   make a set of pictures unlearnable       unlearnable protect rem --data shapes --preset short
   protect PHOTOS OUT   a folder of your own pictures, at their own sizes    unlearnable protect photos/ protected/
+                       (without classes, that is without sub-folders, too)
   verify PHOTOS OUT    the proof: learners on the clean and on the protected pictures
   report FOLDER        the same as one HTML page; of a folder of audits, a leaderboard
   learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
@@ -58,7 +59,8 @@ class Source:
     """Which pictures."""
 
     data: str = "shapes"
-    """a name of `unlearnable ls data`, a folder with one sub-folder of pictures a class, or a protected folder"""
+    """a name of `unlearnable ls data`, a folder with one sub-folder of pictures a class, or a protected folder; for
+    unlearnable-clusters and uniform also a folder of pictures without sub-folders"""
     limit: int | None = None
     """at most this many pictures, the same number of every class"""
     classes: tuple[str, ...] | None = None
@@ -157,7 +159,7 @@ LEVELS = {"light": 4, "normal": 8, "strong": 16}
 @dataclass(frozen=True)
 class _Photos:
     folder: Positional[Path]
-    """your pictures, in one sub-folder a class; never written to"""
+    """your pictures, in one sub-folder a class, or all in it directly if you have no classes; never written to"""
     out: Positional[Path]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] = "normal"
@@ -181,7 +183,8 @@ class _Photos:
 
 def _protect_photos(args: list[str]) -> None:
     text = (
-        "Protect a folder of your own pictures, at their own sizes, with SEM noise against adversarial training 2/255."
+        "Protect a folder of your own pictures, at their own sizes: with SEM noise against adversarial training 2/255, "
+        "or, where it has no sub-folders and so no classes, with Unlearnable Clusters."
     )
     o = _options("protect PHOTOS OUT", text, _Photos, args)
     check_places(o.folder, o.out)
@@ -191,6 +194,10 @@ def _protect_photos(args: list[str]) -> None:
         size = method.size
         if o.steps:
             raise UserError("--generator does not train; leave --steps out.")
+    elif o.folder.is_dir() and listing(o.folder).classes == NO_CLASSES:
+        print(f"{o.folder} has no sub-folders, so its pictures have no classes: Unlearnable Clusters is used, not SEM.")
+        steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
+        method = UnlearnableClusters.preset("short", eps=LEVELS[o.level], **steps)
     else:
         method = SEM.preset("short", eps=LEVELS[o.level], **({"train_steps": o.steps} if o.steps else {}))
     if o.dry_run:
@@ -215,23 +222,26 @@ def _protect_photos(args: list[str]) -> None:
     print(
         f"{card['shape'][0]} pictures in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']:.1f} dB (lowest "
         f"{m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}.\n"
-        f"Prove it: unlearnable verify {o.folder} {o.out}\n"
-        f"Publish the pictures. Keep {o.out / 'generator.safetensors'}, card.json and the originals to yourself."
+        + (f"Prove it: unlearnable verify {o.folder} {o.out}\n" if card["classes"] != [*NO_CLASSES] else "")
+        + f"Publish the pictures. Keep {o.out / 'generator.safetensors'}, card.json and the originals to yourself."
     )
 
 
-def _about_time(found: Listing, o: _Photos, method: MinMin | Generated, size: int) -> str:
+PhotoMethod = MinMin | Generated | UnlearnableClusters
+
+
+def _about_time(found: Listing, o: _Photos, method: PhotoMethod, size: int) -> str:
     seconds = estimate(found, method, size=size, kind=o.format, device=o.machine.device)
     return f"On this machine that takes about {in_words(seconds)}."
 
 
-def _dry_run(o: _Photos, method: MinMin | Generated, size: int) -> None:
+def _dry_run(o: _Photos, method: PhotoMethod, size: int) -> None:
     found = listing(o.folder, check=True)
     _say(found.problems)
     counts = [sum(label == c for _, label in found.files) for c in range(len(found.classes))]
-    for name, n in zip(found.classes, counts):
+    for name, n in zip(found.classes, counts) if found.classes != NO_CLASSES else ():
         print(f"{name}: {n} pictures" + (" (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""))
-    if len(found.classes) == 1:
+    if len(found.classes) == 1 and found.classes != NO_CLASSES:
         print("There is one class only: nothing tells classes apart, so there is nothing to protect against.")
     images = load(o.folder, size=size, skip_bad=True)
     groups = near_duplicates(images.x)
@@ -457,7 +467,7 @@ class _Show:
     folder: Positional[Path]
     """a protected folder"""
     out: Path | None = None
-    """the PNG (default: FOLDER/sheet.png)"""
+    """the PNG (default: FOLDER/sheet.png; for pictures without classes FOLDER-sheet.png)"""
     count: int = 10
     """how many pictures"""
     gain: int = 8
@@ -469,8 +479,10 @@ class _Show:
 def _show(args: list[str]) -> None:
     o = _options("show", "A sheet of originals, protected pictures and magnified noise.", _Show, args)
     clean = clean_of(o.folder, o.root)
-    out = o.out or o.folder / "sheet.png"
-    sheet(clean, load(o.folder), out, count=o.count, gain=o.gain)
+    protected, name = load(o.folder), o.folder.resolve()
+    # a folder without sub-folders holds pictures only: the sheet goes beside it
+    out = o.out or (o.folder / "sheet.png" if protected.labelled else name.with_name(f"{name.name}-sheet.png"))
+    sheet(clean, protected, out, count=o.count, gain=o.gain)
     print(out)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from ..errors import UserError
 from ..own_code import own
 from .base import Crafted, Method, Run
+from .clusters import UnlearnableClusters
 from .imported import Imported
 from .min_min import EM, REM, SEM
 from .ntga import NTGA
@@ -26,6 +27,7 @@ METHODS: dict[str, type[Method]] = {
     "entf": EntF,
     "ntga": NTGA,
     "pil": PIL,
+    "unlearnable-clusters": UnlearnableClusters,
     "lsp": LSP,
     "ar": AR,
     "ops": OPS,
@@ -70,5 +72,6 @@ __all__ = [
     "Method",
     "Run",
     "Uniform",
+    "UnlearnableClusters",
     "find",
 ]
