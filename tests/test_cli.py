@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 TINY = ["--model", "convnet", "--batch", "16", "--data", "shapes", "--limit", "40"]
 NOISE = [*TINY, *["--train-steps", "4", "--steps", "1"]]
@@ -61,6 +62,8 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
     other.mkdir(exist_ok=True)
     (other / "letter.txt").write_text("dear")
     (root / "empty").mkdir(exist_ok=True)
+    (root / "mixed" / "cat").mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (9, 9)).save(root / "mixed" / "loose.png")
     rem = ["protect", "rem"]
     return {
         "unknown verb": (["protekt"], "no verb 'protekt'"),
@@ -84,13 +87,15 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "unknown counter": (["learn", "shapes", "--limit", "40", "--counter", "jpg"], "no countermeasure 'jpg'"),
         "counter of nothing": (["learn", "shapes", "--limit", "40", "--counter-test"], "--counter NAME"),
         "no such list": (["ls", "cows"], "no list"),
+        "pictures beside folders": (["protect", "mixed", "out"], "pictures beside them"),
+        "one cluster": (["protect", "unlearnable-clusters", "--clusters", "1"], "clusters must be 2 or more"),
     }
 
 
 MISTAKES = """unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty folder,
 eps 0, eps negative, eps of no grey level, somebody's folder, a file as folder, no such device, not protected,
 nothing to export, no noise file, audit of what is not protected, unknown suite, unknown counter,
-counter of nothing, no such list"""
+counter of nothing, no such list, pictures beside folders, one cluster"""
 
 
 @pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])
@@ -169,8 +174,14 @@ def torchrun(*args, cwd):
 
 @pytest.mark.parametrize(
     "extra",
-    [["rem", "--adv-steps", "1", "--samples", "1"], ["em", "--per", "class"], ["tap", "--steps", "2", "--step", "4"]],
-    ids=["rem", "em", "tap"],
+    [
+        ["rem", "--adv-steps", "1", "--samples", "1"],
+        ["em", "--per", "class"],
+        ["tap", "--steps", "2", "--step", "4"],
+        ["pue", "--draws", "2"],
+        ["unlearnable-clusters", "--lr", "0.01"],
+    ],
+    ids=["rem", "em", "tap", "pue", "clusters"],
 )
 def test_two_processes(tmp_path, extra):
     """41 pictures over two processes: every row is covered, the contract holds, the learner runs on the result."""

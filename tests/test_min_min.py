@@ -5,10 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from tests.test_augment import slow_flip_crop
-from unlearnable import ASR, EM, MIUE, REM, SEM, Images, Run, UserError, build, protect
+from unlearnable import ASR, EM, MIUE, PUE, REM, SEM, Images, Run, UserError, build, protect
 from unlearnable.dist import generator
 from unlearnable.methods.min_min import MinMinLoop, min_min
 from unlearnable.methods.relatives import class_contrast
+from unlearnable.pgd import Frozen, noised
 
 SMALL = {"model": "convnet", "train_steps": 3, "batch": 16, "steps": 2, "samples": 2}
 ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
@@ -186,6 +187,61 @@ def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
     before = contrast()
     loop.renew(rows, 20, 0)
     assert contrast() < 0.9 * before
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_pue_without_weight_noise_is_em_bit_for_bit(few: Images, draws):
+    shared = SMALL | {"pass_every": 0, "stop_error": 0.0}
+    em = min_min(EM(**shared), few, Run(seed=1))
+    pue = min_min(PUE(**shared, weight_std=0.0, draws=draws), few, Run(seed=1))
+    assert torch.equal(em.delta, pue.delta) and em.passes == pue.passes
+    for a, b in zip(em.generator.state_dict().values(), pue.generator.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_pue_descends_the_mean_over_noisy_weights(few: Images):
+    """The noise step's gradient and the surrogate's against plain models, each with the noise of one draw. In double
+    precision, lest a ReLU at zero falls to either side."""
+    m, x, y = PUE(weight_std=0.05, draws=3), few.pixels(slice(0, 8), "cpu").double(), few.y[:8]
+    model = build("convnet", 10, size=32, seed=1).double()
+    before = [p.detach().clone() for p in model.parameters()]
+    frozen = Frozen(model, bfloat16=False)
+    plain = frozen(x)
+    z = x.clone().requires_grad_()
+    (fast,) = torch.autograd.grad(m.noise_lowers(frozen, z, y, generator("cpu", 3)), z)
+    assert frozen.passes == 3 * 8
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert torch.equal(frozen(x), plain)  # the copy is back, too
+    g, slow, losses = generator("cpu", 3), torch.zeros_like(x), []
+    for std in m.stds(g):
+        assert 0 < std < 0.05
+        noisy = build("convnet", 10, size=32, seed=1).double().eval()
+        for p in noisy.parameters():
+            p.data += std * torch.randn(p.shape, generator=g, dtype=torch.float64)
+        loss = F.cross_entropy(noisy(z), y, reduction="sum")
+        slow += torch.autograd.grad(loss, z)[0] / 3
+        losses.append(loss)
+    assert torch.allclose(fast, slow, atol=1e-4 * float(slow.abs().max()))
+    # the surrogate: its shares are one draw each, and an exception inside leaves no noise behind
+    seen = []
+    for share in m.surrogate_shares(model, generator("cpu", 3)):
+        seen.append((share, F.cross_entropy(model.eval()(x), y, reduction="sum").item()))
+    assert [s for s, _ in seen] == [1 / 3] * 3
+    assert [v for _, v in seen] == pytest.approx([float(v.detach()) for v in losses], rel=1e-4)
+    with pytest.raises(ZeroDivisionError), noised(model, 0.05, generator("cpu", 0)):
+        1 / 0  # noqa: B018
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_a_step_in_shares_is_the_step_on_their_sum(few: Images):
+    """Without noise on the weights the shares of a whole give its step, at three times its work."""
+    models, passes = [], []
+    for shares in ((1.0,), (0.25, 0.25, 0.5)):
+        loop = MinMinLoop(EM(model="convnet", batch=16), few, Run(seed=2))
+        loop.trainer.step(few.pixels(slice(0, 16), "cpu"), few.y[:16], 0.1, shares=shares)
+        models.append(torch.cat([p.detach().flatten() for p in loop.trainer.model.parameters()]))
+        passes.append(loop.trainer.passes)
+    assert torch.allclose(models[0], models[1], atol=1e-5) and passes == [16, 48]
 
 
 def test_noise_may_start_from_a_texture_a_class(few):

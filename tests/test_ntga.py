@@ -41,6 +41,37 @@ def test_relu_kernel_of_a_picture_with_itself_has_the_known_closed_form():
         assert torch.allclose(k.diagonal(), known, rtol=2e-3)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_relu_kernel_is_the_published_closed_form_on_the_sphere(depth):
+    """Bietti & Mairal (2019): on unit vectors with cosine u, k = u and s = u, then ``depth`` times s = s k0(k) + k1(k),
+    k = k1(k), with k0(u) = (pi - acos u) / pi and k1(u) = u k0(u) + sqrt(1 - u^2) / pi."""
+    x = nn.functional.normalize(pictures(6).flatten(1) - 0.5, dim=1)
+
+    def known(u: float) -> float:
+        k, s = u, u
+        for _ in range(depth):
+            k0 = (math.pi - math.acos(k)) / math.pi
+            k1 = k * k0 + math.sqrt(1 - k * k) / math.pi
+            k, s = k1, s * k0 + k1
+        return s
+
+    # weight variance 2 keeps the variance at 2 / inputs instead of 1
+    ours = fc_ntk(x, x, depth=depth, activation="relu", w_var=2.0, b_var=0.0) * x.shape[1] / 2
+    for i, j in ((0, 1), (2, 5), (3, 4)):
+        assert float(ours[i, j]) == pytest.approx(known(float(x[i] @ x[j])), rel=1e-3)
+
+
+def test_erf_kernel_of_one_layer_is_the_published_closed_form():
+    """Williams (1997): 2 / pi asin(2 c / sqrt((1 + 2 a) (1 + 2 b))), here behind a readout of variance w."""
+    x, w, b = pictures(2).flatten(1), VARIANCES["w_var"], VARIANCES["b_var"]
+    c, a, d = (w * float(x[i] @ x[j]) / 48 + b for i, j in ((0, 1), (0, 0), (1, 1)))
+    root = math.sqrt((1 + 2 * a) * (1 + 2 * d))
+    value = 2 / math.pi * math.asin(2 * c / root)
+    slope = 4 / math.pi / math.sqrt(root**2 - 4 * c * c)
+    ours = float(fc_ntk(x, x, depth=1, activation="erf", **VARIANCES)[0, 1])
+    assert ours == pytest.approx(w * value + b + w * slope * c, rel=1e-4)
+
+
 class Scaled(nn.Module):
     """A layer in the kernel's scaling: unit normal parameters, the standard deviations outside."""
 

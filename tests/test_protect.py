@@ -28,6 +28,10 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
         return METHODS[name](**TINY, adv_steps=1) if name != "em" else EM(**TINY, pass_every=1)
     if name in ("mi-ue", "aue"):
         return METHODS[name](**TINY, pass_every=1, step=2.0)
+    if name == "unlearnable-clusters":
+        return METHODS[name](model="convnet", train_steps=2, batch=16, steps=3, lr=0.01, clusters=3)
+    if name == "pue":
+        return METHODS[name](**TINY, pass_every=1, draws=2)
     return METHODS[name](**({"steps": 2, "block": 16} if name == "ntga" else {}))
 
 

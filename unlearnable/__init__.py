@@ -8,6 +8,7 @@ learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shape
 
 from .audit import SUITES, Audit, audit
 from .augment import FlipCrop, ResizedCrop
+from .certify import certify
 from .counter import COUNTERS, counter, dilute
 from .data import DATA, Images, load
 from .denoise import Denoiser, denoised, train_denoiser
@@ -28,6 +29,7 @@ from .methods import (
     NTGA,
     OPS,
     PIL,
+    PUE,
     REM,
     SEM,
     TAP,
@@ -37,6 +39,7 @@ from .methods import (
     Method,
     Run,
     Uniform,
+    UnlearnableClusters,
 )
 from .models import MODELS, build
 from .pgd import Frozen, adversary, jitter, pgd
@@ -62,6 +65,7 @@ __all__ = [
     "NTGA",
     "OPS",
     "PIL",
+    "PUE",
     "REM",
     "SEM",
     "STRONG",
@@ -82,12 +86,14 @@ __all__ = [
     "ResizedCrop",
     "Run",
     "Uniform",
+    "UnlearnableClusters",
     "UserError",
     "Verified",
     "accuracy",
     "adversary",
     "audit",
     "build",
+    "certify",
     "counter",
     "denoised",
     "dilute",

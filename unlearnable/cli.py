@@ -15,11 +15,11 @@ from . import dist
 from .data import load
 from .errors import UserError
 from .learn import Recipe
-from .methods import METHODS, SEM, find
+from .methods import METHODS, SEM, UnlearnableClusters, find
 from .methods.generated import Generated
 from .methods.min_min import MinMin
 from .photos import WORK, check_files, check_places, estimate, protect_photos
-from .pictures import Format, Listing, listing
+from .pictures import NO_CLASSES, Format, Listing, listing
 from .progress import in_words
 from .protect import protect
 from .report import report
@@ -37,6 +37,7 @@ USAGE = """usage: unlearnable VERB ...
 
   protect METHOD   make a set of pictures unlearnable       unlearnable protect rem --data shapes --preset short
   protect PHOTOS OUT   a folder of your own pictures, at their own sizes    unlearnable protect photos/ protected/
+                       (without classes, that is without sub-folders, too)
   verify PHOTOS OUT    the proof: learners on the clean and on the protected pictures
   report FOLDER        the same as one HTML page; of audits, a leaderboard; of results, tables and plots
   learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
@@ -93,7 +94,7 @@ LEVELS = {"light": 4, "normal": 8, "strong": 16}
 @dataclass(frozen=True)
 class _Photos:
     folder: Positional[Path]
-    """your pictures, in one sub-folder a class; never written to"""
+    """your pictures, in one sub-folder a class, or all in it directly if you have no classes; never written to"""
     out: Positional[Path]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] = "normal"
@@ -117,7 +118,8 @@ class _Photos:
 
 def _protect_photos(args: list[str]) -> None:
     text = (
-        "Protect a folder of your own pictures, at their own sizes, with SEM noise against adversarial training 2/255."
+        "Protect a folder of your own pictures, at their own sizes: with SEM noise against adversarial training 2/255, "
+        "or, where it has no sub-folders and so no classes, with Unlearnable Clusters."
     )
     o = _options("protect PHOTOS OUT", text, _Photos, args)
     check_places(o.folder, o.out)
@@ -127,6 +129,10 @@ def _protect_photos(args: list[str]) -> None:
         size = method.size
         if o.steps:
             raise UserError("--generator does not train; leave --steps out.")
+    elif o.folder.is_dir() and listing(o.folder).classes == NO_CLASSES:
+        print(f"{o.folder} has no sub-folders, so its pictures have no classes: Unlearnable Clusters is used, not SEM.")
+        steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
+        method = UnlearnableClusters.preset("short", eps=LEVELS[o.level], **steps)
     else:
         method = SEM.preset("short", eps=LEVELS[o.level], **({"train_steps": o.steps} if o.steps else {}))
     if o.dry_run:
@@ -151,23 +157,26 @@ def _protect_photos(args: list[str]) -> None:
     print(
         f"{card['shape'][0]} pictures in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']:.1f} dB (lowest "
         f"{m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}.\n"
-        f"Prove it: unlearnable verify {o.folder} {o.out}\n"
-        f"Publish the pictures. Keep {o.out / 'generator.safetensors'}, card.json and the originals to yourself."
+        + (f"Prove it: unlearnable verify {o.folder} {o.out}\n" if card["classes"] != [*NO_CLASSES] else "")
+        + f"Publish the pictures. Keep {o.out / 'generator.safetensors'}, card.json and the originals to yourself."
     )
 
 
-def _about_time(found: Listing, o: _Photos, method: MinMin | Generated, size: int) -> str:
+PhotoMethod = MinMin | Generated | UnlearnableClusters
+
+
+def _about_time(found: Listing, o: _Photos, method: PhotoMethod, size: int) -> str:
     seconds = estimate(found, method, size=size, kind=o.format, device=o.machine.device)
     return f"On this machine that takes about {in_words(seconds)}."
 
 
-def _dry_run(o: _Photos, method: MinMin | Generated, size: int) -> None:
+def _dry_run(o: _Photos, method: PhotoMethod, size: int) -> None:
     found = listing(o.folder, check=True)
     _say(found.problems)
     counts = [sum(label == c for _, label in found.files) for c in range(len(found.classes))]
-    for name, n in zip(found.classes, counts):
+    for name, n in zip(found.classes, counts) if found.classes != NO_CLASSES else ():
         print(f"{name}: {n} pictures" + (" (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""))
-    if len(found.classes) == 1:
+    if len(found.classes) == 1 and found.classes != NO_CLASSES:
         print("There is one class only: nothing tells classes apart, so there is nothing to protect against.")
     images = load(o.folder, size=size, skip_bad=True)
     groups = near_duplicates(images.x)

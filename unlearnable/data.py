@@ -1,7 +1,7 @@
-"""Labelled pictures as one tensor: ``load`` reads every source into the same ``Images``.
+"""Pictures and their labels as one tensor: ``load`` reads every source into the same ``Images``.
 
-A source is a name of ``DATA``, a folder of pictures with one sub-folder a class, or a protected folder. A protected set
-loads exactly like a clean one.
+A source is a name of ``DATA``, a folder of pictures with one sub-folder a class, a flat folder of pictures without
+classes, or a protected folder. A protected set loads exactly like a clean one.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from torch import Tensor
 from . import shapes
 from .errors import UserError
 from .pickles import load_pickle
-from .pictures import in_threads, listing, pixels, read
+from .pictures import NO_CLASSES, in_threads, listing, pixels, read
 from .state import read_json, writing
 
 
@@ -48,6 +48,11 @@ class Images:
         """The shorter side, in pixels."""
         return min(self.x.shape[-2:])
 
+    @property
+    def labelled(self) -> bool:
+        """False for the pictures of a flat folder: all of y is 0 and means nothing."""
+        return self.classes != NO_CLASSES
+
     def pixels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
         """Pictures ``i`` as float32 in [0, 1] on ``device``."""
         return self.x[i].to(device, torch.float32) / 255
@@ -74,11 +79,12 @@ def load(
 ) -> Images:
     """Pictures of a source.
 
-    source: a name of ``DATA``, a picture folder with one sub-folder a class, or a protected folder (its "test" split is
-    its source's).  limit: at most this many pictures, the same number of every class, chosen by ``seed``.
-    classes: only these, relabelled 0.. in the order given.  seed: also generates ``shapes``.  size: resize a folder's
-    pictures to size x size (default for protected photographs: that at which their noise was made).  root: where the
-    named sets lie (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's files that do not read.
+    source: a name of ``DATA``, a picture folder with one sub-folder a class or with pictures only, or a protected
+    folder (its "test" split is its source's).  limit: at most this many pictures, the same number of every class,
+    chosen by ``seed``.  classes: only these, relabelled 0.. in the order given.  seed: also generates ``shapes``.
+    size: resize a folder's pictures to size x size (default for protected photographs: that at which their noise was
+    made).  root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's
+    files that do not read.
     """
     if limit is not None and limit < 1:
         raise UserError(f"The limit of pictures must be at least 1, not {limit}.")

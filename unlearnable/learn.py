@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -129,25 +129,31 @@ class Trainer:
         *,
         refresh: bool = True,
         also: Callable[[nn.Module], Tensor] | None = None,
+        shares: Iterable[float] = (1.0,),
     ) -> Tensor:
         """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean loss (a tensor, so
         that nothing waits for the device). ``refresh`` False leaves the frozen copy behind; ``also`` is a second term
-        of the loss, on as many pictures."""
+        of the loss, on as many pictures. ``shares``: the loss is taken once for each and counts by it; what yields them
+        may change the model's weights meanwhile, and must have put them back at the end."""
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.model(x.contiguous(memory_format=torch.channels_last))
-            second = also(self.model) if also else 0.0
-        loss = F.cross_entropy(logits.float(), y) + second
+        x = x.contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad()
-        loss.backward()
+        total = torch.zeros((), device=x.device)
+        for share in shares:
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
+                logits = self.model(x)
+                second = also(self.model) if also else 0.0
+            loss = share * (F.cross_entropy(logits.float(), y) + second)
+            loss.backward()
+            total += loss.detach()
+            self._steps += len(x) * (2 if also else 1)
         dist.average_gradients(self.model)
         self.optimizer.step()
-        self._steps += len(x) * (2 if also else 1)
         if refresh:
             self.frozen.refresh()
-        return loss.detach()
+        return total
 
     @property
     def passes(self) -> int:
@@ -187,6 +193,10 @@ def learn(
     recipe = recipe or Recipe()
     where = dist.pick_device(device)
     bfloat16 = use_bfloat16(precision, where)
+    if not data.labelled:
+        raise UserError(
+            "These pictures have no classes to learn; put those of each class into a sub-folder of its own."
+        )
     if test is not None and test.classes != data.classes:
         raise UserError(f"The test pictures have the classes {', '.join(test.classes[:5])}..., not the training ones.")
     out = Path(out) if out else None

@@ -1,8 +1,9 @@
 """The one inner loop, what a picture can meet, and the fast frozen copy of a model on which all of it runs."""
 
+import contextlib
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -101,6 +102,22 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
+@contextlib.contextmanager
+def noised(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
+    """Inside, N(0, std^2) is added to every parameter of ``model``; afterwards they hold the same bits as before."""
+    parameters = list(model.parameters())
+    kept = [p.detach().clone() for p in parameters]
+    try:
+        with torch.no_grad():
+            for p in parameters:
+                p.add_(torch.randn(p.shape, device=p.device, dtype=p.dtype, generator=g), alpha=std)
+        yield
+    finally:
+        with torch.no_grad():
+            for p, old in zip(parameters, kept, strict=True):
+                p.copy_(old)
+
+
 class Frozen(nn.Module):
     """The copy of a model on which PGD runs: eval mode, no parameter gradients, batch norm folded into the convolution
     before it, channels_last, bfloat16 convolutions if asked.
@@ -165,6 +182,17 @@ class Frozen(nn.Module):
             bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
             fused.weight.copy_(conv.weight * scale[:, None, None, None])
             fused.bias.copy_(bias * scale if norm.bias is None else bias * scale + norm.bias)
+
+    @contextlib.contextmanager
+    def noised(self, std: float, g: torch.Generator) -> Iterator[None]:
+        """Inside, this is the copy of the model with Gaussian noise on its parameters: the noise comes first, the fold
+        after it. Take gradients inside, too: the copy's weights are overwritten on the way in and out."""
+        try:
+            with noised(self._model[0], std, g):
+                self.refresh()
+                yield
+        finally:
+            self.refresh()
 
     def forward(self, x: Tensor) -> Tensor:
         self.passes += len(x) if x.requires_grad else 0

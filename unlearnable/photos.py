@@ -1,4 +1,4 @@
-"""Own photographs: a folder with one sub-folder a class in, the same folder with protected pictures out.
+"""Own photographs: a folder with one sub-folder a class in, or a flat one, and the same with protected pictures out.
 
 The noise is made at a working size, at which training is affordable, and carried to every picture's own size by bicubic
 interpolation: of the usual filters it loses least in a learner's resizing for what it adds at full size
@@ -25,7 +25,7 @@ from .data import Images, load
 from .errors import UserError
 from .learn import Precision, use_bfloat16
 from .measure import visibility
-from .methods import Method, Run
+from .methods import Method, Run, UnlearnableClusters, clusters
 from .methods.generated import VISITS, Generated
 from .methods.min_min import MinMin, MinMinLoop
 from .pictures import THREADS, Format, Listing, in_threads, inside, listing, pixels, read, write
@@ -113,7 +113,14 @@ def carry(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
     return up.round_().clamp_(-eps, eps).to(torch.int8)
 
 
-def estimate(found: Listing, method: MinMin | Generated, *, size: int, kind: Format, device: str = "auto") -> float:
+def estimate(
+    found: Listing,
+    method: MinMin | Generated | UnlearnableClusters,
+    *,
+    size: int,
+    kind: Format,
+    device: str = "auto",
+) -> float:
     """Seconds that ``protect_photos`` would take here: two steps and a few pictures are tried, and multiplied."""
     few = found.files[:: max(1, len(found.files) // TRIED)]
     x = torch.from_numpy(np.stack([pixels(read(path), size) for path, _ in few]))
@@ -121,11 +128,11 @@ def estimate(found: Listing, method: MinMin | Generated, *, size: int, kind: For
     rows = torch.arange(family.batch) % len(few)
     sample = Images(x[rows], torch.tensor([c for _, c in few])[rows], found.classes)
     where = dist.pick_device(device)
-    loop = MinMinLoop(family, sample, Run(0, where, use_bfloat16("auto", where)))
-    loop.descend(0)  # the first step pays for what is set up once
-    step, visit = _timed(lambda: loop.descend(1)), _timed(lambda: loop.renew(loop.parts[0], 0, 0))
-    parts = -(-len(found.files) // family.batch)
-    noise = parts * visit * VISITS if isinstance(method, Generated) else family.train_steps * step + parts * visit
+    run = Run(0, where, use_bfloat16("auto", where))
+    if isinstance(method, UnlearnableClusters):
+        noise = clusters.estimate(method, sample, run)
+    else:
+        noise = _noise_seconds(method, MinMinLoop(family, sample, run), len(found.files))
     with tempfile.TemporaryDirectory() as scratch:
 
         def file(k: int) -> None:
@@ -133,6 +140,13 @@ def estimate(found: Listing, method: MinMin | Generated, *, size: int, kind: For
 
         each = [_timed(lambda: file(k)) for k in range(min(4, len(few)))]  # noqa: B023  called at once
     return noise + READS * len(found.files) * float(np.mean(each)) / THREADS
+
+
+def _noise_seconds(method: MinMin | Generated, loop: MinMinLoop, pictures: int) -> float:
+    loop.descend(0)  # the first step pays for what is set up once
+    step, visit = _timed(lambda: loop.descend(1)), _timed(lambda: loop.renew(loop.parts[0], 0, 0))
+    parts = -(-pictures // loop.m.batch)
+    return parts * visit * VISITS if isinstance(method, Generated) else loop.m.train_steps * step + parts * visit
 
 
 def _timed(work: Callable[[], object]) -> float:

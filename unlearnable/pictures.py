@@ -24,14 +24,16 @@ from .state import writing
 MOST_PIXELS = 200_000_000  # a picture with more is taken for a decompression bomb
 PNG_LEVEL = 3  # of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
 THREADS = min(4, os.cpu_count() or 1)  # each holds one picture, up to 40 bytes a pixel while it is written
+NO_CLASSES = ("",)  # the classes of a flat folder: its pictures lie in it directly, and folder / "" is the folder
+OWN_FILES = ("card.json", "generator.safetensors")  # what this program writes beside pictures
 A, B = TypeVar("A"), TypeVar("B")
 Format = Literal["png", "webp"]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A folder with one sub-folder of pictures a class. files: (path, number of the class), by class and then by name;
-    problems: one sentence a file that was left out."""
+    """A folder with one sub-folder of pictures a class, or a flat one of pictures without classes (``NO_CLASSES``).
+    files: (path, number of the class), by class and then by name; problems: one sentence a file that was left out."""
 
     classes: tuple[str, ...]
     files: list[tuple[Path, int]]
@@ -41,17 +43,27 @@ class Listing:
 def listing(folder: Path, *, check: bool = False) -> Listing:
     """What ``folder`` holds. Hidden files are passed over, symbolic links are refused (they may lead elsewhere).
     check: read every file to its end; those that do not read, or have the name of another but for its ending, become
-    problems. Raises UserError for a folder without sub-folders or with a class of fewer than two pictures."""
+    problems. Raises UserError for a folder without pictures, with pictures beside sub-folders, or with a class of fewer
+    than two pictures."""
     try:
         names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
         links = [folder / name for name in names if (folder / name).is_symlink()]
         names = tuple(name for name in names if folder / name not in links)
+        names = names or (NO_CLASSES if _loose(folder) else ())
+        if names not in ((), NO_CLASSES) and not (folder / "card.json").exists() and (loose := _loose(folder)):
+            raise UserError(
+                f"{folder} holds sub-folders and pictures beside them ({_shown(loose[0])}); put each picture into the "
+                "sub-folder of its class, or all into one folder without sub-folders."
+            )
         found = [(p, c) for c, name in enumerate(names) for p in _files(folder / name)]
     except OSError as e:
         raise UserError(f"{e.filename} cannot be read ({e.strerror}); check its permissions.") from e
     problems = [f"{_shown(p)} is a symbolic link; put the folder itself there." for p in links]
     if not names:
-        raise UserError(f"{folder} has no sub-folders; put the pictures of each class into a sub-folder of its own.")
+        raise UserError(
+            f"{folder} holds no pictures and no sub-folders; put the pictures of each class into a sub-folder of its "
+            "own."
+        )
     wrong = in_threads(partial(problem_of, check=check), [p for p, _ in found], "reading pictures")
     files, stems = [], {}
     for (p, c), problem in zip(found, wrong):
@@ -63,15 +75,23 @@ def listing(folder: Path, *, check: bool = False) -> Listing:
             files.append((p, c))
     for c, name in enumerate(names):
         if (n := sum(label == c for _, label in files)) < 2:
+            which, whose = ("class folder", "every class needs") if name else ("folder", "it needs")
             raise UserError(
-                f"The class folder {folder / name} has {n} readable pictures; every class needs two or more."
+                f"The {which} {folder / name} has {n} readable pictures; {whose} two or more."
                 + (f" First problem: {problems[0]}" if problems else "")
             )
     return Listing(names, files, problems)
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
+    files = (p for p in folder.iterdir() if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
+    return sorted(p for p in files if p.name not in OWN_FILES)
+
+
+def _loose(folder: Path) -> list[Path]:
+    """The files directly in ``folder`` that have the name of a picture."""
+    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return [p for p in _files(folder) if p.suffix.lower() in suffixes]
 
 
 def _shown(path: Path) -> str:

@@ -54,6 +54,11 @@ def protect(
     if len(data) < 2:
         raise UserError(f"There are {len(data)} pictures to protect; two or more are needed.")
     name = next((n for n, m in METHODS.items() if m is type(method)), type(method).__name__)
+    if method.needs_labels and not data.labelled:
+        raise UserError(
+            f"{name} needs classes, and these pictures have none; put those of each class into a sub-folder of its "
+            "own, or take unlearnable-clusters."
+        )
     config = {"method": name, "settings": asdict(method), "digest": data.digest(), "seed": seed, "bfloat16": bfloat16}
     if out and (out / "card.json").exists():
         return _finished(out, config)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .errors import UserError
 from .page import picture_uri, rendered
-from .pictures import listing, read
+from .pictures import NO_CLASSES, listing, read
 from .results import spread
 from .state import read_json, writing
 
@@ -47,7 +47,7 @@ def report(protected: Path | str, proof: Path | str | None = None, *, out: Path 
         good=good,
         name=protected,
         card=card,
-        classes=card["classes"],
+        classes=[name for name in card["classes"] if name],  # none in a flat folder
         count=card["shape"][0],
         proof=shown,
         rows=rows,
@@ -94,8 +94,10 @@ def _pictures(protected: Path, card: dict, count: int):
     originals = Path(card["data"]["source"])
     files = listing(protected).files
     firsts = [next(p for p, c in files if c == k) for k in range(min(count, len(card["classes"])))]
+    if tuple(card["classes"]) == NO_CLASSES:
+        firsts = [p for p, _ in files[:count]]
     for path in firsts:
-        folder = originals / path.parent.name
+        folder = originals / path.parent.relative_to(protected)
         found = [p for p in folder.iterdir() if p.stem == path.stem] if folder.is_dir() else []
         if not found:
             continue

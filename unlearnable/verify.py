@@ -12,6 +12,7 @@ from torch import Tensor
 from .data import Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn, seconds_a_step
+from .pictures import NO_CLASSES
 from .progress import about_time
 from .results import once, spread
 from .state import read_json, write_json
@@ -87,6 +88,11 @@ def pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Image
     card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
     if "photos" not in card:
         raise UserError(f"{protected} is no folder of protected photographs; make it with `unlearnable protect`.")
+    if tuple(card["classes"]) == NO_CLASSES:
+        raise UserError(
+            f"{protected} has no classes, and without them no model can be trained to prove anything; sort copies of "
+            "the originals into a sub-folder a class, and protect and verify those."
+        )
     working = card["photos"]["size"]
     clean = load(photos, size=working, skip_bad=True)
     if clean.digest() != card["digest"]:

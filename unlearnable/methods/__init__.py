@@ -6,11 +6,12 @@ import dataclasses
 from ..errors import UserError
 from ..own_code import own
 from .base import Crafted, Method, Run
+from .clusters import UnlearnableClusters
 from .imported import Imported
 from .min_min import EM, REM, SEM
 from .ntga import NTGA
 from .patterns import AR, CUDA, LSP, OPS, Uniform
-from .relatives import ASR, AUE, MIUE
+from .relatives import ASR, AUE, MIUE, PUE
 from .surrogate import HYPO, PIL, TAP, EntF
 
 METHODS: dict[str, type[Method]] = {
@@ -20,11 +21,13 @@ METHODS: dict[str, type[Method]] = {
     "asr": ASR,
     "aue": AUE,
     "mi-ue": MIUE,
+    "pue": PUE,
     "tap": TAP,
     "hypo": HYPO,
     "entf": EntF,
     "ntga": NTGA,
     "pil": PIL,
+    "unlearnable-clusters": UnlearnableClusters,
     "lsp": LSP,
     "ar": AR,
     "ops": OPS,
@@ -59,6 +62,7 @@ __all__ = [
     "NTGA",
     "OPS",
     "PIL",
+    "PUE",
     "REM",
     "SEM",
     "TAP",
@@ -68,5 +72,6 @@ __all__ = [
     "Method",
     "Run",
     "Uniform",
+    "UnlearnableClusters",
     "find",
 ]

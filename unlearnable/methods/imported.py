@@ -3,6 +3,7 @@
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from .base import Crafted, Method, Run
 @dataclass(frozen=True)
 class Imported(Method):
     """noise from a file: int8 [N, 3, H, W] in /255 as .npy, or as the pickle that Fu et al.'s program writes."""
+
+    needs_labels: ClassVar[bool] = False
 
     file: str = "noise.npy"
     """the noise file, .npy or a pickle of one numpy array"""

@@ -7,7 +7,7 @@ Two traps of the authors' released program (Fu et al., 2022) and what happens he
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -23,7 +23,6 @@ from ..pgd import Frozen, adversary, jitter, pgd, total_loss, uniform
 from ..presets import require
 from ..progress import Progress
 from .base import Crafted, Method, Run
-
 
 AT_ONCE = 2**23  # pixels of all views together that go through the surrogate at once: 41 pictures of 224 px, 4 views
 
@@ -86,7 +85,7 @@ class MinMin(Method):
     def surrogate_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         """The same for the surrogate's step."""
 
-    def noise_lowers(self, model: Frozen, z: Tensor, y: Tensor) -> Tensor:
+    def noise_lowers(self, model: Frozen, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         """The noise step's loss, a sum over pictures; the cross-entropy unless a member says otherwise."""
         return total_loss(model, z, y)
 
@@ -104,6 +103,10 @@ class MinMin(Method):
     def surrogate_also(self) -> Callable[[nn.Module, Tensor], Tensor] | None:
         """A second term of the surrogate's loss, if any: (model, t(x) of the step's clean pictures) -> its mean."""
         return None
+
+    def surrogate_shares(self, model: nn.Module, g: torch.Generator) -> Iterable[float]:
+        """The surrogate's loss is taken once for each share and counts by it: ``Trainer.step``."""
+        return (1.0,)
 
 
 @dataclass(frozen=True)
@@ -261,7 +264,7 @@ class MinMinLoop:
         y = y.repeat(draws)
         z = self.t((x + u).clamp(0, 1).repeat(draws, 1, 1, 1), g)
         a = self.m.noise_meets(self.trainer.frozen, z.detach(), y, g)
-        return self.m.noise_lowers(self.trainer.frozen, z + a, y)
+        return self.m.noise_lowers(self.trainer.frozen, z + a, y, g)
 
     def protected(self, i: Tensor) -> Tensor:
         """The pictures ``i`` with their present noise, float [n, 3, H, W] in [0, 1]."""
@@ -279,11 +282,13 @@ class MinMinLoop:
         y = self.data.y[i].to(self.run.device)
         z = self.t(self.protected(i), g)
         a = m.surrogate_meets(self.trainer.frozen, z, y, g)
+        shares = m.surrogate_shares(self.trainer.model, g)
         also = m.surrogate_also()
         if also is not None:
             g = dist.generator(self.run.device, self.run.seed, "clean", step, dist.rank())
             clean = self.t(self.data.pixels(i, self.run.device), g)
-        self.trainer.step(z + a, y, m.lr_at(step), also=also and (lambda model: also(model, clean)))
+        second = also and (lambda model: also(model, clean))
+        self.trainer.step(z + a, y, m.lr_at(step), also=second, shares=shares)
 
     @torch.no_grad()
     def error(self) -> float:

@@ -26,6 +26,10 @@ class Uniform(Method):
     per: Literal["sample", "class"] = "sample"
     """one noise a picture, or one a class"""
 
+    @property
+    def needs_labels(self) -> bool:
+        return self.per == "class"
+
     def __post_init__(self) -> None:
         require(self, positive="eps")
 

@@ -26,21 +26,19 @@ Goal = Callable[[Tensor, Tensor], Tensor]  # pictures [n, 3, H, W] and labels [n
 
 
 @dataclass(frozen=True)
-class FixedSurrogate(Method):
-    """The settings that TAP, HYPO and EntF share."""
+class OnSurrogate(Method):
+    """The settings of noise on a surrogate that was trained before."""
 
     eps: float = 8.0
     """budget of the noise, in /255"""
     steps: int = 100
     """noise steps"""
-    step: float = 0.8
-    """size of a noise step in /255"""
     samples: int = 0
     """draws of the augmentation T a noise step; 0: no T"""
     batch: int = 128
     """pictures at a time, over all processes"""
     surrogate: str = ""
-    """a folder that `unlearnable learn` wrote, trained on the same classes; default: train one here"""
+    """a folder that `unlearnable learn` wrote; default: train one here"""
     model: str = "resnet18"
     """the surrogate trained here: a name of `unlearnable ls models`, or my_module:factory"""
     train_steps: int = 40_000
@@ -53,7 +51,19 @@ class FixedSurrogate(Method):
     """its learning rate: step (x 0.1 after 40 and 80 % of the steps) or onecycle"""
 
     def __post_init__(self) -> None:
-        require(self, positive="eps step batch train_steps", whole="steps samples train_adv_eps train_adv_steps")
+        require(self, positive="eps batch train_steps", whole="steps samples train_adv_eps train_adv_steps")
+
+
+@dataclass(frozen=True)
+class FixedSurrogate(OnSurrogate):
+    """The settings that TAP, HYPO and EntF share."""
+
+    step: float = 0.8
+    """size of a noise step in /255"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, positive="step")
 
     def craft(self, data: Images, run: Run) -> Crafted:
         return on_fixed_surrogate(self, data, run)
@@ -135,31 +145,46 @@ def trained_surrogate(m: FixedSurrogate, data: Images, run: Run) -> tuple[nn.Mod
     """The surrogate, from its folder or trained here (resumable), and the passes that the training cost."""
     if m.surrogate:
         return read_surrogate(Path(m.surrogate), data).to(run.device), 0
-    recipe = Recipe(
+    return train_surrogate(data, surrogate_recipe(m), run)
+
+
+def surrogate_recipe(m: OnSurrogate, *, augment: bool = True) -> Recipe:
+    return Recipe(
         model=m.model,
         steps=m.train_steps,
         schedule=m.schedule,
         decay_every=max(1, m.train_steps * 2 // 5),
+        augment=augment,
         adv_eps=m.train_adv_eps,
         adv_steps=m.train_adv_steps,
         tests=1,
     )
+
+
+def train_surrogate(data: Images, recipe: Recipe, run: Run) -> tuple[nn.Module, int]:
+    """A learner of ``data`` and the passes that it cost; its state lies beside that of the run."""
     precision = "bf16" if run.bfloat16 else "fp32"
     out = run.state.folder and run.state.folder / "surrogate"
     done = learn(data, recipe, out=out, seed=run.seed, device=str(run.device), precision=precision)
     return done.model, done.result["passes"]
 
 
-def read_surrogate(folder: Path, data: Images) -> nn.Module:
-    """The model in a folder that ``learn`` wrote. Raises UserError when it is none, or of other classes."""
+def read_surrogate(folder: Path, data: Images, *, any_classes: bool = False) -> nn.Module:
+    """The model in a folder that ``learn`` wrote. Raises UserError when it is none, or of other classes than those of
+    ``data`` (any_classes: only its features are used, and it may have other classes)."""
     if not (folder / "model.safetensors").exists():
         raise UserError(f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished.")
-    recipe = read_json(folder / "result.json")["config"]["recipe"]
-    model = build(recipe["model"], len(data.classes), size=data.size)
+    name = read_json(folder / "result.json")["config"]["recipe"]["model"]
+    weights, classes = load_file(folder / "model.safetensors"), len(data.classes)
+    if any_classes:
+        last = list(build(name, 2, size=data.size).state_dict())[-1]  # the head's bias or weight
+        classes = len(weights.get(last, ()))
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        model = build(name, classes, size=data.size)
+        model.load_state_dict(weights)
     except RuntimeError as e:
-        raise UserError(f"The model in {folder} was not trained on {len(data.classes)} classes; train another.") from e
+        wanted = "as pictures of this size need it" if any_classes else f"on {classes} classes"
+        raise UserError(f"The model in {folder} was not trained {wanted}; train another.") from e
     return model
 
 

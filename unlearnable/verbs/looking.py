@@ -23,7 +23,7 @@ class _Show:
     folder: Positional[Path]
     """a protected folder"""
     out: Path | None = None
-    """the PNG (default: FOLDER/sheet.png)"""
+    """the PNG (default: FOLDER/sheet.png; for pictures without classes FOLDER-sheet.png)"""
     count: int = 10
     """how many pictures"""
     gain: int = 8
@@ -35,8 +35,10 @@ class _Show:
 def show_verb(args: list[str]) -> None:
     o = options("show", "A sheet of originals, protected pictures and magnified noise.", _Show, args)
     clean = clean_of(o.folder, o.root)
-    out = o.out or o.folder / "sheet.png"
-    sheet(clean, load(o.folder), out, count=o.count, gain=o.gain)
+    protected, name = load(o.folder), o.folder.resolve()
+    # a folder without sub-folders holds pictures only: the sheet goes beside it
+    out = o.out or (o.folder / "sheet.png" if protected.labelled else name.with_name(f"{name.name}-sheet.png"))
+    sheet(clean, protected, out, count=o.count, gain=o.gain)
     print(out)
 
 

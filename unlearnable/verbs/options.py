@@ -17,7 +17,8 @@ class Source:
     """Which pictures."""
 
     data: str = "shapes"
-    """a name of `unlearnable ls data`, a folder with one sub-folder of pictures a class, or a protected folder"""
+    """a name of `unlearnable ls data`, a folder with one sub-folder of pictures a class, or a protected folder; for
+    unlearnable-clusters and uniform also a folder of pictures without sub-folders"""
     limit: int | None = None
     """at most this many pictures, the same number of every class"""
     classes: tuple[str, ...] | None = None
