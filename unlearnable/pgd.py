@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from .dist import keep_freed_memory
 from .errors import UserError
 
 Loss = Callable[[Tensor], Tensor]
@@ -110,6 +111,7 @@ class Frozen(nn.Module):
 
     def __init__(self, model: nn.Module, *, bfloat16: bool):
         super().__init__()
+        keep_freed_memory()
         self.bfloat16 = bfloat16
         self.passes = 0  # pictures sent forward and backward so far
         self._model = [model]  # in a list: not a sub-module

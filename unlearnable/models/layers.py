@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -10,6 +11,16 @@ class Center(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x - 0.5
+
+
+class GlobalPool(nn.Module):
+    """The mean over H x W: N x C x H x W to N x C x 1 x 1.
+
+    Unlike `AdaptiveAvgPool2d`, its gradient keeps the channels_last order of its input; in another order every ReLU and
+    batch norm before it would walk through its memory in two different ways, at a tenth of the speed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, x.shape[-2:])
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -52,7 +63,7 @@ def classifier(features: nn.Sequential, width: int, classes: int) -> nn.Sequenti
         OrderedDict(
             center=Center(),
             features=features,
-            pool=nn.AdaptiveAvgPool2d(1),
+            pool=GlobalPool(),
             flatten=nn.Flatten(),
             head=nn.Linear(width, classes),
         )
