@@ -45,35 +45,6 @@ class FlipCrop:
 
 
 @dataclass(frozen=True)
-class ZoomCrop:
-    """FlipCrop at a random scale: a flip, then a box of 1/zoom to zoom times the picture's side (drawn log-uniformly), up
-    to ``padding`` pixels over the black-padded edge, resized to the picture's own size (bilinear, antialiased)."""
-
-    zoom: float
-    padding: int = 4
-
-    def __call__(self, x: Tensor, g: torch.Generator) -> Tensor:
-        """x: [N, C, H, W] in [0, 1]; ``g`` on x's device."""
-        n, _, height, width = x.shape
-        most = math.log(self.zoom)
-        scale = torch.empty(n, device=x.device).uniform_(-most, most, generator=g).exp()
-        rows, columns = (self._box(scale, side, g) for side in (height, width))
-        flip = torch.rand(n, device=x.device, generator=g) < 0.5
-        return _apply(rows, _flipped(columns, flip), x)
-
-    def _box(self, scale: Tensor, side: int, g: torch.Generator) -> Tensor:
-        """[N, side, side]: a box of ``scale * side`` pixels at a random place. A box that is larger than the picture
-        holds all of it."""
-        room = side * (1 - scale)
-        low, high = room.clamp(max=0) - self.padding, room.clamp(min=0) + self.padding
-        start = low + (high - low) * torch.rand(len(scale), device=scale.device, generator=g)
-        return _resize(start, side * scale, side, side)
-
-    def test(self, x: Tensor) -> Tensor:
-        return x
-
-
-@dataclass(frozen=True)
 class ResizedCrop:
     """RandomResizedCrop and horizontal flip: a box of 8 to 100 % of the area and aspect 3/4 to 4/3, resized to ``size``
     (bilinear, antialiased). Test pictures get the centre crop."""
@@ -151,7 +122,7 @@ def _colours(strength: float) -> tuple[nn.Module, nn.Module]:
     return K.ColorJiggle(change, change, change, 0.1 * strength, p=0.8), K.RandomGrayscale(p=0.2 * strength)
 
 
-Augmentation = Nothing | FlipCrop | ZoomCrop | ResizedCrop | Contrastive
+Augmentation = Nothing | FlipCrop | ResizedCrop | Contrastive
 
 
 def for_size(height: int, width: int) -> Augmentation:
@@ -183,13 +154,12 @@ def _resize(start: Tensor, length: Tensor, source: int, target: int) -> Tensor:
     """[N, target, source]: antialiased bilinear resize of ``length`` pixels from ``start`` to ``target`` pixels.
 
     The triangle filter of torch's ``interpolate(antialias=True)``: output i is centred on (i + 1/2) length / target and
-    reaches max(1, length / target) input pixels to each side, without looking over the box's edge. Outputs that lie
-    outside the picture are black.
+    reaches max(1, length / target) input pixels to each side, without looking over the box's edge.
     """
     start, length = start[:, None, None].float(), length[:, None, None].float()
     scale = length / target
     centre = (torch.arange(target, device=start.device)[None, :, None] + 0.5) * scale
-    pixel = torch.arange(source, device=start.device)[None, None, :] + 0.5 - start  # its centre inside the box
-    weight = (1 - (pixel - centre).abs() / scale.clamp(min=1)).clamp(min=0)
-    weight = torch.where((pixel > 0) & (pixel < length), weight, 0.0)
-    return weight / weight.sum(2, keepdim=True).clamp(min=1e-6)
+    pixel = torch.arange(source, device=start.device)[None, None, :] - start  # position inside the box
+    weight = (1 - (pixel + 0.5 - centre).abs() / scale.clamp(min=1)).clamp(min=0)
+    weight = torch.where((pixel >= 0) & (pixel < length), weight, 0.0)
+    return weight / weight.sum(2, keepdim=True)

@@ -237,8 +237,10 @@ def _dry_run(o: _Photos, method: MinMin | Generated, size: int) -> None:
     groups = near_duplicates(images.x)
     print(
         f"{len(found.files)} pictures would be protected into {o.out} at their own sizes, the noise made at {size} px; "
-        f"{len(found.problems)} files cannot be. {len(groups) - len(groups.unique())} pictures are near-duplicates."
+        f"{len(groups) - len(groups.unique())} of them are near-duplicates of others."
     )
+    if n := len(found.problems):
+        print(f"{n} file{'s' * (n > 1)} cannot be; nothing is protected before that is repaired, but with --skip-bad.")
     print(_about_time(found, o, method, size))
 
 

@@ -37,8 +37,6 @@ class MinMin(Method):
     """size of a noise step in /255; default: 2 eps / steps (the paper's eps / 5 at 10 steps)"""
     samples: int = 5
     """draws of the augmentation T a noise step (J); 0: no T, neither for the noise nor for the surrogate"""
-    zoom: float = 1.0
-    """T also resizes every picture by a random factor between 1/zoom and zoom; 1: it does not"""
     warm: bool = False
     """start a visit from the noise of the last one, not from a fresh random draw"""
     start: Literal["random", "class"] = "random"
@@ -69,8 +67,6 @@ class MinMin(Method):
             raise UserError("stop_error is looked at after a noise pass; set pass_every too, or stop_error to 0.")
         if self.start == "class" and not self.warm:
             raise UserError("Only warm noise has a first value that lasts; set warm too, or start to random.")
-        if self.zoom < 1 or (self.zoom > 1 and not self.samples):
-            raise UserError("zoom must be 1 or more, and belongs to T: with samples 0 it must be 1.")
         if self.eps < 1:
             raise UserError(f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none.")
 
@@ -91,11 +87,7 @@ class MinMin(Method):
 
     def views(self, height: int, width: int) -> augment.Augmentation:
         """What stands for T at this size."""
-        if not self.samples:
-            return augment.Nothing()
-        if self.zoom > 1:
-            return augment.ZoomCrop(self.zoom, padding=min(height, width) // 8)
-        return augment.for_size(height, width)
+        return augment.for_size(height, width) if self.samples else augment.Nothing()
 
     def noise_step(self, step: int) -> float:
         """Size of a noise step in /255 at surrogate step ``step``."""
