@@ -328,7 +328,7 @@ def test_near_duplicates_stay_together():
     assert not torch.equal(split(y, groups, 0.34, 0), split(y, groups, 0.34, 1))
 
 
-def test_verify_measures_what_learn_measures(tmp_path):
+def test_verify_measures_what_learn_measures(tmp_path, capsys):
     photos = album(tmp_path / "photos", each=8)
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     recipe = Recipe.preset("short", steps=2, batch=8, tests=1, adv_steps=1)
@@ -338,8 +338,10 @@ def test_verify_measures_what_learn_measures(tmp_path):
     assert "few-seeds" in done.flags
     assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
+    assert "8 trainings will take about" in capsys.readouterr().err
     assert len(times) == 8 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
+    assert "will take" not in capsys.readouterr().err
     (tmp_path / "out" / "cat" / "0 my picture.png").unlink()
     with pytest.raises(UserError, match="missing from"):
         verify(photos, tmp_path / "out", recipe, **options)

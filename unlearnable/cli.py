@@ -161,7 +161,8 @@ class _Photos:
     out: Positional[Path]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] = "normal"
-    """how far a pixel may change: 4, 8 or 16 of 255 (the larger, the more visible; what was measured is normal)"""
+    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md): light is hardly visible and does
+    not protect, normal protects and tints smooth areas, strong protects more and shows"""
     size: int = 32
     """the side at which the noise is made, in pixels: more is slower (the pictures keep their own sizes)"""
     steps: int | None = None

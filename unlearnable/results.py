@@ -9,9 +9,14 @@ from .state import key, read_json, write_json
 def once(root: Path, config: dict, compute: Callable[[Path], dict]) -> dict:
     """The result of ``config``: read where it is there, else ``compute(folder)`` and kept as folder/cell.json."""
     folder = root / key(config)
-    if not (folder / "cell.json").exists():
+    if not there(root, config):
         write_json(folder / "cell.json", {"config": config, **compute(folder)})
     return read_json(folder / "cell.json")
+
+
+def there(root: Path, config: dict) -> bool:
+    """Whether ``once`` would only read."""
+    return (root / key(config) / "cell.json").exists()
 
 
 def rows(root: Path, **where: object) -> Iterator[dict]:
