@@ -136,6 +136,7 @@ def odd(folder: Path) -> None:
     plain.convert("P").save(folder / "palette.png")
     plain.convert("CMYK").save(folder / "print.jpg")
     plain.convert("1").save(folder / "ink.png")
+    plain.save(folder / "phone.jpg", format="MPO", save_all=True, append_images=[plain.resize((5, 5))])
     with_alpha = plain.convert("RGBA")
     with_alpha.putalpha(Image.fromarray(np.arange(600, dtype=np.uint8).reshape(30, 20)))
     with_alpha.save(folder / "alpha.png")
@@ -159,14 +160,25 @@ def test_formats(tmp_path, kind, keep):
     assert exif.get(0x010F) == ("Camera" if keep else None) and exif.get(0x0112) in (None, 1)
 
 
-def bomb(path: Path) -> None:
-    """A PNG header that announces 30,000 x 30,000 pixels."""
+def raw_png(path: Path, side: int, bits: int, data: bytes) -> None:
+    """A PNG in RGB, made by hand."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    header = (30000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")))
+    header = side.to_bytes(4, "big") * 2 + bytes([bits, 2, 0, 0, 0])
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+def bomb(path: Path) -> None:
+    """A PNG header that announces 30,000 x 30,000 pixels."""
+    raw_png(path, 30000, 8, b"")
+
+
+def deep_colour(path: Path) -> None:
+    """9 x 9 pixels of 16 bits a channel, which Pillow would read as 8 bits without a word."""
+    raw_png(path, 9, 16, bytes(9 * (1 + 9 * 6)))
 
 
 def cut(path: Path) -> None:
@@ -178,9 +190,10 @@ BAD = {
     "cut.png": (cut, "cannot be read as a picture"),
     "empty.jpg": (lambda p: p.write_bytes(b""), "cannot be read as a picture"),
     "letter.jpg": (lambda p: p.write_text("dear reader"), "cannot be read as a picture"),
-    "bomb.png": (bomb, "cannot be read as a picture"),
+    "bomb.png": (bomb, "more pixels than any photograph"),
     "link.png": (lambda p: p.symlink_to("/etc/passwd"), "symbolic link"),
     "deep.png": (lambda p: Image.fromarray(np.zeros((9, 9), np.uint16)).save(p), "8 bits a channel"),
+    "deep colour.png": (deep_colour, "8 bits a channel"),
     "film.gif": (lambda p: noisy((9, 9), 1).save(p, save_all=True, append_images=[noisy((9, 9), 2)]), "animation"),
     "0 my picture.jpg": (lambda p: noisy((9, 9), 3).save(p), "same name as"),
 }
@@ -190,12 +203,16 @@ def test_every_bad_file_gets_a_sentence_and_the_rest_can_go_on(tmp_path):
     photos = album(tmp_path / "photos")
     for name, (make, _) in BAD.items():
         make(photos / "cat" / name)
-    with pytest.raises(UserError, match="8 files .* --skip-bad") as e:
+    album(photos / "cat" / "more", each=1, classes=("within",))
+    noisy((9, 9), 7).save(photos / "loose.jpg")
+    (photos / "notes.txt").write_text("no picture, and not looked at")
+    with pytest.raises(UserError, match="11 files .* --skip-bad") as e:
         protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
     assert not (tmp_path / "out").exists()
     for name, (_, says) in BAD.items():
         (said,) = [d for d in e.value.details if f"/{name} " in d or f"/{Path(name).stem}.png " in d]
         assert says in said and "\n" not in said
+    assert [d for d in e.value.details if "/more is no file" in d] and [d for d in e.value.details if "loose.jpg" in d]
     card = protect_photos(photos, tmp_path / "out", LSP(), size=SIZE, skip_bad=True)
     assert len(listing(tmp_path / "out").files) == 8 and card["left_out"] == e.value.details
 
@@ -228,7 +245,7 @@ def test_places_that_overlap_or_are_taken_are_refused(tmp_path):
 def test_folders_without_permission(tmp_path):
     photos = album(tmp_path / "photos")
     (tmp_path / "shut").mkdir(mode=0o500)
-    with pytest.raises(UserError, match="Cannot write"):
+    with pytest.raises(UserError, match="Cannot write into .*/shut; check"):
         protect_photos(photos, tmp_path / "shut" / "out", LSP(), size=SIZE)
     (photos / "cat").chmod(0)
     try:
@@ -311,7 +328,7 @@ def test_near_duplicates_stay_together():
     assert not torch.equal(split(y, groups, 0.34, 0), split(y, groups, 0.34, 1))
 
 
-def test_verify_measures_what_learn_measures(tmp_path):
+def test_verify_measures_what_learn_measures(tmp_path, capsys):
     photos = album(tmp_path / "photos", each=8)
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     recipe = Recipe.preset("short", steps=2, batch=8, tests=1, adv_steps=1)
@@ -321,8 +338,10 @@ def test_verify_measures_what_learn_measures(tmp_path):
     assert "few-seeds" in done.flags
     assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
+    assert "8 trainings will take about" in capsys.readouterr().err
     assert len(times) == 8 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
+    assert "will take" not in capsys.readouterr().err
     (tmp_path / "out" / "cat" / "0 my picture.png").unlink()
     with pytest.raises(UserError, match="missing from"):
         verify(photos, tmp_path / "out", recipe, **options)

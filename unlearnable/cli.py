@@ -98,7 +98,8 @@ class _Photos:
     out: Positional[Path]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] = "normal"
-    """how far a pixel may change: 4, 8 or 16 of 255 (the larger, the more visible; what was measured is normal)"""
+    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md): light is hardly visible and does
+    not protect, normal protects and tints smooth areas, strong protects more and shows"""
     size: int = 32
     """the side at which the noise is made, in pixels: more is slower (the pictures keep their own sizes)"""
     steps: int | None = None
@@ -182,8 +183,10 @@ def _dry_run(o: _Photos, method: PhotoMethod, size: int) -> None:
     groups = near_duplicates(images.x)
     print(
         f"{len(found.files)} pictures would be protected into {o.out} at their own sizes, the noise made at {size} px; "
-        f"{len(found.problems)} files cannot be. {len(groups) - len(groups.unique())} pictures are near-duplicates."
+        f"{len(groups) - len(groups.unique())} of them are near-duplicates of others."
     )
+    if n := len(found.problems):
+        print(f"{n} file{'s' * (n > 1)} cannot be; nothing is protected before that is repaired, but with --skip-bad.")
     print(_about_time(found, o, method, size))
 
 

@@ -95,6 +95,9 @@ def check_places(folder: Path, out: Path) -> None:
     ours = (out / "card.json").exists() or (out / WORK).exists()
     if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not this run's output; give another folder, or delete it.")
+    there = next(p for p in (out, *out.absolute().parents) if p.exists())
+    if not os.access(there, os.W_OK | os.X_OK):  # said now, and not after the noise is made
+        raise UserError(f"Cannot write into {there}; check its permissions, or give another output folder.")
 
 
 def check_files(folder: Path, *, skip_bad: bool) -> Listing:
@@ -103,7 +106,8 @@ def check_files(folder: Path, *, skip_bad: bool) -> Listing:
     if found.problems and not skip_bad:
         n = len(found.problems)
         files = f"{n} file{'s' * (n > 1)}"
-        raise UserError(f"{files} in {folder} cannot be protected; repair them, or give --skip-bad.", found.problems)
+        mend = "repair them" if n > 1 else "repair it"
+        raise UserError(f"{files} in {folder} cannot be protected; {mend}, or give --skip-bad.", found.problems)
     return found
 
 

@@ -6,6 +6,7 @@ seen here as every viewer shows it.
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,13 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 from .errors import UserError
 from .progress import Progress
 from .state import writing
 
-MOST_PIXELS = 200_000_000  # a picture with more is taken for a decompression bomb
+SUFFIXES = frozenset(end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN)
 PNG_LEVEL = 3  # of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
 THREADS = min(4, os.cpu_count() or 1)  # each holds one picture, up to 40 bytes a pixel while it is written
 NO_CLASSES = ("",)  # the classes of a flat folder: its pictures lie in it directly, and folder / "" is the folder
@@ -59,6 +60,7 @@ def listing(folder: Path, *, check: bool = False) -> Listing:
     except OSError as e:
         raise UserError(f"{e.filename} cannot be read ({e.strerror}); check its permissions.") from e
     problems = [f"{_shown(p)} is a symbolic link; put the folder itself there." for p in links]
+    problems += _elsewhere(folder, [folder / name for name in names]) if check else []
     if not names:
         raise UserError(
             f"{folder} holds no pictures and no sub-folders; put the pictures of each class into a sub-folder of its "
@@ -94,6 +96,15 @@ def _loose(folder: Path) -> list[Path]:
     return [p for p in _files(folder) if p.suffix.lower() in suffixes]
 
 
+def _elsewhere(folder: Path, classes: list[Path]) -> list[str]:
+    """A sentence for everything that is no file of a class and may hold pictures: nothing is passed over in silence."""
+    loose = [p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    deep = [p for c in classes for p in c.iterdir() if not (p.is_file() or p.is_symlink() or p.name.startswith("."))]
+    return [f"{_shown(p)} lies in no class folder; put it into one." for p in sorted(loose)] + [
+        f"{_shown(p)} is no file; put the pictures of a class directly into its folder." for p in sorted(deep)
+    ]
+
+
 def _shown(path: Path) -> str:
     """A path on one line, whatever its name holds."""
     return str(path).encode("unicode_escape").decode() if not str(path).isprintable() else str(path)
@@ -114,15 +125,23 @@ def read(path: Path) -> Image.Image:
     """The picture as RGB or RGBA, 8 bits a channel, upright. ``info`` keeps icc_profile and exif. Raises UserError."""
     try:
         with Image.open(path) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise UserError(f"{_shown(path)} has {picture.width} x {picture.height} pixels; make it smaller.")
-            if getattr(picture, "n_frames", 1) > 1:
+            # phones keep a second view or a brightness map behind the photograph (MPO); what viewers show is the first
+            if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
                 raise UserError(f"{_shown(path)} is an animation; save the picture you mean as a file of its own.")
-            if picture.mode.startswith(("I", "F")):
+            # Pillow reads 16-bit colour as 8 bits without a word; only its decoder's arguments tell
+            if picture.mode.startswith(("I", "F")) or re.search(";16[BLN]", str(getattr(picture, "tile", ""))):
                 raise UserError(f"{_shown(path)} has more than 8 bits a channel; convert it to 8 bits.")
             return _upright(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
-        raise UserError(f"{_shown(path)} cannot be read as a picture; take it out of the folder or repair it.") from e
+    except Image.DecompressionBombError as e:  # about 180 million pixels: a small file may fill the memory
+        raise UserError(f"{_shown(path)} has more pixels than any photograph; make it smaller.") from e
+    except PermissionError as e:
+        raise UserError(f"{_shown(path)} may not be read; check its permissions.") from e
+    except UserError:
+        raise
+    except Exception as e:  # on broken files decoders also raise RuntimeError (AVIF), IndexError (GIF) and others
+        raise UserError(
+            f"{_shown(path)} cannot be read as a picture; repair it, save it as JPEG or PNG, or take it out."
+        ) from e
 
 
 def _upright(picture: Image.Image) -> Image.Image:

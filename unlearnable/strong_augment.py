@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .augment import ResizedCrop
+
 COPIES = 5  # of a picture, of which ueraser-max keeps the one with the highest loss
 
 
@@ -61,6 +63,11 @@ def _gaussian_noise(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out
     return (x + 8 / 255 * torch.randn_like(x)).clamp(0, 1), y
 
 
+def _crops(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:
+    g = torch.Generator(x.device).manual_seed(int(torch.randint(2**31, ())))
+    return ResizedCrop(x.shape[-1], area=(0.2, 1.0))(x, g).clamp(0, 1), y
+
+
 @torch.no_grad()
 def _ueraser_max(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:
     copies = torch.stack([_kornia("ueraser")(x).clamp(0, 1) for _ in range(COPIES)])
@@ -78,6 +85,7 @@ class Strong:
 
 
 STRONG: dict[str, Strong] = {
+    "crops": Strong("a box of 20 to 100 % of the area, resized to the whole (RandomResizedCrop)", _crops),
     "cutout": Strong("a gray square of half the side (DeVries & Taylor, 2017)", _changed("cutout")),
     "mixup": Strong("pictures and labels blended in pairs (Zhang et al., 2018)", _mixed("mixup")),
     "cutmix": Strong("a box of another picture, with its share of the label (Yun et al., 2019)", _mixed("cutmix")),

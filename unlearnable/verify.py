@@ -14,7 +14,7 @@ from .errors import UserError
 from .learn import Precision, Recipe, learn, seconds_a_step
 from .pictures import NO_CLASSES
 from .progress import about_time
-from .results import once, spread
+from .results import once, spread, there
 from .state import read_json, write_json
 
 ALIKE = 6.0  # mean difference in /255 at 16 x 16 pixels under which two pictures are near-duplicates
@@ -55,17 +55,21 @@ def verify(
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
     clean, hidden = pair(Path(photos), protected, size)
     groups = near_duplicates(clean.x)
-    cost = [seconds_a_step(clean, replace(recipe, adv_eps=radius), device=device) for radius in radii]
-    about_time(2 * seeds * recipe.steps * sum(cost), f"{2 * seeds * len(radii)} trainings")
     asked = {"data": clean.digest(), "holdout": holdout}
+    recipes = {radius: replace(recipe, adv_eps=radius) for radius in radii}
+    sets = {"clean": clean, "protected": hidden}
+
+    def config(radius: float, kind: str, seed: int) -> dict:
+        return {**asked, "on": sets[kind].digest(), "recipe": vars(recipes[radius]), "seed": seed}
+
+    missing = {r: sum(not there(out, config(r, kind, seed)) for kind in sets for seed in range(seeds)) for r in radii}
+    _say_time(clean, recipes, missing, device)
     rows = []
-    for radius in radii:
-        trained: dict[str, list[float]] = {"clean": [], "protected": []}
+    for radius, at in recipes.items():
+        trained: dict[str, list[float]] = {kind: [] for kind in sets}
         for seed in range(seeds):
             test = split(clean.y, groups, holdout, seed)
-            for kind, images in (("clean", clean), ("protected", hidden)):
-                at = replace(recipe, adv_eps=radius)
-                config = {**asked, "on": images.digest(), "recipe": vars(at), "seed": seed}
+            for kind, images in sets.items():
 
                 def cell(folder: Path, images: Images = images, at: Recipe = at, test: Tensor = test) -> dict:
                     train, held_out = part(images, ~test), part(clean, test)
@@ -73,7 +77,7 @@ def verify(
                     done = learn(train, at, test=held_out, out=folder / "run", **kept).result
                     return {k: done[k] for k in ("accuracy", "peak", "seconds", "hardware")}
 
-                trained[kind].append(once(out, config, cell)["accuracy"])
+                trained[kind].append(once(out, config(radius, kind, seed), cell)["accuracy"])
         rows.append(_row(radius, trained, 100 / len(clean.classes)))
     done = Verified(rows, round(100 / len(clean.classes), 2), _flags(rows, seeds, clean), _pairs(groups))
     about = {"seeds": seeds, "recipe": vars(recipe), "size": clean.size, "holdout": holdout}
@@ -81,6 +85,15 @@ def verify(
     about["digest"] = read_json(protected / "card.json")["digest"]
     write_json(out / "verify.json", vars(done) | about)
     return done
+
+
+def _say_time(images: Images, recipes: dict[float, Recipe], missing: dict[float, int], device: str) -> None:
+    """How long the trainings that are still missing will take."""
+    cost = {
+        r: n * recipes[r].steps * seconds_a_step(images, recipes[r], device=device) for r, n in missing.items() if n
+    }
+    if cost:
+        about_time(sum(cost.values()), f"{sum(missing.values())} trainings")
 
 
 def pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
