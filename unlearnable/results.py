@@ -24,13 +24,18 @@ def once(root: Path, config: dict, compute: Callable[[Path], dict], *, wait: boo
     Where another process is at the same result: waited for, or (``wait`` False) None. Raises UserError for a file that
     is no whole result."""
     folder = root / key(config)
-    if not (folder / "cell.json").exists():
+    if not there(root, config):
         with _alone(folder, wait) as here:
             if not here:
                 return None
-            if not (folder / "cell.json").exists():
+            if not there(root, config):
                 write_json(folder / "cell.json", {"config": config, **compute(folder)})
     return read_cell(folder / "cell.json", json.loads(json.dumps(config)))
+
+
+def there(root: Path, config: dict) -> bool:
+    """Whether ``once`` would only read."""
+    return (root / key(config) / "cell.json").exists()
 
 
 def read_cell(path: Path, config: dict | None = None) -> dict:
