@@ -160,11 +160,12 @@ class _Photos:
     """your pictures, in one sub-folder a class; never written to"""
     out: Positional[Path]
     """gets the same sub-folders and names"""
-    level: Literal["light", "normal", "strong"] = "normal"
+    level: Literal["light", "normal", "strong"] | None = None
     """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md): light is hardly visible and does
-    not protect, normal protects and tints smooth areas, strong protects more and shows"""
-    size: int = 32
-    """the side at which the noise is made, in pixels: more is slower (the pictures keep their own sizes)"""
+    not protect, normal protects and tints smooth areas, strong protects more and shows (default: normal)"""
+    size: int | None = None
+    """the side at which the noise is made, in pixels: more is slower, and protected less (default: 32). The pictures
+    keep their own sizes"""
     steps: int | None = None
     """training steps of the noise's own network (default: 800)"""
     format: Format = "png"
@@ -186,14 +187,16 @@ def _protect_photos(args: list[str]) -> None:
     )
     o = _options("protect PHOTOS OUT", text, _Photos, args)
     check_places(o.folder, o.out)
-    size = o.size
     if o.generator:
         method = Generated.of(o.generator)
         size = method.size
-        if o.steps:
-            raise UserError("--generator does not train; leave --steps out.")
+        if o.steps or o.level or o.size:
+            raise UserError(
+                "A generator keeps the level and size that it was made with; leave --level, --size, --steps."
+            )
     else:
-        method = SEM.preset("short", eps=LEVELS[o.level], **({"train_steps": o.steps} if o.steps else {}))
+        size = o.size or 32
+        method = SEM.preset("short", eps=LEVELS[o.level or "normal"], **({"train_steps": o.steps} if o.steps else {}))
     if o.dry_run:
         return _dry_run(o, method, size)
     if not (o.out / WORK).exists() and not (o.out / "card.json").exists():  # a run that goes on says what is left
