@@ -195,6 +195,7 @@ BAD = {
     "deep.png": (lambda p: Image.fromarray(np.zeros((9, 9), np.uint16)).save(p), "8 bits a channel"),
     "deep colour.png": (deep_colour, "8 bits a channel"),
     "film.gif": (lambda p: noisy((9, 9), 1).save(p, save_all=True, append_images=[noisy((9, 9), 2)]), "animation"),
+    f"{'x' * 251}.png": (lambda p: noisy((9, 9), 4).save(p), "too long a name"),
     "0 my picture.jpg": (lambda p: noisy((9, 9), 3).save(p), "same name as"),
 }
 
@@ -206,7 +207,7 @@ def test_every_bad_file_gets_a_sentence_and_the_rest_can_go_on(tmp_path):
     album(photos / "cat" / "more", each=1, classes=("within",))
     noisy((9, 9), 7).save(photos / "loose.jpg")
     (photos / "notes.txt").write_text("no picture, and not looked at")
-    with pytest.raises(UserError, match="11 files .* --skip-bad") as e:
+    with pytest.raises(UserError, match="12 files .* --skip-bad") as e:
         protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
     assert not (tmp_path / "out").exists()
     for name, (_, says) in BAD.items():
@@ -435,6 +436,8 @@ def test_by_the_command_line(tmp_path):
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
     (photos / "cat" / "x.jpg").unlink()
     run("protect", album(tmp_path / "more", each=2), "more out", "--generator", "out/generator.safetensors")
+    refused = run("protect", "more", "o", "--generator", "out/generator.safetensors", "--level", "light", status=2)
+    assert "leave --level" in refused.stderr
     proved = run("verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8).stdout
     assert "ordinary training" in proved and "few-seeds" in proved
     assert "<h3>Ordinary training" in (tmp_path / run("report", "out").stdout.strip()).read_text()

@@ -97,11 +97,12 @@ class _Photos:
     """your pictures, in one sub-folder a class, or all in it directly if you have no classes; never written to"""
     out: Positional[Path]
     """gets the same sub-folders and names"""
-    level: Literal["light", "normal", "strong"] = "normal"
+    level: Literal["light", "normal", "strong"] | None = None
     """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md): light is hardly visible and does
-    not protect, normal protects and tints smooth areas, strong protects more and shows"""
-    size: int = 32
-    """the side at which the noise is made, in pixels: more is slower (the pictures keep their own sizes)"""
+    not protect, normal protects and tints smooth areas, strong protects more and shows (default: normal)"""
+    size: int | None = None
+    """the side at which the noise is made, in pixels: more is slower, and protected less (default: 32). The pictures
+    keep their own sizes"""
     steps: int | None = None
     """training steps of the noise's own network (default: 800)"""
     format: Format = "png"
@@ -124,18 +125,7 @@ def _protect_photos(args: list[str]) -> None:
     )
     o = _options("protect PHOTOS OUT", text, _Photos, args)
     check_places(o.folder, o.out)
-    size = o.size
-    if o.generator:
-        method = Generated.of(o.generator)
-        size = method.size
-        if o.steps:
-            raise UserError("--generator does not train; leave --steps out.")
-    elif o.folder.is_dir() and listing(o.folder).classes == NO_CLASSES:
-        print(f"{o.folder} has no sub-folders, so its pictures have no classes: Unlearnable Clusters is used, not SEM.")
-        steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
-        method = UnlearnableClusters.preset("short", eps=LEVELS[o.level], **steps)
-    else:
-        method = SEM.preset("short", eps=LEVELS[o.level], **({"train_steps": o.steps} if o.steps else {}))
+    method, size = _photo_method(o)
     if o.dry_run:
         return _dry_run(o, method, size)
     if not (o.out / WORK).exists() and not (o.out / "card.json").exists():  # a run that goes on says what is left
@@ -164,6 +154,23 @@ def _protect_photos(args: list[str]) -> None:
 
 
 PhotoMethod = MinMin | Generated | UnlearnableClusters
+
+
+def _photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
+    """What protects this folder, and the size at which its noise is made."""
+    if o.generator:
+        if o.steps or o.level or o.size:
+            raise UserError(
+                "A generator keeps the level and size that it was made with; leave --level, --size, --steps."
+            )
+        method = Generated.of(o.generator)
+        return method, method.size
+    size, eps = o.size or 32, LEVELS[o.level or "normal"]
+    if o.folder.is_dir() and listing(o.folder).classes == NO_CLASSES:
+        print(f"{o.folder} has no sub-folders, so its pictures have no classes: Unlearnable Clusters is used, not SEM.")
+        steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
+        return UnlearnableClusters.preset("short", eps=eps, **steps), size
+    return SEM.preset("short", eps=eps, **({"train_steps": o.steps} if o.steps else {})), size
 
 
 def _about_time(found: Listing, o: _Photos, method: PhotoMethod, size: int) -> str:

@@ -23,6 +23,7 @@ from .progress import Progress
 from .state import writing
 
 SUFFIXES = frozenset(end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+LONGEST = 255 - len(".webp")  # bytes that file systems leave for a name without its ending
 PNG_LEVEL = 3  # of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
 THREADS = min(4, os.cpu_count() or 1)  # each holds one picture, up to 40 bytes a pixel while it is written
 NO_CLASSES = ("",)  # the classes of a flat folder: its pictures lie in it directly, and folder / "" is the folder
@@ -114,6 +115,8 @@ def problem_of(path: Path, *, check: bool) -> str | None:
     """Why the file is not taken, in one sentence, or None. check: whether it reads as a picture, too."""
     if path.is_symlink():
         return f"{_shown(path)} is a symbolic link; put the picture itself there."
+    if check and len(os.fsencode(path.stem)) > LONGEST:
+        return f"{_shown(path)} has too long a name to be written with another ending; shorten it."
     try:
         _ = check and read(path)
     except UserError as e:

@@ -72,11 +72,6 @@ def _lock(handle: int, wait: bool) -> bool:
     return True
 
 
-def there(root: Path, config: dict) -> bool:
-    """Whether ``once`` would only read."""
-    return (root / key(config) / "cell.json").exists()
-
-
 def rows(root: Path, **where: object) -> Iterator[dict]:
     """Every result whose config has these values."""
     for path in sorted(root.glob("*/cell.json")):
