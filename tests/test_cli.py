@@ -87,7 +87,7 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "unknown counter": (["learn", "shapes", "--limit", "40", "--counter", "jpg"], "no countermeasure 'jpg'"),
         "counter of nothing": (["learn", "shapes", "--limit", "40", "--counter-test"], "--counter NAME"),
         "no such list": (["ls", "cows"], "no list"),
-        "pictures beside folders": (["protect", "mixed", "out"], "pictures beside them"),
+        "pictures beside folders": ([*rem, *NOISE, "--data", "mixed"], "pictures beside them"),
         "one cluster": (["protect", "unlearnable-clusters", "--clusters", "1"], "clusters must be 2 or more"),
     }
 

@@ -45,14 +45,15 @@ class Listing:
 def listing(folder: Path, *, check: bool = False) -> Listing:
     """What ``folder`` holds. Hidden files are passed over, symbolic links are refused (they may lead elsewhere).
     check: read every file to its end; those that do not read, or have the name of another but for its ending, become
-    problems. Raises UserError for a folder without pictures, with pictures beside sub-folders, or with a class of fewer
-    than two pictures."""
+    problems, as do pictures beside sub-folders, which are a UserError otherwise. Raises UserError for a folder without
+    pictures, or with a class of fewer than two."""
     try:
         names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
         links = [folder / name for name in names if (folder / name).is_symlink()]
         names = tuple(name for name in names if folder / name not in links)
         names = names or (NO_CLASSES if _loose(folder) else ())
-        if names not in ((), NO_CLASSES) and not (folder / "card.json").exists() and (loose := _loose(folder)):
+        ours = (folder / "card.json").exists()  # with its sheet, perhaps
+        if not check and not ours and names not in ((), NO_CLASSES) and (loose := _loose(folder)):
             raise UserError(
                 f"{folder} holds sub-folders and pictures beside them ({_shown(loose[0])}); put each picture into the "
                 "sub-folder of its class, or all into one folder without sub-folders."
@@ -93,15 +94,14 @@ def _files(folder: Path) -> list[Path]:
 
 def _loose(folder: Path) -> list[Path]:
     """The files directly in ``folder`` that have the name of a picture."""
-    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    return [p for p in _files(folder) if p.suffix.lower() in suffixes]
+    return [p for p in _files(folder) if p.suffix.lower() in SUFFIXES]
 
 
 def _elsewhere(folder: Path, classes: list[Path]) -> list[str]:
     """A sentence for everything that is no file of a class and may hold pictures: nothing is passed over in silence."""
-    loose = [p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    loose = _loose(folder) if folder not in classes else []
     deep = [p for c in classes for p in c.iterdir() if not (p.is_file() or p.is_symlink() or p.name.startswith("."))]
-    return [f"{_shown(p)} lies in no class folder; put it into one." for p in sorted(loose)] + [
+    return [f"{_shown(p)} lies beside the class folders; put it into one." for p in loose] + [
         f"{_shown(p)} is no file; put the pictures of a class directly into its folder." for p in sorted(deep)
     ]
 
