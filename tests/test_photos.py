@@ -107,7 +107,7 @@ def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
     written, real = [], module.write
 
     def dies(*args, **kwargs):
-        if len(written) == 3:
+        if len(written) >= 3:  # several threads write
             raise KeyboardInterrupt
         written.append(real(*args, **kwargs))
 
