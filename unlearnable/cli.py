@@ -167,7 +167,10 @@ def _photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
         return method, method.size
     size, eps = o.size or 32, LEVELS[o.level or "normal"]
     if o.folder.is_dir() and listing(o.folder).classes == NO_CLASSES:
-        print(f"{o.folder} has no sub-folders, so its pictures have no classes: Unlearnable Clusters is used, not SEM.")
+        print(
+            f"{o.folder} has no sub-folders, so its pictures have no classes: Unlearnable Clusters is used, not SEM. "
+            "It protected nothing where it was measured (docs/results.md); if you can, sort the pictures into classes."
+        )
         steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
         return UnlearnableClusters.preset("short", eps=eps, **steps), size
     return SEM.preset("short", eps=eps, **({"train_steps": o.steps} if o.steps else {})), size
