@@ -268,3 +268,9 @@ def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Imag
     assert made[0].unique().numel() > 2
     # another batch size may round a gradient of nearly zero to the other side
     assert float((made[0] == made[1]).float().mean()) > 0.999
+
+
+def test_class_noise_has_the_same_bits_every_time(few: Images):
+    m = EM(**SMALL | {"per": "class", "samples": 0, "pass_every": 0, "stop_error": 0.0, "batch": 40})
+    one, other = (min_min(m, few, Run(seed=2)).delta for _ in range(2))
+    assert torch.equal(one, other)

@@ -179,7 +179,9 @@ class ClusterNoise:
     def distance(self, i: Tensor, noise: Tensor, g: torch.Generator) -> Tensor:
         """Of the pictures ``i`` with their clusters' noise from their targets: the mean squared distance."""
         own, draws = self.cluster[i].to(self.run.device), max(1, self.m.samples)
-        z = (self.data.pixels(i, self.run.device) + noise[own]).clamp(0, 1)
+        # not noise[own]: the gradient of an index adds up in the order in which threads come
+        noise = noise.index_select(0, own)
+        z = (self.data.pixels(i, self.run.device) + noise).clamp(0, 1)
         z = self.t(z.repeat(draws, 1, 1, 1), g) if self.m.samples else self.t.test(z)
         return (self.frozen.features(z) - self.target[own.repeat(draws)]).square().sum(1).mean()
 

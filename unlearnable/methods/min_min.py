@@ -251,7 +251,8 @@ class MinMinLoop:
         def loss(u: Tensor) -> Tensor:
             if by_class:
                 u.register_hook(_summed)
-            return self.noise_loss(x, u[y] if by_class else u, y, g)
+            # not u[y]: the gradient of an index adds up in the order in which threads come
+            return self.noise_loss(x, u.index_select(0, y) if by_class else u, y, g)
 
         zero = torch.zeros_like(start)
         size = m.noise_step(step) / 255
