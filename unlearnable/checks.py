@@ -30,11 +30,16 @@ def known_baseline(source: str, limit: int | None, recipe: Recipe) -> float | No
     return None
 
 
+def weak(accuracy: float, chance: float) -> bool:
+    """Whether a learner on clean pictures reaches less than chance and a fifth of the rest, all in %."""
+    return accuracy < chance + 0.2 * (100 - chance)
+
+
 def of_training(cell: dict, clean: dict | None, chance: float, known: float | None = None) -> list[str]:
     """Flags of one learner. cell, clean: its results on the pictures in question and on clean ones (None: not there);
     chance and the known baseline in %."""
     flags = []
-    if clean and clean["accuracy"] < chance + 0.2 * (100 - chance):
+    if clean and weak(clean["accuracy"], chance):
         flags.append("weak-baseline")
     if clean and known is not None and clean["accuracy"] < known - SLACK:
         flags.append("low-baseline")

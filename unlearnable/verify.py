@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .checks import weak
 from .data import Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn, seconds_a_step
@@ -164,7 +165,7 @@ def _row(radius: float, trained: dict[str, list[float]], chance: float) -> dict:
 def _flags(rows: list[dict], seeds: int, clean: Images) -> list[str]:
     flags = []
     chance = 100 / len(clean.classes)
-    if any(sum(row["clean"]) / seeds < chance + 0.2 * (100 - chance) for row in rows):
+    if any(weak(sum(row["clean"]) / seeds, chance) for row in rows):
         flags.append("weak-baseline")
     if seeds < 3:
         flags.append("few-seeds")
