@@ -2,20 +2,18 @@
 protected pictures and, as its own baseline, on the clean ones; the highest accuracy on clean test pictures counts."""
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from .checks import known_baseline, of_pictures, of_training
-from .counter import counter
 from .data import Images, load
 from .denoise import denoised, train_denoiser
 from .errors import UserError
-from .learn import Precision, Recipe, learn, seconds_a_step
+from .learn import Precision, Recipe, seconds_a_step
 from .protect import clean_of
-from .results import KEPT, once
 from .state import read_json, write_json
+from .trials import trial
 
 VERSION = 2  # of the suites: results of different versions never share a table
 
@@ -159,8 +157,8 @@ class Sets:
     test: Images
 
     @cached_property
-    def digests(self) -> tuple[str, str, str]:
-        return self.clean.digest(), self.protected.digest(), self.test.digest()
+    def digests(self) -> tuple[str, str]:
+        return self.clean.digest(), self.protected.digest()
 
 
 def _check_place(out: Path, about: dict) -> None:
@@ -191,21 +189,17 @@ def _trainings(
 def _training(
     learner: Learner, recipe: Recipe, sets: Sets, hidden: bool, cells: Path, machine: dict, wait: bool
 ) -> dict | None:
-    data = sets.protected if hidden else sets.clean
-    asked = {"version": VERSION, "learner": asdict(learner), "recipe": asdict(recipe), "seed": machine["seed"]}
-    asked |= {"data": sets.digests[hidden], "test": sets.digests[2]}
-    asked |= {"denoiser": list(sets.digests[:2])} if learner.leaked else {}
+    data, options = (sets.protected if hidden else sets.clean), {}
+    if learner.leaked:
 
-    def train(where: Path) -> dict:
-        shown = data
-        if learner.leaked:
+        def cleaned() -> Images:
             model = train_denoiser(sets.clean, sets.protected, share=learner.leaked, seed=machine["seed"])
-            shown = replace(data, x=denoised(model, data.x))
-        result = _train(learner, recipe, shown, sets.test, where / "run", machine)
-        shutil.rmtree(where / "run")
-        return {k: result[k] for k in KEPT}
+            return replace(data, x=denoised(model, data.x))
 
-    return once(cells, asked, train, wait=wait)
+        options = {"change": cleaned, "changed": ["denoiser", learner.leaked, *sets.digests]}
+    asked = replace(recipe, **dict(learner.recipe))
+    options |= {"countered": learner.counter, "test_too": learner.test}
+    return trial(cells, data, sets.test, asked, **options, **machine, wait=wait)
 
 
 def estimate(learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto") -> float:
@@ -217,12 +211,6 @@ def estimate(learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, dev
         if asked not in tried:
             tried[asked] = seconds_a_step(data, asked, device=device)
     return sum(2 * recipe.steps * tried[replace(recipe, **dict(learner.recipe))] for learner in learners)
-
-
-def _train(learner: Learner, recipe: Recipe, data: Images, test: Images, out: Path, machine: dict) -> dict:
-    data = counter(learner.counter, data) if learner.counter else data
-    test = counter(learner.counter, test) if learner.test else test
-    return learn(data, replace(recipe, **dict(learner.recipe)), test=test, out=out, **machine).result
 
 
 def _row(learner: Learner, recipe: Recipe, clean: dict, protected: dict, chance: float, card: dict) -> dict:

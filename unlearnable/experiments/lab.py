@@ -1,19 +1,19 @@
 """The cells of which all tables are made: one learner, trained on one set, tested on clean pictures. A cell is made
 once, kept as one small JSON file, and shared by every table that asks for it."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from ..counter import clean_rows, counter, dilute
+from ..counter import clean_rows, dilute
 from ..data import Images, load
-from ..learn import Precision, Recipe, learn
+from ..learn import Precision, Recipe
 from ..methods import METHODS, Method
 from ..protect import protect
-from ..results import KEPT, once
+from ..results import once
 from ..state import key
+from ..trials import trial
 from .book import Book
 
 
@@ -39,6 +39,11 @@ class Lab:
     @cached_property
     def test(self) -> Images:
         return load(self.data, split="test", limit=self.test_limit, root=self.data_root)
+
+    @property
+    def trials(self) -> Path:
+        """The folder of the trainings themselves, for audits of the protected sets to share (``--cells``)."""
+        return self.root / "trials"
 
     @property
     def machine(self) -> dict:
@@ -78,13 +83,11 @@ class Lab:
         share: of every class is protected, the rest clean.  rest: train on that clean rest alone.  countered: a line
         of ``COUNTERS``, done to the training pictures first.  changes: fields of the recipe (``adv_eps=2``)."""
 
-        def compute(folder: Path) -> dict:
+        def compute(_: Path) -> dict:
             data = _mixed(self.protected(method, seed), self.clean, share, rest, seed)
-            data = counter(countered, data) if countered else data
             recipe = replace(self.recipe, **changes)
-            done = learn(data, recipe, test=self.test, out=folder / "run", seed=seed, **self.machine)
-            shutil.rmtree(folder / "run")
-            return {k: done.result[k] for k in KEPT}
+            done = trial(self.trials, data, self.test, recipe, countered=countered, seed=seed, **self.machine)
+            return {k: v for k, v in done.items() if k != "config"}
 
         asked = self.cell_asked(method, seed, share=share, rest=rest, countered=countered, **changes)
         return self._once(asked, compute, wait)

@@ -1,0 +1,45 @@
+"""A trial: one learner trained on one set of pictures and tested on clean ones. Made once, known by what it is trained
+on and how, and shared by every audit and every table that asks for the same."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from .counter import counter
+from .data import Images
+from .learn import Precision, Recipe, learn
+from .results import KEPT, once
+
+
+def trial(
+    cells: Path,
+    data: Images,
+    test: Images,
+    recipe: Recipe,
+    *,
+    countered: str | None = None,
+    test_too: bool = False,
+    change: Callable[[], Images] | None = None,
+    changed: object = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "auto",
+    wait: bool = True,
+) -> dict | None:
+    """A learner's accuracy and peak in %, its log and evidence, kept in ``cells``.
+
+    countered: a line of ``COUNTERS``, done to the training pictures first and, with ``test_too``, to the test pictures.
+    change: makes the pictures that are really trained on, where that is dear; ``changed`` is what they depend on
+    besides ``data``.  None where another process is at the same trial and it is not to be waited for."""
+    asked = {"what": "trial", "data": data.digest(), "test": test.digest(), "recipe": asdict(recipe), "seed": seed}
+    asked |= {"counter": countered, "test counter": test_too, "changed": changed}
+
+    def compute(folder: Path) -> dict:
+        shown = change() if change else data
+        shown, seen = (counter(countered, x) if countered and on else x for x, on in ((shown, True), (test, test_too)))
+        done = learn(shown, recipe, test=seen, out=folder / "run", seed=seed, device=device, precision=precision)
+        shutil.rmtree(folder / "run")
+        return {k: done.result[k] for k in KEPT}
+
+    return once(cells, asked, compute, wait=wait)
