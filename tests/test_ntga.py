@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from unlearnable import NTGA, Images, UserError, load
@@ -143,7 +144,7 @@ def test_the_predictor_starts_at_zero_and_ends_as_kernel_regression():
     # in between: gradient flow, step by step
     alpha, t, steps = torch.zeros_like(y), 30.0, 20_000
     for _ in range(steps):
-        alpha += t / steps / 12 * (y - k @ alpha)
+        alpha += t / steps / y.numel() * (y - k @ alpha)  # of half the mean squared error over all 36 outputs
     assert torch.allclose(prediction(k, k_test, y, t), k_test @ alpha, atol=1e-3)
 
 
@@ -154,13 +155,12 @@ def test_noise_raises_the_loss_and_covers_every_picture(preset):
     noise = method.craft(data, Run()).delta
     assert (noise != 0).flatten(1).any(1).all()
     i, j = torch.arange(32), torch.arange(32, 70)
-    y = torch.eye(10)[data.y] - 0.1
-    x, clean = data.pixels(i, "cpu"), data.pixels(j, "cpu")
-    errors = []
+    x, clean, y = data.pixels(i, "cpu"), data.pixels(j, "cpu"), torch.eye(10)[data.y[i]]
+    losses = []
     for z in (x, (x + method.attack(data, i, Run(), 0).float() / 255).clamp(0, 1)):
-        f = prediction(method.ntk(z, z), method.ntk(clean, z), y[i], method.time)
-        errors.append(float((f - y[j]).square().sum()))
-    assert errors[1] > 1.02 * errors[0]
+        f = prediction(method.ntk(z, z), method.ntk(clean, z), y, method.time)
+        losses.append(float(F.cross_entropy(f, data.y[j])))
+    assert losses[1] > losses[0] + 0.002
 
 
 def test_one_block_that_is_everything_and_a_block_too_small():

@@ -67,7 +67,7 @@ class Setting:
 
     @property
     def ntga(self) -> Method:
-        return self.method(NTGA, block=256) if self.size == "small" else self.method(NTGA)
+        return self.method(NTGA)
 
     def compared(self) -> dict[str, Method | None]:
         """The rows of the paper's comparisons: clean pictures, the three baselines, REM and SEM for ``radius``."""

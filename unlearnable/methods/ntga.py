@@ -1,12 +1,13 @@
 """NTGA: noise against networks of infinite width, whose training has a closed form (Yuan & Wu, ICML 2021).
 
-The neural tangent kernel K of an infinitely wide network does not change in training. Under gradient flow on the mean
-squared error of n pictures, its mean prediction at time t is
+The neural tangent kernel K of an infinitely wide network does not change in training. Under gradient flow on half the
+mean squared error over the m = n x classes outputs of n pictures, its mean prediction at time t is
 
-    f_t(x) = K(x, X) phi(K(X, X)) Y,    phi(K) = (I - exp(-t K / n)) / K,
+    f_t(x) = K(x, X) phi(K(X, X)) Y,    phi(K) = (I - exp(-t K / m)) / K,
 
-(Lee et al., 2019), and the noise on X ascends the loss of f_t on other, clean pictures. phi(K) Y is the upper right
-block of exp([[-t K / n, t Y / n], [0, 0]]): no inverse, and a gradient even where eigenvalues coincide.
+(Lee et al., 2019; m as in the authors' program), and the noise on X ascends the cross-entropy of f_t on other, clean
+pictures. phi(K) Y is the upper right block of exp([[-t K / m, t Y / m], [0, 0]]): no inverse, and a gradient even where
+eigenvalues coincide.
 """
 
 import math
@@ -44,20 +45,20 @@ class NTGA(Method):
     activation: Literal["erf", "relu"] = "erf"
     depth: int = 5
     """hidden layers"""
-    w_std: float = 1.76
-    """standard deviation of the weights, times the square root of the inputs"""
-    b_std: float = 0.18
-    """standard deviation of the biases"""
+    w_var: float = 1.76
+    """variance of the weights, times the number of inputs"""
+    b_var: float = 0.18
+    """variance of the biases"""
     time: float = 64.0
     """training time t at which the prediction is attacked (learning rate times steps)"""
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "cnn": {"kernel": "cnn", "activation": "relu", "depth": 2, "w_std": 1.41, "b_std": 0.1, "block": 100},
+        "cnn": {"kernel": "cnn", "activation": "relu", "depth": 2, "w_var": 2.0, "b_var": 0.01, "block": 100},
     }
 
     def __post_init__(self) -> None:
-        require(self, positive="eps steps step block depth w_std time", whole="b_std")
+        require(self, positive="eps steps step block depth w_var time", whole="b_var")
         if self.block < 2:
             raise UserError("block must be 2 or more: one picture teaches no kernel.")
 
@@ -79,19 +80,18 @@ class NTGA(Method):
         return Crafted(dist.gather_rows(table, len(data)))
 
     def attack(self, data: Images, i: Tensor, run: Run, block: int) -> Tensor:
-        """int8 noise for the pictures ``i``, ascending the squared error on as many others."""
+        """int8 noise for the pictures ``i``, ascending the loss on as many others."""
         g = dist.generator("cpu", run.seed, "ntga", block, dist.rank())
         others = torch.ones(len(data), dtype=torch.bool)
         others[i] = len(data) == len(i)  # a single block has only itself to be tested on
         j = others.nonzero()[:, 0]
         j = j[torch.randperm(len(j), generator=g)[: len(i)]]
         x, clean = data.pixels(i, run.device), data.pixels(j, run.device)
-        y, target = (F.one_hot(data.y[k], len(data.classes)).float().to(run.device) for k in (i, j))
-        share = 1 / len(data.classes)  # centred targets: a prediction of 0 is a uniform guess
+        y, target = F.one_hot(data.y[i], len(data.classes)).float().to(run.device), data.y[j].to(run.device)
 
         def loss(z: Tensor) -> Tensor:
-            f = prediction(self.ntk(z, z), self.ntk(clean, z), y - share, self.time)
-            return (f - (target - share)).square().sum()
+            f = prediction(self.ntk(z, z), self.ntk(clean, z), y, self.time)
+            return F.cross_entropy(f, target, reduction="sum")
 
         step = self.step if self.step is not None else 1.1 * self.eps / self.steps
         u = pgd(loss, x, eps=self.eps / 255, step=step / 255, steps=self.steps)
@@ -100,13 +100,13 @@ class NTGA(Method):
     def ntk(self, a: Tensor, b: Tensor) -> Tensor:
         """The kernel [N, M] between pictures a [N, C, H, W] and b [M, C, H, W]."""
         of = fc_ntk if self.kernel == "fc" else cnn_ntk
-        return of(a, b, depth=self.depth, activation=self.activation, w_var=self.w_std**2, b_var=self.b_std**2)
+        return of(a, b, depth=self.depth, activation=self.activation, w_var=self.w_var, b_var=self.b_var)
 
 
 def prediction(k: Tensor, k_test: Tensor, y: Tensor, t: float) -> Tensor:
     """f_t [M, classes] from K(X, X) [n, n], K(x, X) [M, n] and the targets [n, classes] (the module's formula)."""
     n, classes = y.shape
-    top = torch.cat([-k * (t / n), y * (t / n)], 1)
+    top = torch.cat([-k * (t / y.numel()), y * (t / y.numel())], 1)
     both = F.pad(top, (0, 0, 0, classes))
     return k_test @ torch.linalg.matrix_exp(both)[:n, n:]
 
