@@ -3,7 +3,7 @@
 A row is a filter, a column what the learner trains on and how: ordinarily, or adversarially at the radius that REM and
 SEM are built for (small: 2, paper: 4). To be seen in the paper: filters do not bring REM's learner back. The figures of
 other groups (22 to 26 % for REM, blurred, ordinary training, ResNet-18) are for no single filter and stand in no cell.
-About 45 minutes a seed on 2 cores.
+The small size trains ordinarily, on clean pictures, EM, REM and SEM, about 20 minutes a seed on 2 cores.
 """
 
 from .settings import Setting
@@ -19,10 +19,10 @@ FILTERS = {
 
 
 def grid(setting: Setting) -> Grid:
-    methods = setting.compared()
+    methods, radii = setting.compared(), (0, setting.radius)
     if setting.size == "small":
-        methods = {n: m for n, m in methods.items() if n not in ("TAP", "NTGA")}
-    learners = [(n, m, r) for r in (0, setting.radius) for n, m in methods.items()]
+        methods, radii = {n: m for n, m in methods.items() if n not in ("TAP", "NTGA")}, (0,)
+    learners = [(n, m, r) for r in radii for n, m in methods.items()]
     return Grid(
         tuple(f"{n}, AT-{r:g}" if r else f"{n}, ordinary" for n, _, r in learners),
         tuple(Row(f, tuple(learner(m, r, counter=c) for _, m, r in learners)) for f, c in FILTERS.items()),

@@ -1,6 +1,6 @@
 """The two sizes of every table, one code: ``paper``, the authors' settings, and ``small``, what 2 CPU cores can do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..data import DATA
@@ -12,8 +12,9 @@ from .lab import Lab
 
 @dataclass(frozen=True)
 class Setting:
-    """A size on one data set. radius: of the learner's AT and of REM and SEM where a table has one only, in /255.
-    networks: of the table of networks, with what their recipe changes besides."""
+    """A size on one data set. radius: of the learner's AT and of REM and SEM where a table has one, in /255; radii:
+    where it has several. shares: in %, of the pictures that are protected. networks: of the table of networks, with
+    what their recipe changes besides."""
 
     size: str
     data: str
@@ -22,6 +23,8 @@ class Setting:
     limit: int | None = None
     test_limit: int | None = None
     radius: float = 4.0
+    radii: tuple[int, ...] = (0, 1, 2, 3, 4)
+    shares: tuple[int, ...] = (20, 40, 60, 80, 100)
     networks: tuple[tuple[str, tuple[tuple[str, object], ...]], ...] = ()
 
     def lab(
@@ -54,7 +57,8 @@ class Setting:
         return EM.preset("eot")
 
     def rem(self, rho_a: float, **changes: object) -> Method:
-        return self.method(REM, adv_eps=float(rho_a), **changes)
+        """REM; without an adversary that is EM with T."""
+        return self.method(REM, adv_eps=float(rho_a), **changes) if rho_a else replace(self.em_t, **changes)
 
     def sem(self, rho_a: float, **changes: object) -> Method:
         return self.method(SEM, adv_eps=float(rho_a), **changes)
@@ -90,5 +94,5 @@ def setting(size: str, data: str) -> Setting:
     if size == "small":
         about = "5,000 training and 2,000 test pictures, convnet, 800 learner steps; for 2 CPU cores"
         networks = (("convnet", ()), *((n, (("model", n), ("steps", 300))) for n in ("vgg16", "resnet18")))
-        return Setting(size, data, about, Recipe.preset("short"), 5000, 2000, 2.0, networks)
+        return Setting(size, data, about, Recipe.preset("short"), 5000, 2000, 2.0, (0, 2, 4), (40, 80, 100), networks)
     raise UserError(f"There is no size '{size}'; the sizes are paper and small.")
