@@ -11,16 +11,16 @@ from dataclasses import replace
 
 import pytest
 
-from unlearnable import EM, REM, SEM, TAP, Recipe, UserError, cli, load, protect
+from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, cli, load, protect
 from unlearnable.experiments import TABLES
 from unlearnable.experiments.book import Book, canonical, record
 from unlearnable.experiments.flags import flags
+from unlearnable.experiments.lab import Made, Trained
 from unlearnable.experiments.plan import noise_passes
 from unlearnable.experiments.report import has_results, report_results
 from unlearnable.experiments.run import chosen, reproduce, write_record
 from unlearnable.experiments.settings import Setting, setting
 from unlearnable.experiments.show import filled, markdown
-from unlearnable.experiments.table import Made, Trained
 from unlearnable.plots import Line, plot
 from unlearnable.published import Figure, figure
 from unlearnable.state import key, write_json
@@ -30,7 +30,7 @@ TINY = Setting("small", "shapes", "tiny", Recipe.preset("short", steps=2, batch=
 
 def made_up(lab, spec, seed):
     """A cell with numbers that depend on what was asked."""
-    asked = spec.asked(lab, seed)
+    asked = lab.asked(spec, seed)
     share = int(hashlib.sha256(key(asked).encode()).hexdigest()[:4], 16) / 65536
     log = [{"step": k, "loss": 2 / (k + 1), "accuracy": 60 * share} for k in range(20)]
     learned = {"accuracy": 20 + 60 * share, "peak": 90.0, "log": log, "seconds": 60.0, "hardware": "a made-up machine"}
@@ -60,7 +60,7 @@ def test_every_table_stands_at_every_size_and_asks_for_nothing_twice(size, data,
     lab = at.lab(tmp_path)
     for name, table in TABLES.items():
         grid = table.grid(at)
-        asked = [canonical(spec.asked(lab, 0)) for spec in grid.specs()]
+        asked = [canonical(lab.asked(spec, 0)) for spec in grid.specs()]
         assert len(set(asked)) == len(asked) > 0 and table.name == name and table.title and table.about
         assert len({row.name for row in grid.rows}) == len(grid.rows) and len(set(grid.columns)) == len(grid.columns)
 
@@ -78,18 +78,28 @@ def test_the_authors_settings(tmp_path):
         setting("small", "mnist")
 
 
+def test_an_audit_of_a_protected_set_shares_the_trainings_of_the_tables(tmp_path):
+    lab, method = TINY.lab(tmp_path), Uniform()
+    for radius in (0.0, 2.0):
+        cell = lab.make(Trained(method, recipe=(("adv_eps", radius),) if radius else ()), 0)
+    assert len(list(lab.trials.glob("*/cell.json"))) == 2
+    quick = audit(lab.place(method, 0), "quick", TINY.recipe, out=tmp_path / "audit", cells=lab.trials, test=lab.test)
+    assert len(list(lab.trials.glob("*/cell.json"))) == 6  # three learners, on clean and on protected pictures
+    assert quick.rows[1]["learner"] == "adversarial 2/255" and quick.rows[1]["protected"] == cell["accuracy"]
+
+
 def test_a_result_is_found_by_what_was_asked(tmp_path):
     lab = setting("small", "cifar10").lab(tmp_path)
-    asked = lab.cell_asked(REM.preset("short"), 3, adv_eps=2.0)
+    asked = lab.asked(Trained(REM.preset("short"), recipe=(("adv_eps", 2.0),)), 3)
     old = json.loads(json.dumps(asked))
     del old["settings"]["lr_decay"], old["recipe"]["adv_l2"]  # settings that came later, at their defaults
     old["recipe"]["adv_eps"] = 2
     assert canonical(old) == canonical(asked) == canonical({**asked, "seed": 0})
     for changed in (
-        lab.cell_asked(REM.preset("short", lr_decay=0.2), 3, adv_eps=2.0),
-        lab.cell_asked(REM.preset("short"), 3, adv_eps=4.0),
-        lab.cell_asked(SEM.preset("short"), 3, adv_eps=2.0),
-        lab.cell_asked(REM.preset("short"), 3, adv_eps=2.0, share=0.8),
+        lab.asked(Trained(REM.preset("short", lr_decay=0.2), recipe=(("adv_eps", 2.0),)), 3),
+        lab.asked(Trained(REM.preset("short"), recipe=(("adv_eps", 4.0),)), 3),
+        lab.asked(Trained(SEM.preset("short"), recipe=(("adv_eps", 2.0),)), 3),
+        lab.asked(Trained(REM.preset("short"), share=0.8, recipe=(("adv_eps", 2.0),)), 3),
     ):
         assert canonical(changed) != canonical(asked)
     record([{"config": old, "accuracy": 1.0}], tmp_path / "one.json")
@@ -191,15 +201,15 @@ def test_flags_of_a_table(tmp_path):
     lab, grid = at.lab(tmp_path), TABLES["shares"].grid(at)
     clean, em, part = (grid.rows[0].entries[k].spec for k in (0, 3, 2))
     whole = {"log": [{"loss": 2.0}, {"loss": 1.0}], "accuracy": 55.0}
-    lab.book.add({"config": clean.asked(lab, 0), **whole})
-    lab.book.add({"config": em.asked(lab, 0), **whole, "log": [{"loss": 2.0}, {"loss": 1.9}]})
-    lab.book.add({"config": part.asked(lab, 0), **whole})
-    lab.book.add({"config": part.asked(lab, 1), **whole})
+    lab.book.add({"config": lab.asked(clean, 0), **whole})
+    lab.book.add({"config": lab.asked(em, 0), **whole, "log": [{"loss": 2.0}, {"loss": 1.9}]})
+    lab.book.add({"config": lab.asked(part, 0), **whole})
+    lab.book.add({"config": lab.asked(part, 1), **whole})
     found = flags(grid, lab)
     assert found["not-converged"] == ["EM × 100 %"] and found["partly-protected"] == ["EM × 80 %"]
     assert "EM × 100 %" in found["few-seeds"] and "EM × 80 %" not in found["few-seeds"]
     assert "low-baseline" not in found and "weak-baseline" not in found
-    lab.book.add({"config": clean.asked(lab, 0), **whole, "accuracy": 51.0})  # known: 55
+    lab.book.add({"config": lab.asked(clean, 0), **whole, "accuracy": 51.0})  # known: 55
     assert "EM × 100 %" in flags(grid, lab)["low-baseline"]
 
 

@@ -37,13 +37,13 @@ def _recipe(name: str, **changes: str | float) -> Learner:
 
 _QUICK = (
     Learner("ordinary training"),
-    _recipe("adversarial 2/255", adv_eps=2),
+    _recipe("adversarial 2/255", adv_eps=2.0),
     Learner("JPEG 10", counter="jpeg10"),
 )
 _STANDARD = (
     *_QUICK,
-    _recipe("adversarial 4/255", adv_eps=4),
-    _recipe("adversarial 8/255", adv_eps=8),
+    _recipe("adversarial 4/255", adv_eps=4.0),
+    _recipe("adversarial 8/255", adv_eps=8.0),
     Learner("grayscale", counter="gray"),
     Learner("2 bits", counter="bits2"),
     Learner("mean 3x3", counter="mean3"),
@@ -58,8 +58,8 @@ _STANDARD = (
 )
 _FULL = (
     *_STANDARD,
-    _recipe("adversarial 1/255", adv_eps=1),
-    _recipe("adversarial 6/255", adv_eps=6),
+    _recipe("adversarial 1/255", adv_eps=1.0),
+    _recipe("adversarial 6/255", adv_eps=6.0),
     _recipe("adversarial L2 0.25", adv_l2=0.25),
     _recipe("adversarial L2 0.5", adv_l2=0.5),
     _recipe("adversarial L2 0.75", adv_l2=0.75),

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from ..checks import known_baseline, of_training
-from .lab import Lab
-from .table import Grid, Trained
+from .lab import Lab, Trained
+from .table import Grid
 
 CHANCE = {"cifar100": 1.0, "imagenet100": 1.0}  # of ten classes otherwise
 
@@ -20,8 +20,8 @@ def flags(grid: Grid, lab: Lab) -> dict[str, list[str]]:
 
 
 def _of(spec: Trained, lab: Lab) -> set[str]:
-    cells = lab.book.of(spec.asked(lab, 0))
-    clean = lab.book.of(replace(spec, method=None, share=1.0, rest=False).asked(lab, 0))
+    cells = lab.book.of(lab.asked(spec, 0))
+    clean = lab.book.of(lab.asked(replace(spec, method=None, share=1.0, rest=False), 0))
     recipe = replace(lab.recipe, **dict(spec.recipe))
     known = None if spec.counter else known_baseline(lab.data, lab.limit, recipe)
     chance = CHANCE.get(lab.data, 10.0)

@@ -1,7 +1,6 @@
 """The cells of which all tables are made: one learner, trained on one set, tested on clean pictures. A cell is made
 once, kept as one small JSON file, and shared by every table that asks for it."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,29 @@ from ..results import once
 from ..state import key
 from ..trials import trial
 from .book import Book
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A learner: what it trains on, and how. share: of every class is protected, the rest clean.  rest: it trains on
+    that clean rest alone.  counter: a line of ``COUNTERS``, done to the training pictures first.  recipe: the fields of
+    the lab's recipe that it changes."""
+
+    method: Method | None = None
+    share: float = 1.0
+    rest: bool = False
+    counter: str | None = None
+    recipe: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True)
+class Made:
+    """A noise: what making it costs and how visible it is."""
+
+    method: Method
+
+
+Spec = Trained | Made
 
 
 @dataclass(frozen=True)
@@ -53,75 +75,45 @@ class Lab:
         """The pictures with that noise (None: the clean ones), crafted the first time and read afterwards."""
         if method is None:
             return self.clean
-        self.card(method, seed)  # where another process is at the same noise, this waits for it
+        self.make(Made(method), seed)  # where another process is at the same noise, this waits for it
         return protect(self.clean, method, self.place(method, seed), seed=seed, **self.machine).images
 
-    def card(self, method: Method, seed: int, *, wait: bool = True) -> dict | None:
-        """What making the noise cost and how visible it is: budget, measured, passes, seconds, hardware, ...
+    def asked(self, spec: Spec, seed: int) -> dict:
+        """The configuration under which ``make`` keeps its result."""
+        asked = self._asked(spec.method, seed)
+        if isinstance(spec, Made):
+            return {**asked, "what": "noise"}
+        recipe = asdict(replace(self.recipe, **dict(spec.recipe)))
+        asked |= {"what": "learner", "recipe": recipe, "test": self.test_limit}
+        return asked | {"share": spec.share, "rest": spec.rest, "counter": spec.counter}
 
-        Where another process is at it: waited for, or (``wait`` False) None; so too ``cell``."""
+    def make(self, spec: Spec, seed: int, *, wait: bool = True) -> dict | None:
+        """The cell, made the first time, read afterwards: of a learner its accuracy and peak in %, its log and
+        evidence, of a noise its card (budget, measured, passes, seconds, hardware, ...).
 
-        def compute(_: Path) -> dict:
-            card = protect(self.clean, method, self.place(method, seed), seed=seed, **self.machine).card
-            return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
+        Where another process is at it: waited for, or (``wait`` False) None."""
+        asked = self.asked(spec, seed)
+        if found := self.book.of(asked).get(seed):
+            return found
+        compute = self._card if isinstance(spec, Made) else self._train
+        if cell := once(self.root, asked, lambda _: compute(spec, seed), wait=wait):
+            self.book.add(cell)
+        return cell
 
-        return self._once(self.card_asked(method, seed), compute, wait)
+    def _card(self, spec: Made, seed: int) -> dict:
+        card = protect(self.clean, spec.method, self.place(spec.method, seed), seed=seed, **self.machine).card
+        return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
 
-    def cell(
-        self,
-        method: Method | None,
-        seed: int,
-        *,
-        share: float = 1.0,
-        rest: bool = False,
-        countered: str | None = None,
-        wait: bool = True,
-        **changes: object,
-    ) -> dict | None:
-        """A learner's accuracy and peak in %, its log and evidence.
-
-        share: of every class is protected, the rest clean.  rest: train on that clean rest alone.  countered: a line
-        of ``COUNTERS``, done to the training pictures first.  changes: fields of the recipe (``adv_eps=2``)."""
-
-        def compute(_: Path) -> dict:
-            data = _mixed(self.protected(method, seed), self.clean, share, rest, seed)
-            recipe = replace(self.recipe, **changes)
-            done = trial(self.trials, data, self.test, recipe, countered=countered, seed=seed, **self.machine)
-            return {k: v for k, v in done.items() if k != "config"}
-
-        asked = self.cell_asked(method, seed, share=share, rest=rest, countered=countered, **changes)
-        return self._once(asked, compute, wait)
-
-    def card_asked(self, method: Method, seed: int) -> dict:
-        """The configuration under which ``card`` keeps its result."""
-        return {**self._asked(method, seed), "what": "noise"}
-
-    def cell_asked(
-        self,
-        method: Method | None,
-        seed: int,
-        *,
-        share: float = 1.0,
-        rest: bool = False,
-        countered: str | None = None,
-        **changes: object,
-    ) -> dict:
-        """The configuration under which ``cell`` keeps its result."""
-        recipe = replace(self.recipe, **changes)
-        asked = {**self._asked(method, seed), "what": "learner", "recipe": asdict(recipe), "test": self.test_limit}
-        return asked | {"share": share, "rest": rest, "counter": countered}
+    def _train(self, spec: Trained, seed: int) -> dict:
+        data = _mixed(self.protected(spec.method, seed), self.clean, spec.share, spec.rest, seed)
+        recipe = replace(self.recipe, **dict(spec.recipe))
+        done = trial(self.trials, data, self.test, recipe, countered=spec.counter, seed=seed, **self.machine)
+        return {k: v for k, v in done.items() if k != "config"}
 
     @cached_property
     def book(self) -> Book:
         """What was in ``root`` when it was first looked at, and what was made here since."""
         return Book(self.root)
-
-    def _once(self, asked: dict, compute: Callable[[Path], dict], wait: bool) -> dict | None:
-        if found := self.book.of(asked).get(asked["seed"]):
-            return found
-        if cell := once(self.root, asked, compute, wait=wait):
-            self.book.add(cell)
-        return cell
 
     def _asked(self, method: Method | None, seed: int) -> dict:
         name = method and next((n for n, m in METHODS.items() if m is type(method)), type(method).__name__)

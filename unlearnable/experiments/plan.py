@@ -4,15 +4,14 @@ from ..learn import Recipe, seconds_a_step
 from ..methods import REM, Method
 from ..methods.min_min import MinMin, Robust
 from ..methods.surrogate import FixedSurrogate
-from .lab import Lab
-from .table import Made, Spec, Trained
+from .lab import Lab, Made, Spec, Trained
 
 TRY = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
 
 
 def missing(lab: Lab, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
     """What has no cell yet, noise apart: (seed, learner), and (seed, noise) for noise that no cell's learner needs."""
-    return [(seed, spec) for seed in seeds for spec in specs if seed not in lab.book.of(spec.asked(lab, seed))]
+    return [(seed, spec) for seed in seeds for spec in specs if seed not in lab.book.of(lab.asked(spec, seed))]
 
 
 def seconds(lab: Lab, todo: list[tuple[int, Spec]]) -> float:
@@ -21,7 +20,7 @@ def seconds(lab: Lab, todo: list[tuple[int, Spec]]) -> float:
     work: dict[str, float] = {}  # network -> passes
     noises: set[tuple[int, Method]] = set()
     for seed, spec in todo:
-        if spec.method is not None and not lab.book.of(Made(spec.method).asked(lab, seed)).get(seed):
+        if spec.method is not None and not lab.book.of(lab.asked(Made(spec.method), seed)).get(seed):
             noises.add((seed, spec.method))
         if isinstance(spec, Trained):
             recipe = lab.recipe if not spec.recipe else Recipe(**vars(lab.recipe) | dict(spec.recipe))

@@ -15,10 +15,10 @@ from ..plots import Line, Plot, plot
 from ..state import writing
 from . import TABLES
 from .flags import CHANCE, flags
-from .lab import Lab
+from .lab import Lab, Trained
 from .settings import Setting, setting
 from .show import ANOTHER, Shown, filled, markdown, same_scale, seeds, some
-from .table import Grid, Row, Table, Trained
+from .table import Grid, Row, Table
 
 SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
 GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT pictures

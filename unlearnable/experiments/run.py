@@ -9,11 +9,11 @@ from ..progress import in_words
 from . import TABLES
 from .book import record
 from .flags import flags
-from .lab import Lab
+from .lab import Lab, Made, Spec, Trained
 from .plan import missing, seconds
 from .settings import Setting
 from .show import markdown
-from .table import Grid, Made, Spec, Table, Trained, narrowed
+from .table import Grid, Table, narrowed
 
 
 def chosen(name: str) -> list[Table]:
@@ -53,7 +53,7 @@ def write_record(tables: list[Table], setting: Setting, results: Path | str, fil
     """Write every cell of these tables that is there into one file, to be kept beside the project; how many."""
     lab = setting.lab(Path(results))
     specs = dict.fromkeys(spec for table in tables for spec in table.grid(setting).specs())
-    cells = [cell for spec in specs for cell in lab.book.of(spec.asked(lab, 0)).values()]
+    cells = [cell for spec in specs for cell in lab.book.of(lab.asked(spec, 0)).values()]
     if not cells:
         raise UserError(f"{results} has no result of these tables at that size; nothing to record.")
     record(cells, file)
@@ -89,7 +89,7 @@ def _make(
     made = 0
     for wait in (False, True):  # what another process is at comes last
         for seed, spec in list(todo):
-            if cell := spec.make(lab, seed, wait=wait):
+            if cell := lab.make(spec, seed, wait=wait):
                 todo.remove((seed, spec))
                 made += 1
                 say(f"[{made}/{made + len(todo)}] {described(spec)}, seed {seed}: {_outcome(spec, cell)}")

@@ -39,7 +39,7 @@ def shown(entry: Entry | None, lab: Lab) -> Shown:
     """What is there of an entry: every seed's value."""
     if entry is None:
         return Shown()
-    cells = lab.book.of(entry.spec.asked(lab, 0))
+    cells = lab.book.of(lab.asked(entry.spec, 0))
     values = tuple(entry.read(cells[seed]) for seed in sorted(cells))
     figure = entry.paper or Figure()
     return Shown(values, str(figure), figure.value, figure.recalled, entry.digits)

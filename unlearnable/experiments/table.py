@@ -5,44 +5,8 @@ from dataclasses import dataclass
 
 from ..methods import Method
 from ..published import Figure
-from .lab import Lab
+from .lab import Made, Spec, Trained
 from .settings import Setting
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A learner: what it trains on, and the fields of the recipe that it changes (``Lab.cell``)."""
-
-    method: Method | None = None
-    share: float = 1.0
-    rest: bool = False
-    counter: str | None = None
-    recipe: tuple[tuple[str, object], ...] = ()
-
-    def asked(self, lab: Lab, seed: int) -> dict:
-        return lab.cell_asked(self.method, seed, **self._options())
-
-    def make(self, lab: Lab, seed: int, *, wait: bool = True) -> dict | None:
-        return lab.cell(self.method, seed, wait=wait, **self._options())
-
-    def _options(self) -> dict:
-        return {"share": self.share, "rest": self.rest, "countered": self.counter, **dict(self.recipe)}
-
-
-@dataclass(frozen=True)
-class Made:
-    """A noise: what making it costs and how visible it is (``Lab.card``)."""
-
-    method: Method
-
-    def asked(self, lab: Lab, seed: int) -> dict:
-        return lab.card_asked(self.method, seed)
-
-    def make(self, lab: Lab, seed: int, *, wait: bool = True) -> dict | None:
-        return lab.card(self.method, seed, wait=wait)
-
-
-Spec = Trained | Made
 
 
 @dataclass(frozen=True)
