@@ -1,8 +1,10 @@
 """Protection against work: what a learner reaches, by the picture passes that the noise took.
 
 A row is one way to make the noise, a point of the plot; ways that differ in length only are joined by a line. Columns:
-passes of one picture, minutes, then the radius of the learner's adversarial training in /255. A further way is one more
-line of WAYS. About ten minutes a row and seed on 2 cores.
+passes of one picture, minutes, then the radius of the learner's adversarial training in /255. The first way is the
+paper's inner loop (K_u = 10, J = 5, K_a = 10), as long as two cores allow; EM has T; *short* is each method's preset,
+and what follows is what was changed. A further way is one more line of WAYS. About five minutes a row and seed on 2
+cores, twenty for the first.
 """
 
 from collections.abc import Callable
@@ -14,31 +16,37 @@ from .table import Chart, Grid, Row, Table, learner, minutes, passes
 
 RADII = (0, 2, 4)
 COLD = {"warm": False, "steps": 10, "step": None, "samples": 5, "adv_steps": 10}  # the paper's K_u, J, K_a
+TEN = {"warm": False, "steps": 10, "step": 1.6}  # a fresh start at every visit, as in the paper, but one draw of T
+ONCE = {"steps": 1, "step": 3.2}
 
-# what is varied -> the noise, at the size's own settings
-WAYS: dict[str, Callable[[Setting], Method]] = {
-    "REM, the paper's steps": lambda s: s.rem(s.radius, **COLD),
-    "REM": lambda s: s.rem(s.radius),
-    "SEM": lambda s: s.sem(s.radius),
-    "SEM, cold": lambda s: s.sem(s.radius, warm=False, steps=5, step=3.2),
+# what is varied -> the noise, at the size's own settings, and its lengths in surrogate steps at the small size
+WAYS: dict[str, tuple[Callable[[Setting], Method], tuple[int, ...]]] = {
+    "REM, the paper's inner loop": (lambda s: s.rem(s.radius, **COLD), (32,)),
+    "SEM, the paper's inner loop": (lambda s: s.sem(s.radius, **COLD), (32, 100)),
+    "REM, short": (lambda s: s.rem(s.radius), (800,)),
+    "REM, short, one noise step, one adversary step": (lambda s: s.rem(s.radius, adv_steps=1, **ONCE), (300,)),
+    "SEM, short": (lambda s: s.sem(s.radius), (800,)),
+    "SEM, short, one adversary step": (lambda s: s.sem(s.radius, adv_steps=1), (300,)),
+    "SEM, ten cold noise steps, one adversary step": (lambda s: s.sem(s.radius, adv_steps=1, **TEN), (72,)),
+    "EM, short": (lambda s: s.em_t, (400, 800)),
+    "EM, ten cold noise steps": (lambda s: replace(s.em_t, **TEN), (80,)),
 }
-LENGTHS = (1 / 8, 1 / 4, 1 / 2, 1)  # of the size's own number of surrogate steps
-ONLY = {"REM, the paper's steps": LENGTHS[:2]}  # 561 passes a picture and step: beyond 2 cores at full length
+LENGTHS = (1 / 8, 1 / 4, 1 / 2, 1)  # of the paper's number of surrogate steps
 
 
-def lengthened(method: Method, share: float) -> Method:
-    shorter = {name: max(1, round(getattr(method, name) * share)) for name in ("train_steps", "decay_every")}
-    return replace(method, **shorter)
+def lengthened(method: Method, steps: int) -> Method:
+    decay = max(1, round(method.decay_every * steps / method.train_steps))
+    return replace(method, train_steps=steps, decay_every=decay)
 
 
 def grid(setting: Setting) -> Grid:
     rows = []
-    for way, make in WAYS.items():
+    for way, (make, lengths) in WAYS.items():
         method = make(setting)
-        for share in ONLY.get(way, LENGTHS) if setting.size == "small" else LENGTHS:
-            m = lengthened(method, share)
+        for steps in lengths if setting.size == "small" else [round(method.train_steps * k) for k in LENGTHS]:
+            m = lengthened(method, steps)
             entries = (passes(m), minutes(m), *(learner(m, r) for r in RADII))
-            rows.append(Row(f"{way}: {m.train_steps:,} steps", entries, series=way))
+            rows.append(Row(f"{way}: {steps:,} steps", entries, series=way))
     names = ("ordinary", *(f"AT-{r}" for r in RADII[1:]))
     return Grid(
         ("passes a picture", "minutes", *names),
