@@ -14,7 +14,6 @@ TIMES = (1, 2)
 
 def grid(setting: Setting) -> Grid:
     rows = {"clean": None, "LSP": setting.method(LSP), "AR": setting.method(AR), "OPS": setting.method(OPS)}
-    rows |= {"NTGA": setting.ntga}
     steps = setting.recipe.steps
     return Grid(
         tuple(f"{steps * k:,} steps" for k in TIMES),

@@ -29,8 +29,9 @@ from .base import Crafted, Method, Run
 
 @dataclass(frozen=True)
 class NTGA(Method):
-    """neural tangent generalization attack (Yuan & Wu, ICML 2021): needs no trained surrogate. Hurts ordinary training;
-    undone by adversarial training. Memory: about 16 block^2 (fc), 40 block^2 H W (cnn) floats of 4 bytes a layer."""
+    """neural tangent generalization attack (Yuan & Wu, ICML 2021): needs no trained surrogate. Undone by adversarial
+    training, and with a few thousand pictures it hardly hurts ordinary training either (docs/results.md). Memory: about
+    16 block^2 (fc), 40 block^2 H W (cnn) floats of 4 bytes a layer."""
 
     eps: float = 8.0
     """budget of the noise, in /255"""
