@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
@@ -250,6 +251,12 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
     assert one["printed by others"] == "75.14?" and one["recalled"] == "1"
     assert f"{sum(values) / 2:.1f} ±" in page and "a made-up machine" in page and "http" not in page
     assert page.count("<svg") >= 5 and "## Main comparison" in md and "<img" not in page
+    plots = re.findall(r"!\[.*\]\((.*\.svg)\)", md)
+    assert len(plots) == page.count("<svg") == len(set(plots))
+    for file in plots:  # each stands on its own: whole, and with the names of its lines
+        drawing = ElementTree.parse(tmp_path / "out" / file).getroot()
+        words = {t.text for t in drawing.iter("{http://www.w3.org/2000/svg}text")}
+        assert words & {"REM(2)", "SEM, short", "clean, AT-2"}, file
     with pytest.raises(UserError, match="no result of any table"):
         report_results(tmp_path / "out", tmp_path / "x")
 

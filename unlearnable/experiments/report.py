@@ -33,13 +33,14 @@ def has_results(folder: Path) -> bool:
 
 
 def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[Path]:
-    """Write tables.md, .csv and .html into ``out``. root: where the named sets lie, for the pictures of protected sets
-    in ``folder``. Returns the files. Raises UserError where no table has anything."""
+    """Write tables.md, .csv and .html into ``out``, and the plots, which tables.md shows, into ``out``/plots. root:
+    where the named sets lie, for the pictures of protected sets in ``folder``. Returns the three files. Raises
+    UserError where no table has anything."""
     found = list(_found(folder, root))
     if not found:
         raise UserError(f"{folder} has no result of any table; make some with `unlearnable reproduce`.")
     texts = {
-        "md": "\n".join(markdown(table, grid, lab, at, flags(grid, lab)) for table, at, grid, lab in found),
+        "md": "\n".join(_markdown(*one, out) for one in found),
         "csv": _csv(found),
         "html": _html(found),
     }
@@ -59,6 +60,17 @@ def _found(folder: Path, root: str | None) -> Iterator[Found]:
                 grid = table.grid(at)
                 if any(p.values for _, places in filled(grid, lab) for p in places):
                     yield table, at, grid, lab
+
+
+def _markdown(table: Table, at: Setting, grid: Grid, lab: Lab, out: Path) -> str:
+    """The table as text; its plots as files of their own, shown below it."""
+    text = markdown(table, grid, lab, at, flags(grid, lab))
+    for k, p in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
+        name = f"plots/{table.name}-{at.size}-{at.data}-{k}.svg"
+        with writing(out / name) as tmp:
+            tmp.write_text(rendered("plot.svg", plot=p["plot"], about=f"{table.title}, {p['title']}"))
+        text += f"\n{p['title'][0].upper()}{p['title'][1:]}:\n\n![{table.title}, {p['title']}]({name})\n"
+    return text
 
 
 def _csv(found: list[Found]) -> str:
