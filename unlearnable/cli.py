@@ -307,6 +307,7 @@ def main() -> None:
         if args[0] not in VERBS:
             raise UserError(f"There is no verb '{args[0]}'; the verbs are {', '.join(VERBS)}.")
         VERBS[args[0]](args[1:])
+        _leave(0)
     except UserError as e:
         for detail in e.details:
             print(f"unlearnable: {detail}", file=sys.stderr)
@@ -318,4 +319,14 @@ def main() -> None:
 def _stop(status: int, sentence: str) -> None:
     if int(os.environ.get("RANK", 0)) == 0:  # the others say the same
         print(f"unlearnable: {sentence}", file=sys.stderr)
+    _leave(status)
     sys.exit(status)
+
+
+def _leave(status: int) -> None:
+    """One process of several ends here, its work done, without the interpreter's clean-up: there a thread that the
+    process group left running aborts the process now and then ("terminate called without an active exception")."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
