@@ -82,6 +82,22 @@ def test_protect_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, method):
     assert a == b
 
 
+def test_a_run_s_seconds_are_those_of_all_its_parts(tmp_path, monkeypatch):
+    """A clock by hand: 100 seconds to the save and 5 after it, which the kill loses; then 30 in the next process."""
+    clock = [1000.0]
+    monkeypatch.setattr(state.time, "monotonic", lambda: clock[0])
+    first = state.State(tmp_path / "run", {"a": 1})
+    clock[0] += 100
+    first.save(1, {"done": 1}, force=True)
+    clock[0] += 5
+    assert first.seconds == 105
+    clock[0] = 50.0
+    second = state.State(tmp_path / "run", {"a": 1})
+    assert second.load()["done"] == 1
+    clock[0] += 30
+    assert second.seconds == 130
+
+
 def test_another_configuration_s_state_is_refused(few, tmp_path, monkeypatch):
     with monkeypatch.context() as m, pytest.raises(Killed):
         killed_at(m, 1)

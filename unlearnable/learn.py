@@ -218,7 +218,7 @@ def learn(
     trainer = Trainer(
         model, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, bfloat16=bfloat16
     )
-    log, seconds = _train(trainer, recipe, data, test, t, seed, where, out, state)
+    log = _train(trainer, recipe, data, test, t, seed, where, out, state)
     scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
     result = {
         "accuracy": scores[-1] if scores else None,
@@ -227,7 +227,7 @@ def learn(
         "source": data.source,
         "log": log,
         "passes": dist.total(trainer.passes),
-        "seconds": round(seconds, 1),
+        "seconds": round(state.seconds, 1),
         **evidence(where),
     }
     if out and dist.rank() == 0:
@@ -261,14 +261,13 @@ def _train(
     where: torch.device,
     out: Path | None,
     state: State,
-) -> tuple[list[dict], float]:
-    """The loop, from the saved state to its end: the log and the seconds spent, those before a kill included."""
+) -> list[dict]:
+    """The loop, from the saved state to its end: the log."""
     log: list[dict] = []
-    first, spent = 0, 0.0
+    first = 0
     if saved := state.load():
         trainer.load(saved)
-        first, log, spent = saved["step"], saved["log"], saved["seconds"]
-    begin = time.monotonic() - spent
+        first, log = saved["step"], saved["log"]
     every = max(1, recipe.steps // recipe.tests)
     with Progress(f"learning ({_title(recipe)})", recipe.steps, first=first) as progress:
         for step in range(first, recipe.steps):
@@ -279,9 +278,8 @@ def _train(
                     log[-1]["accuracy"] = accuracy(trainer.frozen, test, t, device=where)
                 _write_log(out, log)
             progress.at(step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else "")
-            seconds = time.monotonic() - begin
-            state.save(step + 1, trainer.state() | {"step": step + 1, "log": log, "seconds": seconds})
-    return log, time.monotonic() - begin
+            state.save(step + 1, trainer.state() | {"step": step + 1, "log": log})
+    return log
 
 
 def _step(

@@ -7,7 +7,6 @@ their order and the pictures' size are untouched.
 import json
 import pickle
 import shutil
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -65,8 +64,6 @@ def protect(
     if out:
         _check_space(out, data)
     state = State(out, config)
-    begin = time.monotonic()
-    before = (state.load() or {}).get("seconds", 0.0)
     crafted = method.craft(data, Run(seed, where, bfloat16, state))
     if dist.rank() != 0:
         state.remove()
@@ -80,7 +77,7 @@ def protect(
         "budget": method.budget,
         "passes": crafted.passes,
         "measured": visibility(data.x, protected.x),
-        "seconds": round(before + time.monotonic() - begin, 1),
+        "seconds": round(state.seconds, 1),
         **evidence(where),
     }
     if out:

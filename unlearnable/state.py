@@ -72,7 +72,7 @@ class State:
     def __init__(self, folder: Path | None, config: dict):
         """``folder`` None keeps nothing on disk. Raises UserError when the folder belongs to another run."""
         self.folder = folder and folder / "state"
-        self._saved = time.monotonic()
+        self._begin = self._saved = time.monotonic()
         if folder is None:
             return
         self._config = {"config": json.loads(json.dumps(config)), "processes": dist.world()}
@@ -80,6 +80,7 @@ class State:
         problem = self._foreign(folder, self._config) if dist.rank() == 0 else None
         if problem := dist.agree(problem):
             raise UserError(problem)
+        self._begin -= (self.load() or {}).get("seconds", 0.0)
 
     @staticmethod
     def _foreign(folder: Path, mine: dict) -> str | None:
@@ -101,6 +102,11 @@ class State:
             return None
         return torch.load(self._file(int(latest.read_text())), weights_only=True)
 
+    @property
+    def seconds(self) -> float:
+        """What the run has taken so far, the time before a kill included, up to the last save before it."""
+        return time.monotonic() - self._begin
+
     def save(self, step: int, value: dict, *, force: bool = False) -> None:
         """Save when ``SAVE_EVERY`` seconds have passed since the last time (rank 0's clock decides for all)."""
         if self.folder is None or not dist.agree(force or time.monotonic() - self._saved > SAVE_EVERY):
@@ -108,7 +114,7 @@ class State:
         if dist.rank() == 0 and not (marker := self.folder / "config.json").exists():
             write_json(marker, self._config)
         with writing(self._file(step)) as tmp:
-            torch.save(value, tmp)
+            torch.save(value | {"seconds": self.seconds}, tmp)
         dist.barrier()
         if dist.rank() == 0:
             with writing(self.folder / "latest") as tmp:
