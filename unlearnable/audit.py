@@ -3,7 +3,6 @@ protected pictures and, as its own baseline, on the clean ones; the highest accu
 
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from .checks import known_baseline, of_pictures, of_training
@@ -136,7 +135,7 @@ def audit(
     card, chance, sets = read_json(folder / "card.json"), 100 / len(clean.classes), Sets(clean, protected, test)
     about = {"method": card["method"], "settings": card["settings"], "budget": card["budget"], "seed": seed}
     about |= {"psnr": card["measured"]["psnr"], "pictures": f"{len(clean)} pictures of {card['data']['source']}"}
-    about |= {"recipe": asdict(recipe), "digest": sets.digests[1], "version": VERSION}
+    about |= {"recipe": asdict(recipe), "digest": protected.digest(), "version": VERSION}
     _check_place(out, about)
     machine = {"seed": seed, "device": device, "precision": precision}
     trained = _trainings(learners, recipe, sets, Path(cells or out.parent / "cells"), machine)
@@ -155,10 +154,6 @@ class Sets:
     clean: Images
     protected: Images
     test: Images
-
-    @cached_property
-    def digests(self) -> tuple[str, str]:
-        return self.clean.digest(), self.protected.digest()
 
 
 def _check_place(out: Path, about: dict) -> None:
@@ -189,16 +184,17 @@ def _trainings(
 def _training(
     learner: Learner, recipe: Recipe, sets: Sets, hidden: bool, cells: Path, machine: dict, wait: bool
 ) -> dict | None:
-    data, options = (sets.protected if hidden else sets.clean), {}
+    data = sets.protected if hidden else sets.clean
+    options = {"countered": learner.counter, "test_too": learner.test}
     if learner.leaked:
 
         def cleaned() -> Images:
             model = train_denoiser(sets.clean, sets.protected, share=learner.leaked, seed=machine["seed"])
             return replace(data, x=denoised(model, data.x))
 
-        options = {"change": cleaned, "changed": ["denoiser", learner.leaked, *sets.digests]}
+        depends_on = [learner.leaked, sets.clean.digest(), sets.protected.digest()]
+        options |= {"change": cleaned, "changed": ["denoiser", *depends_on]}
     asked = replace(recipe, **dict(learner.recipe))
-    options |= {"countered": learner.counter, "test_too": learner.test}
     return trial(cells, data, sets.test, asked, **options, **machine, wait=wait)
 
 

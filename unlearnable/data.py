@@ -10,6 +10,7 @@ import tarfile
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,11 @@ class Images:
         return self.x[i].to(device, torch.float32) / 255
 
     def digest(self) -> str:
-        """sha256 of pictures, labels and class names."""
+        """sha256 of pictures, labels and class names; taken once, because every training and audit asks for it."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         h = hashlib.sha256(repr((tuple(self.x.shape), self.classes)).encode())
         for a in range(0, len(self), 4096):
             h.update(np.ascontiguousarray(self.x[a : a + 4096].numpy()))

@@ -37,7 +37,8 @@ def trial(
 
     def compute(folder: Path) -> dict:
         shown = change() if change else data
-        shown, seen = (counter(countered, x) if countered and on else x for x, on in ((shown, True), (test, test_too)))
+        shown = counter(countered, shown) if countered else shown
+        seen = counter(countered, test) if countered and test_too else test
         done = learn(shown, recipe, test=seen, out=folder / "run", seed=seed, device=device, precision=precision)
         shutil.rmtree(folder / "run")
         return {k: done.result[k] for k in KEPT}

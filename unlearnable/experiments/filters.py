@@ -19,10 +19,8 @@ FILTERS = {
 
 
 def grid(setting: Setting) -> Grid:
-    methods, radii = setting.compared(), (0, setting.radius)
-    if setting.size == "small":
-        methods, radii = {n: m for n, m in methods.items() if n not in ("TAP", "NTGA")}, (0,)
-    learners = [(n, m, r) for r in radii for n, m in methods.items()]
+    radii = (0,) if setting.size == "small" else (0, setting.radius)
+    learners = [(n, m, r) for r in radii for n, m in setting.affordable().items()]
     return Grid(
         tuple(f"{n}, AT-{r:g}" if r else f"{n}, ordinary" for n, _, r in learners),
         tuple(Row(f, tuple(learner(m, r, counter=c) for _, m, r in learners)) for f, c in FILTERS.items()),

@@ -80,9 +80,9 @@ class Lab:
 
     def asked(self, spec: Spec, seed: int) -> dict:
         """The configuration under which ``make`` keeps its result."""
-        asked = self._asked(spec.method, seed)
+        asked = self._noise(spec.method, seed)
         if isinstance(spec, Made):
-            return {**asked, "what": "noise"}
+            return asked | {"what": "noise"}
         recipe = asdict(replace(self.recipe, **dict(spec.recipe)))
         asked |= {"what": "learner", "recipe": recipe, "test": self.test_limit}
         return asked | {"share": spec.share, "rest": spec.rest, "counter": spec.counter}
@@ -115,7 +115,8 @@ class Lab:
         """What was in ``root`` when it was first looked at, and what was made here since."""
         return Book(self.root)
 
-    def _asked(self, method: Method | None, seed: int) -> dict:
+    def _noise(self, method: Method | None, seed: int) -> dict:
+        """What names the pictures with that noise."""
         name = method and next((n for n, m in METHODS.items() if m is type(method)), type(method).__name__)
         return {
             "data": self.data,
@@ -127,7 +128,7 @@ class Lab:
 
     def place(self, method: Method, seed: int) -> Path:
         """The folder of the pictures with that noise."""
-        return self.root / "protected" / key(self._asked(method, seed))
+        return self.root / "protected" / key(self._noise(method, seed))
 
 
 def _mixed(protected: Images, clean: Images, share: float, rest: bool, seed: int) -> Images:

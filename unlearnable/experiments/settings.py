@@ -80,6 +80,11 @@ class Setting:
             f"{kind}({self.radius:g})": make(self.radius) for kind, make in (("REM", self.rem), ("SEM", self.sem))
         }
 
+    def affordable(self) -> dict[str, Method | None]:
+        """``compared``; at the small size without TAP and NTGA, for tables of many cells a row."""
+        left_out = ("TAP", "NTGA") if self.size == "small" else ()
+        return {name: method for name, method in self.compared().items() if name not in left_out}
+
 
 def setting(size: str, data: str) -> Setting:
     """Raises UserError for a size or a data set that there is not."""

@@ -13,17 +13,15 @@ from .table import Chart, Grid, Row, Table, learner
 
 
 def grid(setting: Setting) -> Grid:
-    def published(name: str, share: int) -> Figure | None:
+    def published(name: str, share: int) -> Figure:
         known = SHARES.get(name.replace(f"({setting.radius:g})", "(4)"), ()) if setting.data == "cifar10" else ()
-        return Figure(dict(zip(PERCENT, known))[share]) if share in PERCENT[: len(known)] else None
+        return Figure(dict(zip(PERCENT, known)).get(share))
 
     clean, at = learner(None, setting.radius), setting.radius
-    methods = {n: m for n, m in setting.compared().items() if m}
-    if setting.size == "small":
-        methods = {n: m for n, m in methods.items() if n not in ("TAP", "NTGA")}
     rows = [
         Row(n, (clean, *(learner(m, at, share=p / 100, paper=published(n, p)) for p in setting.shares)))
-        for n, m in methods.items()
+        for n, m in setting.affordable().items()
+        if m
     ]
     name = "the clean rest alone"
     rest = [learner(None, at, share=p / 100, rest=True, paper=published(name, p)) for p in setting.shares[:-1]]
