@@ -172,6 +172,13 @@ def torchrun(*args, cwd):
     return done
 
 
+@pytest.mark.parametrize("words", ["ls presets", "protect rem --help"])
+def test_a_reader_that_has_seen_enough_is_no_error(words):
+    command = f"'{sys.executable}' -m unlearnable {words} | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and not done.stderr
+
+
 @pytest.mark.parametrize(
     "extra",
     [

@@ -307,6 +307,7 @@ def main() -> None:
         if args[0] not in VERBS:
             raise UserError(f"There is no verb '{args[0]}'; the verbs are {', '.join(VERBS)}.")
         VERBS[args[0]](args[1:])
+        sys.stdout.flush()
         _leave(0)
     except UserError as e:
         for detail in e.details:
@@ -314,6 +315,9 @@ def main() -> None:
         _stop(2, " ".join(str(e).split()))
     except KeyboardInterrupt:
         _stop(1, "interrupted; the same command goes on from the last saved state.")
+    except BrokenPipeError:  # whoever reads (head, less) has seen enough; the rest goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _stop(status: int, sentence: str) -> None:
