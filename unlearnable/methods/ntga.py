@@ -55,6 +55,7 @@ class NTGA(Method):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
+        # ours: the authors' program has 2 x 2 filters, two linear layers more and the variances of "paper"
         "cnn": {"kernel": "cnn", "activation": "relu", "depth": 2, "w_var": 2.0, "b_var": 0.01, "block": 100},
     }
 
