@@ -1,6 +1,7 @@
 """PGD against the closed form; the frozen copy against the plain model."""
 
 import copy
+import shutil
 import warnings
 
 import pytest
@@ -124,6 +125,44 @@ def test_a_shared_convolution_is_not_folded():
         frozen = Frozen(model, bfloat16=False)
     x = torch.rand(2, 3, 8, 8)
     assert torch.allclose(frozen(x), model.eval()(x), atol=1e-5)
+
+
+def _gradient(frozen: Frozen) -> torch.Tensor:
+    x = torch.rand(4, 3, 32, 32, generator=generator("cpu", 5)).requires_grad_()
+    return torch.autograd.grad(total_loss(frozen, x, torch.arange(4)), x)[0]
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
+def test_a_compiled_copy_is_the_same_function_and_follows_the_weights(monkeypatch):
+    model = _with_statistics(build("convnet", 10, size=32, seed=1))
+    plain = Frozen(model, bfloat16=False)
+    monkeypatch.setenv("UNLEARNABLE_COMPILE", "1")
+    compiled = Frozen(model, bfloat16=False)
+    for _ in range(2):
+        wanted = _gradient(plain)
+        assert torch.allclose(_gradient(compiled), wanted, atol=1e-5 * float(wanted.abs().max()))
+        with torch.no_grad():
+            for p in model.parameters():
+                p.mul_(1.1)
+        plain.refresh()
+        compiled.refresh()
+    assert compiled.passes == plain.passes == 8
+    # a loss on features looks inside, where a compiled program does not let it
+    x = torch.rand(2, 3, 32, 32).requires_grad_()
+    assert torch.equal(compiled.features(x), plain.features(x))
+
+
+def test_without_a_compiler_the_network_runs_as_it_is_and_says_so(monkeypatch, tmp_path):
+    model = _with_statistics(build("convnet", 10, size=32, seed=1))
+    plain = Frozen(model, bfloat16=False)
+    monkeypatch.setenv("UNLEARNABLE_COMPILE", "1")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, str(tmp_path / "no compiler")))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch._dynamo.reset()
+    compiled = Frozen(model, bfloat16=False)
+    with pytest.warns(UserWarning, match="torch.compile failed"):
+        first = _gradient(compiled)
+    assert torch.equal(first, _gradient(plain)) and torch.equal(_gradient(compiled), first)
 
 
 def _with_statistics(model: nn.Module) -> nn.Module:

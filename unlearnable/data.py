@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import shapes
+from . import dist, shapes
 from .errors import UserError
 from .pickles import load_pickle
 from .pictures import NO_CLASSES, in_threads, listing, pixels, read
@@ -56,7 +56,24 @@ class Images:
 
     def pixels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
         """Pictures ``i`` as float32 in [0, 1] on ``device``."""
-        return self.x[i].to(device, torch.float32) / 255
+        x, _ = self._held(torch.device(device))
+        return dist.sent(x[_index(i, x.device)], device).float() / 255
+
+    def labels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
+        """Labels of the pictures ``i``, int64, on ``device``."""
+        _, y = self._held(torch.device(device))
+        return dist.sent(y[_index(i, y.device)], device)
+
+    def _held(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Where batches are picked: on a CUDA device that has room for the whole set, else where the set is."""
+        if device not in self._copies:
+            fits = device.type == "cuda" and 4 * self.x.nbytes < torch.cuda.mem_get_info(device)[0]
+            self._copies[device] = (self.x.to(device), self.y.to(device)) if fits else (self.x, self.y)
+        return self._copies[device]
+
+    @cached_property
+    def _copies(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        return {}
 
     def digest(self) -> str:
         """sha256 of pictures, labels and class names; taken once, because every training and audit asks for it."""
@@ -69,6 +86,10 @@ class Images:
             h.update(np.ascontiguousarray(self.x[a : a + 4096].numpy()))
         h.update(np.ascontiguousarray(self.y.numpy()))
         return h.hexdigest()
+
+
+def _index(i: Tensor | slice, device: torch.device) -> Tensor | slice:
+    return i if isinstance(i, slice) else dist.sent(i, device)
 
 
 def load(

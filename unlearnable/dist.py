@@ -74,6 +74,12 @@ def keep_freed_memory() -> None:
         library.mallopt(top_pad, 2**26)
 
 
+def sent(t: Tensor, device: torch.device | str) -> Tensor:
+    """``t`` on ``device``; to a CUDA device from page-locked memory, so that nothing waits for the copy."""
+    device = torch.device(device)
+    return t.pin_memory().to(device, non_blocking=True) if device.type == "cuda" and not t.is_cuda else t.to(device)
+
+
 def own_rows(n: int) -> Tensor:
     """Indices (int64) of the rows that this process owns out of ``n``."""
     return torch.arange(rank(), n, world())

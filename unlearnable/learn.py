@@ -288,7 +288,7 @@ def _step(
     i = dist.batch_rows(len(data), recipe.batch, seed, step)
     g = dist.generator(device, seed, "learn", step, dist.rank())
     torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
-    x, y = t(data.pixels(i, device), g), data.y[i].to(device)
+    x, y = t(data.pixels(i, device), g), data.labels(i, device)
     if recipe.strong:
         x, y = STRONG[recipe.strong].change(x, y, len(data.classes), trainer.frozen)
     x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from . import augment, dist
 from .data import Images
+from .pgd import COMPILE
 
 
 @torch.no_grad()
@@ -26,7 +27,7 @@ def accuracy(
     model.eval()
     right = torch.zeros((), dtype=torch.int64, device=device)
     for i in dist.own_rows(len(data)).split(500):
-        right += (model(t.test(data.pixels(i, device))).argmax(1) == data.y[i].to(device)).sum()
+        right += (model(t.test(data.pixels(i, device))).argmax(1) == data.labels(i, device)).sum()
     dist.sum_(right)
     return 100 * float(right) / len(data)
 
@@ -84,10 +85,11 @@ def evidence(device: torch.device) -> dict:
         git = subprocess.run(["git", "-C", home, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
         commit = git.stdout.strip() or None
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    compiled = f"{COMPILE}=1 " if os.environ.get(COMPILE) else ""
     return {
         "hardware": f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()}, {dist.world()} process(es)",
         "torch": torch.__version__,
         "version": package,
         "commit": commit,
-        "command": " ".join([Path(sys.argv[0]).name.replace("__main__.py", "unlearnable"), *sys.argv[1:]]),
+        "command": compiled + " ".join([Path(sys.argv[0]).name.replace("__main__.py", "unlearnable"), *sys.argv[1:]]),
     }

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -12,6 +13,8 @@ from torch import Tensor, fx, nn
 
 from .dist import keep_freed_memory
 from .errors import UserError
+
+COMPILE = "UNLEARNABLE_COMPILE"  # set to 1: PGD runs on a compiled network
 
 Loss = Callable[[Tensor], Tensor]
 Norm = Literal["linf", "l2"]
@@ -118,6 +121,12 @@ def noised(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
                 p.copy_(old)
 
 
+def _compiled(model: nn.Module) -> nn.Module:
+    """``model`` through torch.compile, one program a shape of its input; on CUDA as a CUDA graph."""
+    on_cuda = any(p.is_cuda for p in model.parameters())
+    return torch.compile(model, dynamic=False, mode="reduce-overhead" if on_cuda else None)
+
+
 class Frozen(nn.Module):
     """The copy of a model on which PGD runs: eval mode, no parameter gradients, batch norm folded into the convolution
     before it, channels_last, bfloat16 convolutions if asked.
@@ -141,6 +150,7 @@ class Frozen(nn.Module):
                 f"{type(model).__name__} is not traceable ({e}); its batch norms stay unfolded.", stacklevel=2
             )
         self._copy = self._copy.to(memory_format=torch.channels_last)
+        self._compiled = _compiled(self._copy) if os.environ.get(COMPILE) else None
         self.refresh()
 
     def _fold(self) -> None:
@@ -196,8 +206,18 @@ class Frozen(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.passes += len(x) if x.requires_grad else 0
+        if self._compiled is not None and x.requires_grad:
+            try:
+                return self._through(self._compiled, x)
+            except torch._dynamo.exc.TorchDynamoException as e:
+                reason = str(e).split("\n", 1)[0]
+                warnings.warn(f"torch.compile failed ({reason}); the network runs as it is.", stacklevel=2)
+                self._compiled = None
+        return self._through(self._copy, x)
+
+    def _through(self, network: nn.Module, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
-            return self._copy(x.contiguous(memory_format=torch.channels_last)).float()
+            return network(x.contiguous(memory_format=torch.channels_last)).float()
 
     def features(self, x: Tensor) -> Tensor:
         """[N, D]: what the model's last layer gets. Raises UserError for a model that is no nn.Sequential."""
@@ -211,7 +231,8 @@ class Frozen(nn.Module):
         head = self._copy.get_submodule(last)
         hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         try:
-            self(x)
+            self.passes += len(x) if x.requires_grad else 0
+            self._through(self._copy, x)  # compiled, it would not call the hook
         finally:
             hook.remove()
         return seen[0].float()

@@ -156,6 +156,8 @@ def _noise_seconds(method: MinMin | Generated, loop: MinMinLoop, pictures: int) 
 def _timed(work: Callable[[], object]) -> float:
     begin = time.monotonic()
     work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()  # its work is only queued so far
     return time.monotonic() - begin
 
 

@@ -100,7 +100,7 @@ class State:
         """This process's part of the latest state, or None at the start."""
         if self.folder is None or not (latest := self.folder / "latest").exists():
             return None
-        return torch.load(self._file(int(latest.read_text())), weights_only=True)
+        return torch.load(self._file(int(latest.read_text())), map_location="cpu", weights_only=True)
 
     @property
     def seconds(self) -> float:

@@ -71,7 +71,7 @@ class Generated(Method):
         work = [(visit, part) for visit in range(visits) for part in range(len(loop.parts))]
         done = 0
         if saved := run.state.load():
-            loop.table, done = saved["table"], saved["done"]
+            loop.table, done = saved["table"].to(run.device), saved["done"]
         with Progress("noise for further pictures", len(work), first=done) as progress:
             for at in range(done, len(work)):
                 visit, part = work[at]

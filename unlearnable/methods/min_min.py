@@ -225,10 +225,12 @@ class MinMinLoop:
             random = dist.generator("cpu", run.seed, "first noise", key)
             eps = int(method.eps)
             self.table.random_(-eps, eps + 1, generator=random)
+        self.table = self.table.to(run.device)
 
     def rows(self, i: Tensor) -> Tensor:
-        """Where the noise of the pictures ``i`` stands in the table."""
-        return self.data.y[i] if self.m.per == "class" else i // dist.world()
+        """Where the noise of the pictures ``i`` stands in the table, on its device."""
+        device = self.run.device
+        return self.data.labels(i, device) if self.m.per == "class" else dist.sent(i, device) // dist.world()
 
     def renew(self, i: Tensor, step: int, part: int | None = None) -> None:
         """The inner minimisation for the pictures ``i`` of surrogate step ``step`` (or of a part of the pass after it),
@@ -243,10 +245,10 @@ class MinMinLoop:
         """u minimises E_t loss(f(t(x + u) + a)), N[i] = round(u); ``key`` names the random draws."""
         m, device = self.m, self.run.device
         g = dist.generator(device, self.run.seed, "noise", *key, dist.rank())
-        x, y = self.data.pixels(i, device), self.data.y[i].to(device)
+        x, y = self.data.pixels(i, device), self.data.labels(i, device)
         by_class = m.per == "class"
         noise = slice(None) if by_class else self.rows(i)
-        start = self.table[noise].to(device, torch.float32) / 255
+        start = self.table[noise].float() / 255
         if not m.warm:
             # class noise must start equal on all processes
             start = uniform(start, m.eps / 255, dist.generator(device, self.run.seed, *key) if by_class else g)
@@ -260,7 +262,7 @@ class MinMinLoop:
         zero = torch.zeros_like(start)
         size = m.noise_step(step) / 255
         u = pgd(loss, zero, eps=m.eps / 255, step=size, steps=m.steps, minimize=True, start=start, valid=False)
-        self.table[noise] = (u * 255).round().to("cpu", torch.int8)
+        self.table[noise] = (u * 255).round().to(torch.int8)
 
     def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         """Sum over pictures and draws t of loss(f(t(clip(x + u)) + a)); all draws go through the model in one batch."""
@@ -272,7 +274,7 @@ class MinMinLoop:
 
     def protected(self, i: Tensor) -> Tensor:
         """The pictures ``i`` with their present noise, float [n, 3, H, W] in [0, 1]."""
-        u = self.table[self.rows(i)].to(self.run.device, torch.float32) / 255
+        u = self.table[self.rows(i)].float() / 255
         return (self.data.pixels(i, self.run.device) + u).clamp(0, 1)
 
     def descend(self, step: int) -> None:
@@ -283,7 +285,7 @@ class MinMinLoop:
             self.renew(i, step)
         g = dist.generator(self.run.device, self.run.seed, "surrogate", step, dist.rank())
         torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
-        y = self.data.y[i].to(self.run.device)
+        y = self.data.labels(i, self.run.device)
         z = self.t(self.protected(i), g)
         a = m.surrogate_meets(self.trainer.frozen, z, y, g)
         shares = m.surrogate_shares(self.trainer.model, g)
@@ -300,15 +302,15 @@ class MinMinLoop:
         wrong = torch.zeros((), device=self.run.device)
         for i in self.parts:
             guess = self.trainer.frozen(self.t.test(self.protected(i))).argmax(1)
-            wrong += (guess.cpu() != self.data.y[i]).sum().to(wrong.device)
+            wrong += (guess != self.data.labels(i, self.run.device)).sum()
         dist.sum_(wrong)
         return 100 * float(wrong) / len(self.data)
 
     def delta(self) -> Tensor | None:
         """int8 [N, 3, H, W] for all pictures, on rank 0."""
         if self.m.per == "class":
-            return self.table[self.data.y] if dist.rank() == 0 else None
-        return dist.gather_rows(self.table, len(self.data))
+            return self.table.cpu()[self.data.y] if dist.rank() == 0 else None
+        return dist.gather_rows(self.table.cpu(), len(self.data))
 
 
 def class_texture(classes: int, height: int, width: int, g: torch.Generator, *, period: int = 4) -> Tensor:
@@ -342,7 +344,7 @@ def min_min(m: MinMin, data: Images, run: Run) -> Crafted:
     done = 0
     if saved := run.state.load():
         loop.trainer.load(saved)
-        loop.table = saved["table"]
+        loop.table = saved["table"].to(run.device)
         done = saved["done"]
     plan = list(_plan(m, len(loop.parts)))
     with Progress(f"{type(m).__name__.lower()} noise", len(plan), first=done, at_most=m.stop_error > 0) as progress:

@@ -89,7 +89,7 @@ class NTGA(Method):
         j = others.nonzero()[:, 0]
         j = j[torch.randperm(len(j), generator=g)[: len(i)]]
         x, clean = data.pixels(i, run.device), data.pixels(j, run.device)
-        y, target = F.one_hot(data.y[i], len(data.classes)).float().to(run.device), data.y[j].to(run.device)
+        y, target = F.one_hot(data.labels(i, run.device), len(data.classes)).float(), data.labels(j, run.device)
 
         def loss(z: Tensor) -> Tensor:
             f = prediction(self.ntk(z, z), self.ntk(clean, z), y, self.time)

@@ -133,7 +133,7 @@ def feature_centres(frozen: Frozen, data: Images, device: torch.device) -> Tenso
     """[classes, D]: the mean penultimate features of every class's clean pictures."""
     total, count = None, torch.zeros(len(data.classes), device=device)
     for i in dist.own_rows(len(data)).split(500):
-        features, y = frozen.features(data.pixels(i, device)), data.y[i].to(device)
+        features, y = frozen.features(data.pixels(i, device)), data.labels(i, device)
         total = features.new_zeros(len(count), features.shape[1]) if total is None else total
         total.index_add_(0, y, features)
         count += torch.bincount(y, minlength=len(count))
@@ -216,7 +216,7 @@ def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Run) -> Crafted:
 def _descend(m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Run, part: int) -> Tensor:
     g = dist.generator(run.device, run.seed, "fixed", part, dist.rank())
     t = augment.for_size(*data.x.shape[-2:])
-    x, y = data.pixels(i, run.device), data.y[i].to(run.device)
+    x, y = data.pixels(i, run.device), data.labels(i, run.device)
 
     def loss(z: Tensor) -> Tensor:
         if not m.samples:
@@ -253,7 +253,7 @@ class PIL(Method):
         weight = linear_classifier(data, self.epochs, run)
         noise = torch.empty(data.x.shape, dtype=torch.int8)
         for i in torch.arange(len(data)).split(512):
-            x, y = data.pixels(i, run.device), data.y[i].to(run.device)
+            x, y = data.pixels(i, run.device), data.labels(i, run.device)
 
             def loss(d: Tensor, x: Tensor = x, y: Tensor = y) -> Tensor:
                 guess = F.log_softmax((x - d).flatten(1) @ weight, 1)
@@ -280,7 +280,7 @@ def linear_classifier(data: Images, epochs: int, run: Run, batch: int = 128) -> 
         order = torch.randperm(len(data), generator=dist.generator("cpu", run.seed, "pil", step))[:batch]
         logits = data.pixels(order, run.device).flatten(1) @ weight
         optimizer.zero_grad()
-        F.cross_entropy(logits, data.y[order].to(run.device)).backward()
+        F.cross_entropy(logits, data.labels(order, run.device)).backward()
         optimizer.step()
         schedule.step()
     return weight.detach()
