@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.test_augment import slow_flip_crop
-from unlearnable import ASR, EM, MIUE, PUE, REM, SEM, Images, Run, UserError, build, protect
+from unlearnable import ASR, EM, MIUE, PUE, REM, SEM, Images, Run, build, protect
 from unlearnable.dist import generator
 from unlearnable.methods.min_min import MinMinLoop, min_min
 from unlearnable.methods.relatives import class_contrast
@@ -242,19 +242,6 @@ def test_a_step_in_shares_is_the_step_on_their_sum(few: Images):
         models.append(torch.cat([p.detach().flatten() for p in loop.trainer.model.parameters()]))
         passes.append(loop.trainer.passes)
     assert torch.allclose(models[0], models[1], atol=1e-5) and passes == [16, 48]
-
-
-def test_noise_may_start_from_a_texture_a_class(few):
-    """Known answer: with steps of next to nothing the texture is what comes out, one a class, 4 pixels periodic."""
-    m = EM(**SMALL | {"step": 1e-6}, warm=True, start="class", pass_every=0, stop_error=0.0)
-    delta = min_min(m, few, Run(seed=1)).delta
-    assert (delta.abs() == 8).all() and torch.equal(delta[..., 4:], delta[..., :-4])
-    assert all(len(delta[few.y == c].unique(dim=0)) == 1 for c in range(10)) and len(delta.unique(dim=0)) == 10
-    by_class = EM(**SMALL | {"step": 1e-6}, warm=True, start="class", per="class", pass_every=0, stop_error=0.0)
-    assert torch.equal(min_min(by_class, few, Run(seed=1)).delta, delta)
-    assert not torch.equal(min_min(m, few, Run(seed=2)).delta, delta)
-    with pytest.raises(UserError, match="Only warm noise"):
-        SEM(start="class")
 
 
 def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Images, monkeypatch):

@@ -284,18 +284,9 @@ def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):
     """Known answer: from a random start, noise for the training pictures is that of the run's last pass."""
     train = load("shapes", limit=100)
     method = SEM.preset("short", train_steps=2, batch=30, warm=False)
-    own = protect(train, method, tmp_path / "out", seed=3, precision="float32").images
+    own = protect(train, method, tmp_path / "out", seed=3, precision="fp32").images
     assert torch.equal(generated(tmp_path / "out", train, seed=3).x, own.x)
     assert not torch.equal(generated(tmp_path / "out", train, seed=4).x, own.x)
-
-
-def test_further_pictures_start_from_the_same_textures(tmp_path):
-    train, more = load("shapes", limit=40), load("shapes", limit=40, split="test")
-    still = SEM.preset("short", train_steps=1, batch=20, step=1e-6, start="class")
-    delta = protect(train, still, tmp_path / "out", seed=3).images.x.short() - train.x
-    further = generated(tmp_path / "out", more, seed=4).x.short() - more.x
-    texture = [torch.where(d[y == 0].sum(0) > 0, 8, -8) for d, y in ((delta, train.y), (further, more.y))]
-    assert torch.equal(*texture)
 
 
 def test_the_generator_lowers_the_loss_of_pictures_it_never_saw(tmp_path):

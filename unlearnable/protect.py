@@ -116,7 +116,7 @@ def _write(out: Path, protected: Images, generator: nn.Module | None, card: dict
             np.save(f, array.numpy())
     if generator is not None:
         # one entry: safetensors writes several in a random order, and the same run must give the same bytes
-        kept = {k: card[k] for k in ("method", "settings", "classes", "shape", "seed")}
+        kept = {k: card[k] for k in ("method", "settings", "classes", "shape")}
         about = {"unlearnable": json.dumps({"model": card["settings"]["model"], **kept})}
         with writing(out / "generator.safetensors") as tmp:
             save_file({k: v.cpu().contiguous() for k, v in generator.state_dict().items()}, tmp, metadata=about)

@@ -1,7 +1,7 @@
 """Noise for further pictures, from the surrogate of an earlier run."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -29,8 +29,6 @@ class Generated(Method):
     classes: tuple[str, ...]
     size: int
     """height of the pictures it was trained on, in pixels"""
-    seed: int
-    """of the run that made it, which drew the textures that the noise may start from"""
 
     @property
     def eps(self) -> float:
@@ -44,16 +42,16 @@ class Generated(Method):
         try:
             with safe_open(file, "pt") as f:
                 about = json.loads(f.metadata()["unlearnable"])
-            method, settings = METHODS[about["method"]], about["settings"]
+            family = METHODS[about["method"]](**about["settings"])
         except (OSError, SafetensorError, TypeError, KeyError, ValueError) as e:
             raise UserError(f"{file} is no generator that `unlearnable protect` wrote; check the path.") from e
-        if not issubclass(method, MinMin):
+        if not isinstance(family, MinMin):
             raise UserError(f"{file} was made by {about['method']}; only the min-min family protects further pictures.")
-        if settings["per"] == "class":
+        if family.per == "class":
             raise UserError(
                 f"{file} was made for class-wise noise, which is not kept in it; protect all pictures again."
             )
-        return cls(str(file), method(**settings), tuple(about["classes"]), about["shape"][2], about["seed"])
+        return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
     def craft(self, data: Images, run: Run) -> Crafted:
         if data.classes != self.classes:
@@ -62,8 +60,7 @@ class Generated(Method):
             )
         if data.x.shape[2] != self.size:
             raise UserError(f"{self.file} was made at {self.size} px, and the pictures have {data.x.shape[2]} px.")
-        loop = MinMinLoop(self.family, data, replace(run, seed=self.seed))
-        loop.run = run  # for all other draws
+        loop = MinMinLoop(self.family, data, run)
         with safe_open(self.file, "pt") as f:
             loop.trainer.model.load_state_dict({k: f.get_tensor(k) for k in f.keys()})  # noqa: SIM118  not a dict
         loop.trainer.frozen.refresh()

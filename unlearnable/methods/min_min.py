@@ -43,8 +43,6 @@ class MinMin(Method):
     """draws of the augmentation T a noise step (J); 0: no T, neither for the noise nor for the surrogate"""
     warm: bool = False
     """start a visit from the noise of the last one, not from a fresh random draw"""
-    start: Literal["random", "class"] = "random"
-    """warm noise's first value: uniform, or a texture of random signs a class (4 x 4 pixels, repeated)"""
     per: Literal["sample", "class"] = "sample"
     """one noise a picture, or one a class"""
     pass_every: int = 0
@@ -69,8 +67,6 @@ class MinMin(Method):
         require(self, whole="steps samples pass_every stop_error momentum weight_decay")
         if self.stop_error and not self.pass_every:
             raise UserError("stop_error is looked at after a noise pass; set pass_every too, or stop_error to 0.")
-        if self.start == "class" and not self.warm:
-            raise UserError("Only warm noise has a first value that lasts; set warm too, or start to random.")
         if self.eps < 1:
             raise UserError(f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none.")
 
@@ -215,12 +211,9 @@ class MinMinLoop:
         # the same number of parts on every process, because class-wise noise sums gradients over the processes
         largest, part = -(-len(data) // dist.world()), max(1, method.batch // dist.world())
         self.parts = own.tensor_split(-(-largest // part))
-        labels = data.y[own] if method.per == "sample" else torch.arange(len(data.classes))
-        self.table = torch.zeros((len(labels), *data.x.shape[1:]), dtype=torch.int8)
-        if method.start == "class":
-            texture = class_texture(len(data.classes), *data.x.shape[-2:], dist.generator("cpu", run.seed, "texture"))
-            self.table[:] = (int(method.eps) * texture)[labels]
-        elif method.warm:
+        rows = len(own) if method.per == "sample" else len(data.classes)
+        self.table = torch.zeros((rows, *data.x.shape[1:]), dtype=torch.int8)
+        if method.warm:
             key = dist.rank() if method.per == "sample" else "class"
             random = dist.generator("cpu", run.seed, "first noise", key)
             eps = int(method.eps)
@@ -311,13 +304,6 @@ class MinMinLoop:
         if self.m.per == "class":
             return self.table.cpu()[self.data.y] if dist.rank() == 0 else None
         return dist.gather_rows(self.table.cpu(), len(self.data))
-
-
-def class_texture(classes: int, height: int, width: int, g: torch.Generator, *, period: int = 4) -> Tensor:
-    """One random sign a class, channel and place of a square of ``period`` pixels, repeated over the picture: int8
-    [classes, 3, height, width] of -1 and 1."""
-    square = torch.randint(0, 2, (classes, 3, period, period), generator=g, dtype=torch.int8) * 2 - 1
-    return square.repeat(1, 1, -(-height // period), -(-width // period))[..., :height, :width]
 
 
 def _summed(gradient: Tensor) -> Tensor:
