@@ -48,6 +48,16 @@ def test_methods_of_one_name_are_told_apart_by_their_settings(tmp_path):
     assert [r["method"] for r in table.rows] == ["rem (adv_eps 2.0)", "rem (adv_eps 4.0)", "em"]
 
 
+def test_noise_outside_the_ball_has_no_rank(tmp_path):
+    one(tmp_path / "a", "em", (20.0, 50.0))
+    one(tmp_path / "b", "rem", (30.0, 40.0))
+    one(tmp_path / "c", "cuda", (10.0, 20.0), flags=["outside-ball"])
+    (table,) = collect(tmp_path)
+    assert [(r["rank"], r["method"]) for r in table.rows] == [("1", "rem"), ("2", "em"), ("-", "cuda")]
+    md, *_ = leaderboard(tmp_path, tmp_path)
+    assert "| - | cuda |" in md.read_text() and "cuda: outside-ball" in md.read_text()
+
+
 def test_files_hold_the_same_numbers(tmp_path):
     one(tmp_path / "a", "<em>", (20.0, 50.0))
     one(tmp_path / "c", "rem", (30.0, 40.0))

@@ -17,8 +17,9 @@ NEEDED = {"suite", "version", "chance", "rows", "method", "budget", "psnr", "pic
 
 @dataclass(frozen=True)
 class Table:
-    """title: what all rows share; learners: the columns; rows: one a method, the best protection first: method, budget,
-    psnr, seeds, clean, worst (mean peak of the worst learner), worst_text, by (its name), and cells by learner."""
+    """title: what all rows share; learners: the columns; rows: one a method, the best protection first: rank, method,
+    budget, psnr, seeds, clean, worst (mean peak of the worst learner), worst_text, by (its name), and cells by learner.
+    Noise outside the ball of 8/255 stands last and has no rank."""
 
     title: str
     chance: float
@@ -63,7 +64,10 @@ def _table(methods: list[list[dict]]) -> Table:
     first = methods[0][0]
     learners = [row["learner"] for row in first["rows"]]
     names = _names([audits[0] for audits in methods])
-    rows = sorted((_row(n, audits, learners) for n, audits in zip(names, methods)), key=lambda row: row["worst"])
+    rows = [_row(n, audits, learners) for n, audits in zip(names, methods)]
+    rows.sort(key=lambda row: ("outside-ball" in row["flags"], row["worst"]))
+    for k, row in enumerate(rows):
+        row["rank"] = "-" if "outside-ball" in row["flags"] else str(k + 1)
     title = (
         f"Suite {first['suite']}, version {first['version']}: {first['pictures']}, {first['recipe']['model']}, "
         f"{first['recipe']['steps']} steps"
@@ -100,21 +104,23 @@ def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
     }
 
 
-HEAD = ("method", "budget", "PSNR, dB", "seeds", "clean, ordinary", "worst case", "by")
+UNRANKED = "Noise outside the ball of 8/255 has no rank."
+HEAD = ("rank", "method", "budget", "PSNR, dB", "seeds", "clean, ordinary", "worst case", "by")
 
 
 def _lead(row: dict) -> list[str]:
-    return [row["method"], row["budget"], row["psnr"], str(row["seeds"]), row["clean"], row["worst_text"], row["by"]]
+    texts = ("rank", "method", "budget", "psnr", "seeds", "clean", "worst_text", "by")
+    return [str(row[k]) for k in texts]
 
 
 def _markdown(tables: list[Table]) -> str:
     lines = ["# Worst-case learnability", ""]
     lines += ["Highest accuracy on clean test pictures during training, in %: lower is better protected.", ""]
     for t in tables:
-        lines += [f"## {t.title}", "", f"Chance is {t.chance:g}.", ""]
+        lines += [f"## {t.title}", "", f"Chance is {t.chance:g}. {UNRANKED}", ""]
         lines += [f"| {' | '.join([*HEAD, *t.learners])} |", "|---" * (len(HEAD) + len(t.learners)) + "|"]
         lines += [f"| {' | '.join([*_lead(r), *(r['cells'][n]['text'] for n in t.learners)])} |" for r in t.rows]
-        lines += [""]
+        lines += ["", *(f"{r['method']}: {', '.join(r['flags'])} (docs/checks.md)\n" for r in t.rows if r["flags"])]
     return "\n".join(lines)
 
 
@@ -130,4 +136,11 @@ def _csv(tables: list[Table]) -> str:
 
 
 def _html(tables: list[Table]) -> str:
-    return rendered("leaderboard.html", title="Worst-case learnability", tables=tables, head=list(HEAD), lead=_lead)
+    return rendered(
+        "leaderboard.html",
+        title="Worst-case learnability",
+        tables=tables,
+        head=list(HEAD),
+        lead=_lead,
+        unranked=UNRANKED,
+    )
