@@ -326,14 +326,17 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     recipe = Recipe.preset("short", steps=2, batch=8, tests=1, adv_steps=1)
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
     done = verify(photos, tmp_path / "out", recipe, **options)
-    assert [len(row["clean"]) for row in done.rows] == [2, 2] and done.chance == 50
+    assert [len(row["clean"]) for row in done.rows] == [2, 2, 2] and done.chance == 50
+    assert [row["learner"] for row in done.rows] == ["ordinary training", "adversarial 2/255", "after grayscale"]
     assert "few-seeds" in done.flags
     assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
-    assert "8 trainings will take about" in capsys.readouterr().err
-    assert len(times) == 8 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
+    assert "12 trainings will take about" in capsys.readouterr().err
+    assert len(times) == 12 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
     assert "will take" not in capsys.readouterr().err
+    with pytest.raises(UserError, match="no countermeasure 'grey'"):
+        verify(photos, tmp_path / "out", recipe, counters=("grey",), **options)
     (tmp_path / "out" / "cat" / "0 my picture.png").unlink()
     with pytest.raises(UserError, match="missing from"):
         verify(photos, tmp_path / "out", recipe, **options)

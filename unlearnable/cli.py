@@ -220,6 +220,8 @@ class _Verify:
     """how often everything is repeated, with other pictures held out"""
     radii: tuple[float, ...] = (0.0, 2.0)
     """0 is ordinary training, others adversarial training of that radius in /255"""
+    counters: tuple[str, ...] = ("gray",)
+    """ordinary training again, on pictures after each of these (`unlearnable ls counters`, or my_module:function)"""
     size: int | None = None
     """the side at which the learner sees the pictures (default: 1.5 times that at which the noise was made)"""
     holdout: float = 0.25
@@ -241,6 +243,7 @@ def _verify(args: list[str]) -> None:
         o.recipe,
         out=o.out or Path("verified") / o.protected.resolve().name,
         radii=o.radii,
+        counters=o.counters,
         seeds=o.seeds,
         size=o.size,
         holdout=o.holdout,

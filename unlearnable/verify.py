@@ -1,5 +1,5 @@
 """``verify``: the proof for one's own pictures. Learners train on clean and on protected pictures and are tested on
-clean ones that neither has seen, ordinarily and adversarially, over several seeds."""
+clean ones that neither has seen: ordinarily, adversarially, and on grayscale copies, over several seeds."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import weak
+from .counter import COUNTERS, counter
 from .data import Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn, seconds_a_step
@@ -19,6 +20,15 @@ from .results import once, spread, there
 from .state import read_json, write_json
 
 ALIKE = 6.0  # mean difference in /255 at 16 x 16 pixels under which two pictures are near-duplicates
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """How a learner trains, and what it does to its training pictures before (a name for ``counter``)."""
+
+    name: str
+    recipe: Recipe
+    counter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,7 @@ def verify(
     *,
     out: Path | str,
     radii: tuple[float, ...] = (0.0, 2.0),
+    counters: tuple[str, ...] = ("gray",),
     seeds: int = 3,
     size: int | None = None,
     holdout: float = 0.25,
@@ -46,7 +57,8 @@ def verify(
     precision: Precision = "auto",
 ) -> Verified:
     """Train on clean and on protected pictures and test on clean ones held out: ``holdout`` of every class, others
-    every seed, near-duplicates together. size: at which the learner sees them (default: 1.5 times that at which the
+    every seed, near-duplicates together. counters: ordinary training again, on training pictures that went through
+    each of them. size: at which the learner sees them (default: 1.5 times that at which the
     noise was made, because nobody knows what a learner picks). out: a folder for every result; the same call resumes.
     Raises UserError for folders that do not belong together."""
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
@@ -57,29 +69,30 @@ def verify(
     clean, hidden = pair(Path(photos), protected, size)
     groups = near_duplicates(clean.x)
     asked = {"data": clean.digest(), "holdout": holdout}
-    recipes = {radius: replace(recipe, adv_eps=radius) for radius in radii}
+    learners = _learners(recipe, radii, counters)
     sets = {"clean": clean, "protected": hidden}
 
-    def config(radius: float, kind: str, seed: int) -> dict:
-        return {**asked, "on": sets[kind].digest(), "recipe": vars(recipes[radius]), "seed": seed}
+    def config(by: _Learner, kind: str, seed: int) -> dict:
+        return {**asked, "on": sets[kind].digest(), "recipe": vars(by.recipe), "counter": by.counter, "seed": seed}
 
-    missing = {r: sum(not there(out, config(r, kind, seed)) for kind in sets for seed in range(seeds)) for r in radii}
-    _say_time(clean, recipes, missing, device)
+    missing = [sum(not there(out, config(by, kind, seed)) for kind in sets for seed in range(seeds)) for by in learners]
+    _say_time(clean, learners, missing, device)
     rows = []
-    for radius, at in recipes.items():
+    for by in learners:
         trained: dict[str, list[float]] = {kind: [] for kind in sets}
         for seed in range(seeds):
             test = split(clean.y, groups, holdout, seed)
             for kind, images in sets.items():
 
-                def cell(folder: Path, images: Images = images, at: Recipe = at, test: Tensor = test) -> dict:
+                def cell(folder: Path, images: Images = images, by: _Learner = by, test: Tensor = test) -> dict:
                     train, held_out = part(images, ~test), part(clean, test)
+                    train = counter(by.counter, train) if by.counter else train
                     kept = {"device": device, "precision": precision, "seed": seed}  # noqa: B023  called at once
-                    done = learn(train, at, test=held_out, out=folder / "run", **kept).result
+                    done = learn(train, by.recipe, test=held_out, out=folder / "run", **kept).result
                     return {k: done[k] for k in ("accuracy", "peak", "seconds", "hardware")}
 
-                trained[kind].append(once(out, config(radius, kind, seed), cell)["accuracy"])
-        rows.append(_row(radius, trained, 100 / len(clean.classes)))
+                trained[kind].append(once(out, config(by, kind, seed), cell)["accuracy"])
+        rows.append(_row(by.name, trained, 100 / len(clean.classes)))
     done = Verified(rows, round(100 / len(clean.classes), 2), _flags(rows, seeds, clean), _pairs(groups))
     about = {"seeds": seeds, "recipe": vars(recipe), "size": clean.size, "holdout": holdout}
     about |= {"photos": str(photos), "protected": str(protected)}
@@ -88,13 +101,23 @@ def verify(
     return done
 
 
-def _say_time(images: Images, recipes: dict[float, Recipe], missing: dict[float, int], device: str) -> None:
+def _learners(recipe: Recipe, radii: tuple[float, ...], counters: tuple[str, ...]) -> list[_Learner]:
+    for name in counters:
+        if name not in COUNTERS and ":" not in name:
+            raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERS)}.")
+    at = [_Learner(f"adversarial {r:g}/255" if r else "ordinary training", replace(recipe, adv_eps=r)) for r in radii]
+    return at + [_Learner(f"after {COUNTERS[c].about if c in COUNTERS else c}", recipe, c) for c in counters]
+
+
+def _say_time(images: Images, learners: list[_Learner], missing: list[int], device: str) -> None:
     """How long the trainings that are still missing will take."""
-    cost = {
-        r: n * recipes[r].steps * seconds_a_step(images, recipes[r], device=device) for r, n in missing.items() if n
-    }
+    cost = [
+        n * by.recipe.steps * seconds_a_step(images, by.recipe, device=device)
+        for by, n in zip(learners, missing, strict=True)
+        if n
+    ]
     if cost:
-        about_time(sum(cost.values()), f"{sum(missing.values())} trainings")
+        about_time(sum(cost), f"{sum(missing)} trainings")
 
 
 def pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
@@ -156,9 +179,8 @@ def split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tensor:
     return test
 
 
-def _row(radius: float, trained: dict[str, list[float]], chance: float) -> dict:
+def _row(name: str, trained: dict[str, list[float]], chance: float) -> dict:
     clean, hidden = (sum(v) / len(v) for v in trained.values())
-    name = f"adversarial {radius:g}/255" if radius else "ordinary training"
     return {"learner": name, **trained, "held": hidden - chance <= (clean - chance) / 2 and clean > hidden}
 
 
