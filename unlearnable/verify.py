@@ -106,7 +106,7 @@ def _learners(recipe: Recipe, radii: tuple[float, ...], counters: tuple[str, ...
         if name not in COUNTERS and ":" not in name:
             raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERS)}.")
     at = [_Learner(f"adversarial {r:g}/255" if r else "ordinary training", replace(recipe, adv_eps=r)) for r in radii]
-    return at + [_Learner(f"after {COUNTERS[c].about if c in COUNTERS else c}", recipe, c) for c in counters]
+    return at + [_Learner(f"training after {COUNTERS[c].about if c in COUNTERS else c}", recipe, c) for c in counters]
 
 
 def _say_time(images: Images, learners: list[_Learner], missing: list[int], device: str) -> None:

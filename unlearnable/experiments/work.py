@@ -23,6 +23,7 @@ ONCE = {"steps": 1, "step": 3.2}
 WAYS: dict[str, tuple[Callable[[Setting], Method], tuple[int, ...]]] = {
     "REM, the paper's inner loop": (lambda s: s.rem(s.radius, **COLD), (32,)),
     "SEM, the paper's inner loop": (lambda s: s.sem(s.radius, **COLD), (32, 100)),
+    "SEM(4), the paper's inner loop": (lambda s: s.sem(4, **COLD), (100,)),
     "REM, short": (lambda s: s.rem(s.radius), (800,)),
     "REM, short, one noise step, one adversary step": (lambda s: s.rem(s.radius, adv_steps=1, **ONCE), (300,)),
     "SEM, short": (lambda s: s.sem(s.radius), (800,)),
