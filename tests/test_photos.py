@@ -327,7 +327,8 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
     done = verify(photos, tmp_path / "out", recipe, **options)
     assert [len(row["clean"]) for row in done.rows] == [2, 2, 2] and done.chance == 50
-    assert [row["learner"] for row in done.rows] == ["ordinary training", "adversarial 2/255", "training after grayscale"]
+    names = [row["learner"] for row in done.rows]
+    assert names == ["ordinary training", "adversarial 2/255", "training after grayscale"]
     assert "few-seeds" in done.flags
     assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
