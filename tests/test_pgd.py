@@ -10,7 +10,7 @@ from torch import nn
 
 from unlearnable import MODELS, Frozen, adversary, build, jitter, pgd
 from unlearnable.dist import generator
-from unlearnable.pgd import total_loss
+from unlearnable.pgd import COMPILE, total_loss
 
 
 @pytest.mark.parametrize("minimize", [False, True])
@@ -136,7 +136,7 @@ def _gradient(frozen: Frozen) -> torch.Tensor:
 def test_a_compiled_copy_is_the_same_function_and_follows_the_weights(monkeypatch):
     model = _with_statistics(build("convnet", 10, size=32, seed=1))
     plain = Frozen(model, bfloat16=False)
-    monkeypatch.setenv("UNLEARNABLE_COMPILE", "1")
+    monkeypatch.setenv(COMPILE, "1")
     compiled = Frozen(model, bfloat16=False)
     for _ in range(2):
         wanted = _gradient(plain)
@@ -155,7 +155,7 @@ def test_a_compiled_copy_is_the_same_function_and_follows_the_weights(monkeypatc
 def test_without_a_compiler_the_network_runs_as_it_is_and_says_so(monkeypatch, tmp_path):
     model = _with_statistics(build("convnet", 10, size=32, seed=1))
     plain = Frozen(model, bfloat16=False)
-    monkeypatch.setenv("UNLEARNABLE_COMPILE", "1")
+    monkeypatch.setenv(COMPILE, "1")
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, str(tmp_path / "no compiler")))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch._dynamo.reset()

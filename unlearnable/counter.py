@@ -167,17 +167,23 @@ COUNTERS: dict[str, Counter] = {
 }
 
 
+def in_words(name: str) -> str:
+    """What the countermeasure ``name`` does; a person's own is its name. Raises UserError where there is none."""
+    if name not in COUNTERS and ":" not in name:
+        raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERS)}.")
+    return name if ":" in name else COUNTERS[name].about
+
+
 def counter(name: str, data: Images) -> Images:
     """``data`` after the countermeasure ``name`` of ``COUNTERS`` or a person's own ``my_module:function``, which takes
     and returns uint8 [N, 3, H, W]; labels and order stay. Raises UserError for another name and for a result of another
     shape or type."""
+    in_words(name)  # or there is none
     if ":" in name:
         x = own("countermeasure", name)[0](data.x.clone())
         if not isinstance(x, Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
             raise UserError(f"{name} must return uint8 {list(data.x.shape)} as it gets them; correct the function.")
-    elif name in COUNTERS:
+    else:
         line = COUNTERS[name]
         x = line.change(data.x, data.y) if line.labels else line.change(data.x)
-    else:
-        raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERS)}.")
     return replace(data, x=x, source={**data.source, "counter": name})

@@ -105,12 +105,21 @@ def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
 
 
 UNRANKED = "Noise outside the ball of 8/255 has no rank."
-HEAD = ("rank", "method", "budget", "PSNR, dB", "seeds", "clean, ordinary", "worst case", "by")
+LEAD = {  # what stands before the learners' columns: key of a row -> heading
+    "rank": "rank",
+    "method": "method",
+    "budget": "budget",
+    "psnr": "PSNR, dB",
+    "seeds": "seeds",
+    "clean": "clean, ordinary",
+    "worst_text": "worst case",
+    "by": "by",
+}
+HEAD = list(LEAD.values())
 
 
 def _lead(row: dict) -> list[str]:
-    texts = ("rank", "method", "budget", "psnr", "seeds", "clean", "worst_text", "by")
-    return [str(row[k]) for k in texts]
+    return [str(row[k]) for k in LEAD]
 
 
 def _markdown(tables: list[Table]) -> str:
@@ -140,7 +149,7 @@ def _html(tables: list[Table]) -> str:
         "leaderboard.html",
         title="Worst-case learnability",
         tables=tables,
-        head=list(HEAD),
+        head=HEAD,
         lead=_lead,
         unranked=UNRANKED,
     )

@@ -205,7 +205,6 @@ class Frozen(nn.Module):
             self.refresh()
 
     def forward(self, x: Tensor) -> Tensor:
-        self.passes += len(x) if x.requires_grad else 0
         if self._compiled is not None and x.requires_grad:
             try:
                 return self._through(self._compiled, x)
@@ -217,7 +216,9 @@ class Frozen(nn.Module):
 
     def _through(self, network: nn.Module, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
-            return network(x.contiguous(memory_format=torch.channels_last)).float()
+            logits = network(x.contiguous(memory_format=torch.channels_last)).float()
+        self.passes += len(x) if x.requires_grad else 0
+        return logits
 
     def features(self, x: Tensor) -> Tensor:
         """[N, D]: what the model's last layer gets. Raises UserError for a model that is no nn.Sequential."""
@@ -231,7 +232,6 @@ class Frozen(nn.Module):
         head = self._copy.get_submodule(last)
         hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         try:
-            self.passes += len(x) if x.requires_grad else 0
             self._through(self._copy, x)  # compiled, it would not call the hook
         finally:
             hook.remove()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import weak
-from .counter import COUNTERS, counter
+from .counter import counter, in_words
 from .data import Images, load
 from .errors import UserError
 from .learn import Precision, Recipe, learn, seconds_a_step
@@ -102,11 +102,8 @@ def verify(
 
 
 def _learners(recipe: Recipe, radii: tuple[float, ...], counters: tuple[str, ...]) -> list[_Learner]:
-    for name in counters:
-        if name not in COUNTERS and ":" not in name:
-            raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERS)}.")
     at = [_Learner(f"adversarial {r:g}/255" if r else "ordinary training", replace(recipe, adv_eps=r)) for r in radii]
-    return at + [_Learner(f"training after {COUNTERS[c].about if c in COUNTERS else c}", recipe, c) for c in counters]
+    return at + [_Learner(f"training after {in_words(name)}", recipe, name) for name in counters]
 
 
 def _say_time(images: Images, learners: list[_Learner], missing: list[int], device: str) -> None:
