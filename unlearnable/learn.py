@@ -20,7 +20,7 @@ from .data import Images
 from .errors import UserError
 from .measure import accuracy, evidence
 from .models import build
-from .pgd import Frozen, adversary, has_bfloat16
+from .pgd import Frozen, adversary, arithmetic, has_bfloat16
 from .presets import Presets, require
 from .progress import Progress
 from .state import State, read_json, write_json, writing
@@ -142,7 +142,7 @@ class Trainer:
         self.optimizer.zero_grad()
         total = torch.zeros((), device=x.device)
         for share in shares:
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
+            with arithmetic(x.device, self.bfloat16):
                 logits = self.model(x)
                 second = also(self.model) if also else 0.0
             loss = share * (F.cross_entropy(logits.float(), y) + second)
