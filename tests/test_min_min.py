@@ -5,8 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from tests.test_augment import slow_flip_crop
-from unlearnable import ASR, EM, MIUE, PUE, REM, SEM, Images, Run, build, protect
+from unlearnable import ASR, AUE, EM, MIUE, PUE, REM, SEM, Images, Run, build, protect
+from unlearnable.augment import LUMA
 from unlearnable.dist import generator
+from unlearnable.errors import UserError
 from unlearnable.methods.min_min import MinMinLoop, min_min
 from unlearnable.methods.relatives import class_contrast
 from unlearnable.pgd import Frozen, noised
@@ -269,3 +271,24 @@ def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, m
     for _ in range(3):
         MinMinLoop(m, few, Run(seed=2)).renew(torch.arange(40), 0)
     assert all(torch.equal(gradients[0][0], g[0]) for g in gradients)
+
+
+@pytest.mark.parametrize("kind", [EM, SEM, AUE])
+def test_where_every_view_is_gray_the_noise_follows_the_luma(few: Images, kind):
+    """The gradient of every pixel is then the luma's weights times one number, whatever the rest of T does."""
+    settings = {"model": "convnet", "samples": 2, "gray": 1.0} | ({"strength": 0.0} if kind is AUE else {})
+    loop = MinMinLoop(kind(**settings), few, Run())
+    x, y = few.pixels(torch.arange(16), "cpu"), few.y[:16]
+    u = torch.zeros_like(x).requires_grad_()
+    (gradient,) = torch.autograd.grad(loop.noise_loss(x, u, y, generator("cpu", 1)), u)
+    inside = ((x > 0) & (x < 1)).all(1)
+    each = [gradient[:, c][inside] / LUMA[c] for c in range(3)]
+    assert float(each[0].abs().max()) > 0
+    assert all(torch.allclose(e, each[0], rtol=1e-3, atol=1e-4 * float(each[0].abs().max())) for e in each)
+
+
+def test_gray_is_a_share_and_a_part_of_t():
+    with pytest.raises(UserError, match="between 0 and 1, not 2"):
+        SEM(gray=2.0)
+    with pytest.raises(UserError, match="set samples to 1 or more"):
+        EM(gray=0.5)

@@ -12,6 +12,8 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R 601
+
 
 @dataclass(frozen=True)
 class Nothing:
@@ -114,6 +116,23 @@ class Contrastive:
         return x
 
 
+@dataclass(frozen=True)
+class Gray:
+    """``t``, and then the luma in all three channels with probability ``p``."""
+
+    t: "Augmentation"
+    p: float
+
+    def __call__(self, x: Tensor, g: torch.Generator) -> Tensor:
+        z = self.t(x, g)
+        gone = torch.rand(len(z), device=z.device, generator=g) < self.p
+        luma = (z * z.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        return torch.where(gone[:, None, None, None], luma, z)
+
+    def test(self, x: Tensor) -> Tensor:
+        return self.t.test(x)
+
+
 @cache
 def _colours(strength: float) -> tuple[nn.Module, nn.Module]:
     import kornia.augmentation as K  # takes seconds
@@ -122,7 +141,7 @@ def _colours(strength: float) -> tuple[nn.Module, nn.Module]:
     return K.ColorJiggle(change, change, change, 0.1 * strength, p=0.8), K.RandomGrayscale(p=0.2 * strength)
 
 
-Augmentation = Nothing | FlipCrop | ResizedCrop | Contrastive
+Augmentation = Nothing | FlipCrop | ResizedCrop | Contrastive | Gray
 
 
 def for_size(height: int, width: int) -> Augmentation:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from torch import Tensor
 
+from .augment import LUMA
 from .data import Images
 from .dist import generator
 from .errors import UserError
@@ -35,7 +36,7 @@ def jpeg(x: Tensor, quality: int) -> Tensor:
 
 def gray(x: Tensor) -> Tensor:
     """The luma of ITU-R 601 in all three channels."""
-    weight = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    weight = torch.tensor(LUMA).view(1, 3, 1, 1)
     return (x.float() * weight).sum(1, keepdim=True).round().to(torch.uint8).expand_as(x).contiguous()
 
 

@@ -41,6 +41,8 @@ class MinMin(Method):
     """size of a noise step in /255; default: 2 eps / steps (the paper's eps / 5 at 10 steps)"""
     samples: int = 5
     """draws of the augmentation T a noise step (J); 0: no T, neither for the noise nor for the surrogate"""
+    gray: float = 0.0
+    """share of the draws of T that lose their colours, 0 to 1: against learners of grayscale copies"""
     warm: bool = False
     """start a visit from the noise of the last one, not from a fresh random draw"""
     per: Literal["sample", "class"] = "sample"
@@ -67,6 +69,10 @@ class MinMin(Method):
         require(self, whole="steps samples pass_every stop_error momentum weight_decay")
         if self.stop_error and not self.pass_every:
             raise UserError("stop_error is looked at after a noise pass; set pass_every too, or stop_error to 0.")
+        if not 0 <= self.gray <= 1:
+            raise UserError(f"gray is a share between 0 and 1, not {self.gray}.")
+        if self.gray and not self.samples:
+            raise UserError("gray is a part of T; set samples to 1 or more too, or gray to 0.")
         if self.eps < 1:
             raise UserError(f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none.")
 
@@ -198,7 +204,8 @@ class MinMinLoop:
 
     def __init__(self, method: MinMin, data: Images, run: Run):
         self.m, self.data, self.run = method, data, run
-        self.t = method.views(*data.x.shape[-2:])
+        views = method.views(*data.x.shape[-2:])
+        self.t = augment.Gray(views, method.gray) if method.gray else views
         model = build(method.model, len(data.classes), size=data.size, seed=run.seed).to(run.device)
         self.trainer = Trainer(
             model,
