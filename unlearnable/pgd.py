@@ -109,10 +109,9 @@ def has_bfloat16(device: torch.device) -> bool:
 @contextlib.contextmanager
 def arithmetic(device: torch.device, bfloat16: bool) -> Iterator[None]:
     """Inside, networks compute in bfloat16 where asked, and convolutions the fastest way that this machine has."""
-    small = bfloat16 and device.type == "cpu" and small_maps.pays()
-    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        with small_maps.SmallMaps() if small else contextlib.nullcontext():
-            yield
+    small = small_maps.SmallMaps() if small_maps.pays(device, bfloat16) else contextlib.nullcontext()
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16), small:
+        yield
 
 
 @contextlib.contextmanager

@@ -14,9 +14,9 @@ from torch.overrides import TorchFunctionMode
 AT_ONCE = 2**25  # numbers laid side by side at a time: 64 MiB in bfloat16
 
 
-def pays() -> bool:
-    """Whether this CPU has the units that the rule below was measured on."""
-    return torch.cpu._is_amx_tile_supported()
+def pays(device: torch.device, bfloat16: bool) -> bool:
+    """Whether it is bfloat16 on a CPU with the units that the rule below was measured on."""
+    return bfloat16 and device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
 class SmallMaps(TorchFunctionMode):
