@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable import EM, Recipe, Uniform, UserError, cli, learn, load, protect, protect_photos, report, verify
+from unlearnable import EM, Recipe, Uniform, UserError, audit, cli, learn, load, protect, protect_photos, report, verify
 from unlearnable.pictures import listing, read
 from unlearnable.protect import clean_of
 
@@ -86,6 +86,8 @@ def test_photographs_keep_the_flat_layout(flat, tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="has no classes"):
         verify(flat, out, out=tmp_path / "verified")
     assert not (tmp_path / "verified").exists()
+    with pytest.raises(UserError, match="no classes to learn"):
+        audit(out, out=tmp_path / "audit")
     page = report(out, out=tmp_path / "page.html").read_text()
     assert "no classes" in page and page.count("data:image/png") == 9
     type_in(monkeypatch, "show", out)

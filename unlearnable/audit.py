@@ -120,7 +120,7 @@ def audit(
         raise UserError(
             "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and strong out."
         )
-    clean, protected = clean_of(folder, root), load(folder)
+    clean, protected = clean_of(folder, root), load(folder).for_learning()
     test = test if test is not None else load(folder, split="test", root=root)
     if test.classes != clean.classes:
         raise UserError(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -53,6 +54,14 @@ class Images:
     def labelled(self) -> bool:
         """False for the pictures of a flat folder: all of y is 0 and means nothing."""
         return self.classes != NO_CLASSES
+
+    def for_learning(self) -> Self:
+        """Itself. Raises UserError where there are no classes to learn."""
+        if not self.labelled:
+            raise UserError(
+                "These pictures have no classes to learn; put those of each class into a sub-folder of its own."
+            )
+        return self
 
     def pixels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
         """Pictures ``i`` as float32 in [0, 1] on ``device``."""

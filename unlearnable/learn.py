@@ -193,10 +193,7 @@ def learn(
     recipe = recipe or Recipe()
     where = dist.pick_device(device)
     bfloat16 = use_bfloat16(precision, where)
-    if not data.labelled:
-        raise UserError(
-            "These pictures have no classes to learn; put those of each class into a sub-folder of its own."
-        )
+    data.for_learning()
     if test is not None and test.classes != data.classes:
         raise UserError(f"The test pictures have the classes {', '.join(test.classes[:5])}..., not the training ones.")
     out = Path(out) if out else None

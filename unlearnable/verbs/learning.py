@@ -45,7 +45,7 @@ def learn_verb(args: list[str]) -> None:
         f"Train a learner and test it on clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
     )
     o = options("learn DATA", text, _Learn, args, _Learn(recipe=Recipe.preset(preset)))
-    data = o.source.load()
+    data = o.source.load().for_learning()
     asked = dataclasses.replace(o.source, limit=o.test_limit)
     test = load(
         o.test or asked.data,
@@ -112,17 +112,18 @@ def audit_verb(args: list[str]) -> None:
     o = options("audit", text, _Audit, args, _Audit(tyro.MISSING, recipe=Recipe.preset(preset)))
     learners, device = plan(o.suite), {"device": o.machine.device}
     clean_of(o.folder, o.root)  # says so when this is no protected folder
+    protected = load(o.folder).for_learning()
     test = load(
         o.test or o.folder,
         split="train" if o.test else "test",
         limit=o.test_limit,
         root=o.root,
-        size=load(o.folder).size if o.test else None,
+        size=protected.size if o.test else None,
     )
     names = ", ".join(learner.name for learner in learners)
     print(
         f"{2 * len(learners)} trainings of {o.recipe.steps} steps, each once on clean and once on protected: {names}.\n"
-        f"On this machine that takes about {in_words(estimate(learners, load(o.folder), o.recipe, **device))}; "
+        f"On this machine that takes about {in_words(estimate(learners, protected, o.recipe, **device))}; "
         f"what is in {o.cells} already is not made again.",
         flush=True,
     )
