@@ -20,7 +20,7 @@ from .data import Images
 from .errors import UserError
 from .measure import accuracy, evidence
 from .models import build
-from .pgd import Frozen, adversary, arithmetic, has_bfloat16
+from .pgd import Compiled, Frozen, adversary, arithmetic, has_bfloat16
 from .presets import Presets, require
 from .progress import Progress
 from .state import State, read_json, write_json, writing
@@ -119,6 +119,8 @@ class Trainer:
         self.optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
         self.bfloat16 = bfloat16
         self.frozen = Frozen(model, bfloat16=bfloat16)
+        # no CUDA graph: the step between two forward passes changes the weights in place
+        self._network = Compiled(model, graphs=False)
         self._steps = 0  # pictures of training steps so far
 
     def step(
@@ -143,7 +145,7 @@ class Trainer:
         total = torch.zeros((), device=x.device)
         for share in shares:
             with arithmetic(x.device, self.bfloat16):
-                logits = self.model(x)
+                logits = self._network(x)
                 second = also(self.model) if also else 0.0
             loss = share * (F.cross_entropy(logits.float(), y) + second)
             loss.backward()

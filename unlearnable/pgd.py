@@ -15,7 +15,7 @@ from . import small_maps
 from .dist import keep_freed_memory
 from .errors import UserError
 
-COMPILE = "UNLEARNABLE_COMPILE"  # set to 1: PGD runs on a compiled network
+COMPILE = "UNLEARNABLE_COMPILE"  # set to 1: networks are compiled
 
 Loss = Callable[[Tensor], Tensor]
 Norm = Literal["linf", "l2"]
@@ -130,10 +130,25 @@ def noised(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
                 p.copy_(old)
 
 
-def _compiled(model: nn.Module) -> nn.Module:
-    """``model`` through torch.compile, one program a shape of its input; on CUDA as a CUDA graph."""
-    on_cuda = any(p.is_cuda for p in model.parameters())
-    return torch.compile(model, dynamic=False, mode="reduce-overhead" if on_cuda else None)
+class Compiled:
+    """``network`` through torch.compile where ``UNLEARNABLE_COMPILE`` asks for it, one program a shape of its input;
+    where that fails, with a warning, the network as it is. graphs: on CUDA the program is a CUDA graph."""
+
+    def __init__(self, network: nn.Module, *, graphs: bool):
+        self._network, self._program = network, None
+        if os.environ.get(COMPILE):
+            graphs = graphs and any(p.is_cuda for p in network.parameters())
+            self._program = torch.compile(network, dynamic=False, mode="reduce-overhead" if graphs else None)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._program is not None:
+            try:
+                return self._program(x)
+            except torch._dynamo.exc.TorchDynamoException as e:
+                reason = str(e).split("\n", 1)[0]
+                warnings.warn(f"torch.compile failed ({reason}); the network runs as it is.", stacklevel=2)
+                self._program = None
+        return self._network(x)
 
 
 class Frozen(nn.Module):
@@ -159,7 +174,7 @@ class Frozen(nn.Module):
                 f"{type(model).__name__} is not traceable ({e}); its batch norms stay unfolded.", stacklevel=2
             )
         self._copy = self._copy.to(memory_format=torch.channels_last)
-        self._compiled = _compiled(self._copy) if os.environ.get(COMPILE) else None
+        self._compiled = Compiled(self._copy, graphs=True)
         self.refresh()
 
     def _fold(self) -> None:
@@ -214,16 +229,9 @@ class Frozen(nn.Module):
             self.refresh()
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._compiled is not None and x.requires_grad:
-            try:
-                return self._through(self._compiled, x)
-            except torch._dynamo.exc.TorchDynamoException as e:
-                reason = str(e).split("\n", 1)[0]
-                warnings.warn(f"torch.compile failed ({reason}); the network runs as it is.", stacklevel=2)
-                self._compiled = None
-        return self._through(self._copy, x)
+        return self._through(self._compiled if x.requires_grad else self._copy, x)
 
-    def _through(self, network: nn.Module, x: Tensor) -> Tensor:
+    def _through(self, network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         with arithmetic(x.device, self.bfloat16):
             logits = network(x.contiguous(memory_format=torch.channels_last)).float()
         self.passes += len(x) if x.requires_grad else 0
