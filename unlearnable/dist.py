@@ -68,9 +68,9 @@ def keep_freed_memory() -> None:
     nothing on other systems."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
-        trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
+        trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h; the last is at most 32 MiB
         library.mallopt(trim_threshold, 2**31 - 1)
-        library.mallopt(mmap_max, 0)  # no block comes from the system by itself, however large
+        library.mallopt(mmap_threshold, 2**25)
         library.mallopt(top_pad, 2**26)
 
 
