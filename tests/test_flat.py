@@ -110,3 +110,5 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     small = ["--preset", "short", "--train-steps", 2, "--steps", 2, "--batch", 4, "--clusters", 2]
     type_in(monkeypatch, "protect", "unlearnable-clusters", "--data", "photos", "--size", 32, *small)
     assert not load("protected/unlearnable-clusters").labelled
+    with pytest.raises(UserError, match="no gray views"):
+        cli._photo_method(cli._Photos(flat, tmp_path / "gray", gray=0.4))

@@ -427,12 +427,13 @@ def test_by_the_command_line(tmp_path):
         and "x.jpg" in planned.stderr
         and not (tmp_path / "out").exists()
     )
-    done = run("protect", "photos", "out", *small, "--skip-bad", "--level", "light")
+    done = run("protect", "photos", "out", *small, "--skip-bad", "--level", "light", "--gray", 0.4)
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray"] == 0.4
     (photos / "cat" / "x.jpg").unlink()
     run("protect", album(tmp_path / "more", each=2), "more out", "--generator", "out/generator.safetensors")
-    refused = run("protect", "more", "o", "--generator", "out/generator.safetensors", "--level", "light", status=2)
-    assert "leave --level" in refused.stderr
+    refused = run("protect", "more", "o", "--generator", "out/generator.safetensors", "--gray", 0.4, status=2)
+    assert "leave --level, --size, --steps, --gray" in refused.stderr
     proved = run("verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8).stdout
     assert "ordinary training" in proved and "few-seeds" in proved
     assert "<h3>Ordinary training" in (tmp_path / run("report", "out").stdout.strip()).read_text()

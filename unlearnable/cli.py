@@ -105,6 +105,9 @@ class _Photos:
     keep their own sizes"""
     steps: int | None = None
     """training steps of the noise's own network (default: 800)"""
+    gray: float | None = None
+    """share of gray views for which the noise is made, 0 to 1 (default: 0), against models that train on grayscale
+    copies. It costs protection in colour: read docs/results.md and verify"""
     format: Format = "png"
     """both are lossless"""
     keep_metadata: bool = False
@@ -159,9 +162,9 @@ PhotoMethod = MinMin | Generated | UnlearnableClusters
 def _photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
     """What protects this folder, and the size at which its noise is made."""
     if o.generator:
-        if o.steps or o.level or o.size:
+        if o.steps or o.level or o.size or o.gray is not None:
             raise UserError(
-                "A generator keeps the level and size that it was made with; leave --level, --size, --steps."
+                "A generator keeps the settings that it was made with; leave --level, --size, --steps, --gray."
             )
         method = Generated.of(o.generator)
         return method, method.size
@@ -171,9 +174,11 @@ def _photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
             f"{o.folder} has no sub-folders, so its pictures have no classes: Unlearnable Clusters is used, not SEM. "
             "It protected nothing where it was measured (docs/results.md); if you can, sort the pictures into classes."
         )
+        if o.gray is not None:
+            raise UserError("Unlearnable Clusters have no gray views; leave --gray.")
         steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
         return UnlearnableClusters.preset("short", eps=eps, **steps), size
-    return SEM.preset("short", eps=eps, **({"train_steps": o.steps} if o.steps else {})), size
+    return SEM.preset("short", eps=eps, gray=o.gray or 0.0, **({"train_steps": o.steps} if o.steps else {})), size
 
 
 def _about_time(found: Listing, o: _Photos, method: PhotoMethod, size: int) -> str:
