@@ -12,7 +12,7 @@ from unlearnable import Frozen, Images, Recipe, Run, UnlearnableClusters, UserEr
 from unlearnable.dist import generator
 from unlearnable.methods.clusters import ClusterNoise, estimate, features_of, k_means, turned
 
-SMALL = {"model": "convnet", "train_steps": 3, "schedule": "onecycle", "batch": 16, "clusters": 3, "lr": 0.01}
+SMALL = {"model": "convnet", "train_steps": 3, "schedule": "onecycle", "batch": 16, "clusters": 3, "lr": 0.002}
 
 
 @pytest.fixture(scope="module")
