@@ -1,9 +1,9 @@
 """Convolutions on small maps as matrix products, for CPUs with matrix units (AMX).
 
 On such a CPU the convolutions that torch calls (oneDNN) fall far behind a matrix product of the same size where a map
-is few pixels wide: by up to eight times for the gradient of the weights, and in all three directions once the weights
-outgrow the cache. There every picture's neighbourhoods are laid side by side ([n h w, k k C]) and multiplied. On larger
-maps that copy costs more than it saves. docs/results.md has the figures.
+is few pixels wide: five times for the gradient of the weights on 4 x 4 pixels, and in all three directions once the
+weights outgrow the cache. There every picture's neighbourhoods are laid side by side ([n h w, k k C]) and multiplied.
+On larger maps that copy costs more than it saves. docs/results.md has the figures.
 """
 
 import torch
@@ -39,16 +39,21 @@ def _conv2d(
 ) -> Tensor:
     cast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     half = cast or {x.dtype, weight.dtype} == {torch.bfloat16}
-    square = [v if isinstance(v, int) else v[0] if len(set(v)) == 1 else None for v in (stride, padding, dilation)]
-    plain = groups == 1 and square[2] == 1 and isinstance(square[0], int) and isinstance(square[1], int)
-    if half and plain and x.dim() == 4 and not x.is_cuda and weight.shape[2] == weight.shape[3] > square[1]:
-        s, p, k = square[0], square[1], weight.shape[2]
+    s, p, apart, k = (_both(v) for v in (stride, padding, dilation, tuple(weight.shape[2:])))
+    if half and x.dim() == 4 and None not in (s, p, k) and p < k and apart == 1 and groups == 1:
         pixels = _out(x.shape[2], k, s, p) * _out(x.shape[3], k, s, p)
         outgrown = pixels <= 16 and weight.numel() >= 2**20
         if pixels <= 16 or (pixels <= 64 and weight.shape[:2].numel() >= 2**15):
             x, weight, bias = (None if t is None else t.to(torch.bfloat16) for t in (x, weight, bias))
             return Convolution.apply(x, weight, bias, s, p, outgrown)
     return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+
+def _both(v: str | int | tuple[int, int]) -> int | None:
+    """The number that counts in both directions, if it is one."""
+    if isinstance(v, int):
+        return v
+    return v[0] if len(set(v)) == 1 and isinstance(v[0], int) else None
 
 
 class Convolution(torch.autograd.Function):
@@ -62,7 +67,7 @@ class Convolution(torch.autograd.Function):
         if not outgrown:
             return F.conv2d(x, weight, bias, stride, padding)
         d, _, k, _ = weight.shape
-        return _product(x, weight.permute(0, 2, 3, 1).reshape(d, -1).t(), bias, k, stride, padding)
+        return _product(x, weight.permute(0, 2, 3, 1).reshape(d, -1), bias, k, stride, padding)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -73,7 +78,7 @@ class Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             if outgrown and s == 1:
                 turned = weight.permute(2, 3, 0, 1).flip(0, 1).reshape(-1, weight.shape[1])
-                to_x = _product(g, turned, None, k, 1, k - 1 - p)
+                to_x = _product(g, turned.t(), None, k, 1, k - 1 - p)
             else:
                 pair = [s, s], [p, p], [1, 1]
                 back = torch.ops.aten.convolution_backward
@@ -109,12 +114,12 @@ def _chunks(x: Tensor, k: int, stride: int, padding: int) -> list[slice]:
 
 
 def _product(x: Tensor, matrix: Tensor, bias: Tensor | None, k: int, stride: int, padding: int) -> Tensor:
-    """The neighbourhoods of x times ``matrix`` [k k C, D] -> [N, D, h, w], channels_last."""
+    """``matrix`` [D, k k C] on the neighbourhoods of x -> [N, D, h, w], channels_last."""
     out = []
     for part in _chunks(x, k, stride, padding):
         rows = _rows(x[part], k, stride, padding)
         n, h, w, *_ = rows.shape
-        out.append(F.linear(rows.reshape(n * h * w, -1), matrix.t(), bias).view(n, h, w, -1))
+        out.append(F.linear(rows.reshape(n * h * w, -1), matrix, bias).view(n, h, w, -1))
     return torch.cat(out).permute(0, 3, 1, 2) if len(out) > 1 else out[0].permute(0, 3, 1, 2)
 
 
