@@ -47,3 +47,14 @@ def photos() -> Path:
     if not folder.is_dir():
         pytest.skip("the real photographs (../shared/data/photos) are not beside the project")
     return folder
+
+
+@pytest.fixture
+def in_double(monkeypatch):
+    """Everything in float64: two restatements of one formula then agree in every sign. In float32 a gradient that is
+    zero up to rounding gives an adversary's step either sign, as the processor's convolutions happen to add."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    yield
+    torch.set_default_dtype(before)

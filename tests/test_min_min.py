@@ -18,7 +18,7 @@ ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
 
 
 def restated_step(x, y, model, m, seed: int, step: int):
-    """The inner minimisation of Fu et al. (2022), algorithm 1, for one batch: float32, plain eval-mode model, one
+    """The inner minimisation of Fu et al. (2022), algorithm 1, for one batch: plain eval-mode model, one
     picture's transformation at a time, one adversary at a time. Draws as ``min_min`` draws them. Returns the noise
     [n, 3, H, W] in /255 and the gradient before the first sign."""
     g = generator("cpu", seed, "noise", step, 0)
@@ -48,7 +48,7 @@ def restated_step(x, y, model, m, seed: int, step: int):
     return (u * 255).round(), first
 
 
-def test_one_visit_equals_the_restated_algorithm(few: Images, monkeypatch):
+def test_one_visit_equals_the_restated_algorithm(few: Images, in_double, monkeypatch):
     m = REM(**ROBUST)
     loop = MinMinLoop(m, few, Run(seed=5))
     rows = torch.arange(16)
@@ -62,16 +62,15 @@ def test_one_visit_equals_the_restated_algorithm(few: Images, monkeypatch):
 
     monkeypatch.setattr(torch.autograd, "grad", recorded)
     loop.renew(rows, 0)
-    monkeypatch.undo()
+    monkeypatch.setattr(torch.autograd, "grad", grad)
     fast_first = gradients[m.adv_steps][0]  # after the adversary's own, the first noise step's
     model = build("convnet", 10, size=32, seed=5)
     slow, slow_first = restated_step(x, y, model, m, 5, 0)
     scale = float(slow_first.abs().max())
-    assert torch.allclose(fast_first / scale, slow_first / scale, atol=1e-5)
-    clear = slow_first.abs() > 1e-5 * scale  # a gradient of zero has no sign to agree on
+    assert torch.allclose(fast_first / scale, slow_first / scale, atol=1e-10)
+    clear = slow_first.abs() > 1e-10 * scale  # a gradient of zero has no sign to agree on
     assert torch.equal(fast_first.sign()[clear], slow_first.sign()[clear])
-    # the adversaries of the second step may differ in a sign or two where their gradient is zero up to rounding
-    assert float((loop.table[rows].float() == slow).float().mean()) > 0.999
+    assert torch.equal(loop.table[rows].float(), slow)
 
 
 @pytest.mark.parametrize("warm", [False, True])
@@ -246,7 +245,7 @@ def test_a_step_in_shares_is_the_step_on_their_sum(few: Images):
     assert torch.allclose(models[0], models[1], atol=1e-5) and passes == [16, 48]
 
 
-def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Images, monkeypatch):
+def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Images, in_double, monkeypatch):
     made = []
     for at_once in (2**23, 5 * 32 * 32):
         monkeypatch.setattr("unlearnable.methods.min_min.AT_ONCE", at_once)
@@ -255,8 +254,7 @@ def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Imag
         loop.renew(torch.arange(16), 0)
         made.append(loop.table[:16].clone())
     assert made[0].unique().numel() > 2
-    # another batch size may round a gradient of nearly zero to the other side
-    assert float((made[0] == made[1]).float().mean()) > 0.999
+    assert torch.equal(made[0], made[1])
 
 
 def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, monkeypatch):
