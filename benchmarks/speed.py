@@ -25,11 +25,12 @@ from torch import Tensor, nn
 
 from unlearnable import Frozen, adversary, build, pgd
 from unlearnable.augment import FlipCrop
-from unlearnable.dist import generator, pick_device
+from unlearnable.core.device import pick_device
+from unlearnable.core.files import write_json
+from unlearnable.core.provenance import provenance
+from unlearnable.core.seeding import generator
 from unlearnable.learn import Trainer, use_bfloat16
-from unlearnable.measure import evidence
 from unlearnable.pgd import total_loss, uniform
-from unlearnable.state import write_json
 
 ADV = {"eps": 4 / 255, "step": 0.8 / 255}
 NOISE = {"eps": 8 / 255, "step": 1.6 / 255}
@@ -250,7 +251,7 @@ def main() -> None:
     if args.record:
         settings = {k: getattr(args, k) for k in ("batch", "draws", "steps", "rounds")}
         write_json(
-            args.record, {"settings": settings, "memory_gib": round(memory, 2), "lines": lines} | evidence(device)
+            args.record, {"settings": settings, "memory_gib": round(memory, 2), "lines": lines} | provenance(device)
         )
         print(json.dumps(settings), args.record)
 

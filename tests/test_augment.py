@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from unlearnable.augment import LUMA, Contrastive, FlipCrop, Gray, Nothing, ResizedCrop, _apply, _resize, for_size
-from unlearnable.dist import generator
+from unlearnable.core.seeding import generator
 
 
 def slow_flip_crop(x: torch.Tensor, padding: int, g: torch.Generator) -> torch.Tensor:

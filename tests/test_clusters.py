@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from unlearnable import Frozen, Images, Recipe, Run, UnlearnableClusters, UserError, learn, load, protect
-from unlearnable.dist import generator
+from unlearnable.core.seeding import generator
 from unlearnable.methods.clusters import ClusterNoise, estimate, features_of, k_means, turned
 
 SMALL = {"model": "convnet", "train_steps": 3, "schedule": "onecycle", "batch": 16, "clusters": 3, "lr": 0.002}
@@ -104,7 +104,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     data = load("shapes", limit=40)
     m = UnlearnableClusters(**SMALL, steps=4)
     whole = protect(data, m)
-    monkeypatch.setattr("unlearnable.state.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
     owner, name = (sys.modules["unlearnable.learn"], "_step") if stage == "learn" else (ClusterNoise, "step")
     calls, real = [], getattr(owner, name)
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from unlearnable import COUNTERS, Images, UserError, counter, denoised, dilute, load, train_denoiser
-from unlearnable.dist import generator
+from unlearnable.core.seeding import generator
 
 
 @pytest.fixture

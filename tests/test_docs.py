@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unlearnable import EM, METHODS, REM, SEM, Recipe, cli
+from unlearnable import EM, METHODS, REM, SEM, Recipe
+from unlearnable.cli import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +33,7 @@ def blocks(kind: str, page: str = "README.md") -> list[str]:
 def type_in(commands: str, monkeypatch) -> None:
     for line in commands.splitlines():
         monkeypatch.setattr(sys, "argv", shlex.split(line))
-        cli.main()
+        main()
 
 
 def test_python(quick, capsys):

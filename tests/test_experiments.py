@@ -12,7 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, cli, load, protect
+from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, load, protect
+from unlearnable.cli import main
+from unlearnable.core.files import config_hash, write_json
 from unlearnable.experiments import TABLES
 from unlearnable.experiments.book import Book, canonical, record
 from unlearnable.experiments.flags import flags
@@ -24,7 +26,6 @@ from unlearnable.experiments.settings import Setting, setting
 from unlearnable.experiments.show import filled, markdown
 from unlearnable.plots import Line, plot
 from unlearnable.published import Figure, figure
-from unlearnable.state import key, write_json
 
 TINY = Setting("small", "shapes", "tiny", Recipe.preset("short", steps=2, batch=16, tests=2, adv_steps=1), 40, 20, 2.0)
 
@@ -32,7 +33,7 @@ TINY = Setting("small", "shapes", "tiny", Recipe.preset("short", steps=2, batch=
 def made_up(lab, spec, seed):
     """A cell with numbers that depend on what was asked."""
     asked = lab.asked(spec, seed)
-    share = int(hashlib.sha256(key(asked).encode()).hexdigest()[:4], 16) / 65536
+    share = int(hashlib.sha256(config_hash(asked).encode()).hexdigest()[:4], 16) / 65536
     log = [{"step": k, "loss": 2 / (k + 1), "accuracy": 60 * share} for k in range(20)]
     learned = {"accuracy": 20 + 60 * share, "peak": 90.0, "log": log, "seconds": 60.0, "hardware": "a made-up machine"}
     noise = {
@@ -50,7 +51,7 @@ def fill(root, at, names, seeds=(0,)):
         for spec in TABLES[name].grid(at).specs():
             for seed in seeds:
                 cell = made_up(lab, spec, seed)
-                write_json(root / key(cell["config"]) / "cell.json", cell)
+                write_json(root / config_hash(cell["config"]) / "cell.json", cell)
     return at.lab(root)
 
 
@@ -311,7 +312,7 @@ def test_pictures_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):
 def test_the_command(tmp_path, monkeypatch, capsys):
     def type_in(*args):
         monkeypatch.setattr(sys, "argv", ["unlearnable", *map(str, args)])
-        cli.main()
+        main()
         return capsys.readouterr().out
 
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable import EM, Recipe, Uniform, UserError, audit, cli, learn, load, protect, protect_photos, report, verify
+from unlearnable import EM, Recipe, Uniform, UserError, audit, learn, load, protect, protect_photos, report, verify
+from unlearnable.cli import _photo_method, _Photos, main
 from unlearnable.pictures import listing, read
 from unlearnable.protect import clean_of
 
@@ -27,7 +28,7 @@ def flat(tmp_path):
 
 def type_in(monkeypatch, *args) -> None:
     monkeypatch.setattr(sys, "argv", ["unlearnable", *map(str, args)])
-    cli.main()
+    main()
 
 
 def test_a_flat_folder_has_pictures_and_no_classes(flat):
@@ -111,4 +112,4 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     type_in(monkeypatch, "protect", "unlearnable-clusters", "--data", "photos", "--size", 32, *small)
     assert not load("protected/unlearnable-clusters").labelled
     with pytest.raises(UserError, match="no gray views"):
-        cli._photo_method(cli._Photos(flat, tmp_path / "gray", gray=0.4))
+        _photo_method(_Photos(flat, tmp_path / "gray", gray=0.4))

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from unlearnable import REM, Images, learn, protect
-from unlearnable.dist import generator
+from unlearnable.core.device import COMPILE
+from unlearnable.core.seeding import generator
 from unlearnable.learn import Recipe, Trainer
 from unlearnable.models import build
-from unlearnable.pgd import COMPILE, Frozen, total_loss
+from unlearnable.pgd import Frozen, total_loss
 
 pytestmark = [
     pytest.mark.gpu,

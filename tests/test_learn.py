@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load, protect, state
+from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load, protect
+from unlearnable.core import checkpoint
+from unlearnable.core.checkpoint import Checkpoint
+from unlearnable.core.device import COMPILE
 from unlearnable.learn import Trainer
-from unlearnable.pgd import COMPILE
 
 TINY = Recipe.preset("short", steps=6, batch=16, adv_steps=1, tests=3)
 NOISE = {"model": "convnet", "train_steps": 4, "batch": 16, "steps": 1, "samples": 1}
@@ -45,8 +47,8 @@ class Killed(BaseException):
 
 def killed_at(monkeypatch, n):
     """Every state is saved; the process dies right after the n-th."""
-    monkeypatch.setattr(state, "SAVE_EVERY", 0.0)
-    save, count = state.State.save, []
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
+    save, count = Checkpoint.save, []
 
     def save_and_die(self, *args, **more):
         save(self, *args, **more)
@@ -54,7 +56,7 @@ def killed_at(monkeypatch, n):
         if len(count) == n:
             raise Killed
 
-    monkeypatch.setattr(state.State, "save", save_and_die)
+    monkeypatch.setattr(Checkpoint, "save", save_and_die)
 
 
 @pytest.mark.parametrize("n", [1, 4])
@@ -88,14 +90,14 @@ def test_protect_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, method):
 def test_a_run_s_seconds_are_those_of_all_its_parts(tmp_path, monkeypatch):
     """A clock by hand: 100 seconds to the save and 5 after it, which the kill loses; then 30 in the next process."""
     clock = [1000.0]
-    monkeypatch.setattr(state.time, "monotonic", lambda: clock[0])
-    first = state.State(tmp_path / "run", {"a": 1})
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
+    first = Checkpoint(tmp_path / "run", {"a": 1})
     clock[0] += 100
     first.save(1, {"done": 1}, force=True)
     clock[0] += 5
     assert first.seconds == 105
     clock[0] = 50.0
-    second = state.State(tmp_path / "run", {"a": 1})
+    second = Checkpoint(tmp_path / "run", {"a": 1})
     assert second.load()["done"] == 1
     clock[0] += 30
     assert second.seconds == 130

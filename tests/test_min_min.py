@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from tests.test_augment import slow_flip_crop
 from unlearnable import ASR, AUE, EM, MIUE, PUE, REM, SEM, Images, Run, build, protect
 from unlearnable.augment import LUMA
-from unlearnable.dist import generator
-from unlearnable.errors import UserError
+from unlearnable.core.errors import UserError
+from unlearnable.core.seeding import generator
 from unlearnable.methods.min_min import MinMinLoop, min_min
 from unlearnable.methods.relatives import class_contrast
 from unlearnable.pgd import Frozen, noised

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import fx, nn
 
-from unlearnable.errors import UserError
+from unlearnable.core.errors import UserError
 from unlearnable.models import MODELS, build, describe
 from unlearnable.models.layers import Center
 

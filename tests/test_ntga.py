@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from unlearnable import NTGA, Images, UserError, load
-from unlearnable.dist import generator
-from unlearnable.methods import Run
+from unlearnable.core.seeding import generator
+from unlearnable.methods.base import Run
 from unlearnable.methods.ntga import _dual, cnn_ntk, fc_ntk, prediction
 
 VARIANCES = {"w_var": 1.7, "b_var": 0.1}

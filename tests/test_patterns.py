@@ -6,8 +6,8 @@ import torch
 from torch.nn.functional import conv2d
 
 from unlearnable import AR, CUDA, LSP, OPS, Images, Uniform, UserError
-from unlearnable.dist import generator
-from unlearnable.methods import Run
+from unlearnable.core.seeding import generator
+from unlearnable.methods.base import Run
 from unlearnable.methods.patterns import ar_process, ar_rules, class_filters, shortcut
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from unlearnable import MODELS, Frozen, adversary, build, jitter, pgd
-from unlearnable.dist import generator
-from unlearnable.pgd import COMPILE, total_loss
+from unlearnable.core.device import COMPILE
+from unlearnable.core.seeding import generator
+from unlearnable.pgd import total_loss
 
 
 @pytest.mark.parametrize("minimize", [False, True])

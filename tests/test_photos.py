@@ -20,11 +20,11 @@ from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
 from unlearnable import LSP, SEM, Recipe, Run, Uniform, UserError, build, load, protect, protect_photos, report, verify
+from unlearnable.core.files import write_json
 from unlearnable.methods.generated import Generated
 from unlearnable.photos import WORK, carry
 from unlearnable.pictures import listing, read
 from unlearnable.protect import apply_noise, clean_of
-from unlearnable.state import write_json
 from unlearnable.verify import near_duplicates, pair, split
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)

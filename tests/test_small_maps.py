@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from unlearnable import build, small_maps
-from unlearnable.dist import generator
+from unlearnable.core.seeding import generator
 from unlearnable.learn import Trainer
 from unlearnable.small_maps import Convolution, SmallMaps
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from unlearnable import HYPO, PIL, TAP, EntF, Frozen, Recipe, UserError, build, learn, load, protect
-from unlearnable.dist import generator
-from unlearnable.methods import Run
+from unlearnable.core.seeding import generator
+from unlearnable.methods.base import Run
 from unlearnable.methods.surrogate import feature_centres, linear_classifier
 from unlearnable.pgd import total_loss, uniform
 
@@ -76,7 +76,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     data = load("shapes", limit=60)
     method = TAP(**SIZES, steps=2)
     whole = protect(data, method, tmp_path / "whole").images
-    monkeypatch.setattr("unlearnable.state.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
     calls, name = 0, "_step" if stage == "learn" else "_descend"
     module = sys.modules["unlearnable.learn" if stage == "learn" else "unlearnable.methods.surrogate"]
     real = getattr(module, name)

@@ -6,17 +6,17 @@ protect(load("shapes"), REM.preset("short"), "protected/rem")
 learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shapes", split="test"))
 """
 
-from .audit import SUITES, Audit, audit
-from .augment import FlipCrop, ResizedCrop
-from .certify import certify
-from .counter import COUNTERS, counter, dilute
-from .data import DATA, Images, load
-from .denoise import Denoiser, denoised, train_denoiser
-from .errors import UserError
-from .leaderboard import leaderboard
-from .learn import Learned, Recipe, learn
-from .measure import accuracy, ssim, visibility
-from .methods import (
+from unlearnable.audit import SUITES, Audit, audit
+from unlearnable.augment import FlipCrop, ResizedCrop
+from unlearnable.certify import certify
+from unlearnable.core.errors import UserError
+from unlearnable.counter import COUNTERS, counter, dilute
+from unlearnable.data import DATA, Images, load
+from unlearnable.denoise import Denoiser, denoised, train_denoiser
+from unlearnable.leaderboard import leaderboard
+from unlearnable.learn import Learned, Recipe, learn
+from unlearnable.measure import accuracy, ssim, visibility
+from unlearnable.methods import (
     AR,
     ASR,
     AUE,
@@ -41,50 +41,50 @@ from .methods import (
     Uniform,
     UnlearnableClusters,
 )
-from .models import MODELS, build
-from .pgd import Frozen, adversary, jitter, pgd
-from .photos import protect_photos
-from .protect import Protected, protect
-from .report import report
-from .strong_augment import STRONG
-from .verify import Verified, verify
+from unlearnable.models import MODELS, build
+from unlearnable.pgd import Frozen, adversary, jitter, pgd
+from unlearnable.photos import protect_photos
+from unlearnable.protect import Protected, protect
+from unlearnable.report import report
+from unlearnable.strong_augment import STRONG
+from unlearnable.verify import Verified, verify
 
 __all__ = [
     "AR",
     "ASR",
     "AUE",
+    "Audit",
     "COUNTERS",
     "CUDA",
+    "Crafted",
     "DATA",
+    "Denoiser",
     "EM",
+    "EntF",
+    "FlipCrop",
+    "Frozen",
     "HYPO",
+    "Images",
+    "Imported",
     "LSP",
+    "Learned",
     "METHODS",
     "MIUE",
     "MODELS",
+    "Method",
     "NTGA",
     "OPS",
     "PIL",
     "PUE",
+    "Protected",
     "REM",
+    "Recipe",
+    "ResizedCrop",
+    "Run",
     "SEM",
     "STRONG",
     "SUITES",
     "TAP",
-    "Audit",
-    "Crafted",
-    "Denoiser",
-    "EntF",
-    "FlipCrop",
-    "Frozen",
-    "Images",
-    "Imported",
-    "Learned",
-    "Method",
-    "Protected",
-    "Recipe",
-    "ResizedCrop",
-    "Run",
     "Uniform",
     "UnlearnableClusters",
     "UserError",

@@ -5,14 +5,14 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from .checks import known_baseline, of_pictures, of_training
-from .data import Images, load
-from .denoise import denoised, train_denoiser
-from .errors import UserError
-from .learn import Precision, Recipe, seconds_a_step
-from .protect import clean_of
-from .state import read_json, write_json
-from .trials import trial
+from unlearnable.checks import known_baseline, of_pictures, of_training
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import read_json, write_json
+from unlearnable.data import Images, load
+from unlearnable.denoise import denoised, train_denoiser
+from unlearnable.learn import Precision, Recipe, seconds_a_step
+from unlearnable.protect import clean_of
+from unlearnable.trials import trial
 
 VERSION = 2  # of the suites: results of different versions never share a table
 
@@ -39,6 +39,8 @@ _QUICK = (
     _recipe("adversarial 2/255", adv_eps=2.0),
     Learner("JPEG 10", counter="jpeg10"),
 )
+
+
 _STANDARD = (
     *_QUICK,
     _recipe("adversarial 4/255", adv_eps=4.0),
@@ -55,6 +57,8 @@ _STANDARD = (
     _recipe("Mixup", strong="mixup"),
     _recipe("CutMix", strong="cutmix"),
 )
+
+
 _FULL = (
     *_STANDARD,
     _recipe("adversarial 1/255", adv_eps=1.0),
@@ -72,6 +76,8 @@ _FULL = (
     _recipe("UEraser-max", strong="ueraser-max"),
     Learner("denoiser from a tenth leaked", leaked=0.1),
 )
+
+
 SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
 
 

@@ -16,12 +16,12 @@ from statistics import NormalDist
 import torch
 from torch import nn
 
-from . import dist
-from .data import Images
-from .errors import UserError
-from .measure import accuracy
-from .pgd import noised
-from .progress import Progress
+from unlearnable.core.errors import UserError
+from unlearnable.core.progress import Progress
+from unlearnable.core.seeding import generator
+from unlearnable.data import Images
+from unlearnable.measure import accuracy
+from unlearnable.pgd import noised
 
 
 def certify(
@@ -47,7 +47,7 @@ def certify(
     scores = []
     with Progress("noisy copies tested", draws) as progress:
         for k in range(draws):
-            with noised(model, std, dist.generator(device, seed, "certify", k)):
+            with noised(model, std, generator(device, seed, "certify", k)):
                 scores.append(accuracy(model, test, device=device))
             progress.at(k + 1)
     return {eta: bound(scores, shifted(q, eta / std), confidence) for eta in etas}

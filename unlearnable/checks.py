@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import torch
 
-from .data import Images
-from .learn import Recipe
-from .published import SURE
+from unlearnable.data import Images
+from unlearnable.learn import Recipe
+from unlearnable.published import SURE
 
 SLACK = 3.0  # points under a known baseline that are still chance
+
+
 KEPT = 0.9  # of the noise's size: less is a loss
+
 
 # data, pictures (None: all), recipe, clean accuracy by AT radius: the paper's, and our own of docs/results.md
 KNOWN: list[tuple[str, int | None, Recipe, dict[float, float]]] = [

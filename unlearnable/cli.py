@@ -11,27 +11,25 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from . import dist
-from .data import load
-from .errors import UserError
-from .learn import Recipe
-from .methods import METHODS, SEM, UnlearnableClusters, find
-from .methods.generated import Generated
-from .methods.min_min import MinMin
-from .photos import WORK, check_files, check_places, estimate, protect_photos
-from .pictures import NO_CLASSES, Format, Listing, listing
-from .progress import in_words
-from .protect import protect
-from .report import report
-from .verbs.learning import audit_verb, learn_verb
-from .verbs.looking import export_verb, ls_verb, show_verb
-from .verbs.options import Machine, Source
-from .verbs.options import about as _about
-from .verbs.options import options as _options
-from .verbs.options import take as _take
-from .verbs.tables import report_tables, reproduce_verb
-from .verify import near_duplicates, verify
-from .verify import table as verify_table
+from unlearnable.core import distributed
+from unlearnable.core.device import pick_device
+from unlearnable.core.errors import UserError
+from unlearnable.core.progress import format_duration
+from unlearnable.data import load
+from unlearnable.learn import Recipe
+from unlearnable.methods import METHODS, find
+from unlearnable.methods.clusters import UnlearnableClusters
+from unlearnable.methods.generated import Generated
+from unlearnable.methods.min_min import SEM, MinMin
+from unlearnable.photos import WORK, check_files, check_places, estimate, protect_photos
+from unlearnable.pictures import NO_CLASSES, Format, Listing, listing
+from unlearnable.protect import protect
+from unlearnable.report import report
+from unlearnable.verbs.learning import audit_verb, learn_verb
+from unlearnable.verbs.looking import export_verb, ls_verb, show_verb
+from unlearnable.verbs.options import Machine, Source, about, options, take
+from unlearnable.verbs.tables import report_tables, reproduce_verb
+from unlearnable.verify import near_duplicates, table, verify
 
 USAGE = """usage: unlearnable VERB ...
 
@@ -65,17 +63,17 @@ def _protect(args: list[str]) -> None:
     if len(args) > 1 and not args[1].startswith("-") and args[0] not in METHODS:
         return _protect_photos(args)
     name, args = args[0], args[1:]
-    preset, args = _take(args, "--preset", "paper")
+    preset, args = take(args, "--preset", "paper")
     method = find(name).preset(preset)
 
     out = Annotated[Path, arg(help="folder for the pictures, the card and the generator; the same command resumes")]
     fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
     options = dataclasses.make_dataclass("Protect", fields, frozen=True)
-    text = f"{_about(type(method))} Presets: {', '.join(method.presets)} (--preset; now {preset})."
+    text = f"{about(type(method))} Presets: {', '.join(method.presets)} (--preset; now {preset})."
     default = options(Path("protected") / name.rpartition(":")[2], Source(), Machine(), method)
-    o = _options(f"protect {name}", text, options, args, default)
-    device = dist.pick_device(o.machine.device)
-    with dist.processes(device):
+    o = options(f"protect {name}", text, options, args, default)
+    device = pick_device(o.machine.device)
+    with distributed.processes(device):
         done = protect(
             o.source.load(), o.method, o.out, seed=o.machine.seed, device=str(device), precision=o.machine.precision
         )
@@ -126,7 +124,7 @@ def _protect_photos(args: list[str]) -> None:
         "Protect a folder of your own pictures, at their own sizes: with SEM noise against adversarial training 2/255, "
         "or, where it has no sub-folders and so no classes, with Unlearnable Clusters."
     )
-    o = _options("protect PHOTOS OUT", text, _Photos, args)
+    o = options("protect PHOTOS OUT", text, _Photos, args)
     check_places(o.folder, o.out)
     method, size = _photo_method(o)
     if o.dry_run:
@@ -183,7 +181,7 @@ def _photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
 
 def _about_time(found: Listing, o: _Photos, method: PhotoMethod, size: int) -> str:
     seconds = estimate(found, method, size=size, kind=o.format, device=o.machine.device)
-    return f"On this machine that takes about {in_words(seconds)}."
+    return f"On this machine that takes about {format_duration(seconds)}."
 
 
 def _dry_run(o: _Photos, method: PhotoMethod, size: int) -> None:
@@ -236,10 +234,10 @@ class _Verify:
 
 
 def _verify(args: list[str]) -> None:
-    preset, args = _take(args, "--preset", "photos")
+    preset, args = take(args, "--preset", "photos")
     text = "Learners on your clean and on your protected pictures, tested on clean ones that were held out."
     default = _Verify(tyro.MISSING, tyro.MISSING, recipe=Recipe.preset(preset))
-    o = _options(
+    o = options(
         "verify", f"{text} Presets: {', '.join(Recipe.presets)} (--preset; now {preset}).", _Verify, args, default
     )
     done = verify(
@@ -255,7 +253,7 @@ def _verify(args: list[str]) -> None:
         device=o.machine.device,
         precision=o.machine.precision,
     )
-    print(verify_table(done))
+    print(table(done))
     print(f"As a page: unlearnable report {o.protected}")
 
 
@@ -281,7 +279,7 @@ def _report(args: list[str]) -> None:
         "Of protected photographs: one self-contained HTML page, what the protection gains, costs, and does not do. Of "
         "audits: tables of worst-case learnability; of results: the tables and plots; as Markdown, CSV and HTML."
     )
-    o = _options("report", text, _Report, args)
+    o = options("report", text, _Report, args)
     if not (o.folder / "card.json").exists() and report_tables(o.folder, o.out, o.root):
         return
     name = o.folder.resolve().name

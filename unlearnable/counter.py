@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from .augment import LUMA
-from .data import Images
-from .dist import generator
-from .errors import UserError
-from .own_code import own
+from unlearnable.augment import LUMA
+from unlearnable.core.errors import UserError
+from unlearnable.core.plugins import load_object
+from unlearnable.core.seeding import generator
+from unlearnable.data import Images
 
 CHUNK = 512  # pictures handled at a time
 
@@ -181,7 +181,7 @@ def counter(name: str, data: Images) -> Images:
     shape or type."""
     in_words(name)  # or there is none
     if ":" in name:
-        x = own("countermeasure", name)[0](data.x.clone())
+        x = load_object("countermeasure", name)[0](data.x.clone())
         if not isinstance(x, Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
             raise UserError(f"{name} must return uint8 {list(data.x.shape)} as it gets them; correct the function.")
     else:

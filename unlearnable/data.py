@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import dist, shapes
-from .errors import UserError
-from .pickles import load_pickle
-from .pictures import NO_CLASSES, in_threads, listing, pixels, read
-from .state import read_json, writing
+from unlearnable import shapes
+from unlearnable.core.device import to_device
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write, read_json
+from unlearnable.pickles import load_pickle
+from unlearnable.pictures import NO_CLASSES, in_threads, listing, pixels, read
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +67,12 @@ class Images:
     def pixels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
         """Pictures ``i`` as float32 in [0, 1] on ``device``."""
         x, _ = self._held(torch.device(device))
-        return dist.sent(x[_index(i, x.device)], device).float() / 255
+        return to_device(x[_index(i, x.device)], device).float() / 255
 
     def labels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
         """Labels of the pictures ``i``, int64, on ``device``."""
         _, y = self._held(torch.device(device))
-        return dist.sent(y[_index(i, y.device)], device)
+        return to_device(y[_index(i, y.device)], device)
 
     def _held(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Where batches are picked: on a CUDA device that has room for the whole set, else where the set is."""
@@ -98,7 +99,7 @@ class Images:
 
 
 def _index(i: Tensor | slice, device: torch.device) -> Tensor | slice:
-    return i if isinstance(i, slice) else dist.sent(i, device)
+    return i if isinstance(i, slice) else to_device(i, device)
 
 
 def load(
@@ -209,7 +210,11 @@ class _Cifar:
         url = f"https://www.cs.toronto.edu/~kriz/{self.archive}"
         archive = root / self.archive
         try:
-            with urllib.request.urlopen(url, timeout=20) as response, writing(archive) as tmp, open(tmp, "wb") as f:
+            with (
+                urllib.request.urlopen(url, timeout=20) as response,
+                atomic_write(archive) as tmp,
+                open(tmp, "wb") as f,
+            ):
                 while block := response.read(1 << 20):
                     f.write(block)
         except OSError as e:
@@ -233,6 +238,8 @@ _cifar10 = _Cifar(
     labels=b"labels",
     md5="c58f30108f718f92721af3b95e74349a",
 )
+
+
 _cifar100 = _Cifar(
     archive="cifar-100-python.tar.gz",
     folder="cifar-100-python",
@@ -257,7 +264,7 @@ def _imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images
     files = [(p, c) for c, name in enumerate(names) for p in sorted((folder / name).iterdir())]
     cache = root / "imagenet" / f"imagenet100-{split}-256.npy"
     if not cache.exists():
-        with writing(cache) as tmp:
+        with atomic_write(cache) as tmp:
             table = np.lib.format.open_memmap(tmp, "w+", np.uint8, (len(files), 3, 256, 256))
             for k, (p, _) in enumerate(files):
                 table[k] = pixels(read(p), 256, keep_aspect=split == "test")
@@ -287,12 +294,15 @@ def _protected(folder: Path, card: dict) -> Images:
 
 Reader = Callable[[Path, str, int, int | None], Images]
 
+
 DATA: dict[str, Reader] = {
     "shapes": _shapes,
     "cifar10": _cifar10,
     "cifar100": _cifar100,
     "imagenet100": _imagenet100,
 }
+
+
 DESCRIPTIONS = {
     "shapes": "10 classes of textured shapes on clutter, 32 px, generated from the seed (no files needed)",
     "cifar10": "CIFAR-10, 50,000 + 10,000 pictures of 32 px (Krizhevsky 2009)",

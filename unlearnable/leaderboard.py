@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UserError
-from .page import rendered
-from .results import spread
-from .state import read_json, writing
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write, read_json
+from unlearnable.page import rendered
+from unlearnable.results import spread
 
 NEEDED = {"suite", "version", "chance", "rows", "method", "budget", "psnr", "pictures", "recipe", "seed"}
 
@@ -33,7 +33,7 @@ def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
     tables = collect(Path(folder))
     done = []
     for name, text in (("md", _markdown(tables)), ("csv", _csv(tables)), ("html", _html(tables))):
-        with writing(Path(out) / f"leaderboard.{name}") as tmp:
+        with atomic_write(Path(out) / f"leaderboard.{name}") as tmp:
             tmp.write_text(text)
         done.append(Path(out) / f"leaderboard.{name}")
     return done
@@ -105,6 +105,8 @@ def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
 
 
 UNRANKED = "Noise outside the ball of 8/255 has no rank."
+
+
 LEAD = {  # what stands before the learners' columns: key of a row -> heading
     "rank": "rank",
     "method": "method",
@@ -115,6 +117,8 @@ LEAD = {  # what stands before the learners' columns: key of a row -> heading
     "worst_text": "worst case",
     "by": "by",
 }
+
+
 HEAD = list(LEAD.values())
 
 

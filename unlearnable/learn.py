@@ -15,16 +15,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from . import augment, dist
-from .data import Images
-from .errors import UserError
-from .measure import accuracy, evidence
-from .models import build
-from .pgd import Compiled, Frozen, adversary, arithmetic, has_bfloat16
-from .presets import Presets, require
-from .progress import Progress
-from .state import State, read_json, write_json, writing
-from .strong_augment import STRONG
+from unlearnable import augment
+from unlearnable.core import distributed
+from unlearnable.core.checkpoint import Checkpoint
+from unlearnable.core.device import pick_device
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write, read_json, write_json
+from unlearnable.core.presets import Presets, require
+from unlearnable.core.progress import Progress
+from unlearnable.core.provenance import provenance
+from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.data import Images
+from unlearnable.measure import accuracy
+from unlearnable.models import build
+from unlearnable.pgd import Compiled, Frozen, adversary, arithmetic, has_bfloat16
+from unlearnable.strong_augment import STRONG
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -151,7 +156,7 @@ class Trainer:
             loss.backward()
             total += loss.detach()
             self._steps += len(x) * (2 if also else 1)
-        dist.average_gradients(self.model)
+        distributed.average_gradients(self.model)
         self.optimizer.step()
         if refresh:
             self.frozen.refresh()
@@ -193,7 +198,7 @@ def learn(
     from.  Bit for bit the same with and without interruption (CPU, same threads).
     """
     recipe = recipe or Recipe()
-    where = dist.pick_device(device)
+    where = pick_device(device)
     bfloat16 = use_bfloat16(precision, where)
     data.for_learning()
     if test is not None and test.classes != data.classes:
@@ -212,7 +217,7 @@ def learn(
     model = model.to(where)
     if out and (out / "result.json").exists():
         return _finished(out, config, model)
-    state = State(out, config)
+    state = Checkpoint(out, config)
     t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Nothing()
     trainer = Trainer(
         model, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, bfloat16=bfloat16
@@ -225,11 +230,11 @@ def learn(
         "config": config,
         "source": data.source,
         "log": log,
-        "passes": dist.total(trainer.passes),
+        "passes": distributed.sum_int(trainer.passes),
         "seconds": round(state.seconds, 1),
-        **evidence(where),
+        **provenance(where),
     }
-    if out and dist.rank() == 0:
+    if out and distributed.rank() == 0:
         _write_model(out / "model.safetensors", model)
         write_json(out / "result.json", result)
     state.remove()
@@ -259,7 +264,7 @@ def _train(
     seed: int,
     where: torch.device,
     out: Path | None,
-    state: State,
+    state: Checkpoint,
 ) -> list[dict]:
     """The loop, from the saved state to its end: the log."""
     log: list[dict] = []
@@ -284,8 +289,8 @@ def _train(
 def _step(
     trainer: Trainer, recipe: Recipe, data: Images, t: augment.Augmentation, seed: int, step: int, device: torch.device
 ) -> Tensor:
-    i = dist.batch_rows(len(data), recipe.batch, seed, step)
-    g = dist.generator(device, seed, "learn", step, dist.rank())
+    i = batch_rows(len(data), recipe.batch, seed, step)
+    g = generator(device, seed, "learn", step, distributed.rank())
     torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
     x, y = t(data.pixels(i, device), g), data.labels(i, device)
     if recipe.strong:
@@ -296,7 +301,7 @@ def _step(
 
 def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> float:
     """What a step takes here, from trying two; the first also pays for what is set up once and does not count."""
-    where = dist.pick_device(device)
+    where = pick_device(device)
     model = build(recipe.model, len(data.classes), size=data.size, seed=0).to(where)
     trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=use_bfloat16("auto", where))
     t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Nothing()
@@ -329,11 +334,11 @@ def _finished(out: Path, config: dict, model: nn.Module) -> Learned:
 
 
 def _write_log(out: Path | None, log: list[dict]) -> None:
-    if out and dist.rank() == 0:
-        with writing(out / "log.jsonl") as tmp:
+    if out and distributed.rank() == 0:
+        with atomic_write(out / "log.jsonl") as tmp:
             tmp.write_text("".join(json.dumps(entry) + "\n" for entry in log))
 
 
 def _write_model(path: Path, model: nn.Module) -> None:
-    with writing(path) as tmp:
+    with atomic_write(path) as tmp:
         save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, tmp)

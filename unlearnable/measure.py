@@ -1,20 +1,12 @@
 """What is measured: accuracy of a model, size and visibility of a noise, and on what it was measured."""
 
-import contextlib
-import os
-import platform
-import subprocess
-import sys
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import augment, dist
-from .data import Images
-from .pgd import COMPILE
+from unlearnable import augment
+from unlearnable.core import distributed
+from unlearnable.data import Images
 
 
 @torch.no_grad()
@@ -26,9 +18,9 @@ def accuracy(
     t = t or augment.for_size(*data.x.shape[-2:])
     model.eval()
     right = torch.zeros((), dtype=torch.int64, device=device)
-    for i in dist.own_rows(len(data)).split(500):
+    for i in distributed.local_rows(len(data)).split(500):
         right += (model(t.test(data.pixels(i, device))).argmax(1) == data.labels(i, device)).sum()
-    dist.sum_(right)
+    distributed.all_reduce_(right)
     return 100 * float(right) / len(data)
 
 
@@ -62,34 +54,3 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     va, vb, cov = blur(a * a) - ma * ma, blur(b * b) - mb * mb, blur(a * b) - ma * mb
     c1, c2 = 0.01**2, 0.03**2
     return ((2 * ma * mb + c1) * (2 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))).mean(1)
-
-
-def _processor() -> str:
-    """The CPU's name, where the system tells it."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def evidence(device: torch.device) -> dict:
-    """What a number was measured with."""
-    try:
-        package = version("unlearnable")
-    except PackageNotFoundError:
-        package = "not installed"
-    home = Path(__file__).parents[1]
-    commit = None
-    if (home / ".git").exists():  # not the commit of some other repository that this is installed inside
-        git = subprocess.run(["git", "-C", home, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-        commit = git.stdout.strip() or None
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    compiled = f"{COMPILE}=1 " if os.environ.get(COMPILE) else ""
-    return {
-        "hardware": f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()}, {dist.world()} process(es)",
-        "torch": torch.__version__,
-        "version": package,
-        "commit": commit,
-        "command": compiled + " ".join([Path(sys.argv[0]).name.replace("__main__.py", "unlearnable"), *sys.argv[1:]]),
-    }

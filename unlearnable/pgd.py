@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from . import small_maps
-from .dist import keep_freed_memory
-from .errors import UserError
-
-COMPILE = "UNLEARNABLE_COMPILE"  # set to 1: networks are compiled
+from unlearnable import small_maps
+from unlearnable.core.device import COMPILE, keep_freed_memory
+from unlearnable.core.errors import UserError
 
 Loss = Callable[[Tensor], Tensor]
+
+
 Norm = Literal["linf", "l2"]
 
 

@@ -20,21 +20,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import dist
-from .data import Images, load
-from .errors import UserError
-from .learn import Precision, use_bfloat16
-from .measure import visibility
-from .methods import Method, Run, UnlearnableClusters, clusters
-from .methods.generated import VISITS, Generated
-from .methods.min_min import MinMin, MinMinLoop
-from .pictures import THREADS, Format, Listing, in_threads, inside, listing, pixels, read, write
-from .protect import protect
-from .state import read_json, write_json
+from unlearnable.core.device import pick_device
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import read_json, write_json
+from unlearnable.data import Images, load
+from unlearnable.learn import Precision, use_bfloat16
+from unlearnable.measure import visibility
+from unlearnable.methods import clusters
+from unlearnable.methods.base import Method, Run
+from unlearnable.methods.clusters import UnlearnableClusters
+from unlearnable.methods.generated import VISITS, Generated
+from unlearnable.methods.min_min import MinMin, MinMinLoop
+from unlearnable.pictures import THREADS, Format, Listing, in_threads, inside, listing, pixels, read, write
+from unlearnable.protect import protect
 
 WINDOW = 256  # visibility is measured on the middle of large pictures, at most this wide and high
+
+
 TRIED = 16  # pictures tried for an estimate of the time
+
+
 READS = 1.3  # all reads and the write of a picture, as a multiple of reading, writing and reading back
+
+
 WORK = ".work"  # inside the output folder until all is done: the noise at working size, and the state of the run
 
 
@@ -131,7 +139,7 @@ def estimate(
     family = method.family if isinstance(method, Generated) else method
     rows = torch.arange(family.batch) % len(few)
     sample = Images(x[rows], torch.tensor([c for _, c in few])[rows], found.classes)
-    where = dist.pick_device(device)
+    where = pick_device(device)
     run = Run(0, where, use_bfloat16("auto", where))
     if isinstance(method, UnlearnableClusters):
         noise = clusters.estimate(method, sample, run)

@@ -16,13 +16,17 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from . import dist
-from .data import Images, load
-from .errors import UserError
-from .learn import Precision, use_bfloat16
-from .measure import evidence, visibility
-from .methods import METHODS, Method, Run
-from .state import State, read_json, write_json, writing
+from unlearnable.core import distributed
+from unlearnable.core.checkpoint import Checkpoint
+from unlearnable.core.device import pick_device
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write, read_json, write_json
+from unlearnable.core.provenance import provenance
+from unlearnable.data import Images, load
+from unlearnable.learn import Precision, use_bfloat16
+from unlearnable.measure import visibility
+from unlearnable.methods import METHODS
+from unlearnable.methods.base import Method, Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ def protect(
     Returns None on other ranks than 0 under torchrun. Raises UserError for a broken contract or another run's folder.
     """
     out = Path(out) if out else None
-    where = dist.pick_device(device)
+    where = pick_device(device)
     bfloat16 = use_bfloat16(precision, where)
     if len(data) < 2:
         raise UserError(f"There are {len(data)} pictures to protect; two or more are needed.")
@@ -63,9 +67,9 @@ def protect(
         return _finished(out, config)
     if out:
         _check_space(out, data)
-    state = State(out, config)
+    state = Checkpoint(out, config)
     crafted = method.craft(data, Run(seed, where, bfloat16, state))
-    if dist.rank() != 0:
+    if distributed.rank() != 0:
         state.remove()
         return None
     protected = apply_noise(data, crafted.delta, eps=method.eps)
@@ -78,7 +82,7 @@ def protect(
         "passes": crafted.passes,
         "measured": visibility(data.x, protected.x),
         "seconds": round(state.seconds, 1),
-        **evidence(where),
+        **provenance(where),
     }
     if out:
         _write(out, protected, crafted.generator, card)
@@ -112,13 +116,13 @@ def _check_space(out: Path, data: Images) -> None:
 def _write(out: Path, protected: Images, generator: nn.Module | None, card: dict) -> None:
     """The card comes last: where it stands, everything stands."""
     for name, array in (("images.npy", protected.x), ("labels.npy", protected.y)):
-        with writing(out / name) as tmp, open(tmp, "wb") as f:
+        with atomic_write(out / name) as tmp, open(tmp, "wb") as f:
             np.save(f, array.numpy())
     if generator is not None:
         # one entry: safetensors writes several in a random order, and the same run must give the same bytes
         kept = {k: card[k] for k in ("method", "settings", "classes", "shape")}
         about = {"unlearnable": json.dumps({"model": card["settings"]["model"], **kept})}
-        with writing(out / "generator.safetensors") as tmp:
+        with atomic_write(out / "generator.safetensors") as tmp:
             save_file({k: v.cpu().contiguous() for k, v in generator.state_dict().items()}, tmp, metadata=about)
     write_json(out / "card.json", card)
 
@@ -173,9 +177,9 @@ def export_cifar(train: Images, test: Images, root: Path) -> Path:
             b"labels": images.y[i].tolist(),
             b"batch_label": name.encode(),
         }
-        with writing(folder / name) as tmp:
+        with atomic_write(folder / name) as tmp:
             tmp.write_bytes(pickle.dumps(batch, protocol=2))
-    with writing(folder / "batches.meta") as tmp:
+    with atomic_write(folder / "batches.meta") as tmp:
         tmp.write_bytes(
             pickle.dumps({b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}, protocol=2)
         )
@@ -204,5 +208,5 @@ def sheet(clean: Images, protected: Images, path: Path, *, count: int = 10, gain
         for c, picture in enumerate(row):
             tile = Image.fromarray(picture.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())
             page.paste(tile.resize((w, h), Image.Resampling.NEAREST), (gap + c * (w + gap), r * (head + h) + head))
-    with writing(path) as tmp:
+    with atomic_write(path) as tmp:
         page.save(tmp, format="PNG")

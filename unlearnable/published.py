@@ -25,6 +25,8 @@ SURE = {  # data -> AT radius -> clean, EM, TAP, NTGA, REM(4), in print
     "cifar100": {0: (76.27, 1.60, 13.75, 3.22, 10.14), 4: (64.50, 63.43, 62.39, 62.44, 27.10)},
     "imagenet100": {0: (80.66, 1.26, 9.10, 8.42, 13.74), 4: (66.62, 63.40, 63.56, 63.06, 41.66)},
 }
+
+
 RECALLED = {  # CIFAR-10: AT radius -> clean, EM, TAP, NTGA, REM(0) to REM(4)
     0: (94.66, 13.20, 22.51, 16.27, 15.18, 13.05, 20.60, 20.67, 27.09),
     1: (93.74, 22.08, 92.16, 41.53, 27.20, 14.28, 22.60, 25.11, 28.21),
@@ -32,7 +34,11 @@ RECALLED = {  # CIFAR-10: AT radius -> clean, EM, TAP, NTGA, REM(0) to REM(4)
     3: (90.90, 87.71, 89.55, 89.41, 88.08, 73.08, 46.18, 30.85, 35.80),
     4: (89.51, 88.62, 88.02, 88.96, 89.15, 86.34, 75.14, 47.51, 48.16),
 }
+
+
 NAMES = ("clean", "EM", "TAP", "NTGA", "REM(4)")
+
+
 OTHERS = {  # CIFAR-10, ResNet-18, other groups: (row, AT radius)
     ("REM(4)", 4): (39.45,),
     ("REM(4)", 6): (81.9,),
@@ -50,7 +56,11 @@ OTHERS = {  # CIFAR-10, ResNet-18, other groups: (row, AT radius)
     ("HYPO", 0): (70.0,),
     ("EntF", 4): (75.4,),
 }
+
+
 PERCENT = (20, 40, 60, 80, 100)
+
+
 SHARES = {  # CIFAR-10, AT-4, ResNet-18, by the share that is protected (PERCENT)
     "EM": (89.60, 89.40, 89.49, 89.10, 88.62),
     "TAP": (89.01, 88.66, 88.40, 88.04, 88.02),
@@ -58,12 +68,16 @@ SHARES = {  # CIFAR-10, AT-4, ResNet-18, by the share that is protected (PERCENT
     "REM(4)": (89.60, 89.34, 89.61, 88.09, 48.16),
     "the clean rest alone": (88.17, 86.76, 85.07, 79.41),
 }
+
+
 NETWORKS = {  # CIFAR-10, AT-4: clean, EM, TAP, NTGA, REM(4)
     "vgg16": (87.51, 86.48, 86.27, 86.65, 65.23),
     "resnet18": (89.51, 88.62, 88.02, 88.96, 48.16),
     "densenet121": (83.27, 82.44, 81.72, 80.73, 81.48),
     "wrn-34-10": (91.21, 90.05, 90.23, 89.95, 48.39),
 }
+
+
 HOURS = {  # on one V100
     "cifar10": {"EM": 0.4, "TAP": 0.5, "NTGA": 5.2, "REM(4)": 22.6},
     "imagenet100": {"EM": 3.9, "TAP": 5.2, "NTGA": 14.6, "REM(4)": 51.2},

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import UserError
-from .page import picture_uri, rendered
-from .pictures import NO_CLASSES, listing, read
-from .results import spread
-from .state import read_json, writing
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write, read_json
+from unlearnable.page import picture_uri, rendered
+from unlearnable.pictures import NO_CLASSES, listing, read
+from unlearnable.results import spread
 
 SIDE = 320  # pixels of a picture's longer side on the page
+
+
 GAIN = 8  # the noise is shown times this, around gray
+
 
 FLAGS = {
     "weak-baseline": "even from the clean pictures the model learned little, so that its failing on the protected ones "
@@ -57,7 +60,7 @@ def report(protected: Path | str, proof: Path | str | None = None, *, out: Path 
         most=max(n for _, n in histogram),
         settings=_settings(card, shown),
     )
-    with writing(out) as tmp:
+    with atomic_write(out) as tmp:
         tmp.write_text(text)
     return out
 

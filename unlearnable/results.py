@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .errors import UserError
-from .state import key, read_json, write_json
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import config_hash, read_json, write_json
 
 try:
     import fcntl
 except ImportError:  # Windows: there two processes must not share a folder of results
     fcntl = None
+
 
 # of a learner's result: what a cell keeps. Its model and settings stay out: a hundred tables of weights fill a disk
 KEPT = ("accuracy", "peak", "log", "passes", "seconds", "hardware", "torch", "version", "commit", "command")
@@ -23,7 +24,7 @@ def once(root: Path, config: dict, compute: Callable[[Path], dict], *, wait: boo
 
     Where another process is at the same result: waited for, or (``wait`` False) None. Raises UserError for a file that
     is no whole result."""
-    folder = root / key(config)
+    folder = root / config_hash(config)
     if not there(root, config):
         with _alone(folder, wait) as here:
             if not here:
@@ -35,7 +36,7 @@ def once(root: Path, config: dict, compute: Callable[[Path], dict], *, wait: boo
 
 def there(root: Path, config: dict) -> bool:
     """Whether ``once`` would only read."""
-    return (root / key(config) / "cell.json").exists()
+    return (root / config_hash(config) / "cell.json").exists()
 
 
 def read_cell(path: Path, config: dict | None = None) -> dict:

@@ -7,9 +7,17 @@ import numpy as np
 from numpy import ndarray
 
 CLASSES = ("circle", "square", "triangle", "star", "cross", "ring", "crescent", "bar", "heart", "corner")
+
+
 CHUNK = 500  # pictures drawn from one seed, so that a smaller set is the beginning of a larger one
+
+
 SAMPLES = 2  # sub-pixels a side, for smooth edges
+
+
 TILT = 0.35  # radians a shape is turned at most
+
+
 AREA = 1.35  # of a shape, in units of its radius squared: about the same for all, lest area gives the class away
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .augment import ResizedCrop
+from unlearnable.augment import ResizedCrop
 
 COPIES = 5  # of a picture, of which ueraser-max keeps the one with the highest loss
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from .counter import counter
-from .data import Images
-from .learn import Precision, Recipe, learn
-from .results import KEPT, once
+from unlearnable.counter import counter
+from unlearnable.data import Images
+from unlearnable.learn import Precision, Recipe, learn
+from unlearnable.results import KEPT, once
 
 
 def trial(

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import weak
-from .counter import counter, in_words
-from .data import Images, load
-from .errors import UserError
-from .learn import Precision, Recipe, learn, seconds_a_step
-from .pictures import NO_CLASSES
-from .progress import about_time
-from .results import once, spread, there
-from .state import read_json, write_json
+from unlearnable.checks import weak
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import read_json, write_json
+from unlearnable.core.progress import announce_duration
+from unlearnable.counter import counter, in_words
+from unlearnable.data import Images, load
+from unlearnable.learn import Precision, Recipe, learn, seconds_a_step
+from unlearnable.pictures import NO_CLASSES
+from unlearnable.results import once, spread, there
 
 ALIKE = 6.0  # mean difference in /255 at 16 x 16 pixels under which two pictures are near-duplicates
 
@@ -114,7 +114,7 @@ def _say_time(images: Images, learners: list[_Learner], missing: list[int], devi
         if n
     ]
     if cost:
-        about_time(sum(cost), f"{sum(missing)} trainings")
+        announce_duration(sum(cost), f"{sum(missing)} trainings")
 
 
 def pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:

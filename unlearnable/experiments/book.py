@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from ..errors import UserError
-from ..learn import Recipe
-from ..methods import METHODS
-from ..results import read_cell
-from ..state import read_json, writing
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write, read_json
+from unlearnable.learn import Recipe
+from unlearnable.methods import METHODS
+from unlearnable.results import read_cell
 
 
 class Book:
@@ -48,7 +48,7 @@ def _cells(path: Path) -> list[dict]:
 def record(cells: list[dict], file: Path) -> None:
     """Write cells into one file, one a line, in an order that does not depend on when they were made."""
     lines = sorted(json.dumps(cell) for cell in cells)
-    with writing(file) as tmp:
+    with atomic_write(file) as tmp:
         tmp.write_text('{"cells": [\n' + ",\n".join(lines) + "\n]}\n")
 
 

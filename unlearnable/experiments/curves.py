@@ -4,8 +4,8 @@ A row is what the learner trains on and how, a column the training step. To be s
 know more early than at its end, which is why audits count the peak. Shares its cells with the main comparison.
 """
 
-from .settings import Setting
-from .table import Chart, Entry, Grid, Row, Table, learner
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Chart, Entry, Grid, Row, Table, learner
 
 
 def at(entry: Entry, k: int) -> Entry:

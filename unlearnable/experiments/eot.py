@@ -7,10 +7,12 @@ augments. About 40 minutes a seed on 2 cores.
 
 from dataclasses import replace
 
-from .settings import Setting
-from .table import Grid, Row, Table, learner, passes
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Grid, Row, Table, learner, passes
 
 RADII = (0, 2, 4)
+
+
 DRAWS = (0, 1, 5)
 
 

@@ -6,8 +6,8 @@ other groups (22 to 26 % for REM, blurred, ordinary training, ResNet-18) are for
 The small size trains ordinarily, on clean pictures, EM, REM and SEM, about 20 minutes a seed on 2 cores.
 """
 
-from .settings import Setting
-from .table import Grid, Row, Table, learner
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Grid, Row, Table, learner
 
 FILTERS = {
     "none": None,

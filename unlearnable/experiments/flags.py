@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from ..checks import known_baseline, of_training
-from .lab import Lab, Trained
-from .table import Grid
+from unlearnable.checks import known_baseline, of_training
+from unlearnable.experiments.lab import Lab, Trained
+from unlearnable.experiments.table import Grid
 
 CHANCE = {"cifar100": 1.0, "imagenet100": 1.0}  # of ten classes otherwise
 

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import torch
 
-from ..data import Images, load
-from ..learn import Recipe, learn
-from ..methods import SEM
-from ..methods.generated import Generated
-from ..photos import protect_photos
-from ..pictures import listing
-from ..results import once, rows, spread
-from ..verify import near_duplicates, split
+from unlearnable.data import Images, load
+from unlearnable.learn import Recipe, learn
+from unlearnable.methods.generated import Generated
+from unlearnable.methods.min_min import SEM
+from unlearnable.photos import protect_photos
+from unlearnable.pictures import listing
+from unlearnable.results import once, rows, spread
+from unlearnable.verify import near_duplicates, split
 
 RESULTS = Path("results/further")
+
+
 SIZE = 48  # at which the learner sees them; the noise is made at 32
 
 

@@ -8,11 +8,15 @@ countermeasures (docs/audits). About 15 minutes a seed on 2 cores.
 
 from dataclasses import replace
 
-from .settings import Setting
-from .table import Grid, Row, Table, learner
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Grid, Row, Table, learner
 
 RADII = (0, 2, 4)
+
+
 COUNTERS = {"grayscale": "gray", "JPEG 10": "jpeg10"}
+
+
 SHARE = 0.5
 
 

@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from ..counter import clean_rows, dilute
-from ..data import Images, load
-from ..learn import Precision, Recipe
-from ..methods import METHODS, Method
-from ..protect import protect
-from ..results import once
-from ..state import key
-from ..trials import trial
-from .book import Book
+from unlearnable.core.files import config_hash
+from unlearnable.counter import clean_rows, dilute
+from unlearnable.data import Images, load
+from unlearnable.experiments.book import Book
+from unlearnable.learn import Precision, Recipe
+from unlearnable.methods import METHODS
+from unlearnable.methods.base import Method
+from unlearnable.protect import protect
+from unlearnable.results import once
+from unlearnable.trials import trial
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Lab:
 
     def place(self, method: Method, seed: int) -> Path:
         """The folder of the pictures with that noise."""
-        return self.root / "protected" / key(self._noise(method, seed))
+        return self.root / "protected" / config_hash(self._noise(method, seed))
 
 
 def _mixed(protected: Images, clean: Images, share: float, rest: bool, seed: int) -> Images:

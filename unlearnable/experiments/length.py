@@ -5,9 +5,9 @@ clean accuracy rises with the steps, while that of the protected sets falls, as 
 About 10 minutes a seed on 2 cores.
 """
 
-from ..methods import AR, LSP, OPS
-from .settings import Setting
-from .table import Grid, Row, Table, learner
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Grid, Row, Table, learner
+from unlearnable.methods.patterns import AR, LSP, OPS
 
 TIMES = (1, 2)
 

@@ -5,10 +5,14 @@ training in /255, then what the noise cost and how visible it is. EM comes witho
 EM of the papers' comparisons) and with T. Five to fifteen minutes a row and seed on 2 cores.
 """
 
-from ..methods import AR, ASR, AUE, CUDA, HYPO, LSP, MIUE, OPS, PIL, PUE, EntF, Method, Uniform, UnlearnableClusters
-from ..published import figure
-from .settings import Setting
-from .table import Grid, Row, Table, learner, minutes, passes, psnr
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Grid, Row, Table, learner, minutes, passes, psnr
+from unlearnable.methods.base import Method
+from unlearnable.methods.clusters import UnlearnableClusters
+from unlearnable.methods.patterns import AR, CUDA, LSP, OPS, Uniform
+from unlearnable.methods.relatives import ASR, AUE, MIUE, PUE
+from unlearnable.methods.surrogate import HYPO, PIL, EntF
+from unlearnable.published import figure
 
 RADII = (0, 2, 4)
 

@@ -1,10 +1,10 @@
 """How long a table will take: passes counted from the settings, times the speed of every network, which is tried."""
 
-from ..learn import Recipe, seconds_a_step
-from ..methods import REM, Method
-from ..methods.min_min import MinMin, Robust
-from ..methods.surrogate import FixedSurrogate
-from .lab import Lab, Made, Spec, Trained
+from unlearnable.experiments.lab import Lab, Made, Spec, Trained
+from unlearnable.learn import Recipe, seconds_a_step
+from unlearnable.methods.base import Method
+from unlearnable.methods.min_min import REM, MinMin, Robust
+from unlearnable.methods.surrogate import FixedSurrogate
 
 TRY = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
 

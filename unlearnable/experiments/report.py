@@ -7,21 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import Images
-from ..errors import UserError
-from ..methods import Method
-from ..page import picture_uri, rendered
-from ..plots import Line, Plot, plot
-from ..state import writing
-from . import TABLES
-from .flags import CHANCE, flags
-from .lab import Lab, Trained
-from .settings import Setting, setting
-from .show import ANOTHER, Shown, filled, markdown, same_scale, seeds, some
-from .table import Grid, Row, Table
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write
+from unlearnable.data import Images
+from unlearnable.experiments import TABLES
+from unlearnable.experiments.flags import CHANCE, flags
+from unlearnable.experiments.lab import Lab, Trained
+from unlearnable.experiments.settings import Setting, setting
+from unlearnable.experiments.show import ANOTHER, Shown, filled, markdown, same_scale, seeds, some
+from unlearnable.experiments.table import Grid, Row, Table
+from unlearnable.methods.base import Method
+from unlearnable.page import picture_uri, rendered
+from unlearnable.plots import Line, Plot, plot
 
 SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
+
+
 GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT pictures
+
 
 Found = tuple[Table, Setting, Grid, Lab]
 
@@ -45,7 +48,7 @@ def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[
         "html": _html(found),
     }
     for kind, text in texts.items():
-        with writing(out / f"tables.{kind}") as tmp:
+        with atomic_write(out / f"tables.{kind}") as tmp:
             tmp.write_text(text)
     return [out / f"tables.{kind}" for kind in texts]
 
@@ -67,7 +70,7 @@ def _markdown(table: Table, at: Setting, grid: Grid, lab: Lab, out: Path) -> str
     text = markdown(table, grid, lab, at, flags(grid, lab))
     for k, p in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
         name = f"plots/{table.name}-{at.size}-{at.data}-{k}.svg"
-        with writing(out / name) as tmp:
+        with atomic_write(out / name) as tmp:
             tmp.write_text(rendered("plot.svg", plot=p["plot"], about=f"{table.title}, {p['title']}"))
         text += f"\n{p['title'][0].upper()}{p['title'][1:]}:\n\n![{table.title}, {p['title']}]({name})\n"
     return text

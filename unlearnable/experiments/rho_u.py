@@ -7,10 +7,12 @@ visible the noise is. No figures of others stand beside these. About 45 minutes 
 
 from dataclasses import replace
 
-from .settings import Setting
-from .table import Grid, Row, Table, learner, psnr
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Grid, Row, Table, learner, psnr
 
 RADII = (0, 2, 4, 8)
+
+
 BUDGETS = ((4, 2), (8, 2), (8, 4), (16, 2), (16, 4), (16, 8))
 
 

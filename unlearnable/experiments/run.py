@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import UserError
-from ..learn import Precision
-from ..progress import in_words
-from . import TABLES
-from .book import record
-from .flags import flags
-from .lab import Lab, Made, Spec, Trained
-from .plan import missing, seconds
-from .settings import Setting
-from .show import markdown
-from .table import Grid, Table, narrowed
+from unlearnable.core.errors import UserError
+from unlearnable.core.progress import format_duration
+from unlearnable.experiments import TABLES
+from unlearnable.experiments.book import record
+from unlearnable.experiments.flags import flags
+from unlearnable.experiments.lab import Lab, Made, Spec, Trained
+from unlearnable.experiments.plan import missing, seconds
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.show import markdown
+from unlearnable.experiments.table import Grid, Table, narrowed
+from unlearnable.learn import Precision
 
 
 def chosen(name: str) -> list[Table]:
@@ -83,7 +83,7 @@ def _make(
     )
     if todo:
         say(
-            f"On this machine the rest takes about {in_words(seconds(lab, todo))}. Stop it at any time: the same "
+            f"On this machine the rest takes about {format_duration(seconds(lab, todo))}. Stop it at any time: the same "
             "command goes on."
         )
     made = 0

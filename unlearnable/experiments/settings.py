@@ -3,11 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..data import DATA
-from ..errors import UserError
-from ..learn import Precision, Recipe
-from ..methods import EM, NTGA, REM, SEM, TAP, Method
-from .lab import Lab
+from unlearnable.core.errors import UserError
+from unlearnable.data import DATA
+from unlearnable.experiments.lab import Lab
+from unlearnable.learn import Precision, Recipe
+from unlearnable.methods.base import Method
+from unlearnable.methods.min_min import EM, REM, SEM
+from unlearnable.methods.ntga import NTGA
+from unlearnable.methods.surrogate import TAP
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from statistics import stdev
 
-from ..published import Figure
-from ..results import spread
-from .lab import Lab
-from .settings import Setting
-from .table import Entry, Grid, Table
+from unlearnable.experiments.lab import Lab
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Entry, Grid, Table
+from unlearnable.published import Figure
+from unlearnable.results import spread
 
 ANOTHER = "another scale than ours: compare the order and the shape, not the numbers"
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..methods import Method
-from ..published import Figure
-from .lab import Made, Spec, Trained
-from .settings import Setting
+from unlearnable.experiments.lab import Made, Spec, Trained
+from unlearnable.experiments.settings import Setting
+from unlearnable.methods.base import Method
+from unlearnable.published import Figure
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,21 @@ is one more line of WAYS. About five minutes a row and seed on 2 cores, twenty f
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..methods import Method
-from .settings import Setting
-from .table import Chart, Grid, Row, Table, learner, minutes, passes
+from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.table import Chart, Grid, Row, Table, learner, minutes, passes
+from unlearnable.methods.base import Method
 
 RADII = (0, 2, 4)
+
+
 COLD = {"warm": False, "steps": 10, "step": None, "samples": 5, "adv_steps": 10}  # the paper's K_u, J, K_a
+
+
 TEN = {"warm": False, "steps": 10, "step": 1.6}  # a fresh start at every visit, as in the paper, but one draw of T
+
+
 ONCE = {"steps": 1, "step": 3.2}
+
 
 # what is varied -> the noise, at the size's own settings, and its lengths in surrogate steps at the small size
 WAYS: dict[str, tuple[Callable[[Setting], Method], tuple[int, ...]]] = {
@@ -32,6 +39,8 @@ WAYS: dict[str, tuple[Callable[[Setting], Method], tuple[int, ...]]] = {
     "EM, short": (lambda s: s.em_t, (400, 800)),
     "EM, ten cold noise steps": (lambda s: replace(s.em_t, **TEN), (80,)),
 }
+
+
 LENGTHS = (1 / 8, 1 / 4, 1 / 2, 1)  # of the paper's number of surrogate steps
 
 

@@ -3,16 +3,16 @@ contract tests follow by themselves."""
 
 import dataclasses
 
-from ..errors import UserError
-from ..own_code import own
-from .base import Crafted, Method, Run
-from .clusters import UnlearnableClusters
-from .imported import Imported
-from .min_min import EM, REM, SEM
-from .ntga import NTGA
-from .patterns import AR, CUDA, LSP, OPS, Uniform
-from .relatives import ASR, AUE, MIUE, PUE
-from .surrogate import HYPO, PIL, TAP, EntF
+from unlearnable.core.errors import UserError
+from unlearnable.core.plugins import load_object
+from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.methods.clusters import UnlearnableClusters
+from unlearnable.methods.imported import Imported
+from unlearnable.methods.min_min import EM, REM, SEM
+from unlearnable.methods.ntga import NTGA
+from unlearnable.methods.patterns import AR, CUDA, LSP, OPS, Uniform
+from unlearnable.methods.relatives import ASR, AUE, MIUE, PUE
+from unlearnable.methods.surrogate import HYPO, PIL, TAP, EntF
 
 METHODS: dict[str, type[Method]] = {
     "em": EM,
@@ -40,7 +40,7 @@ METHODS: dict[str, type[Method]] = {
 def find(name: str) -> type[Method]:
     """The method called ``name`` in the table, or a person's own as my_module:Class. Raises UserError."""
     if ":" in name:
-        method, where = own("method", name)
+        method, where = load_object("method", name)
         if not (isinstance(method, type) and issubclass(method, Method) and dataclasses.is_dataclass(method)):
             raise UserError(f"method '{name}': that {where} is no dataclass with the base class unlearnable.Method")
         return method
@@ -54,23 +54,23 @@ __all__ = [
     "ASR",
     "AUE",
     "CUDA",
+    "Crafted",
     "EM",
+    "EntF",
     "HYPO",
+    "Imported",
     "LSP",
     "METHODS",
     "MIUE",
+    "Method",
     "NTGA",
     "OPS",
     "PIL",
     "PUE",
     "REM",
+    "Run",
     "SEM",
     "TAP",
-    "Crafted",
-    "EntF",
-    "Imported",
-    "Method",
-    "Run",
     "Uniform",
     "UnlearnableClusters",
     "find",

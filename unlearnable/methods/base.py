@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..data import Images
-from ..presets import Presets
-from ..state import State
+from unlearnable.core.checkpoint import Checkpoint
+from unlearnable.core.presets import Presets
+from unlearnable.data import Images
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Run:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     bfloat16: bool = False
-    state: State = field(default_factory=lambda: State(None, {}))
+    state: Checkpoint = field(default_factory=lambda: Checkpoint(None, {}))
 
 
 @dataclass(frozen=True, eq=False)

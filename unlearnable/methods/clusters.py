@@ -19,19 +19,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import augment, dist
-from ..data import Images
-from ..errors import UserError
-from ..learn import seconds_a_step
-from ..models import build
-from ..models.layers import conv_bn_relu
-from ..pgd import Frozen
-from ..presets import require
-from ..progress import Progress
-from .base import Crafted, Run
-from .surrogate import SHORT, OnSurrogate, read_surrogate, surrogate_recipe, train_surrogate
+from unlearnable import augment
+from unlearnable.core import distributed
+from unlearnable.core.errors import UserError
+from unlearnable.core.presets import require
+from unlearnable.core.progress import Progress
+from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.data import Images
+from unlearnable.learn import seconds_a_step
+from unlearnable.methods.base import Crafted, Run
+from unlearnable.methods.surrogate import SHORT, OnSurrogate, read_surrogate, surrogate_recipe, train_surrogate
+from unlearnable.models import build
+from unlearnable.models.layers import conv_bn_relu
+from unlearnable.pgd import Frozen
 
 MOST = 4 << 30  # bytes of pictures that the surrogate trains on
+
+
 WIDTH = 32  # channels of the noise network's first layer
 
 
@@ -71,13 +75,13 @@ class UnlearnableClusters(OnSurrogate):
         model, trained = self.surrogate_of(data, run)
         frozen = Frozen(model, bfloat16=run.bfloat16)
         features = features_of(frozen, data, run.device)
-        g = dist.generator("cpu", run.seed, "k-means")
+        g = generator("cpu", run.seed, "k-means")
         centres, cluster = k_means(features, self.clusters, g)
         if len(centres) < 2:
             raise UserError("All pictures look alike to the surrogate, which leaves no second cluster; give others.")
         noise = ClusterNoise(self, data, run, frozen, centres, cluster).train()
         delta = (noise * 255).round().to("cpu", torch.int8)[cluster]
-        return Crafted(delta, model.eval(), trained + dist.total(frozen.passes))
+        return Crafted(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
 
     def surrogate_of(self, data: Images, run: Run) -> tuple[nn.Module, int]:
         """The surrogate and the passes that its training cost here."""
@@ -168,7 +172,7 @@ class ClusterNoise:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(run.seed)
             self.network = NoiseNetwork().to(run.device)
-        g = dist.generator("cpu", run.seed, "noise inputs")
+        g = generator("cpu", run.seed, "noise inputs")
         self.inputs = torch.rand(len(centres), *data.x.shape[1:], generator=g).to(run.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=m.lr)
 
@@ -186,14 +190,14 @@ class ClusterNoise:
         return (self.frozen.features(z) - self.target[own.repeat(draws)]).square().sum(1).mean()
 
     def step(self, k: int) -> None:
-        i = dist.batch_rows(len(self.data), self.m.batch, self.run.seed, k)
-        g = dist.generator(self.run.device, self.run.seed, "clusters", k, dist.rank())
+        i = batch_rows(len(self.data), self.m.batch, self.run.seed, k)
+        g = generator(self.run.device, self.run.seed, "clusters", k, distributed.rank())
         for group in self.optimizer.param_groups:
             group["lr"] = self.m.lr * (0.5 + 0.5 * math.cos(math.pi * k / self.m.steps))
         loss = self.distance(i, self.noises(), g)
         self.optimizer.zero_grad()
         loss.backward()
-        dist.average_gradients(self.network)
+        distributed.average_gradients(self.network)
         self.optimizer.step()
 
     def train(self) -> Tensor:
@@ -218,7 +222,7 @@ def estimate(m: UnlearnableClusters, sample: Images, run: Run) -> float:
     recipe = surrogate_recipe(m, augment=False)
     training = m.train_steps * seconds_a_step(turned(sample), recipe, device=str(run.device))
     frozen = Frozen(build(m.model, 4, size=sample.size).to(run.device), bfloat16=run.bfloat16)
-    centres, cluster = k_means(features_of(frozen, sample, run.device), m.clusters, dist.generator("cpu", 0))
+    centres, cluster = k_means(features_of(frozen, sample, run.device), m.clusters, generator("cpu", 0))
     noise = ClusterNoise(m, sample, run, frozen, centres, cluster)
     noise.step(0)  # the first pays for what is set up once
     begin = time.monotonic()

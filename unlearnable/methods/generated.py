@@ -7,12 +7,12 @@ from typing import Self
 
 from safetensors import SafetensorError, safe_open
 
-from .. import dist
-from ..data import Images
-from ..errors import UserError
-from ..progress import Progress
-from .base import Crafted, Method, Run
-from .min_min import MinMin, MinMinLoop
+from unlearnable.core import distributed
+from unlearnable.core.errors import UserError
+from unlearnable.core.progress import Progress
+from unlearnable.data import Images
+from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.methods.min_min import MinMin, MinMinLoop
 
 VISITS = 20  # of a warm-started noise, which takes few steps a visit
 
@@ -37,7 +37,7 @@ class Generated(Method):
     @classmethod
     def of(cls, file: Path) -> Self:
         """Raises UserError for a file that is no generator, or one of a method that cannot go on from it."""
-        from . import METHODS
+        from unlearnable.methods import METHODS
 
         try:
             with safe_open(file, "pt") as f:
@@ -75,4 +75,4 @@ class Generated(Method):
                 loop.renew(loop.parts[part], self.family.train_steps - 1 + visit, part)
                 progress.at(at + 1)
                 run.state.save(at + 1, {"table": loop.table, "done": at + 1})
-        return Crafted(loop.delta(), None, dist.total(loop.trainer.passes))
+        return Crafted(loop.delta(), None, distributed.sum_int(loop.trainer.passes))

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import Images
-from ..errors import UserError
-from ..pickles import load_pickle
-from ..presets import require
-from ..state import writing
-from .base import Crafted, Method, Run
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write
+from unlearnable.core.presets import require
+from unlearnable.data import Images
+from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.pickles import load_pickle
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_noise(path: Path) -> Tensor:
 
 def write_noise(noise: Tensor, path: Path) -> None:
     """Write int8 [N, 3, H, W]: .npy by that suffix, the authors' pickle otherwise."""
-    with writing(path) as tmp, open(tmp, "wb") as f:
+    with atomic_write(path) as tmp, open(tmp, "wb") as f:
         if path.suffix == ".npy":
             np.save(f, noise.numpy())
         else:

@@ -14,15 +14,18 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from .. import augment, dist
-from ..data import Images
-from ..errors import UserError
-from ..learn import Trainer
-from ..models import build
-from ..pgd import Frozen, adversary, jitter, pgd, total_loss, uniform
-from ..presets import require
-from ..progress import Progress
-from .base import Crafted, Method, Run
+from unlearnable import augment
+from unlearnable.core import distributed
+from unlearnable.core.device import to_device
+from unlearnable.core.errors import UserError
+from unlearnable.core.presets import require
+from unlearnable.core.progress import Progress
+from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.data import Images
+from unlearnable.learn import Trainer
+from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.models import build
+from unlearnable.pgd import Frozen, adversary, jitter, pgd, total_loss, uniform
 
 AT_ONCE = 2**23  # pixels of all views together that go through the surrogate at once: 41 pictures of 224 px, 4 views
 
@@ -214,15 +217,15 @@ class MinMinLoop:
             weight_decay=method.weight_decay,
             bfloat16=run.bfloat16,
         )
-        own = dist.own_rows(len(data))
+        own = distributed.local_rows(len(data))
         # the same number of parts on every process, because class-wise noise sums gradients over the processes
-        largest, part = -(-len(data) // dist.world()), max(1, method.batch // dist.world())
+        largest, part = -(-len(data) // distributed.world()), max(1, method.batch // distributed.world())
         self.parts = own.tensor_split(-(-largest // part))
         rows = len(own) if method.per == "sample" else len(data.classes)
         self.table = torch.zeros((rows, *data.x.shape[1:]), dtype=torch.int8)
         if method.warm:
-            key = dist.rank() if method.per == "sample" else "class"
-            random = dist.generator("cpu", run.seed, "first noise", key)
+            key = distributed.rank() if method.per == "sample" else "class"
+            random = generator("cpu", run.seed, "first noise", key)
             eps = int(method.eps)
             self.table.random_(-eps, eps + 1, generator=random)
         self.table = self.table.to(run.device)
@@ -230,7 +233,7 @@ class MinMinLoop:
     def rows(self, i: Tensor) -> Tensor:
         """Where the noise of the pictures ``i`` stands in the table, on its device."""
         device = self.run.device
-        return self.data.labels(i, device) if self.m.per == "class" else dist.sent(i, device) // dist.world()
+        return self.data.labels(i, device) if self.m.per == "class" else to_device(i, device) // distributed.world()
 
     def renew(self, i: Tensor, step: int, part: int | None = None) -> None:
         """The inner minimisation for the pictures ``i`` of surrogate step ``step`` (or of a part of the pass after it),
@@ -244,14 +247,14 @@ class MinMinLoop:
     def _minimise(self, i: Tensor, step: int, key: tuple) -> None:
         """u minimises E_t loss(f(t(x + u) + a)), N[i] = round(u); ``key`` names the random draws."""
         m, device = self.m, self.run.device
-        g = dist.generator(device, self.run.seed, "noise", *key, dist.rank())
+        g = generator(device, self.run.seed, "noise", *key, distributed.rank())
         x, y = self.data.pixels(i, device), self.data.labels(i, device)
         by_class = m.per == "class"
         noise = slice(None) if by_class else self.rows(i)
         start = self.table[noise].float() / 255
         if not m.warm:
             # class noise must start equal on all processes
-            start = uniform(start, m.eps / 255, dist.generator(device, self.run.seed, *key) if by_class else g)
+            start = uniform(start, m.eps / 255, generator(device, self.run.seed, *key) if by_class else g)
 
         def loss(u: Tensor) -> Tensor:
             if by_class:
@@ -280,10 +283,10 @@ class MinMinLoop:
     def descend(self, step: int) -> None:
         """Surrogate step number ``step``, after the noise of its batch was renewed (unless that is done in passes)."""
         m = self.m
-        i = dist.batch_rows(len(self.data), m.batch, self.run.seed, step)
+        i = batch_rows(len(self.data), m.batch, self.run.seed, step)
         if not m.pass_every:
             self.renew(i, step)
-        g = dist.generator(self.run.device, self.run.seed, "surrogate", step, dist.rank())
+        g = generator(self.run.device, self.run.seed, "surrogate", step, distributed.rank())
         torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
         y = self.data.labels(i, self.run.device)
         z = self.t(self.protected(i), g)
@@ -291,7 +294,7 @@ class MinMinLoop:
         shares = m.surrogate_shares(self.trainer.model, g)
         also = m.surrogate_also()
         if also is not None:
-            g = dist.generator(self.run.device, self.run.seed, "clean", step, dist.rank())
+            g = generator(self.run.device, self.run.seed, "clean", step, distributed.rank())
             clean = self.t(self.data.pixels(i, self.run.device), g)
         second = also and (lambda model: also(model, clean))
         self.trainer.step(z + a, y, m.lr_at(step), also=second, shares=shares)
@@ -303,19 +306,19 @@ class MinMinLoop:
         for i in self.parts:
             guess = self.trainer.frozen(self.t.test(self.protected(i))).argmax(1)
             wrong += (guess != self.data.labels(i, self.run.device)).sum()
-        dist.sum_(wrong)
+        distributed.all_reduce_(wrong)
         return 100 * float(wrong) / len(self.data)
 
     def delta(self) -> Tensor | None:
         """int8 [N, 3, H, W] for all pictures, on rank 0."""
         if self.m.per == "class":
-            return self.table.cpu()[self.data.y] if dist.rank() == 0 else None
-        return dist.gather_rows(self.table.cpu(), len(self.data))
+            return self.table.cpu()[self.data.y] if distributed.rank() == 0 else None
+        return distributed.gather_rows(self.table.cpu(), len(self.data))
 
 
 def _summed(gradient: Tensor) -> Tensor:
     gradient = gradient.contiguous()
-    dist.sum_(gradient)
+    distributed.all_reduce_(gradient)
     return gradient
 
 
@@ -351,4 +354,4 @@ def min_min(m: MinMin, data: Images, run: Run) -> Crafted:
                 break
             progress.at(at + 1)
             run.state.save(at + 1, loop.trainer.state() | {"table": loop.table, "done": at + 1})
-    return Crafted(loop.delta(), loop.trainer.model.eval(), dist.total(loop.trainer.passes))
+    return Crafted(loop.delta(), loop.trainer.model.eval(), distributed.sum_int(loop.trainer.passes))

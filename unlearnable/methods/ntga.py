@@ -18,13 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import dist
-from ..data import Images
-from ..errors import UserError
-from ..pgd import pgd
-from ..presets import require
-from ..progress import Progress
-from .base import Crafted, Method, Run
+from unlearnable.core import distributed
+from unlearnable.core.errors import UserError
+from unlearnable.core.presets import require
+from unlearnable.core.progress import Progress
+from unlearnable.core.seeding import generator
+from unlearnable.data import Images
+from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.pgd import pgd
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class NTGA(Method):
             raise UserError("block must be 2 or more: one picture teaches no kernel.")
 
     def craft(self, data: Images, run: Run) -> Crafted:
-        own = dist.own_rows(len(data))
+        own = distributed.local_rows(len(data))
         # shuffled, because folders come class by class and a block must hold many classes
-        order = torch.randperm(len(own), generator=dist.generator("cpu", run.seed, "ntga order", dist.rank()))
+        order = torch.randperm(len(own), generator=generator("cpu", run.seed, "ntga order", distributed.rank()))
         # the same number of blocks on every process: all of them save together
-        largest, size = -(-len(data) // dist.world()), min(self.block, len(own))
+        largest, size = -(-len(data) // distributed.world()), min(self.block, len(own))
         blocks = order.tensor_split(-(-largest // size))
         table, done = torch.zeros((len(own), *data.x.shape[1:]), dtype=torch.int8), 0
         if saved := run.state.load():
@@ -79,11 +80,11 @@ class NTGA(Method):
                 table[blocks[k]] = self.attack(data, own[blocks[k]], run, k)
                 progress.at(k + 1)
                 run.state.save(k + 1, {"table": table, "done": k + 1})
-        return Crafted(dist.gather_rows(table, len(data)))
+        return Crafted(distributed.gather_rows(table, len(data)))
 
     def attack(self, data: Images, i: Tensor, run: Run, block: int) -> Tensor:
         """int8 noise for the pictures ``i``, ascending the loss on as many others."""
-        g = dist.generator("cpu", run.seed, "ntga", block, dist.rank())
+        g = generator("cpu", run.seed, "ntga", block, distributed.rank())
         others = torch.ones(len(data), dtype=torch.bool)
         others[i] = len(data) == len(i)  # a single block has only itself to be tested on
         j = others.nonzero()[:, 0]

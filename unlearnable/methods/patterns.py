@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import dist
-from ..data import Images
-from ..errors import UserError
-from ..presets import require
-from .base import Crafted, Method, Run
+from unlearnable.core.errors import UserError
+from unlearnable.core.presets import require
+from unlearnable.core.seeding import generator
+from unlearnable.data import Images
+from unlearnable.methods.base import Crafted, Method, Run
 
 CHUNK = 512  # pictures handled at a time
 
@@ -36,7 +36,7 @@ class Uniform(Method):
     def craft(self, data: Images, run: Run) -> Crafted:
         rows = len(data) if self.per == "sample" else len(data.classes)
         noise = torch.empty(rows, *data.x.shape[1:], dtype=torch.int8)
-        noise.random_(-int(self.eps), int(self.eps) + 1, generator=dist.generator("cpu", run.seed, "uniform"))
+        noise.random_(-int(self.eps), int(self.eps) + 1, generator=generator("cpu", run.seed, "uniform"))
         return Crafted(noise if self.per == "sample" else noise[data.y])
 
 
@@ -61,7 +61,7 @@ class LSP(Method):
         return f"L2: {self.l2:g}/255 root mean square, single pixels above 8/255"
 
     def craft(self, data: Images, run: Run) -> Crafted:
-        g = dist.generator("cpu", run.seed, "lsp")
+        g = generator("cpu", run.seed, "lsp")
         vectors = separable(data.y, len(data.classes), 3 * self.cells**2, self.separation, g)
         grid = vectors.view(len(data), 3, self.cells, self.cells)
         noise = torch.empty(data.x.shape, dtype=torch.int16)
@@ -112,7 +112,7 @@ class AR(Method):
         noise = torch.empty(data.x.shape, dtype=torch.int16)
         size = self.l2 * (height * width / 32**2) ** 0.5 * 255
         for part, i in enumerate(torch.arange(len(data)).split(4 * CHUNK)):
-            g = dist.generator("cpu", run.seed, "ar", part)
+            g = generator("cpu", run.seed, "ar", part)
             start = torch.randn(len(i), 3, height + self.border, width + self.border, generator=g)
             block = ar_process(start, rules[data.y[i]])[..., self.border :, self.border :]
             block *= size / block.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
@@ -141,7 +141,7 @@ def ar_rules(classes: int, size: tuple[int, int], seed: int) -> Tensor:
     good = torch.empty(0, 8)
     attempt = 0
     while len(good) < 3 * classes:
-        g = dist.generator("cpu", seed, "ar rules", attempt)
+        g = generator("cpu", seed, "ar rules", attempt)
         rule = torch.randn(512, 8, generator=g)
         rule = rule / rule.sum(1, keepdim=True)
         rule = rule[rule.abs().amax(1) < 3]
@@ -230,7 +230,7 @@ class CUDA(Method):
 
 def class_filters(classes: int, kernel: int, blur: float, seed: int) -> Tensor:
     """[classes, kernel, kernel]: U(0, blur), one random entry 1."""
-    g = dist.generator("cpu", seed, "cuda")
+    g = generator("cpu", seed, "cuda")
     filters = torch.empty(classes, kernel * kernel).uniform_(0, blur, generator=g)
     filters.scatter_(1, torch.randint(kernel * kernel, (classes, 1), generator=g), 1.0)
     return filters.view(classes, kernel, kernel)

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import augment
-from ..errors import UserError
-from ..pgd import Frozen, noised, total_loss
-from ..presets import require
-from .min_min import EM, SEM, Robust
+from unlearnable import augment
+from unlearnable.core.errors import UserError
+from unlearnable.core.presets import require
+from unlearnable.methods.min_min import EM, SEM, Robust
+from unlearnable.pgd import Frozen, noised, total_loss
 
 
 @dataclass(frozen=True)

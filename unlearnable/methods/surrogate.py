@@ -11,16 +11,18 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .. import augment, dist
-from ..data import Images
-from ..errors import UserError
-from ..learn import Recipe, learn
-from ..models import build
-from ..pgd import Frozen, pgd, total_loss, uniform
-from ..presets import require
-from ..progress import Progress
-from ..state import read_json
-from .base import Crafted, Method, Run
+from unlearnable import augment
+from unlearnable.core import distributed
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import read_json
+from unlearnable.core.presets import require
+from unlearnable.core.progress import Progress
+from unlearnable.core.seeding import generator
+from unlearnable.data import Images
+from unlearnable.learn import Recipe, learn
+from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.models import build
+from unlearnable.pgd import Frozen, pgd, total_loss, uniform
 
 Goal = Callable[[Tensor, Tensor], Tensor]  # pictures [n, 3, H, W] and labels [n] -> what the noise lowers, a sum
 
@@ -132,12 +134,12 @@ class EntF(FixedSurrogate):
 def feature_centres(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
     """[classes, D]: the mean penultimate features of every class's clean pictures."""
     total, count = None, torch.zeros(len(data.classes), device=device)
-    for i in dist.own_rows(len(data)).split(500):
+    for i in distributed.local_rows(len(data)).split(500):
         features, y = frozen.features(data.pixels(i, device)), data.labels(i, device)
         total = features.new_zeros(len(count), features.shape[1]) if total is None else total
         total.index_add_(0, y, features)
         count += torch.bincount(y, minlength=len(count))
-    dist.sum_(total, count)
+    distributed.all_reduce_(total, count)
     return total / count.clamp(min=1)[:, None]
 
 
@@ -190,9 +192,9 @@ def read_surrogate(folder: Path, data: Images, *, any_classes: bool = False) -> 
 
 def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Run) -> Crafted:
     """``steps`` sign steps down ``m.goal`` for every picture, batch by batch, resuming from ``run.state``."""
-    own = dist.own_rows(len(data))
+    own = distributed.local_rows(len(data))
     # the same number of parts on every process: all of them save together
-    largest, part = -(-len(data) // dist.world()), max(1, m.batch // dist.world())
+    largest, part = -(-len(data) // distributed.world()), max(1, m.batch // distributed.world())
     parts = own.tensor_split(-(-largest // part))
     table = torch.zeros((len(own), *data.x.shape[1:]), dtype=torch.int8)
     done, passes = 0, 0
@@ -207,14 +209,16 @@ def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Run) -> Crafted:
     with Progress(f"{type(m).__name__} noise", len(parts), first=done) as progress:
         for k in range(done, len(parts)):
             i = parts[k]
-            table[i // dist.world()] = _descend(m, goal, data, i, run, k)
+            table[i // distributed.world()] = _descend(m, goal, data, i, run, k)
             progress.at(k + 1)
             run.state.save(k + 1, {"table": table, "done": k + 1, "passes": frozen.passes})
-    return Crafted(dist.gather_rows(table, len(data)), model.eval(), trained + dist.total(frozen.passes))
+    return Crafted(
+        distributed.gather_rows(table, len(data)), model.eval(), trained + distributed.sum_int(frozen.passes)
+    )
 
 
 def _descend(m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Run, part: int) -> Tensor:
-    g = dist.generator(run.device, run.seed, "fixed", part, dist.rank())
+    g = generator(run.device, run.seed, "fixed", part, distributed.rank())
     t = augment.for_size(*data.x.shape[-2:])
     x, y = data.pixels(i, run.device), data.labels(i, run.device)
 
@@ -277,7 +281,7 @@ def linear_classifier(data: Images, epochs: int, run: Run, batch: int = 128) -> 
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
         # every process draws all batches: the regression is too small to divide
-        order = torch.randperm(len(data), generator=dist.generator("cpu", run.seed, "pil", step))[:batch]
+        order = torch.randperm(len(data), generator=generator("cpu", run.seed, "pil", step))[:batch]
         logits = data.pixels(order, run.device).flatten(1) @ weight
         optimizer.zero_grad()
         F.cross_entropy(logits, data.labels(order, run.device)).backward()

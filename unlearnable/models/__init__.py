@@ -6,13 +6,13 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from unlearnable.errors import UserError
+from unlearnable.core.errors import UserError
+from unlearnable.core.plugins import load_object, one_line, working_directory_importable
 from unlearnable.models.convnet import convnet
 from unlearnable.models.densenet import densenet121
 from unlearnable.models.resnet import resnet18, resnet50
 from unlearnable.models.vgg import vgg11, vgg16, vgg19
 from unlearnable.models.wide_resnet import wrn_28_10, wrn_34_10
-from unlearnable.own_code import in_a_line, own, working_directory_importable
 
 MODELS: dict[str, Callable[[int, bool], nn.Module]] = {
     "convnet": convnet,
@@ -55,7 +55,7 @@ def _known(name: str) -> Callable[[int, bool], nn.Module]:
 
 def _build_custom(name: str, classes: int) -> nn.Module:
     """The network that the factory at `name`, "my_module:factory", makes for `classes` classes."""
-    factory, where = own("model", name)
+    factory, where = load_object("model", name)
     attribute = name.partition(":")[2]
     if not callable(factory):
         problem = f"'{attribute}' {where} is of type {type(factory).__name__}"
@@ -64,7 +64,7 @@ def _build_custom(name: str, classes: int) -> nn.Module:
         try:
             model = factory(classes)
         except Exception as error:
-            problem = f"{attribute}({classes}) {where} failed, {in_a_line(error)}"
+            problem = f"{attribute}({classes}) {where} failed, {one_line(error)}"
             raise UserError(f"model '{name}': {problem}; correct it (it gets the number of classes)") from error
     if not isinstance(model, nn.Module):
         problem = f"{attribute}({classes}) {where} returned an object of type {type(model).__name__}"

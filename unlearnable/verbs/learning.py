@@ -7,15 +7,17 @@ from pathlib import Path
 import tyro
 from tyro.conf import Positional
 
-from .. import dist, state
-from ..audit import audit, estimate, plan, table
-from ..counter import counter, dilute
-from ..data import load
-from ..errors import UserError
-from ..learn import Recipe, learn
-from ..progress import in_words
-from ..protect import clean_of
-from .options import Machine, Source, options, take
+from unlearnable.audit import audit, estimate, plan, table
+from unlearnable.core import distributed
+from unlearnable.core.device import pick_device
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import config_hash
+from unlearnable.core.progress import format_duration
+from unlearnable.counter import counter, dilute
+from unlearnable.data import load
+from unlearnable.learn import Recipe, learn
+from unlearnable.protect import clean_of
+from unlearnable.verbs.options import Machine, Source, options, take
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,13 @@ def learn_verb(args: list[str]) -> None:
         "test": test.digest(),
         "seed": o.machine.seed,
     }
-    out = o.out or Path("runs") / state.key(settings)
-    device = dist.pick_device(o.machine.device)
-    with dist.processes(device):
+    out = o.out or Path("runs") / config_hash(settings)
+    device = pick_device(o.machine.device)
+    with distributed.processes(device):
         done = learn(
             data, o.recipe, test=test, out=out, seed=o.machine.seed, device=str(device), precision=o.machine.precision
         )
-        if dist.rank() == 0:
+        if distributed.rank() == 0:
             r = done.result
             print(
                 f"Accuracy on {len(test)} clean test pictures: {r['accuracy']:.1f} % (peak {r['peak']:.1f} %, chance "
@@ -123,7 +125,7 @@ def audit_verb(args: list[str]) -> None:
     names = ", ".join(learner.name for learner in learners)
     print(
         f"{2 * len(learners)} trainings of {o.recipe.steps} steps, each once on clean and once on protected: {names}.\n"
-        f"On this machine that takes about {in_words(estimate(learners, protected, o.recipe, **device))}; "
+        f"On this machine that takes about {format_duration(estimate(learners, protected, o.recipe, **device))}; "
         f"what is in {o.cells} already is not made again.",
         flush=True,
     )

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from ..audit import SUITES
-from ..counter import COUNTERS
-from ..data import DESCRIPTIONS, load
-from ..errors import UserError
-from ..learn import Recipe
-from ..methods import METHODS
-from ..methods.imported import write_noise
-from ..models import MODELS, describe
-from ..protect import clean_of, export_cifar, noise_of, sheet
-from ..strong_augment import STRONG
-from .options import about, options
+from unlearnable.audit import SUITES
+from unlearnable.core.errors import UserError
+from unlearnable.counter import COUNTERS
+from unlearnable.data import DESCRIPTIONS, load
+from unlearnable.learn import Recipe
+from unlearnable.methods import METHODS
+from unlearnable.methods.imported import write_noise
+from unlearnable.models import MODELS, describe
+from unlearnable.protect import clean_of, export_cifar, noise_of, sheet
+from unlearnable.strong_augment import STRONG
+from unlearnable.verbs.options import about, options
 
 
 @dataclass(frozen=True)

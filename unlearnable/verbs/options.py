@@ -6,8 +6,8 @@ from typing import TypeVar
 import tyro
 from tyro.conf import OmitArgPrefixes
 
-from ..data import Images, load
-from ..learn import Precision
+from unlearnable.data import Images, load
+from unlearnable.learn import Precision
 
 T = TypeVar("T")
 

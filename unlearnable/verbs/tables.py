@@ -6,14 +6,14 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from ..errors import UserError
-from ..experiments import TABLES
-from ..experiments.report import has_results, report_results
-from ..experiments.run import chosen, reproduce, write_record
-from ..experiments.settings import setting
-from ..leaderboard import audit_files, leaderboard
-from ..learn import Precision
-from .options import options
+from unlearnable.core.errors import UserError
+from unlearnable.experiments import TABLES
+from unlearnable.experiments.report import has_results, report_results
+from unlearnable.experiments.run import chosen, reproduce, write_record
+from unlearnable.experiments.settings import setting
+from unlearnable.leaderboard import audit_files, leaderboard
+from unlearnable.learn import Precision
+from unlearnable.verbs.options import options
 
 
 @dataclass(frozen=True)

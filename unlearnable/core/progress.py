@@ -3,7 +3,7 @@
 import sys
 import time
 
-from . import dist
+from unlearnable.core import distributed
 
 
 def clock(seconds: float) -> str:
@@ -12,13 +12,13 @@ def clock(seconds: float) -> str:
     return f"{m // 60}:{m % 60:02d}:{s:02d}" if m >= 60 else f"{m}:{s:02d}"
 
 
-def about_time(seconds: float, what: str) -> None:
+def announce_duration(seconds: float, what: str) -> None:
     """Say once, before a long piece of work, how long it will take; on rank 0's standard error."""
-    if dist.rank() == 0:
-        print(f"{what} will take about {in_words(seconds)} on this machine.", file=sys.stderr, flush=True)
+    if distributed.rank() == 0:
+        print(f"{what} will take about {format_duration(seconds)} on this machine.", file=sys.stderr, flush=True)
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time that somebody plans with: 12 min, 2.5 h."""
     return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{max(1, round(seconds / 60))} min"
 
@@ -32,7 +32,7 @@ class Progress:
         self.most = "at most " if at_most else ""  # the work may end early
         self.live = sys.stderr.isatty()
         self.shown = self.begin
-        self.speaks = dist.rank() == 0
+        self.speaks = distributed.rank() == 0
 
     def __enter__(self) -> "Progress":
         return self

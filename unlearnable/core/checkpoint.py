@@ -1,68 +1,20 @@
-"""Files that are whole or not there, and the state of a run that can be killed at any moment."""
+"""The state of a run that can be killed at any moment."""
 
-import contextlib
-import errno
-import hashlib
 import json
-import os
 import shutil
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from . import dist
-from .errors import UserError
+from unlearnable.core import distributed
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write, read_json, write_json
 
 SAVE_EVERY = 30.0  # seconds between saves: what a killed run loses at most
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``; the finished file takes its place in one step, or nothing does."""
-    # cut short: the longest names of files leave no room for more
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as e:
-        # torch's writer turns a full disk into a RuntimeError
-        if isinstance(e, RuntimeError) and "write" not in str(e) and "inline_container" not in str(e):
-            raise
-        raise _disk_error(e, path) from e
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _disk_error(e: OSError | RuntimeError, path: Path) -> UserError:
-    number = getattr(e, "errno", None)
-    # numpy and torch report a write that fell short without a number
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None):
-        return UserError(f"No space left to write {path}; free some space and run the same command again.")
-    return UserError(f"Cannot write {path} ({e.strerror or e}); check the folder and its permissions.")
-
-
-def write_json(path: Path, value: object) -> None:
-    with writing(path) as tmp:
-        tmp.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as e:
-        raise UserError(f"{path} cannot be read as JSON ({e}); delete its folder and make it again.") from e
-
-
-def key(config: dict) -> str:
-    """Twelve hexadecimal digits that name a configuration."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
-
-
-class State:
+class Checkpoint:
     """The saved state of one run in ``folder/state``: a file for each process and ``latest``, which names their step.
 
     ``latest`` is replaced only after every process has written, so a kill at any moment leaves a consistent set.
@@ -75,10 +27,10 @@ class State:
         self._begin = self._saved = time.monotonic()
         if folder is None:
             return
-        self._config = {"config": json.loads(json.dumps(config)), "processes": dist.world()}
+        self._config = {"config": json.loads(json.dumps(config)), "processes": distributed.world()}
         # rank 0 decides, so that no process reads what another is still writing
-        problem = self._foreign(folder, self._config) if dist.rank() == 0 else None
-        if problem := dist.agree(problem):
+        problem = self._foreign(folder, self._config) if distributed.rank() == 0 else None
+        if problem := distributed.broadcast(problem):
             raise UserError(problem)
         self._begin -= (self.load() or {}).get("seconds", 0.0)
 
@@ -109,30 +61,30 @@ class State:
 
     def save(self, step: int, value: dict, *, force: bool = False) -> None:
         """Save when ``SAVE_EVERY`` seconds have passed since the last time (rank 0's clock decides for all)."""
-        if self.folder is None or not dist.agree(force or time.monotonic() - self._saved > SAVE_EVERY):
+        if self.folder is None or not distributed.broadcast(force or time.monotonic() - self._saved > SAVE_EVERY):
             return
-        if dist.rank() == 0 and not (marker := self.folder / "config.json").exists():
+        if distributed.rank() == 0 and not (marker := self.folder / "config.json").exists():
             write_json(marker, self._config)
-        with writing(self._file(step)) as tmp:
+        with atomic_write(self._file(step)) as tmp:
             torch.save(value | {"seconds": self.seconds}, tmp)
-        dist.barrier()
-        if dist.rank() == 0:
-            with writing(self.folder / "latest") as tmp:
+        distributed.barrier()
+        if distributed.rank() == 0:
+            with atomic_write(self.folder / "latest") as tmp:
                 tmp.write_text(str(step))
-        dist.barrier()
-        for old in self.folder.glob(f"*-{dist.rank()}.pt"):
+        distributed.barrier()
+        for old in self.folder.glob(f"*-{distributed.rank()}.pt"):
             if old != self._file(step):
                 old.unlink()
         self._saved = time.monotonic()
 
     def remove(self) -> None:
         """The run is done and its results are written."""
-        dist.barrier()
-        if self.folder is not None and dist.rank() == 0:
+        distributed.barrier()
+        if self.folder is not None and distributed.rank() == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, step: int) -> Path:
-        return self.folder / f"{step:08d}-{dist.rank()}.pt"
+        return self.folder / f"{step:08d}-{distributed.rank()}.pt"
 
 
 def _is_content(path: Path) -> bool:

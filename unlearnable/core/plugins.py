@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .errors import UserError
+from unlearnable.core.errors import UserError
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def working_directory_importable() -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def own(kind: str, name: str) -> tuple[object, str]:
+def load_object(kind: str, name: str) -> tuple[object, str]:
     """What ``name``, "my_module:attribute", stands for, and where it was found, in words. ``kind`` ("model", "method")
     is only for messages. Raises UserError for a module or attribute that is not there or fails on import."""
     module_name, _, attribute = name.partition(":")
@@ -33,7 +33,7 @@ def own(kind: str, name: str) -> tuple[object, str]:
             if not module_name or (missing and f"{module_name}.".startswith(f"{missing}.")):
                 problem = f"no module '{module_name}' in {os.getcwd()} or among the installed packages"
                 raise UserError(f"{kind} '{name}': {problem}; correct the name or change folder") from error
-            problem = f"importing '{module_name}' failed, {in_a_line(error)}"
+            problem = f"importing '{module_name}' failed, {one_line(error)}"
             raise UserError(f"{kind} '{name}': {problem}; correct that module") from error
     where = f"in {getattr(module, '__file__', None) or module_name}"
     if not hasattr(module, attribute):
@@ -41,6 +41,6 @@ def own(kind: str, name: str) -> tuple[object, str]:
     return getattr(module, attribute), where
 
 
-def in_a_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """The error's type and text on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Self
 
-from .errors import UserError
+from unlearnable.core.errors import UserError
 
 
 class Presets:
