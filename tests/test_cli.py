@@ -196,7 +196,7 @@ def test_two_processes(tmp_path, extra):
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     x = np.load(tmp_path / "out" / "images.npy")
     assert "2 process(es)" in card["hardware"] and card["measured"]["linf"] <= 8 and len(x) == 41
-    from unlearnable.data import load
+    from unlearnable.data.load import load
 
     clean = load("shapes", limit=41).x.numpy()
     assert (abs(x.astype(int) - clean).reshape(41, -1).max(1) > 0).all()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable import COUNTERS, Images, UserError, counter, denoised, dilute, load, train_denoiser
+from unlearnable import COUNTERS, Images, UserError, counter, denoised, load, mix_in_clean, train_denoiser
 from unlearnable.core.seeding import generator
 
 
@@ -95,14 +95,14 @@ def test_projection_takes_away_what_a_line_separates():
 def test_dilute_takes_a_share_of_every_class(noisy):
     y = torch.arange(20) % 2
     clean = Images(torch.zeros(20, 3, 4, 4, dtype=torch.uint8), y, ("a", "b"))
-    mixed = dilute(replace(clean, x=clean.x + 9), clean, 0.3)
+    mixed = mix_in_clean(replace(clean, x=clean.x + 9), clean, 0.3)
     gone = (mixed.x == 0).all((1, 2, 3))
     assert int(gone[y == 0].sum()) == int(gone[y == 1].sum()) == 3 and (mixed.x[~gone] == 9).all()
-    assert not torch.equal(mixed.x, dilute(replace(clean, x=clean.x + 9), clean, 0.3, seed=1).x)
+    assert not torch.equal(mixed.x, mix_in_clean(replace(clean, x=clean.x + 9), clean, 0.3, seed=1).x)
     with pytest.raises(UserError, match="same set"):
-        dilute(noisy, clean, 0.3)
+        mix_in_clean(noisy, clean, 0.3)
     with pytest.raises(UserError, match="between 0 and 1"):
-        dilute(clean, clean, 1.3)
+        mix_in_clean(clean, clean, 1.3)
 
 
 def test_a_persons_own(noisy, tmp_path, monkeypatch):

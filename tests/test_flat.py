@@ -10,7 +10,7 @@ from PIL import Image
 
 from unlearnable import EM, Recipe, Uniform, UserError, audit, learn, load, protect, protect_photos, report, verify
 from unlearnable.cli import _photo_method, _Photos, main
-from unlearnable.pictures import listing, read
+from unlearnable.data.image_files import listing, read
 from unlearnable.protect import clean_of
 
 NAMES = ("a b.png", "c.jpg", "d.png", "e.webp")

@@ -21,11 +21,12 @@ from safetensors.torch import load_file
 
 from unlearnable import LSP, SEM, Recipe, Run, Uniform, UserError, build, load, protect, protect_photos, report, verify
 from unlearnable.core.files import write_json
+from unlearnable.data.image_files import listing, read
+from unlearnable.data.subsets import holdout_split, near_duplicates
 from unlearnable.methods.generated import Generated
 from unlearnable.photos import WORK, carry
-from unlearnable.pictures import listing, read
 from unlearnable.protect import apply_noise, clean_of
-from unlearnable.verify import near_duplicates, pair, split
+from unlearnable.verify import pair
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
 SIZE = 16
@@ -314,10 +315,10 @@ def test_near_duplicates_stay_together():
     assert groups[1] == groups[5] == groups[7] and len(groups.unique()) == 10
     y = torch.arange(12) % 2
     for seed in range(10):
-        test = split(y, groups, 0.34, seed)
+        test = holdout_split(y, groups, 0.34, seed)
         assert test[1] == test[5] == test[7]
         assert all(0 < int(test[y == c].sum()) <= 2 for c in (0, 1))
-    assert not torch.equal(split(y, groups, 0.34, 0), split(y, groups, 0.34, 1))
+    assert not torch.equal(holdout_split(y, groups, 0.34, 0), holdout_split(y, groups, 0.34, 1))
 
 
 def test_verify_measures_what_learn_measures(tmp_path, capsys):

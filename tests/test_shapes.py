@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from unlearnable.shapes import CLASSES, _inside, _radius, generate
+from unlearnable.data.shapes import CLASSES, _inside, _radius, generate
 
 
 def test_deterministic_balanced_and_a_prefix_of_the_larger():

@@ -10,12 +10,15 @@ from unlearnable.audit import SUITES, Audit, audit
 from unlearnable.augment import FlipCrop, ResizedCrop
 from unlearnable.certify import certify
 from unlearnable.core.errors import UserError
-from unlearnable.counter import COUNTERS, counter, dilute
-from unlearnable.data import DATA, Images, load
+from unlearnable.counter import COUNTERS, counter
+from unlearnable.data.images import Images
+from unlearnable.data.load import DATA, load
+from unlearnable.data.subsets import mix_in_clean
+from unlearnable.data.visibility import ssim, visibility
 from unlearnable.denoise import Denoiser, denoised, train_denoiser
 from unlearnable.leaderboard import leaderboard
 from unlearnable.learn import Learned, Recipe, learn
-from unlearnable.measure import accuracy, ssim, visibility
+from unlearnable.measure import accuracy
 from unlearnable.methods import (
     AR,
     ASR,
@@ -96,11 +99,11 @@ __all__ = [
     "certify",
     "counter",
     "denoised",
-    "dilute",
     "jitter",
     "leaderboard",
     "learn",
     "load",
+    "mix_in_clean",
     "pgd",
     "protect",
     "protect_photos",

@@ -8,7 +8,8 @@ from pathlib import Path
 from unlearnable.checks import known_baseline, of_pictures, of_training
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
-from unlearnable.data import Images, load
+from unlearnable.data.images import Images
+from unlearnable.data.load import load
 from unlearnable.denoise import denoised, train_denoiser
 from unlearnable.learn import Precision, Recipe, seconds_a_step
 from unlearnable.protect import clean_of

@@ -19,7 +19,7 @@ from torch import nn
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.measure import accuracy
 from unlearnable.pgd import noised
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from unlearnable.data import Images
+from unlearnable.data.images import Images
+from unlearnable.data.visibility import noise_size
 from unlearnable.learn import Recipe
 from unlearnable.published import SURE
 
@@ -63,7 +64,7 @@ def of_pictures(clean: Images, protected: Images, card: dict) -> list[str]:
     flags = []
     if not torch.equal(clean.y, protected.y) or clean.classes != protected.classes:
         flags.append("changed-labels")
-    linf, l2, same = _noise(clean, protected)
+    linf, l2, same = noise_size(clean, protected)
     budget = card.get("settings", {}).get("eps")
     if linf > 8:
         flags.append("outside-ball")
@@ -75,13 +76,3 @@ def of_pictures(clean: Images, protected: Images, card: dict) -> list[str]:
     if same:
         flags.append("partly-protected")
     return flags
-
-
-def _noise(clean: Images, protected: Images) -> tuple[int, float, int]:
-    """Largest change in /255, mean L2 norm of a picture's change with pixels in [0, 1], pictures without any."""
-    linf, l2, same = 0, 0.0, 0
-    for i in torch.arange(len(clean)).split(4096):
-        d = (protected.x[i].short() - clean.x[i].short()).abs().flatten(1)
-        linf, same = max(linf, int(d.max())), same + int((d.amax(1) == 0).sum())
-        l2 += float((d.float() / 255).norm(dim=1).sum())
-    return linf, l2 / len(clean), same

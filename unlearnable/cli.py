@@ -15,21 +15,22 @@ from unlearnable.core import distributed
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import format_duration
-from unlearnable.data import load
+from unlearnable.data.image_files import NO_CLASSES, Format, Listing, listing
+from unlearnable.data.load import load
+from unlearnable.data.subsets import near_duplicates
 from unlearnable.learn import Recipe
 from unlearnable.methods import METHODS, find
 from unlearnable.methods.clusters import UnlearnableClusters
 from unlearnable.methods.generated import Generated
 from unlearnable.methods.min_min import SEM, MinMin
 from unlearnable.photos import WORK, check_files, check_places, estimate, protect_photos
-from unlearnable.pictures import NO_CLASSES, Format, Listing, listing
 from unlearnable.protect import protect
 from unlearnable.report import report
 from unlearnable.verbs.learning import audit_verb, learn_verb
 from unlearnable.verbs.looking import export_verb, ls_verb, show_verb
 from unlearnable.verbs.options import Machine, Source, about, options, take
 from unlearnable.verbs.tables import report_tables, reproduce_verb
-from unlearnable.verify import near_duplicates, table, verify
+from unlearnable.verify import table, verify
 
 USAGE = """usage: unlearnable VERB ...
 

@@ -18,7 +18,7 @@ from unlearnable.augment import LUMA
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import load_object
 from unlearnable.core.seeding import generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 
 CHUNK = 512  # pictures handled at a time
 
@@ -103,28 +103,6 @@ def projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1) -> Tenso
     for i in torch.arange(len(x)).split(CHUNK):
         pixels[i] -= pixels[i] @ basis.T @ basis
     return (pixels.view(x.shape) * 255).round().clamp(0, 255).to(torch.uint8)
-
-
-def clean_rows(y: Tensor, share: float, seed: int) -> Tensor:
-    """Which pictures stay clean, bool [N]: ``share`` of every class of y [N], drawn by ``seed``; a larger share keeps
-    those of a smaller one. Raises UserError for a share outside 0..1."""
-    if not 0 <= share <= 1:
-        raise UserError(f"The clean share must lie between 0 and 1, not at {share}.")
-    random, keep = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
-    for c in range(int(y.max()) + 1):
-        rows = random.permutation(np.flatnonzero(y.numpy() == c))
-        keep[rows[: round(share * len(rows))]] = True
-    return keep
-
-
-def dilute(protected: Images, clean: Images, share: float, seed: int = 0) -> Images:
-    """``protected`` with ``share`` of every class as in ``clean``, drawn by ``seed``. Raises UserError for sets that
-    are not pairs."""
-    if clean.x.shape != protected.x.shape or not torch.equal(clean.y, protected.y):
-        raise UserError("Clean pictures can only stand in for protected ones of the same set, in the same order.")
-    keep = clean_rows(clean.y, share, seed)
-    x = torch.where(keep[:, None, None, None], clean.x, protected.x)
-    return replace(protected, x=x, source={**protected.source, "clean_share": share})
 
 
 def _filtered(x: Tensor, weight: Tensor) -> Tensor:

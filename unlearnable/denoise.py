@@ -9,7 +9,7 @@ from unlearnable import augment
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 
 STEPS, BATCH, WIDTH, DEPTH = 400, 64, 32, 5  # about a minute on 2 cores at 32 px
 

@@ -25,7 +25,7 @@ from unlearnable.core.presets import Presets, require
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
 from unlearnable.core.seeding import batch_rows, generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.measure import accuracy
 from unlearnable.models import build
 from unlearnable.pgd import Compiled, Frozen, adversary, arithmetic, has_bfloat16

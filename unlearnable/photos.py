@@ -23,15 +23,16 @@ from torch import Tensor
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
-from unlearnable.data import Images, load
+from unlearnable.data.image_files import THREADS, Format, Listing, in_threads, inside, listing, pixels, read, write
+from unlearnable.data.images import Images
+from unlearnable.data.load import load
+from unlearnable.data.visibility import visibility
 from unlearnable.learn import Precision, use_bfloat16
-from unlearnable.measure import visibility
 from unlearnable.methods import clusters
 from unlearnable.methods.base import Method, Run
 from unlearnable.methods.clusters import UnlearnableClusters
 from unlearnable.methods.generated import VISITS, Generated
 from unlearnable.methods.min_min import MinMin, MinMinLoop
-from unlearnable.pictures import THREADS, Format, Listing, in_threads, inside, listing, pixels, read, write
 from unlearnable.protect import protect
 
 WINDOW = 256  # visibility is measured on the middle of large pictures, at most this wide and high

@@ -22,9 +22,10 @@ from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json, write_json
 from unlearnable.core.provenance import provenance
-from unlearnable.data import Images, load
+from unlearnable.data.images import Images
+from unlearnable.data.load import load
+from unlearnable.data.visibility import visibility
 from unlearnable.learn import Precision, use_bfloat16
-from unlearnable.measure import visibility
 from unlearnable.methods import METHODS
 from unlearnable.methods.base import Method, Run
 

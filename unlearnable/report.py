@@ -6,8 +6,8 @@ import numpy as np
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
+from unlearnable.data.image_files import NO_CLASSES, listing, read
 from unlearnable.page import picture_uri, rendered
-from unlearnable.pictures import NO_CLASSES, listing, read
 from unlearnable.results import spread
 
 SIDE = 320  # pixels of a picture's longer side on the page

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unlearnable.counter import counter
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.learn import Precision, Recipe, learn
 from unlearnable.results import KEPT, once
 

@@ -4,9 +4,7 @@ clean ones that neither has seen: ordinarily, adversarially, and on grayscale co
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from unlearnable.checks import weak
@@ -14,12 +12,12 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
 from unlearnable.core.progress import announce_duration
 from unlearnable.counter import counter, in_words
-from unlearnable.data import Images, load
+from unlearnable.data.image_files import NO_CLASSES
+from unlearnable.data.images import Images
+from unlearnable.data.load import load
+from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates, subset
 from unlearnable.learn import Precision, Recipe, learn, seconds_a_step
-from unlearnable.pictures import NO_CLASSES
 from unlearnable.results import once, spread, there
-
-ALIKE = 6.0  # mean difference in /255 at 16 x 16 pixels under which two pictures are near-duplicates
 
 
 @dataclass(frozen=True)
@@ -81,11 +79,11 @@ def verify(
     for by in learners:
         trained: dict[str, list[float]] = {kind: [] for kind in sets}
         for seed in range(seeds):
-            test = split(clean.y, groups, holdout, seed)
+            test = holdout_split(clean.y, groups, holdout, seed)
             for kind, images in sets.items():
 
                 def cell(folder: Path, images: Images = images, by: _Learner = by, test: Tensor = test) -> dict:
-                    train, held_out = part(images, ~test), part(clean, test)
+                    train, held_out = subset(images, ~test), subset(clean, test)
                     train = counter(by.counter, train) if by.counter else train
                     kept = {"device": device, "precision": precision, "seed": seed}  # noqa: B023  called at once
                     done = learn(train, by.recipe, test=held_out, out=folder / "run", **kept).result
@@ -93,7 +91,7 @@ def verify(
 
                 trained[kind].append(once(out, config(by, kind, seed), cell)["accuracy"])
         rows.append(_row(by.name, trained, 100 / len(clean.classes)))
-    done = Verified(rows, round(100 / len(clean.classes), 2), _flags(rows, seeds, clean), _pairs(groups))
+    done = Verified(rows, round(100 / len(clean.classes), 2), _flags(rows, seeds, clean), count_near_duplicates(groups))
     about = {"seeds": seeds, "recipe": vars(recipe), "size": clean.size, "holdout": holdout}
     about |= {"photos": str(photos), "protected": str(protected)}
     about["digest"] = read_json(protected / "card.json")["digest"]
@@ -139,43 +137,6 @@ def pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Image
     return clean, hidden
 
 
-def part(images: Images, keep: Tensor) -> Images:
-    return replace(images, x=images.x[keep], y=images.y[keep])
-
-
-def near_duplicates(x: Tensor) -> Tensor:
-    """The group of every picture, int64 [N]: pictures that differ by less than ``ALIKE`` on average at 16 x 16 pixels
-    share one, as do those that are joined by others. Needs N x N distances, a thousand rows at a time."""
-    small = torch.cat([F.interpolate(c.float(), (16, 16), mode="area").flatten(1) for c in x.split(500)])
-    group = torch.arange(len(x))
-    for i in torch.arange(len(x)).split(1000):
-        for a, b in (torch.cdist(small[i], small, p=1) / small.shape[1] < ALIKE).nonzero().tolist():
-            one, other = group[int(i[a])], group[b]
-            if one != other:
-                group = torch.where(group == torch.maximum(one, other), torch.minimum(one, other), group)
-    return group
-
-
-def split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tensor:
-    """Which pictures are held out, bool [N]: ``holdout`` of every class (at least one, at most all but one), groups of
-    near-duplicates whole. A group counts to the class of its first picture."""
-    random, test = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
-    for c in range(int(y.max()) + 1):
-        own = [g for g in groups.unique().tolist() if int(y[g]) == c]
-        total = int((y == c).sum())
-        want = min(max(1, round(holdout * total)), total - 1)
-        for g in random.permutation(own):
-            members = groups == int(g)
-            if int(test[y == c].sum()) + int(members.sum()) <= want:
-                test |= members
-    missing = [c for c in range(int(y.max()) + 1) if not test[y == c].any() or test[y == c].all()]
-    if missing:
-        raise UserError(
-            "A class consists of near-duplicates only, and cannot be divided into training and test pictures."
-        )
-    return test
-
-
 def _row(name: str, trained: dict[str, list[float]], chance: float) -> dict:
     clean, hidden = (sum(v) / len(v) for v in trained.values())
     return {"learner": name, **trained, "held": hidden - chance <= (clean - chance) / 2 and clean > hidden}
@@ -189,11 +150,6 @@ def _flags(rows: list[dict], seeds: int, clean: Images) -> list[str]:
     if seeds < 3:
         flags.append("few-seeds")
     return flags
-
-
-def _pairs(groups: Tensor) -> int:
-    """How many pictures have a near-duplicate before them."""
-    return len(groups) - len(groups.unique())
 
 
 def table(done: Verified) -> str:

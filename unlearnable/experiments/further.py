@@ -12,14 +12,15 @@ from pathlib import Path
 
 import torch
 
-from unlearnable.data import Images, load
+from unlearnable.data.image_files import listing
+from unlearnable.data.images import Images
+from unlearnable.data.load import load
+from unlearnable.data.subsets import holdout_split, near_duplicates
 from unlearnable.learn import Recipe, learn
 from unlearnable.methods.generated import Generated
 from unlearnable.methods.min_min import SEM
 from unlearnable.photos import protect_photos
-from unlearnable.pictures import listing
 from unlearnable.results import once, rows, spread
-from unlearnable.verify import near_duplicates, split
 
 RESULTS = Path("results/further")
 
@@ -33,9 +34,9 @@ def joined(one: Images, other: Images) -> Images:
 
 def run(photos: Path, seed: int, radii: list[float]) -> None:
     found, all_ = listing(photos), load(photos, size=SIZE)
-    test = split(all_.y, near_duplicates(all_.x), 0.25, seed)
+    test = holdout_split(all_.y, near_duplicates(all_.x), 0.25, seed)
     rest = (~test).nonzero().flatten()
-    half = split(all_.y[rest], torch.arange(len(rest)), 0.5, seed)
+    half = holdout_split(all_.y[rest], torch.arange(len(rest)), 0.5, seed)
     place = RESULTS / f"photos-{seed}"
     for name, members in (("old", rest[~half]), ("new", rest[half])):
         for k in members.tolist():

@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from unlearnable.core.files import config_hash
-from unlearnable.counter import clean_rows, dilute
-from unlearnable.data import Images, load
+from unlearnable.data.images import Images
+from unlearnable.data.load import load
+from unlearnable.data.subsets import clean_mask, mix_in_clean
 from unlearnable.experiments.book import Book
 from unlearnable.learn import Precision, Recipe
 from unlearnable.methods import METHODS
@@ -135,6 +136,6 @@ class Lab:
 def _mixed(protected: Images, clean: Images, share: float, rest: bool, seed: int) -> Images:
     """``protected`` with 1 - share of every class clean, or (``rest``) only those clean ones."""
     if rest:
-        keep = clean_rows(clean.y, 1 - share, seed)
+        keep = clean_mask(clean.y, 1 - share, seed)
         return replace(clean, x=clean.x[keep], y=clean.y[keep])
-    return protected if share == 1 else dilute(protected, clean, 1 - share, seed)
+    return protected if share == 1 else mix_in_clean(protected, clean, 1 - share, seed)

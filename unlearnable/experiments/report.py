@@ -9,7 +9,7 @@ import numpy as np
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.experiments import TABLES
 from unlearnable.experiments.flags import CHANCE, flags
 from unlearnable.experiments.lab import Lab, Trained

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
-from unlearnable.data import DATA
+from unlearnable.data.load import DATA
 from unlearnable.experiments.lab import Lab
 from unlearnable.learn import Precision, Recipe
 from unlearnable.methods.base import Method

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.presets import Presets
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import batch_rows, generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.learn import seconds_a_step
 from unlearnable.methods.base import Crafted, Run
 from unlearnable.methods.surrogate import SHORT, OnSurrogate, read_surrogate, surrogate_recipe, train_surrogate

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from unlearnable.core import distributed
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.methods.base import Crafted, Method, Run
 from unlearnable.methods.min_min import MinMin, MinMinLoop
 

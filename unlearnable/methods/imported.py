@@ -12,9 +12,9 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.presets import require
-from unlearnable.data import Images
+from unlearnable.data.images import Images
+from unlearnable.data.pickles import load_pickle
 from unlearnable.methods.base import Crafted, Method, Run
-from unlearnable.pickles import load_pickle
 
 
 @dataclass(frozen=True)

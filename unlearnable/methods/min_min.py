@@ -21,7 +21,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import batch_rows, generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.learn import Trainer
 from unlearnable.methods.base import Crafted, Method, Run
 from unlearnable.models import build

@@ -23,7 +23,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.methods.base import Crafted, Method, Run
 from unlearnable.pgd import pgd
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.core.seeding import generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.methods.base import Crafted, Method, Run
 
 CHUNK = 512  # pictures handled at a time

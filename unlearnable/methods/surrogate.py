@@ -18,7 +18,7 @@ from unlearnable.core.files import read_json
 from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
-from unlearnable.data import Images
+from unlearnable.data.images import Images
 from unlearnable.learn import Recipe, learn
 from unlearnable.methods.base import Crafted, Method, Run
 from unlearnable.models import build

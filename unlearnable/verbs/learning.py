@@ -13,8 +13,9 @@ from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import config_hash
 from unlearnable.core.progress import format_duration
-from unlearnable.counter import counter, dilute
-from unlearnable.data import load
+from unlearnable.counter import counter
+from unlearnable.data.load import load
+from unlearnable.data.subsets import mix_in_clean
 from unlearnable.learn import Recipe, learn
 from unlearnable.protect import clean_of
 from unlearnable.verbs.options import Machine, Source, options, take
@@ -59,7 +60,7 @@ def learn_verb(args: list[str]) -> None:
         root=asked.root,
     )
     if o.clean_share:
-        data = dilute(data, clean_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed)
+        data = mix_in_clean(data, clean_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed)
     if o.counter:
         data = counter(o.counter, data)
         test = counter(o.counter, test) if o.counter_test else test

@@ -8,7 +8,7 @@ from tyro.conf import Positional
 from unlearnable.audit import SUITES
 from unlearnable.core.errors import UserError
 from unlearnable.counter import COUNTERS
-from unlearnable.data import DESCRIPTIONS, load
+from unlearnable.data.load import DESCRIPTIONS, load
 from unlearnable.learn import Recipe
 from unlearnable.methods import METHODS
 from unlearnable.methods.imported import write_noise

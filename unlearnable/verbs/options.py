@@ -6,7 +6,8 @@ from typing import TypeVar
 import tyro
 from tyro.conf import OmitArgPrefixes
 
-from unlearnable.data import Images, load
+from unlearnable.data.images import Images
+from unlearnable.data.load import load
 from unlearnable.learn import Precision
 
 T = TypeVar("T")

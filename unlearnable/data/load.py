@@ -1,0 +1,101 @@
+"""Pictures and their labels as one tensor: ``load`` reads every source into the same ``Images``.
+
+A source is a name of ``DATA``, a folder of pictures with one sub-folder a class, a flat folder of pictures without
+classes, or a protected folder. A protected set loads exactly like a clean one.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import read_json
+from unlearnable.data import shapes
+from unlearnable.data.cifar import cifar10, cifar100
+from unlearnable.data.folders import imagenet100, read_folder
+from unlearnable.data.images import Images
+from unlearnable.data.subsets import select
+
+
+def load(
+    source: str | Path,
+    *,
+    split: str = "train",
+    limit: int | None = None,
+    classes: tuple[str, ...] | None = None,
+    seed: int = 0,
+    size: int | None = None,
+    root: str | Path | None = None,
+    skip_bad: bool = False,
+) -> Images:
+    """Pictures of a source.
+
+    source: a name of ``DATA``, a picture folder with one sub-folder a class or with pictures only, or a protected
+    folder (its "test" split is its source's).  limit: at most this many pictures, the same number of every class,
+    chosen by ``seed``.  classes: only these, relabelled 0.. in the order given.  seed: also generates ``shapes``.
+    size: resize a folder's pictures to size x size (default for protected photographs: that at which their noise was
+    made).  root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's
+    files that do not read.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"The limit of pictures must be at least 1, not {limit}.")
+    asked = {"source": str(source), "limit": limit, "classes": classes and list(classes), "seed": seed, "size": size}
+    asked |= {"skip_bad": True} if skip_bad else {}
+    path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
+    if str(source) in DATA:
+        images = DATA[str(source)](root, split, seed, limit)
+    elif (path / "card.json").exists():
+        card = read_json(path / "card.json")
+        if split == "test":
+            return load(**card["data"] | {"limit": limit}, split="test", root=root)
+        images = read_folder(path, size or card["photos"]["size"]) if "photos" in card else _read_protected(path, card)
+    elif path.is_dir():
+        if split == "test":
+            raise UserError(f"The picture folder {path} has no test split; give test pictures with --test FOLDER.")
+        images = read_folder(path, size, skip_bad)
+    else:
+        known = ", ".join(DATA)
+        raise UserError(f"There is no folder {path} and no dataset of that name (known: {known}).")
+    return replace(select(images, limit, classes, seed), source=asked)
+
+
+# ── the embedded set ──
+
+
+def _shapes(root: Path, split: str, seed: int, limit: int | None) -> Images:
+    """ten textured shapes on cluttered backgrounds, 32 px, generated from the seed: no files needed"""
+    n = limit or {"train": 4000, "test": 1000}[split]
+    x, y = shapes.generate(-(-n // 10) * 10, 2 * seed + (split == "test"))
+    return Images(torch.from_numpy(x), torch.from_numpy(y), shapes.CLASSES)
+
+
+def _read_protected(folder: Path, card: dict) -> Images:
+    try:
+        x = np.load(folder / "images.npy", mmap_mode="c")
+        y = np.load(folder / "labels.npy")
+    except (OSError, ValueError) as e:
+        raise UserError(f"The protected folder {folder} is incomplete ({e}); protect the pictures again.") from e
+    return Images(torch.from_numpy(x), torch.from_numpy(y), tuple(card["classes"]))
+
+
+Reader = Callable[[Path, str, int, int | None], Images]
+
+
+DATA: dict[str, Reader] = {
+    "shapes": _shapes,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "imagenet100": imagenet100,
+}
+
+
+DESCRIPTIONS = {
+    "shapes": "10 classes of textured shapes on clutter, 32 px, generated from the seed (no files needed)",
+    "cifar10": "CIFAR-10, 50,000 + 10,000 pictures of 32 px (Krizhevsky 2009)",
+    "cifar100": "CIFAR-100, 50,000 + 10,000 pictures of 32 px (Krizhevsky 2009)",
+    "imagenet100": "the first 100 classes of ILSVRC2012 at 256 px (the paper's ImageNet subset)",
+}
