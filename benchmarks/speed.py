@@ -24,13 +24,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlearnable import Frozen, adversary, build, pgd
-from unlearnable.augment import FlipCrop
 from unlearnable.core.device import pick_device
 from unlearnable.core.files import write_json
 from unlearnable.core.provenance import provenance
 from unlearnable.core.seeding import generator
-from unlearnable.learn import Trainer, use_bfloat16
-from unlearnable.pgd import total_loss, uniform
+from unlearnable.training.augment import FlipCrop
+from unlearnable.training.pgd import total_loss, uniform
+from unlearnable.training.precision import use_bfloat16
+from unlearnable.training.trainer import Trainer
 
 ADV = {"eps": 4 / 255, "step": 0.8 / 255}
 NOISE = {"eps": 8 / 255, "step": 1.6 / 255}

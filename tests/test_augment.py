@@ -6,8 +6,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unlearnable.augment import LUMA, Contrastive, FlipCrop, Gray, Nothing, ResizedCrop, _apply, _resize, for_size
 from unlearnable.core.seeding import generator
+from unlearnable.training.augment import (
+    LUMA,
+    Contrastive,
+    FlipCrop,
+    Gray,
+    Identity,
+    ResizedCrop,
+    _apply,
+    _resize,
+    for_size,
+)
 
 
 def slow_flip_crop(x: torch.Tensor, padding: int, g: torch.Generator) -> torch.Tensor:
@@ -121,11 +131,11 @@ def test_contrastive_views():
 def test_gray_views_are_the_luma_of_that_share():
     x = torch.rand(4000, 3, 2, 2, generator=generator("cpu", 1))
     luma = (LUMA[0] * x[:, 0] + LUMA[1] * x[:, 1] + LUMA[2] * x[:, 2])[:, None].expand_as(x)
-    some = Gray(Nothing(), 0.3)(x, generator("cpu", 2))
+    some = Gray(Identity(), 0.3)(x, generator("cpu", 2))
     gone = (some == some[:, :1]).flatten(1).all(1)
     assert torch.allclose(some[gone], luma[gone], atol=1e-6) and torch.equal(some[~gone], x[~gone])
     assert abs(float(gone.float().mean()) - 0.3) < 5 * (0.3 * 0.7 / 4000) ** 0.5
     cropped = Gray(FlipCrop(1), 0.0)(x, generator("cpu", 3))
     assert torch.equal(cropped, FlipCrop(1)(x, generator("cpu", 3)))
-    assert torch.allclose(Gray(Nothing(), 1.0)(x, generator("cpu", 2)), luma, atol=1e-6)
-    assert torch.equal(Gray(Nothing(), 1.0).test(x), x)
+    assert torch.allclose(Gray(Identity(), 1.0)(x, generator("cpu", 2)), luma, atol=1e-6)
+    assert torch.equal(Gray(Identity(), 1.0).test(x), x)

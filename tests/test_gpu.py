@@ -8,9 +8,11 @@ import torch
 from unlearnable import REM, Images, learn, protect
 from unlearnable.core.device import COMPILE
 from unlearnable.core.seeding import generator
-from unlearnable.learn import Recipe, Trainer
 from unlearnable.models import build
-from unlearnable.pgd import Frozen, total_loss
+from unlearnable.training.frozen import Frozen
+from unlearnable.training.pgd import total_loss
+from unlearnable.training.recipe import Recipe
+from unlearnable.training.trainer import Trainer
 
 pytestmark = [
     pytest.mark.gpu,

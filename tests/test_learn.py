@@ -11,7 +11,7 @@ from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load
 from unlearnable.core import checkpoint
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
-from unlearnable.learn import Trainer
+from unlearnable.training.trainer import Trainer
 
 TINY = Recipe.preset("short", steps=6, batch=16, adv_steps=1, tests=3)
 NOISE = {"model": "convnet", "train_steps": 4, "batch": 16, "steps": 1, "samples": 1}

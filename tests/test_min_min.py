@@ -6,12 +6,12 @@ import torch.nn.functional as F
 
 from tests.test_augment import slow_flip_crop
 from unlearnable import ASR, AUE, EM, MIUE, PUE, REM, SEM, Images, Run, build, protect
-from unlearnable.augment import LUMA
 from unlearnable.core.errors import UserError
 from unlearnable.core.seeding import generator
 from unlearnable.methods.min_min import MinMinLoop, min_min
 from unlearnable.methods.relatives import class_contrast
-from unlearnable.pgd import Frozen, noised
+from unlearnable.training.augment import LUMA
+from unlearnable.training.frozen import Frozen, noised
 
 SMALL = {"model": "convnet", "train_steps": 3, "batch": 16, "steps": 2, "samples": 2}
 ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnable import MODELS, Frozen, adversary, build, jitter, pgd
+from unlearnable import MODELS, Frozen, adversary, build, pgd, uniform_perturbation
 from unlearnable.core.device import COMPILE
 from unlearnable.core.seeding import generator
-from unlearnable.pgd import total_loss
+from unlearnable.training.pgd import total_loss
 
 
 @pytest.mark.parametrize("minimize", [False, True])
@@ -52,7 +52,7 @@ def test_perturbations_stay_in_the_ball_and_in_the_picture():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).requires_grad_(False)
     for a in (
         adversary(model, x, y, generator("cpu", 0), eps=0.1, step=0.03, steps=3),
-        jitter(x, generator("cpu", 1), eps=0.1),
+        uniform_perturbation(x, generator("cpu", 1), eps=0.1),
     ):
         assert float(a.abs().max()) <= 0.1 + 1e-6
         assert float((x + a).min()) >= 0 and float((x + a).max()) <= 1

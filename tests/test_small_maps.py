@@ -4,13 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unlearnable import build, small_maps
+from unlearnable import build
 from unlearnable.core.seeding import generator
-from unlearnable.learn import Trainer
-from unlearnable.small_maps import Convolution, SmallMaps
+from unlearnable.training import small_conv
+from unlearnable.training.small_conv import Convolution, SmallConv
+from unlearnable.training.trainer import Trainer
 
 
-@pytest.mark.parametrize("at_once", [small_maps.AT_ONCE, 1])
+@pytest.mark.parametrize("at_once", [small_conv.MAX_ELEMENTS, 1])
 @pytest.mark.parametrize("outgrown", [False, True])
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "height", "width"),
@@ -19,7 +20,7 @@ from unlearnable.small_maps import Convolution, SmallMaps
 def test_value_and_all_gradients_equal_those_of_torch(
     kernel, stride, padding, height, width, outgrown, at_once, monkeypatch
 ):
-    monkeypatch.setattr(small_maps, "AT_ONCE", at_once)
+    monkeypatch.setattr(small_conv, "AT_ONCE", at_once)
     g = generator("cpu", 0)
     x = torch.randn(5, 3, height, width, dtype=torch.double, generator=g).requires_grad_()
     weight = torch.randn(4, 3, kernel, kernel, dtype=torch.double, generator=g).requires_grad_()
@@ -36,7 +37,7 @@ def test_only_small_maps_in_bfloat16_go_that_way(monkeypatch):
     taken = []
     monkeypatch.setattr(Convolution, "apply", lambda x, *_: taken.append(x.dtype) or x)
     x, weight = torch.rand(2, 8, 4, 4), torch.rand(8, 8, 3, 3)
-    with SmallMaps():
+    with SmallConv():
         F.conv2d(x, weight, padding=1)  # float32
         with torch.autocast("cpu", torch.bfloat16):
             F.conv2d(torch.rand(2, 8, 32, 32), weight, padding=1)  # a large map
@@ -55,7 +56,7 @@ def test_a_training_step_is_the_same_up_to_rounding(name, monkeypatch):
     x, y = torch.rand(4, 3, 32, 32, generator=generator("cpu", 1)), torch.arange(4)
     far = {}
     for kind, bfloat16, pays in (("float32", False, False), ("plain", True, False), ("matrices", True, True)):
-        monkeypatch.setattr(small_maps, "pays", lambda *_, pays=pays: pays)
+        monkeypatch.setattr(small_conv, "pays", lambda *_, pays=pays: pays)
         model = build(name, 4, size=32, seed=1)
         before = torch.cat([p.detach().flatten() for p in model.parameters()])
         settings = {"momentum": 0.0, "weight_decay": 0.0, "bfloat16": bfloat16}

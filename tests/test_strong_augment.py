@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnable import STRONG, Images, Recipe, UserError, learn
+from unlearnable import AUGMENTATIONS, Images, Recipe, UserError, learn
 
 FLAT = torch.arange(12).view(12, 1, 1, 1) / 12 * torch.ones(1, 3, 16, 16)  # picture k is k / 12 all over
 Y = torch.arange(12) % 4
@@ -18,12 +18,12 @@ class Brightness(nn.Module):
         return torch.stack([dark, *[torch.zeros_like(dark)] * 3], 1)
 
 
-@pytest.mark.parametrize("name", list(STRONG))
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
 def test_pictures_stay_pictures_and_draws_follow_the_seed(name):
     x, before = torch.rand(12, 3, 16, 16), None
     for _ in range(2):
         torch.manual_seed(1)
-        z, y = STRONG[name].change(x, Y, 4, Brightness())
+        z, y = AUGMENTATIONS[name].change(x, Y, 4, Brightness())
         assert z.shape == x.shape and z.dtype == torch.float32 and float(z.min()) >= 0 and float(z.max()) <= 1
         assert not torch.equal(z, x) and (before is None or torch.equal(before, z))
         before = z
@@ -35,13 +35,13 @@ def test_shares_of_labels_are_shares_of_pictures(name):
     """Picture k is 1 all over in the channel of its class (0 to 2) or black (3), so the picture tells its label."""
     x = torch.nn.functional.one_hot(Y, 4)[:, :3, None, None].float() * torch.ones(1, 1, 16, 16)
     torch.manual_seed(3)
-    z, y = STRONG[name].change(x, Y, 4, Brightness())
+    z, y = AUGMENTATIONS[name].change(x, Y, 4, Brightness())
     assert (y.max(1).values < 0.999).any()  # something was mixed
     assert torch.allclose(z.mean((2, 3)), y[:, :3], atol=1e-4)
 
 
 def test_cutout_is_a_square_of_half_the_side():
-    z, _ = STRONG["cutout"].change(torch.zeros(12, 3, 16, 16), Y, 4, Brightness())
+    z, _ = AUGMENTATIONS["cutout"].change(torch.zeros(12, 3, 16, 16), Y, 4, Brightness())
     assert ((z == 0.5).sum((1, 2, 3)) == 3 * 64).all() and ((z == 0) | (z == 0.5)).all()
     assert all(float(picture[0].amax(0).sum()) == 8 * 0.5 for picture in z)  # eight columns wide
 
@@ -51,9 +51,9 @@ def test_ueraser_max_takes_the_copy_with_the_highest_loss():
         return torch.nn.functional.cross_entropy(Brightness()(x), Y, reduction="none")
 
     torch.manual_seed(0)
-    copies = [STRONG["ueraser"].change(FLAT, Y, 4, None)[0] for _ in range(5)]
+    copies = [AUGMENTATIONS["ueraser"].change(FLAT, Y, 4, None)[0] for _ in range(5)]
     torch.manual_seed(0)
-    z, _ = STRONG["ueraser-max"].change(FLAT, Y, 4, Brightness())
+    z, _ = AUGMENTATIONS["ueraser-max"].change(FLAT, Y, 4, Brightness())
     assert torch.equal(loss(z), torch.stack([loss(c) for c in copies]).amax(0))
 
 

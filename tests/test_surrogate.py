@@ -12,7 +12,7 @@ from unlearnable import HYPO, PIL, TAP, EntF, Frozen, Recipe, UserError, build, 
 from unlearnable.core.seeding import generator
 from unlearnable.methods.base import Run
 from unlearnable.methods.surrogate import feature_centres, linear_classifier
-from unlearnable.pgd import total_loss, uniform
+from unlearnable.training.pgd import total_loss, uniform
 
 SIZES = {"model": "convnet", "train_steps": 20, "schedule": "onecycle", "batch": 16, "train_adv_steps": 1}
 

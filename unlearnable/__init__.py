@@ -7,7 +7,6 @@ learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shape
 """
 
 from unlearnable.audit import SUITES, Audit, audit
-from unlearnable.augment import FlipCrop, ResizedCrop
 from unlearnable.certify import certify
 from unlearnable.core.errors import UserError
 from unlearnable.counter import COUNTERS, counter
@@ -17,8 +16,6 @@ from unlearnable.data.subsets import mix_in_clean
 from unlearnable.data.visibility import ssim, visibility
 from unlearnable.denoise import Denoiser, denoised, train_denoiser
 from unlearnable.leaderboard import leaderboard
-from unlearnable.learn import Learned, Recipe, learn
-from unlearnable.measure import accuracy
 from unlearnable.methods import (
     AR,
     ASR,
@@ -45,17 +42,22 @@ from unlearnable.methods import (
     UnlearnableClusters,
 )
 from unlearnable.models import MODELS, build
-from unlearnable.pgd import Frozen, adversary, jitter, pgd
 from unlearnable.photos import protect_photos
 from unlearnable.protect import Protected, protect
 from unlearnable.report import report
-from unlearnable.strong_augment import STRONG
+from unlearnable.training.accuracy import accuracy
+from unlearnable.training.augment import AUGMENTATIONS, FlipCrop, ResizedCrop
+from unlearnable.training.frozen import Frozen
+from unlearnable.training.learn import Learned, learn
+from unlearnable.training.pgd import adversary, pgd, uniform_perturbation
+from unlearnable.training.recipe import Recipe
 from unlearnable.verify import Verified, verify
 
 __all__ = [
     "AR",
     "ASR",
     "AUE",
+    "AUGMENTATIONS",
     "Audit",
     "COUNTERS",
     "CUDA",
@@ -85,7 +87,6 @@ __all__ = [
     "ResizedCrop",
     "Run",
     "SEM",
-    "STRONG",
     "SUITES",
     "TAP",
     "Uniform",
@@ -99,7 +100,6 @@ __all__ = [
     "certify",
     "counter",
     "denoised",
-    "jitter",
     "leaderboard",
     "learn",
     "load",
@@ -110,6 +110,7 @@ __all__ = [
     "report",
     "ssim",
     "train_denoiser",
+    "uniform_perturbation",
     "verify",
     "visibility",
 ]

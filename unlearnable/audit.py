@@ -11,8 +11,10 @@ from unlearnable.core.files import read_json, write_json
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.denoise import denoised, train_denoiser
-from unlearnable.learn import Precision, Recipe, seconds_a_step
 from unlearnable.protect import clean_of
+from unlearnable.training.learn import seconds_a_step
+from unlearnable.training.precision import Precision
+from unlearnable.training.recipe import Recipe
 from unlearnable.trials import trial
 
 VERSION = 2  # of the suites: results of different versions never share a table

@@ -20,8 +20,8 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
-from unlearnable.measure import accuracy
-from unlearnable.pgd import noised
+from unlearnable.training.accuracy import accuracy
+from unlearnable.training.frozen import noised
 
 
 def certify(

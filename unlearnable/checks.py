@@ -6,8 +6,8 @@ import torch
 
 from unlearnable.data.images import Images
 from unlearnable.data.visibility import noise_size
-from unlearnable.learn import Recipe
 from unlearnable.published import SURE
+from unlearnable.training.recipe import Recipe
 
 SLACK = 3.0  # points under a known baseline that are still chance
 

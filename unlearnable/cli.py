@@ -18,7 +18,6 @@ from unlearnable.core.progress import format_duration
 from unlearnable.data.image_files import NO_CLASSES, Format, Listing, listing
 from unlearnable.data.load import load
 from unlearnable.data.subsets import near_duplicates
-from unlearnable.learn import Recipe
 from unlearnable.methods import METHODS, find
 from unlearnable.methods.clusters import UnlearnableClusters
 from unlearnable.methods.generated import Generated
@@ -26,6 +25,7 @@ from unlearnable.methods.min_min import SEM, MinMin
 from unlearnable.photos import WORK, check_files, check_places, estimate, protect_photos
 from unlearnable.protect import protect
 from unlearnable.report import report
+from unlearnable.training.recipe import Recipe
 from unlearnable.verbs.learning import audit_verb, learn_verb
 from unlearnable.verbs.looking import export_verb, ls_verb, show_verb
 from unlearnable.verbs.options import Machine, Source, about, options, take

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from unlearnable.augment import LUMA
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import load_object
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
+from unlearnable.training.augment import LUMA
 
 CHUNK = 512  # pictures handled at a time
 

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unlearnable import augment
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
+from unlearnable.training import augment
 
 STEPS, BATCH, WIDTH, DEPTH = 400, 64, 32, 5  # about a minute on 2 cores at 32 px
 

@@ -27,13 +27,13 @@ from unlearnable.data.image_files import THREADS, Format, Listing, in_threads, i
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
-from unlearnable.learn import Precision, use_bfloat16
 from unlearnable.methods import clusters
 from unlearnable.methods.base import Method, Run
 from unlearnable.methods.clusters import UnlearnableClusters
 from unlearnable.methods.generated import VISITS, Generated
 from unlearnable.methods.min_min import MinMin, MinMinLoop
 from unlearnable.protect import protect
+from unlearnable.training.precision import Precision, use_bfloat16
 
 WINDOW = 256  # visibility is measured on the middle of large pictures, at most this wide and high
 

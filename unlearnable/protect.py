@@ -25,9 +25,9 @@ from unlearnable.core.provenance import provenance
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
-from unlearnable.learn import Precision, use_bfloat16
 from unlearnable.methods import METHODS
 from unlearnable.methods.base import Method, Run
+from unlearnable.training.precision import Precision, use_bfloat16
 
 
 @dataclass(frozen=True, eq=False)

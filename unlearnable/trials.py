@@ -8,8 +8,10 @@ from pathlib import Path
 
 from unlearnable.counter import counter
 from unlearnable.data.images import Images
-from unlearnable.learn import Precision, Recipe, learn
 from unlearnable.results import KEPT, once
+from unlearnable.training.learn import learn
+from unlearnable.training.precision import Precision
+from unlearnable.training.recipe import Recipe
 
 
 def trial(

@@ -16,8 +16,10 @@ from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates, subset
-from unlearnable.learn import Precision, Recipe, learn, seconds_a_step
 from unlearnable.results import once, spread, there
+from unlearnable.training.learn import learn, seconds_a_step
+from unlearnable.training.precision import Precision
+from unlearnable.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """How long a table will take: passes counted from the settings, times the speed of every network, which is tried."""
 
 from unlearnable.experiments.lab import Lab, Made, Spec, Trained
-from unlearnable.learn import Recipe, seconds_a_step
 from unlearnable.methods.base import Method
 from unlearnable.methods.min_min import REM, MinMin, Robust
 from unlearnable.methods.surrogate import FixedSurrogate
+from unlearnable.training.learn import seconds_a_step
+from unlearnable.training.recipe import Recipe
 
 TRY = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
 

@@ -13,7 +13,7 @@ from unlearnable.experiments.plan import missing, seconds
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.show import markdown
 from unlearnable.experiments.table import Grid, Table, narrowed
-from unlearnable.learn import Precision
+from unlearnable.training.precision import Precision
 
 
 def chosen(name: str) -> list[Table]:

@@ -6,11 +6,12 @@ from pathlib import Path
 from unlearnable.core.errors import UserError
 from unlearnable.data.load import DATA
 from unlearnable.experiments.lab import Lab
-from unlearnable.learn import Precision, Recipe
 from unlearnable.methods.base import Method
 from unlearnable.methods.min_min import EM, REM, SEM
 from unlearnable.methods.ntga import NTGA
 from unlearnable.methods.surrogate import TAP
+from unlearnable.training.precision import Precision
+from unlearnable.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

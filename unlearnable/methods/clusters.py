@@ -19,19 +19,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unlearnable import augment
 from unlearnable.core import distributed
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.data.images import Images
-from unlearnable.learn import seconds_a_step
 from unlearnable.methods.base import Crafted, Run
 from unlearnable.methods.surrogate import SHORT, OnSurrogate, read_surrogate, surrogate_recipe, train_surrogate
 from unlearnable.models import build
 from unlearnable.models.layers import conv_bn_relu
-from unlearnable.pgd import Frozen
+from unlearnable.training import augment
+from unlearnable.training.frozen import Frozen
+from unlearnable.training.learn import seconds_a_step
 
 MOST = 4 << 30  # bytes of pictures that the surrogate trains on
 

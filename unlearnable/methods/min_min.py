@@ -14,7 +14,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from unlearnable import augment
 from unlearnable.core import distributed
 from unlearnable.core.device import to_device
 from unlearnable.core.errors import UserError
@@ -22,10 +21,12 @@ from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.data.images import Images
-from unlearnable.learn import Trainer
 from unlearnable.methods.base import Crafted, Method, Run
 from unlearnable.models import build
-from unlearnable.pgd import Frozen, adversary, jitter, pgd, total_loss, uniform
+from unlearnable.training import augment
+from unlearnable.training.frozen import Frozen
+from unlearnable.training.pgd import adversary, pgd, total_loss, uniform, uniform_perturbation
+from unlearnable.training.trainer import Trainer
 
 AT_ONCE = 2**23  # pixels of all views together that go through the surrogate at once: 41 pictures of 224 px, 4 views
 
@@ -96,7 +97,7 @@ class MinMin(Method):
 
     def views(self, height: int, width: int) -> augment.Augmentation:
         """What stands for T at this size."""
-        return augment.for_size(height, width) if self.samples else augment.Nothing()
+        return augment.for_size(height, width) if self.samples else augment.Identity()
 
     def noise_step(self, step: int) -> float:
         """Size of a noise step in /255 at surrogate step ``step``."""
@@ -196,7 +197,7 @@ class SEM(Robust):
     }
 
     def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
-        return jitter(z, g, eps=self.adv_eps / 255)
+        return uniform_perturbation(z, g, eps=self.adv_eps / 255)
 
 
 # ── the loop ──

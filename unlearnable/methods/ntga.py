@@ -25,7 +25,7 @@ from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
 from unlearnable.methods.base import Crafted, Method, Run
-from unlearnable.pgd import pgd
+from unlearnable.training.pgd import pgd
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unlearnable import augment
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.methods.min_min import EM, SEM, Robust
-from unlearnable.pgd import Frozen, noised, total_loss
+from unlearnable.training import augment
+from unlearnable.training.frozen import Frozen, noised
+from unlearnable.training.pgd import total_loss
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from unlearnable import augment
 from unlearnable.core import distributed
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
@@ -19,10 +18,13 @@ from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
-from unlearnable.learn import Recipe, learn
 from unlearnable.methods.base import Crafted, Method, Run
 from unlearnable.models import build
-from unlearnable.pgd import Frozen, pgd, total_loss, uniform
+from unlearnable.training import augment
+from unlearnable.training.frozen import Frozen
+from unlearnable.training.learn import learn
+from unlearnable.training.pgd import pgd, total_loss, uniform
+from unlearnable.training.recipe import Recipe
 
 Goal = Callable[[Tensor, Tensor], Tensor]  # pictures [n, 3, H, W] and labels [n] -> what the noise lowers, a sum
 

@@ -16,8 +16,9 @@ from unlearnable.core.progress import format_duration
 from unlearnable.counter import counter
 from unlearnable.data.load import load
 from unlearnable.data.subsets import mix_in_clean
-from unlearnable.learn import Recipe, learn
 from unlearnable.protect import clean_of
+from unlearnable.training.learn import learn
+from unlearnable.training.recipe import Recipe
 from unlearnable.verbs.options import Machine, Source, options, take
 
 

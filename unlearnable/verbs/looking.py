@@ -9,12 +9,12 @@ from unlearnable.audit import SUITES
 from unlearnable.core.errors import UserError
 from unlearnable.counter import COUNTERS
 from unlearnable.data.load import DESCRIPTIONS, load
-from unlearnable.learn import Recipe
 from unlearnable.methods import METHODS
 from unlearnable.methods.imported import write_noise
 from unlearnable.models import MODELS, describe
 from unlearnable.protect import clean_of, export_cifar, noise_of, sheet
-from unlearnable.strong_augment import STRONG
+from unlearnable.training.augment import AUGMENTATIONS
+from unlearnable.training.recipe import Recipe
 from unlearnable.verbs.options import about, options
 
 
@@ -72,7 +72,7 @@ def ls_verb(what: str = "") -> None:
         "models": {n: describe(n) for n in MODELS},
         "data": DESCRIPTIONS,
         "counters": {n: c.about for n, c in COUNTERS.items()},
-        "strong": {n: c.about for n, c in STRONG.items()},
+        "strong": {n: c.about for n, c in AUGMENTATIONS.items()},
         "suites": {n: ", ".join(learner.name for learner in suite) for n, suite in SUITES.items()},
         "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},
     }

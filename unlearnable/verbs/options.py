@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes
 
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
-from unlearnable.learn import Precision
+from unlearnable.training.precision import Precision
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from unlearnable.experiments.report import has_results, report_results
 from unlearnable.experiments.run import chosen, reproduce, write_record
 from unlearnable.experiments.settings import setting
 from unlearnable.leaderboard import audit_files, leaderboard
-from unlearnable.learn import Precision
+from unlearnable.training.precision import Precision
 from unlearnable.verbs.options import options
 
 

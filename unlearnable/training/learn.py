@@ -2,110 +2,32 @@
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unlearnable import augment
 from unlearnable.core import distributed
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json, write_json
-from unlearnable.core.presets import Presets, require
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.data.images import Images
-from unlearnable.measure import accuracy
 from unlearnable.models import build
-from unlearnable.pgd import Compiled, Frozen, adversary, arithmetic, has_bfloat16
-from unlearnable.strong_augment import STRONG
-
-Precision = Literal["auto", "bf16", "fp32"]
-
-
-@dataclass(frozen=True)
-class Recipe(Presets):
-    """How a learner trains. Defaults: the paper's recipe for CIFAR (Fu et al., 2022, appendix)."""
-
-    model: str = "resnet18"
-    """a name of `unlearnable ls models`, or my_module:factory"""
-    steps: int = 40_000
-    """optimiser steps"""
-    batch: int = 128
-    """pictures a step, over all processes"""
-    lr: float = 0.1
-    """learning rate of SGD at its start (step schedule) or peak (onecycle)"""
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: Literal["step", "onecycle"] = "step"
-    """step: x lr_decay every decay_every steps; onecycle: up over the first fifth, then a cosine to 0"""
-    decay_every: int = 16_000
-    lr_decay: float = 0.1
-    augment: bool = True
-    """the paper's T (flip and padded crop; RandomResizedCrop from 128 px on)"""
-    adv_eps: float = 0.0
-    """radius of adversarial training, in /255; 0 is ordinary training"""
-    adv_steps: int = 10
-    """PGD steps of the adversary"""
-    adv_step: float | None = None
-    """PGD step size in /255; default: 2 adv_eps / adv_steps (the paper's adv_eps / 5 at 10 steps)"""
-    adv_l2: float = 0.0
-    """radius of adversarial training in the L2 norm instead, pixels in [0, 1] (0.25 to 0.75 are usual)"""
-    strong: str = ""
-    """an augmentation of `unlearnable ls strong`, after T"""
-    start: str = ""
-    """model.safetensors to start from; layers of another shape (the head) start at random"""
-    tests: int = 20
-    """how often the test accuracy is taken on the way, for the peak"""
-
-    presets: ClassVar[dict[str, dict]] = {
-        "paper": {},
-        "imagenet": {"adv_steps": 8},
-        "short": {"model": "convnet", "steps": 800, "schedule": "onecycle", "adv_steps": 3, "tests": 8},
-        # a few hundred pictures: 80 epochs of 480
-        "photos": {"model": "convnet", "steps": 300, "schedule": "onecycle", "adv_steps": 3, "tests": 1},
-    }
-
-    def __post_init__(self) -> None:
-        require(
-            self,
-            positive="steps batch lr decay_every adv_step tests",
-            whole="adv_eps adv_l2 adv_steps momentum weight_decay",
-        )
-        if self.adv_eps and self.adv_l2:
-            raise UserError("Adversarial training has one radius; give adv_eps or adv_l2, not both.")
-        if self.strong and self.strong not in STRONG:
-            raise UserError(f"There is no augmentation '{self.strong}'; there are {', '.join(STRONG)}.")
-
-    def lr_at(self, step: int) -> float:
-        if self.schedule == "step":
-            return self.lr * self.lr_decay ** (step // self.decay_every)
-        warm = max(1, self.steps // 5)
-        rise = min(1.0, (step + 1) / warm)
-        fall = max(0.0, (step + 1 - warm) / max(1, self.steps - warm))
-        return self.lr * rise * (0.5 + 0.5 * math.cos(math.pi * fall))
-
-    @property
-    def adversary(self) -> dict:
-        """Radius, step size, steps and norm for ``pgd.adversary``, with pixels in [0, 1]."""
-        radius = self.adv_l2 or self.adv_eps / 255
-        step = self.adv_step / 255 if self.adv_step is not None else 2 * radius / max(1, self.adv_steps)
-        return {"eps": radius, "step": step, "steps": self.adv_steps, "norm": "l2" if self.adv_l2 else "linf"}
-
-    @property
-    def adversarial(self) -> bool:
-        return self.adv_eps > 0 or self.adv_l2 > 0
+from unlearnable.training import augment
+from unlearnable.training.accuracy import accuracy
+from unlearnable.training.augment import AUGMENTATIONS
+from unlearnable.training.pgd import adversary
+from unlearnable.training.precision import Precision, use_bfloat16
+from unlearnable.training.recipe import Recipe
+from unlearnable.training.trainer import Trainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,72 +36,6 @@ class Learned:
 
     model: nn.Module
     result: dict
-
-
-class Trainer:
-    """A model, its SGD and its frozen copy: one training step for learners and for surrogates alike."""
-
-    def __init__(self, model: nn.Module, *, lr: float, momentum: float, weight_decay: float, bfloat16: bool):
-        self.model = model.to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
-        self.bfloat16 = bfloat16
-        self.frozen = Frozen(model, bfloat16=bfloat16)
-        # no CUDA graph: the step between two forward passes changes the weights in place
-        self._network = Compiled(model, graphs=False)
-        self._steps = 0  # pictures of training steps so far
-
-    def step(
-        self,
-        x: Tensor,
-        y: Tensor,
-        lr: float,
-        *,
-        refresh: bool = True,
-        also: Callable[[nn.Module], Tensor] | None = None,
-        shares: Iterable[float] = (1.0,),
-    ) -> Tensor:
-        """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean loss (a tensor, so
-        that nothing waits for the device). ``refresh`` False leaves the frozen copy behind; ``also`` is a second term
-        of the loss, on as many pictures. ``shares``: the loss is taken once for each and counts by it; what yields them
-        may change the model's weights meanwhile, and must have put them back at the end."""
-        self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        x = x.contiguous(memory_format=torch.channels_last)
-        self.optimizer.zero_grad()
-        total = torch.zeros((), device=x.device)
-        for share in shares:
-            with arithmetic(x.device, self.bfloat16):
-                logits = self._network(x)
-                second = also(self.model) if also else 0.0
-            loss = share * (F.cross_entropy(logits.float(), y) + second)
-            loss.backward()
-            total += loss.detach()
-            self._steps += len(x) * (2 if also else 1)
-        distributed.average_gradients(self.model)
-        self.optimizer.step()
-        if refresh:
-            self.frozen.refresh()
-        return total
-
-    @property
-    def passes(self) -> int:
-        """Forward and backward passes of one picture so far, on this process: training steps and PGD steps."""
-        return self._steps + self.frozen.passes
-
-    def state(self) -> dict:
-        passes = {"steps": self._steps, "frozen": self.frozen.passes}
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "passes": passes}
-
-    def load(self, state: dict) -> None:
-        self._steps, self.frozen.passes = state["passes"]["steps"], state["passes"]["frozen"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.frozen.refresh()
-
-
-def use_bfloat16(precision: Precision, device: torch.device) -> bool:
-    return has_bfloat16(device) if precision == "auto" else precision == "bf16"
 
 
 def learn(
@@ -218,7 +74,7 @@ def learn(
     if out and (out / "result.json").exists():
         return _finished(out, config, model)
     state = Checkpoint(out, config)
-    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Nothing()
+    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Identity()
     trainer = Trainer(
         model, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, bfloat16=bfloat16
     )
@@ -294,7 +150,7 @@ def _step(
     torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
     x, y = t(data.pixels(i, device), g), data.labels(i, device)
     if recipe.strong:
-        x, y = STRONG[recipe.strong].change(x, y, len(data.classes), trainer.frozen)
+        x, y = AUGMENTATIONS[recipe.strong].change(x, y, len(data.classes), trainer.frozen)
     x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
     return trainer.step(x, y, recipe.lr_at(step), refresh=_looked_at(recipe, step))
 
@@ -304,7 +160,7 @@ def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> flo
     where = pick_device(device)
     model = build(recipe.model, len(data.classes), size=data.size, seed=0).to(where)
     trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=use_bfloat16("auto", where))
-    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Nothing()
+    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Identity()
     for step in range(2):
         begin = time.monotonic()
         _step(trainer, recipe, data, t, 0, step, where).item()
@@ -313,7 +169,7 @@ def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> flo
 
 def _looked_at(recipe: Recipe, step: int) -> bool:
     """Whether anything looks at the frozen copy after this step: an adversary, an augmentation, a test."""
-    if recipe.adversarial or (recipe.strong and STRONG[recipe.strong].needs_model):
+    if recipe.adversarial or (recipe.strong and AUGMENTATIONS[recipe.strong].needs_model):
         return True
     return (step + 1) % max(1, recipe.steps // recipe.tests) == 0 or step + 1 == recipe.steps
 

@@ -1,117 +1,16 @@
-"""The one inner loop, what a picture can meet, and the fast frozen copy of a model on which all of it runs."""
+"""The fast frozen copy of a model on which PGD runs."""
 
 import contextlib
 import copy
-import os
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from unlearnable import small_maps
-from unlearnable.core.device import COMPILE, keep_freed_memory
+from unlearnable.core.device import keep_freed_memory
 from unlearnable.core.errors import UserError
-
-Loss = Callable[[Tensor], Tensor]
-
-
-Norm = Literal["linf", "l2"]
-
-
-def pgd(
-    loss: Loss,
-    x: Tensor,
-    *,
-    eps: float,
-    step: float,
-    steps: int,
-    minimize: bool = False,
-    start: Tensor | None = None,
-    valid: bool = True,
-    norm: Norm = "linf",
-) -> Tensor:
-    """Projected gradient descent or ascent in a ball (Madry et al., 2018): sign steps in the L-infinity ball, or steps
-    of that length along the gradient in the L2 ball.
-
-    loss: x + delta -> scalar, a sum over pictures.  x: [N, ...]; all of eps and step in x's own unit ([0, 1] pixels).
-    start: the first delta (default 0).  valid: also keep x + delta inside [0, 1].  Returns delta, no gradient.
-    """
-    delta = torch.zeros_like(x) if start is None else start
-    for _ in range(steps):
-        delta = delta.detach().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(loss(x + delta), delta)
-        direction = gradient.sign() if norm == "linf" else gradient / _length(gradient)
-        delta = delta.detach() + (-step if minimize else step) * direction
-        delta = delta.clamp_(-eps, eps) if norm == "linf" else delta * (eps / _length(delta)).clamp(max=1)
-        if valid:
-            delta = (x + delta).clamp_(0, 1) - x
-    return delta.detach()
-
-
-def _length(x: Tensor) -> Tensor:
-    """The L2 norm of every picture, [N, 1, ...], never 0."""
-    return x.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, *[1] * (x.dim() - 1))
-
-
-def uniform(x: Tensor, eps: float, g: torch.Generator) -> Tensor:
-    """U(-eps, eps) in x's shape."""
-    return torch.empty_like(x).uniform_(-eps, eps, generator=g)
-
-
-def adversary(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    g: torch.Generator,
-    *,
-    eps: float,
-    step: float,
-    steps: int,
-    norm: Norm = "linf",
-) -> Tensor:
-    """The perturbation of x [N, C, H, W] that maximises the cross-entropy: PGD from a random start, x + a valid.
-
-    ``model`` in eval mode with frozen parameters (see ``Frozen``). eps 0 returns zeros and draws nothing.
-    """
-    if eps == 0:
-        return torch.zeros_like(x)
-    start = uniform(x, eps, g)
-    if norm == "l2":
-        start = start / _length(start) * eps
-    start = (x + start).clamp_(0, 1) - x
-    return pgd(lambda z: total_loss(model, z, y), x, eps=eps, step=step, steps=steps, start=start, norm=norm)
-
-
-def jitter(x: Tensor, g: torch.Generator, *, eps: float) -> Tensor:
-    """One uniform draw from the ball, x + a valid: SEM's stand-in for the adversary (Liu et al., 2024)."""
-    return (x + uniform(x, eps, g)).clamp_(0, 1) - x
-
-
-def total_loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy summed over the batch (the sum's gradient does not depend on the batch size). y: labels [N], or
-    shares of labels [N, classes]."""
-    return F.cross_entropy(model(x).float(), y, reduction="sum")
-
-
-# ── arithmetic ──
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 convolutions are fast here."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-
-
-@contextlib.contextmanager
-def arithmetic(device: torch.device, bfloat16: bool) -> Iterator[None]:
-    """Inside, networks compute in bfloat16 where asked, and convolutions the fastest way that this machine has."""
-    small = small_maps.SmallMaps() if small_maps.pays(device, bfloat16) else contextlib.nullcontext()
-    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16), small:
-        yield
+from unlearnable.training.precision import Compiled, arithmetic
 
 
 @contextlib.contextmanager
@@ -128,27 +27,6 @@ def noised(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
         with torch.no_grad():
             for p, old in zip(parameters, kept, strict=True):
                 p.copy_(old)
-
-
-class Compiled:
-    """``network`` through torch.compile where ``UNLEARNABLE_COMPILE`` asks for it, one program a shape of its input;
-    where that fails, with a warning, the network as it is. graphs: on CUDA the program is a CUDA graph."""
-
-    def __init__(self, network: nn.Module, *, graphs: bool):
-        self._network, self._program = network, None
-        if os.environ.get(COMPILE):
-            graphs = graphs and any(p.is_cuda for p in network.parameters())
-            self._program = torch.compile(network, dynamic=False, mode="reduce-overhead" if graphs else None)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self._program is not None:
-            try:
-                return self._program(x)
-            except torch._dynamo.exc.TorchDynamoException as e:
-                reason = str(e).split("\n", 1)[0]
-                warnings.warn(f"torch.compile failed ({reason}); the network runs as it is.", stacklevel=2)
-                self._program = None
-        return self._network(x)
 
 
 class Frozen(nn.Module):

@@ -1,11 +1,11 @@
-"""What is measured: accuracy of a model, size and visibility of a noise, and on what it was measured."""
+"""The accuracy of a model on images."""
 
 import torch
 from torch import nn
 
-from unlearnable import augment
 from unlearnable.core import distributed
 from unlearnable.data.images import Images
+from unlearnable.training import augment
 
 
 @torch.no_grad()

@@ -11,15 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-AT_ONCE = 2**25  # numbers laid side by side at a time: 64 MiB in bfloat16
+MAX_ELEMENTS = 2**25  # numbers laid side by side at a time: 64 MiB in bfloat16
 
 
-def pays(device: torch.device, bfloat16: bool) -> bool:
+def is_faster(device: torch.device, bfloat16: bool) -> bool:
     """Whether it is bfloat16 on a CPU with the units that the rule below was measured on."""
     return bfloat16 and device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
-class SmallMaps(TorchFunctionMode):
+class SmallConv(TorchFunctionMode):
     """Inside, ``conv2d`` in bfloat16 on the CPU goes the faster way: the same function up to rounding."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -109,7 +109,7 @@ def _chunks(x: Tensor, k: int, stride: int, padding: int) -> list[slice]:
     """Parts of the batch whose neighbourhoods are at most ``AT_ONCE`` numbers."""
     n, c, height, width = x.shape
     each = _out(height, k, stride, padding) * _out(width, k, stride, padding) * k * k * c
-    at_once = max(1, AT_ONCE // each)
+    at_once = max(1, MAX_ELEMENTS // each)
     return [slice(i, i + at_once) for i in range(0, n, at_once)]
 
 

@@ -1,0 +1,83 @@
+"""How a learner trains."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from unlearnable.core.errors import UserError
+from unlearnable.core.presets import Presets, require
+from unlearnable.training.augment import AUGMENTATIONS
+
+
+@dataclass(frozen=True)
+class Recipe(Presets):
+    """How a learner trains. Defaults: the paper's recipe for CIFAR (Fu et al., 2022, appendix)."""
+
+    model: str = "resnet18"
+    """a name of `unlearnable ls models`, or my_module:factory"""
+    steps: int = 40_000
+    """optimiser steps"""
+    batch: int = 128
+    """pictures a step, over all processes"""
+    lr: float = 0.1
+    """learning rate of SGD at its start (step schedule) or peak (onecycle)"""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["step", "onecycle"] = "step"
+    """step: x lr_decay every decay_every steps; onecycle: up over the first fifth, then a cosine to 0"""
+    decay_every: int = 16_000
+    lr_decay: float = 0.1
+    augment: bool = True
+    """the paper's T (flip and padded crop; RandomResizedCrop from 128 px on)"""
+    adv_eps: float = 0.0
+    """radius of adversarial training, in /255; 0 is ordinary training"""
+    adv_steps: int = 10
+    """PGD steps of the adversary"""
+    adv_step: float | None = None
+    """PGD step size in /255; default: 2 adv_eps / adv_steps (the paper's adv_eps / 5 at 10 steps)"""
+    adv_l2: float = 0.0
+    """radius of adversarial training in the L2 norm instead, pixels in [0, 1] (0.25 to 0.75 are usual)"""
+    strong: str = ""
+    """an augmentation of `unlearnable ls strong`, after T"""
+    start: str = ""
+    """model.safetensors to start from; layers of another shape (the head) start at random"""
+    tests: int = 20
+    """how often the test accuracy is taken on the way, for the peak"""
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        "imagenet": {"adv_steps": 8},
+        "short": {"model": "convnet", "steps": 800, "schedule": "onecycle", "adv_steps": 3, "tests": 8},
+        # a few hundred pictures: 80 epochs of 480
+        "photos": {"model": "convnet", "steps": 300, "schedule": "onecycle", "adv_steps": 3, "tests": 1},
+    }
+
+    def __post_init__(self) -> None:
+        require(
+            self,
+            positive="steps batch lr decay_every adv_step tests",
+            whole="adv_eps adv_l2 adv_steps momentum weight_decay",
+        )
+        if self.adv_eps and self.adv_l2:
+            raise UserError("Adversarial training has one radius; give adv_eps or adv_l2, not both.")
+        if self.strong and self.strong not in AUGMENTATIONS:
+            raise UserError(f"There is no augmentation '{self.strong}'; there are {', '.join(AUGMENTATIONS)}.")
+
+    def lr_at(self, step: int) -> float:
+        if self.schedule == "step":
+            return self.lr * self.lr_decay ** (step // self.decay_every)
+        warm = max(1, self.steps // 5)
+        rise = min(1.0, (step + 1) / warm)
+        fall = max(0.0, (step + 1 - warm) / max(1, self.steps - warm))
+        return self.lr * rise * (0.5 + 0.5 * math.cos(math.pi * fall))
+
+    @property
+    def adversary(self) -> dict:
+        """Radius, step size, steps and norm for ``pgd.adversary``, with pixels in [0, 1]."""
+        radius = self.adv_l2 or self.adv_eps / 255
+        step = self.adv_step / 255 if self.adv_step is not None else 2 * radius / max(1, self.adv_steps)
+        return {"eps": radius, "step": step, "steps": self.adv_steps, "norm": "l2" if self.adv_l2 else "linf"}
+
+    @property
+    def adversarial(self) -> bool:
+        return self.adv_eps > 0 or self.adv_l2 > 0

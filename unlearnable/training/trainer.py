@@ -1,0 +1,73 @@
+"""One training step, for learners and for surrogates alike."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unlearnable.core import distributed
+from unlearnable.training.frozen import Frozen
+from unlearnable.training.precision import Compiled, arithmetic
+
+
+class Trainer:
+    """A model, its SGD and its frozen copy: one training step for learners and for surrogates alike."""
+
+    def __init__(self, model: nn.Module, *, lr: float, momentum: float, weight_decay: float, bfloat16: bool):
+        self.model = model.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+        self.bfloat16 = bfloat16
+        self.frozen = Frozen(model, bfloat16=bfloat16)
+        # no CUDA graph: the step between two forward passes changes the weights in place
+        self._network = Compiled(model, graphs=False)
+        self._steps = 0  # pictures of training steps so far
+
+    def step(
+        self,
+        x: Tensor,
+        y: Tensor,
+        lr: float,
+        *,
+        refresh: bool = True,
+        also: Callable[[nn.Module], Tensor] | None = None,
+        shares: Iterable[float] = (1.0,),
+    ) -> Tensor:
+        """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean loss (a tensor, so
+        that nothing waits for the device). ``refresh`` False leaves the frozen copy behind; ``also`` is a second term
+        of the loss, on as many pictures. ``shares``: the loss is taken once for each and counts by it; what yields them
+        may change the model's weights meanwhile, and must have put them back at the end."""
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        x = x.contiguous(memory_format=torch.channels_last)
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=x.device)
+        for share in shares:
+            with arithmetic(x.device, self.bfloat16):
+                logits = self._network(x)
+                second = also(self.model) if also else 0.0
+            loss = share * (F.cross_entropy(logits.float(), y) + second)
+            loss.backward()
+            total += loss.detach()
+            self._steps += len(x) * (2 if also else 1)
+        distributed.average_gradients(self.model)
+        self.optimizer.step()
+        if refresh:
+            self.frozen.refresh()
+        return total
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of one picture so far, on this process: training steps and PGD steps."""
+        return self._steps + self.frozen.passes
+
+    def state(self) -> dict:
+        passes = {"steps": self._steps, "frozen": self.frozen.passes}
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "passes": passes}
+
+    def load(self, state: dict) -> None:
+        self._steps, self.frozen.passes = state["passes"]["steps"], state["passes"]["frozen"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.frozen.refresh()
