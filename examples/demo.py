@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from unlearnable import EM, SEM, Recipe, UserError, learn, load, protect
-from unlearnable.protect import sheet
+from unlearnable.protection.protect import contact_sheet
 
 OUT = Path("demo")
 METHODS = {
@@ -32,7 +32,7 @@ def main() -> None:
         if method:
             data = protect(train, method, OUT / name).images
         if name == "SEM(2)":
-            sheet(train, data, OUT / "sheet.png")
+            contact_sheet(train, data, OUT / "sheet.png")
         line = f"{name:12}"
         for radius in LEARNERS.values():
             recipe = Recipe.preset("short", steps=210, batch=100, adv_eps=radius, tests=1)

@@ -11,7 +11,7 @@ import pytest
 
 from unlearnable import SUITES, Images, Imported, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
 from unlearnable.audit import Learner, estimate, table
-from unlearnable.protect import noise_of
+from unlearnable.protection.export import noise_of
 from unlearnable.results import once
 
 SHORT = Recipe.preset("short", steps=4, batch=16, tests=2, adv_steps=1)

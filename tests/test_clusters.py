@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnable import Frozen, Images, Recipe, Run, UnlearnableClusters, UserError, learn, load, protect
+from unlearnable import Context, Frozen, Images, Recipe, UnlearnableClusters, UserError, learn, load, protect
 from unlearnable.core.seeding import generator
-from unlearnable.methods.clusters import ClusterNoise, estimate, features_of, k_means, turned
+from unlearnable.protection.methods.clusters import ClusterNoise, estimate_seconds, features_of, k_means, turned
 
 SMALL = {"model": "convnet", "train_steps": 3, "schedule": "onecycle", "batch": 16, "clusters": 3, "lr": 0.002}
 
@@ -56,7 +56,7 @@ def test_noise_moves_a_cluster_to_the_next_ones_centre(trained):
     model, folder = trained
     data = load("shapes", limit=60)
     m = UnlearnableClusters(**SMALL | {"surrogate": str(folder), "steps": 60, "samples": 0})
-    delta = m.craft(data, Run(seed=4)).delta
+    delta = m.craft(data, Context(seed=4)).delta
     frozen = Frozen(model, bfloat16=False)
     features = features_of(frozen, data, torch.device("cpu"))
     centres, cluster = k_means(features, 3, generator("cpu", 4, "k-means"))
@@ -80,7 +80,7 @@ def test_on_a_surrogate_that_sees_brightness_the_noise_is_the_closed_form():
     centres, cluster = k_means(features_of(frozen, data, torch.device("cpu")), 2, generator("cpu", 0))
     assert (cluster[::2] == cluster[0]).all() and (cluster[1::2] == 1 - cluster[0]).all()
     m = UnlearnableClusters(**SMALL | {"clusters": 2, "samples": 0, "steps": 40, "lr": 0.02})
-    noise = 255 * ClusterNoise(m, data, Run(), frozen, centres, cluster).train()
+    noise = 255 * ClusterNoise(m, data, Context(), frozen, centres, cluster).train()
     bright, dark = noise[cluster[0]], noise[1 - cluster[0]]
     assert float((dark > 7.5).float().mean()) > 0.95 and float((bright < -7.5).float().mean()) > 0.95
 
@@ -89,10 +89,10 @@ def test_labels_do_not_count(trained):
     data = load("shapes", limit=40)
     other = replace(data, y=torch.zeros_like(data.y), classes=("",))
     m = UnlearnableClusters(**SMALL, steps=2)
-    first, again = m.craft(data, Run()), m.craft(other, Run())
+    first, again = m.craft(data, Context()), m.craft(other, Context())
     assert torch.equal(first.delta, again.delta) and first.delta.any()
     assert first.passes == again.passes == 3 * 128 + 2 * 16  # a learner's batch, and the noise's
-    assert not torch.equal(first.delta, m.craft(data, Run(seed=1)).delta)
+    assert not torch.equal(first.delta, m.craft(data, Context(seed=1)).delta)
 
 
 class Killed(Exception):
@@ -125,16 +125,17 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
 def test_what_cannot_be_clustered(trained, tmp_path):
     same = Images(torch.full((8, 3, 32, 32), 90, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64), ("",))
     with pytest.raises(UserError, match="look alike"):
-        UnlearnableClusters(**SMALL, surrogate=str(trained[1])).craft(same, Run())
+        UnlearnableClusters(**SMALL, surrogate=str(trained[1])).craft(same, Context())
     with pytest.raises(UserError, match="2 or more"):
         UnlearnableClusters(clusters=1)
     with pytest.raises(UserError, match="no trained model"):
-        UnlearnableClusters(**SMALL, surrogate=str(tmp_path)).craft(same, Run())
+        UnlearnableClusters(**SMALL, surrogate=str(tmp_path)).craft(same, Context())
 
 
 def test_the_estimate_counts_both_trainings():
     data = load("shapes", limit=40)
     few, many = (
-        estimate(UnlearnableClusters(**SMALL | {"train_steps": k, "steps": k}), data, Run()) for k in (1, 1000)
+        estimate_seconds(UnlearnableClusters(**SMALL | {"train_steps": k, "steps": k}), data, Context())
+        for k in (1, 1000)
     )
     assert 0 < few < many

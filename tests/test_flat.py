@@ -11,7 +11,7 @@ from PIL import Image
 from unlearnable import EM, Recipe, Uniform, UserError, audit, learn, load, protect, protect_photos, report, verify
 from unlearnable.cli import _photo_method, _Photos, main
 from unlearnable.data.image_files import listing, read
-from unlearnable.protect import clean_of
+from unlearnable.protection.export import originals_of
 
 NAMES = ("a b.png", "c.jpg", "d.png", "e.webp")
 
@@ -83,7 +83,7 @@ def test_photographs_keep_the_flat_layout(flat, tmp_path, monkeypatch, capsys):
         a, b = read(flat / name), Image.open((out / name).with_suffix(".png"))
         assert a.size == b.size and 0 < np.abs(np.asarray(a, int) - np.asarray(b, int)).max() <= 8
     assert protect_photos(flat, out, Uniform(), size=32) == card
-    assert torch.equal(clean_of(out).x, load(flat, size=32).x) and not load(out).labelled
+    assert torch.equal(originals_of(out).x, load(flat, size=32).x) and not load(out).labelled
     with pytest.raises(UserError, match="has no classes"):
         verify(flat, out, out=tmp_path / "verified")
     assert not (tmp_path / "verified").exists()

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from tests.test_augment import slow_flip_crop
-from unlearnable import ASR, AUE, EM, MIUE, PUE, REM, SEM, Images, Run, build, protect
+from unlearnable import ASR, AUE, EM, MIUE, PUE, REM, SEM, Context, Images, build, protect
 from unlearnable.core.errors import UserError
 from unlearnable.core.seeding import generator
-from unlearnable.methods.min_min import MinMinLoop, min_min
-from unlearnable.methods.relatives import class_contrast
+from unlearnable.protection.methods.min_min import MinMinLoop, min_min
+from unlearnable.protection.methods.min_min_variants import class_contrast
 from unlearnable.training.augment import LUMA
 from unlearnable.training.frozen import Frozen, noised
 
@@ -50,7 +50,7 @@ def restated_step(x, y, model, m, seed: int, step: int):
 
 def test_one_visit_equals_the_restated_algorithm(few: Images, in_double, monkeypatch):
     m = REM(**ROBUST)
-    loop = MinMinLoop(m, few, Run(seed=5))
+    loop = MinMinLoop(m, few, Context(seed=5))
     rows = torch.arange(16)
     x, y = few.pixels(rows, "cpu"), few.y[rows]
     gradients = []
@@ -76,8 +76,8 @@ def test_one_visit_equals_the_restated_algorithm(few: Images, in_double, monkeyp
 @pytest.mark.parametrize("warm", [False, True])
 def test_rem_without_adversary_is_em_with_expectation_bit_for_bit(few: Images, warm):
     shared = SMALL | {"warm": warm}
-    em = min_min(EM(**shared, pass_every=0, stop_error=0.0), few, Run(seed=1))
-    rem = min_min(REM(**shared, adv_eps=0.0), few, Run(seed=1))
+    em = min_min(EM(**shared, pass_every=0, stop_error=0.0), few, Context(seed=1))
+    rem = min_min(REM(**shared, adv_eps=0.0), few, Context(seed=1))
     assert torch.equal(em.delta, rem.delta)
     for a, b in zip(em.generator.state_dict().values(), rem.generator.state_dict().values(), strict=True):
         assert torch.equal(a, b)
@@ -86,21 +86,21 @@ def test_rem_without_adversary_is_em_with_expectation_bit_for_bit(few: Images, w
 def test_sem_and_rem_differ_only_in_what_the_noise_meets(few: Images):
     """With one adversary step of size 0 the adversary is its own uniform start: REM's noise step is then SEM's."""
     flat = ROBUST | {"adv_steps": 0}
-    assert torch.equal(min_min(REM(**flat), few, Run()).delta, min_min(SEM(**flat), few, Run()).delta)
-    assert not torch.equal(min_min(REM(**ROBUST), few, Run()).delta, min_min(SEM(**ROBUST), few, Run()).delta)
+    assert torch.equal(min_min(REM(**flat), few, Context()).delta, min_min(SEM(**flat), few, Context()).delta)
+    assert not torch.equal(min_min(REM(**ROBUST), few, Context()).delta, min_min(SEM(**ROBUST), few, Context()).delta)
 
 
 def test_the_final_pass_covers_every_picture(few: Images):
     """41 pictures in batches of 16: the last, incomplete batch gets the finished model's noise too."""
     data = Images(few.x[[*range(40), 0]], few.y[[*range(40), 0]], few.classes)
-    loop = MinMinLoop(REM(**ROBUST), data, Run())
+    loop = MinMinLoop(REM(**ROBUST), data, Context())
     assert torch.equal(torch.cat(loop.parts), torch.arange(41))
-    delta = min_min(REM(**ROBUST), data, Run()).delta
+    delta = min_min(REM(**ROBUST), data, Context()).delta
     assert (delta.flatten(1).abs().max(1).values > 0).all()
 
 
 def test_em_lowers_the_loss_of_a_fixed_model(few: Images):
-    loop = MinMinLoop(EM(model="convnet", batch=40), few, Run())
+    loop = MinMinLoop(EM(model="convnet", batch=40), few, Context())
     rows = torch.arange(40)
     loop.table.zero_()
     for step in range(20):
@@ -117,7 +117,7 @@ def test_em_lowers_the_loss_of_a_fixed_model(few: Images):
 
 
 def test_class_noise_is_one_noise_a_class(few: Images):
-    delta = min_min(EM.preset("class", model="convnet", train_steps=10), few, Run()).delta
+    delta = min_min(EM.preset("class", model="convnet", train_steps=10), few, Context()).delta
     for c in range(10):
         assert (delta[few.y == c] == delta[few.y == c][0]).all()
     assert not torch.equal(delta[0], delta[1])
@@ -128,7 +128,7 @@ def test_early_stop_ends_with_noise_from_the_finished_model(few: Images, monkeyp
     descend = MinMinLoop.descend
     monkeypatch.setattr(MinMinLoop, "descend", lambda loop, step: (steps.append(step), descend(loop, step)))
     m = EM(model="convnet", steps=10, pass_every=5, train_steps=400, batch=40, stop_error=60.0)
-    done = min_min(m, few, Run())
+    done = min_min(m, few, Context())
     assert len(steps) < 400 and len(steps) % 5 == 0
     x = (few.x.short() + done.delta).clamp(0, 255).float() / 255
     assert float((done.generator(x).argmax(1) != few.y).float().mean()) < 0.6
@@ -143,8 +143,8 @@ def test_same_seed_same_noise_other_seed_other_noise(few: Images, method):
 
 def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few: Images):
     """Without the adversary too, it is EM with expectation; with the term, the surrogate guesses at clean pictures."""
-    plain = min_min(ASR(**SMALL, adv_eps=0.0, calm=0.0), few, Run())
-    em = min_min(EM(**SMALL, warm=False, pass_every=0, stop_error=0.0), few, Run())
+    plain = min_min(ASR(**SMALL, adv_eps=0.0, calm=0.0), few, Context())
+    em = min_min(EM(**SMALL, warm=False, pass_every=0, stop_error=0.0), few, Context())
     assert torch.equal(plain.delta, em.delta)
     model = build("convnet", 10, size=32, seed=1)
     x = few.pixels(slice(None), "cpu")
@@ -154,7 +154,7 @@ def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few:
     certain = {}
     for calm in (0.0, 20.0):
         m = ASR(**ROBUST | {"train_steps": 40, "steps": 1, "adv_steps": 1, "samples": 1}, calm=calm)
-        done = min_min(m, few, Run())
+        done = min_min(m, few, Context())
         certain[calm] = float((done.generator(x).softmax(1) - 0.1).norm(dim=1).mean())
     assert certain[20.0] < 0.5 * certain[0.0]
 
@@ -176,7 +176,7 @@ def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
     m = MIUE(model="convnet", train_steps=30, pass_every=10, batch=40, step=0.8)
     assert m.noise_step(0) == 0.8 and m.noise_step(15) == pytest.approx(1.2)
     assert m.lr_at(0) == m.lr and m.lr_at(15) == pytest.approx(m.lr / 2)
-    loop = MinMinLoop(m, few, Run())
+    loop = MinMinLoop(m, few, Context())
     rows = torch.arange(40)
     loop.table.zero_()
     for step in range(20):
@@ -193,8 +193,8 @@ def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
 @pytest.mark.parametrize("draws", [1, 3])
 def test_pue_without_weight_noise_is_em_bit_for_bit(few: Images, draws):
     shared = SMALL | {"pass_every": 0, "stop_error": 0.0}
-    em = min_min(EM(**shared), few, Run(seed=1))
-    pue = min_min(PUE(**shared, weight_std=0.0, draws=draws), few, Run(seed=1))
+    em = min_min(EM(**shared), few, Context(seed=1))
+    pue = min_min(PUE(**shared, weight_std=0.0, draws=draws), few, Context(seed=1))
     assert torch.equal(em.delta, pue.delta) and em.passes == pue.passes
     for a, b in zip(em.generator.state_dict().values(), pue.generator.state_dict().values(), strict=True):
         assert torch.equal(a, b)
@@ -238,7 +238,7 @@ def test_a_step_in_shares_is_the_step_on_their_sum(few: Images):
     """Without noise on the weights the shares of a whole give its step, at three times its work."""
     models, passes = [], []
     for shares in ((1.0,), (0.25, 0.25, 0.5)):
-        loop = MinMinLoop(EM(model="convnet", batch=16), few, Run(seed=2))
+        loop = MinMinLoop(EM(model="convnet", batch=16), few, Context(seed=2))
         loop.trainer.step(few.pixels(slice(0, 16), "cpu"), few.y[:16], 0.1, shares=shares)
         models.append(torch.cat([p.detach().flatten() for p in loop.trainer.model.parameters()]))
         passes.append(loop.trainer.passes)
@@ -248,9 +248,9 @@ def test_a_step_in_shares_is_the_step_on_their_sum(few: Images):
 def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Images, in_double, monkeypatch):
     made = []
     for at_once in (2**23, 5 * 32 * 32):
-        monkeypatch.setattr("unlearnable.methods.min_min.AT_ONCE", at_once)
+        monkeypatch.setattr("unlearnable.protection.methods.min_min.MAX_PIXELS_PER_FORWARD", at_once)
         # nothing is drawn: no T, and the noise starts from the table
-        loop = MinMinLoop(EM(**SMALL | {"samples": 0, "pass_every": 0, "stop_error": 0.0}), few, Run(seed=3))
+        loop = MinMinLoop(EM(**SMALL | {"samples": 0, "pass_every": 0, "stop_error": 0.0}), few, Context(seed=3))
         loop.renew(torch.arange(16), 0)
         made.append(loop.table[:16].clone())
     assert made[0].unique().numel() > 2
@@ -267,7 +267,7 @@ def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, m
 
     monkeypatch.setattr(torch.autograd, "grad", recorded)
     for _ in range(3):
-        MinMinLoop(m, few, Run(seed=2)).renew(torch.arange(40), 0)
+        MinMinLoop(m, few, Context(seed=2)).renew(torch.arange(40), 0)
     assert all(torch.equal(gradients[0][0], g[0]) for g in gradients)
 
 
@@ -275,7 +275,7 @@ def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, m
 def test_where_every_view_is_gray_the_noise_follows_the_luma(few: Images, kind):
     """The gradient of every pixel is then the luma's weights times one number, whatever the rest of T does."""
     settings = {"model": "convnet", "samples": 2, "gray": 1.0} | ({"strength": 0.0} if kind is AUE else {})
-    loop = MinMinLoop(kind(**settings), few, Run())
+    loop = MinMinLoop(kind(**settings), few, Context())
     x, y = few.pixels(torch.arange(16), "cpu"), few.y[:16]
     u = torch.zeros_like(x).requires_grad_()
     (gradient,) = torch.autograd.grad(loop.noise_loss(x, u, y, generator("cpu", 1)), u)

@@ -9,8 +9,8 @@ from torch import nn
 
 from unlearnable import NTGA, Images, UserError, load
 from unlearnable.core.seeding import generator
-from unlearnable.methods.base import Run
-from unlearnable.methods.ntga import _dual, cnn_ntk, fc_ntk, prediction
+from unlearnable.protection.methods.base import Context
+from unlearnable.protection.methods.ntga import _dual, cnn_ntk, fc_ntk, prediction
 
 VARIANCES = {"w_var": 1.7, "b_var": 0.1}
 
@@ -152,12 +152,12 @@ def test_the_predictor_starts_at_zero_and_ends_as_kernel_regression():
 def test_noise_raises_the_loss_and_covers_every_picture(preset):
     data = load("shapes", limit=70)
     method = NTGA.preset(preset, block=32 if preset == "paper" else 12, steps=3)
-    noise = method.craft(data, Run()).delta
+    noise = method.craft(data, Context()).delta
     assert (noise != 0).flatten(1).any(1).all()
     i, j = torch.arange(32), torch.arange(32, 70)
     x, clean, y = data.pixels(i, "cpu"), data.pixels(j, "cpu"), torch.eye(10)[data.y[i]]
     losses = []
-    for z in (x, (x + method.attack(data, i, Run(), 0).float() / 255).clamp(0, 1)):
+    for z in (x, (x + method.attack(data, i, Context(), 0).float() / 255).clamp(0, 1)):
         f = prediction(method.ntk(z, z), method.ntk(clean, z), y, method.time)
         losses.append(float(F.cross_entropy(f, data.y[j])))
     assert losses[1] > losses[0] + 0.002
@@ -165,6 +165,6 @@ def test_noise_raises_the_loss_and_covers_every_picture(preset):
 
 def test_one_block_that_is_everything_and_a_block_too_small():
     data = load("shapes", limit=20)
-    assert NTGA(block=64, steps=1).craft(Images(data.x, data.y, data.classes), Run()).delta.any()
+    assert NTGA(block=64, steps=1).craft(Images(data.x, data.y, data.classes), Context()).delta.any()
     with pytest.raises(UserError, match="block"):
         NTGA(block=1)

@@ -7,8 +7,8 @@ from torch.nn.functional import conv2d
 
 from unlearnable import AR, CUDA, LSP, OPS, Images, Uniform, UserError
 from unlearnable.core.seeding import generator
-from unlearnable.methods.base import Run
-from unlearnable.methods.patterns import ar_process, ar_rules, class_filters, shortcut
+from unlearnable.protection.methods.base import Context
+from unlearnable.protection.methods.patterns import ar_process, ar_rules, class_filters, shortcut
 
 
 def grey(n: int = 40, size: int = 32, classes: int = 10) -> Images:
@@ -31,7 +31,7 @@ def test_ar_noise_follows_its_own_rule():
 
 def test_ar_noise_has_the_stated_norm_and_a_rule_a_class():
     data = grey()
-    noise = AR().craft(data, Run()).delta.float() / 255
+    noise = AR().craft(data, Context()).delta.float() / 255
     assert torch.allclose(noise.flatten(1).norm(dim=1), torch.ones(len(data)), atol=0.02)
     kernel = torch.cat([ar_rules(10, (36, 36), 0), torch.full((10, 3, 1), -1.0)], 2).view(10, 3, 1, 3, 3)
     rests = torch.stack([conv2d(noise, k, groups=3).square().mean((1, 2, 3)) for k in kernel], 1)
@@ -40,7 +40,7 @@ def test_ar_noise_has_the_stated_norm_and_a_rule_a_class():
 
 def test_lsp_noise_is_linearly_separable_blocks_of_the_stated_size():
     data = grey(400)
-    noise = LSP().craft(data, Run()).delta.float()  # 48 colours a picture, each rounded
+    noise = LSP().craft(data, Context()).delta.float()  # 48 colours a picture, each rounded
     assert torch.allclose(
         noise.square().mean((1, 2, 3)).sqrt(), torch.full((400,), 6.0), atol=0.25
     )  # 48 cells, rounded
@@ -54,7 +54,7 @@ def test_lsp_noise_is_linearly_separable_blocks_of_the_stated_size():
 
 def test_ops_changes_one_pixel_the_same_for_a_class():
     data = grey()
-    noise = OPS().craft(data, Run()).delta
+    noise = OPS().craft(data, Context()).delta
     assert ((noise != 0).any(1).flatten(1).sum(1) == 1).all()
     after = data.x.short() + noise
     for c in range(10):
@@ -81,7 +81,7 @@ def test_ops_agrees_with_a_search_by_hand():
 
 def test_cuda_is_the_stated_convolution():
     data = grey(10)
-    after = data.x.short() + CUDA().craft(data, Run(seed=3)).delta
+    after = data.x.short() + CUDA().craft(data, Context(seed=3)).delta
     weight = class_filters(10, 3, 0.3, 3)
     assert (weight == 1).flatten(1).sum(1).eq(1).all() and float(weight.flatten(1).sort(1).values[:, :-1].max()) <= 0.3
     k = 7
@@ -96,9 +96,9 @@ def test_cuda_is_the_stated_convolution():
 
 def test_uniform_noise_fills_the_ball_by_sample_and_by_class():
     data = grey(400)
-    noise = Uniform().craft(data, Run()).delta
+    noise = Uniform().craft(data, Context()).delta
     assert noise.min() == -8 and noise.max() == 8 and abs(float(noise.float().mean())) < 0.05
-    shared = Uniform(per="class").craft(data, Run()).delta
+    shared = Uniform(per="class").craft(data, Context()).delta
     assert all(len(shared[data.y == c].unique(dim=0)) == 1 for c in range(10))
 
 

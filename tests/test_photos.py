@@ -19,13 +19,27 @@ import torch
 from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
-from unlearnable import LSP, SEM, Recipe, Run, Uniform, UserError, build, load, protect, protect_photos, report, verify
+from unlearnable import (
+    LSP,
+    SEM,
+    Context,
+    Recipe,
+    Uniform,
+    UserError,
+    build,
+    load,
+    protect,
+    protect_photos,
+    report,
+    verify,
+)
 from unlearnable.core.files import write_json
 from unlearnable.data.image_files import listing, read
 from unlearnable.data.subsets import holdout_split, near_duplicates
-from unlearnable.methods.generated import Generated
-from unlearnable.photos import WORK, carry
-from unlearnable.protect import apply_noise, clean_of
+from unlearnable.protection.export import originals_of
+from unlearnable.protection.methods.from_generator import Generated
+from unlearnable.protection.photos import WORK, upsample_noise
+from unlearnable.protection.protect import apply_noise
 from unlearnable.verify import pair
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
@@ -69,7 +83,7 @@ def test_names_sizes_and_budget(tmp_path):
     assert pair(photos, tmp_path / "out", None)[1].x.shape[-1] == SIZE * 3 // 2
     clean, protected = pair(photos, tmp_path / "out", SIZE)
     assert protected.x.shape == (8, 3, SIZE, SIZE) and not torch.equal(clean.x, protected.x)
-    assert torch.equal(load(tmp_path / "out").x, protected.x) and torch.equal(clean_of(tmp_path / "out").x, clean.x)
+    assert torch.equal(load(tmp_path / "out").x, protected.x) and torch.equal(originals_of(tmp_path / "out").x, clean.x)
     assert load(tmp_path / "out", size=24).x.shape[-1] == 24
     assert protect_photos(photos, tmp_path / "out", METHOD, size=SIZE) == card  # done already
     with pytest.raises(UserError, match="another run"):
@@ -94,10 +108,10 @@ def test_long_names_that_differ_at_their_ends_do_not_mix(tmp_path):
 def test_carried_noise_keeps_its_sign_and_budget():
     noise = torch.randint(0, 2, (3, 16, 16), generator=torch.Generator().manual_seed(0)) * 16 - 8
     for height, width in ((16, 16), (48, 48), (90, 120), (11, 13)):
-        up = carry(noise, height, width, 8)
+        up = upsample_noise(noise, height, width, 8)
         assert up.shape == (3, height, width) and int(up.abs().max()) <= 8
-    assert torch.equal(carry(noise, 16, 16, 8), noise.short())
-    up = carry(noise, 144, 144, 8)[:, 4::9, 4::9]  # the middles of the noise's own pixels
+    assert torch.equal(upsample_noise(noise, 16, 16, 8), noise.short())
+    up = upsample_noise(noise, 144, 144, 8)[:, 4::9, 4::9]  # the middles of the noise's own pixels
     assert torch.equal(up, noise.short())
 
 
@@ -278,7 +292,7 @@ def test_further_pictures_from_the_generator(tmp_path):
 def generated(folder: Path, data, seed: int = 0):
     """``data`` with noise from the generator in ``folder``."""
     method = Generated.of(folder / "generator.safetensors")
-    return apply_noise(data, method.craft(data, Run(seed=seed)).delta, eps=8)
+    return apply_noise(data, method.craft(data, Context(seed=seed)).delta, eps=8)
 
 
 def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):

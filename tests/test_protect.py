@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unlearnable import EM, METHODS, REM, SEM, Crafted, Imported, Method, UserError, build, load, protect, visibility
-from unlearnable.methods.imported import read_noise, write_noise
-from unlearnable.protect import clean_of, export_cifar, noise_of, sheet
+from unlearnable import EM, METHODS, REM, SEM, Imported, Method, Noise, UserError, build, load, protect, visibility
+from unlearnable.protection.export import export_cifar, noise_of, originals_of
+from unlearnable.protection.methods.imported import read_noise, write_noise
+from unlearnable.protection.protect import contact_sheet
 
 TINY = {"model": "convnet", "train_steps": 2, "batch": 16, "steps": 2, "samples": 1}
 
@@ -70,7 +71,7 @@ class Wrong(Method):
             noise[0, 0, 0, 0] = -9
         if self.how == "lowest":
             noise[0, 0, 0, 0] = -128
-        return Crafted(noise[:-1] if self.how == "shape" else noise.float() if self.how == "type" else noise)
+        return Noise(noise[:-1] if self.how == "shape" else noise.float() if self.how == "type" else noise)
 
 
 @pytest.mark.parametrize(
@@ -148,19 +149,19 @@ def test_the_official_layout_is_read_like_a_clean_set(few, tmp_path):
 
 def test_originals_are_found_again_and_a_change_is_noticed(few, tmp_path):
     protect(few, EM(**TINY, pass_every=1), tmp_path / "out")
-    assert torch.equal(clean_of(tmp_path / "out").x, few.x)
+    assert torch.equal(originals_of(tmp_path / "out").x, few.x)
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     card["digest"] = "0"
     (tmp_path / "out" / "card.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match="changed"):
-        clean_of(tmp_path / "out")
+        originals_of(tmp_path / "out")
 
 
 def test_sheet(few, extremes, tmp_path):
     from PIL import Image
 
     for data in (few, extremes):
-        sheet(data, data, tmp_path / "sheet.png", count=6)
+        contact_sheet(data, data, tmp_path / "sheet.png", count=6)
         page = Image.open(tmp_path / "sheet.png")
         assert page.size[0] > 6 * 96 and page.size[1] > 3 * 96
 

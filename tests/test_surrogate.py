@@ -10,8 +10,9 @@ from torch import nn
 
 from unlearnable import HYPO, PIL, TAP, EntF, Frozen, Recipe, UserError, build, learn, load, protect
 from unlearnable.core.seeding import generator
-from unlearnable.methods.base import Run
-from unlearnable.methods.surrogate import feature_centres, linear_classifier
+from unlearnable.protection.methods.base import Context
+from unlearnable.protection.methods.fixed_surrogate import feature_centres
+from unlearnable.protection.methods.pil import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
 SIZES = {"model": "convnet", "train_steps": 20, "schedule": "onecycle", "batch": 16, "train_adv_steps": 1}
@@ -56,7 +57,7 @@ def test_entf_pushes_from_its_own_centre_and_pulls_to_another(trained):
 def test_one_step_is_the_sign_of_the_gradient_at_the_random_start(trained, in_double):
     data, model, out = trained
     model = copy.deepcopy(model).double()
-    noise = TAP(surrogate=str(out), samples=0, steps=1, step=16.0).craft(data, Run()).delta
+    noise = TAP(surrogate=str(out), samples=0, steps=1, step=16.0).craft(data, Context()).delta
     x = pixels(data.x)
     draws = [uniform(part, 8 / 255, generator("cpu", 0, "fixed", k, 0)) for k, part in enumerate(x.tensor_split(1))]
     x = (x + torch.cat(draws)).clamp(0, 1).requires_grad_()
@@ -115,11 +116,11 @@ def test_features_are_what_the_last_layer_gets():
 
 def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_picture_is_not():
     data = load("shapes", limit=200)
-    noise = PIL().craft(data, Run()).delta
-    weight = linear_classifier(data, 30, Run())
+    noise = PIL().craft(data, Context()).delta
+    weight = linear_classifier(data, 30, Context())
     published = -pixels(noise).flatten(1)  # d, in the paper's x - d
     assert ((published @ weight).argmax(1) == data.y).all()
-    calm = PIL(share=0.0).craft(data, Run()).delta  # only the divergence counts
+    calm = PIL(share=0.0).craft(data, Context()).delta  # only the divergence counts
     logits = [pixels(data.x.short() + n).flatten(1) @ weight for n in (0, calm)]
     before, after = (float(-v.log_softmax(1).mean()) - math.log(10) for v in logits)  # KL(uniform || guess)
     assert after < 0.7 * before

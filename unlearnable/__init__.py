@@ -16,7 +16,8 @@ from unlearnable.data.subsets import mix_in_clean
 from unlearnable.data.visibility import ssim, visibility
 from unlearnable.denoise import Denoiser, denoised, train_denoiser
 from unlearnable.leaderboard import leaderboard
-from unlearnable.methods import (
+from unlearnable.models import MODELS, build
+from unlearnable.protection.methods import (
     AR,
     ASR,
     AUE,
@@ -33,17 +34,16 @@ from unlearnable.methods import (
     REM,
     SEM,
     TAP,
-    Crafted,
+    Context,
     EntF,
     Imported,
     Method,
-    Run,
+    Noise,
     Uniform,
     UnlearnableClusters,
 )
-from unlearnable.models import MODELS, build
-from unlearnable.photos import protect_photos
-from unlearnable.protect import Protected, protect
+from unlearnable.protection.photos import protect_photos
+from unlearnable.protection.protect import Protected, protect
 from unlearnable.report import report
 from unlearnable.training.accuracy import accuracy
 from unlearnable.training.augment import AUGMENTATIONS, FlipCrop, ResizedCrop
@@ -61,7 +61,7 @@ __all__ = [
     "Audit",
     "COUNTERS",
     "CUDA",
-    "Crafted",
+    "Context",
     "DATA",
     "Denoiser",
     "EM",
@@ -78,6 +78,7 @@ __all__ = [
     "MODELS",
     "Method",
     "NTGA",
+    "Noise",
     "OPS",
     "PIL",
     "PUE",
@@ -85,7 +86,6 @@ __all__ = [
     "REM",
     "Recipe",
     "ResizedCrop",
-    "Run",
     "SEM",
     "SUITES",
     "TAP",

@@ -11,7 +11,7 @@ from unlearnable.core.files import read_json, write_json
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.denoise import denoised, train_denoiser
-from unlearnable.protect import clean_of
+from unlearnable.protection.export import originals_of
 from unlearnable.training.learn import seconds_a_step
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -129,7 +129,7 @@ def audit(
         raise UserError(
             "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and strong out."
         )
-    clean, protected = clean_of(folder, root), load(folder).for_learning()
+    clean, protected = originals_of(folder, root), load(folder).for_learning()
     test = test if test is not None else load(folder, split="test", root=root)
     if test.classes != clean.classes:
         raise UserError(

@@ -18,12 +18,12 @@ from unlearnable.core.progress import format_duration
 from unlearnable.data.image_files import NO_CLASSES, Format, Listing, listing
 from unlearnable.data.load import load
 from unlearnable.data.subsets import near_duplicates
-from unlearnable.methods import METHODS, find
-from unlearnable.methods.clusters import UnlearnableClusters
-from unlearnable.methods.generated import Generated
-from unlearnable.methods.min_min import SEM, MinMin
-from unlearnable.photos import WORK, check_files, check_places, estimate, protect_photos
-from unlearnable.protect import protect
+from unlearnable.protection.methods import METHODS, find_method
+from unlearnable.protection.methods.clusters import UnlearnableClusters
+from unlearnable.protection.methods.from_generator import Generated
+from unlearnable.protection.methods.min_min import SEM, MinMin
+from unlearnable.protection.photos import WORK, check_files, check_places, estimate, protect_photos
+from unlearnable.protection.protect import protect
 from unlearnable.report import report
 from unlearnable.training.recipe import Recipe
 from unlearnable.verbs.learning import audit_verb, learn_verb
@@ -65,7 +65,7 @@ def _protect(args: list[str]) -> None:
         return _protect_photos(args)
     name, args = args[0], args[1:]
     preset, args = take(args, "--preset", "paper")
-    method = find(name).preset(preset)
+    method = find_method(name).preset(preset)
 
     out = Annotated[Path, arg(help="folder for the pictures, the card and the generator; the same command resumes")]
     fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]

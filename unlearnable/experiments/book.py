@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
-from unlearnable.methods import METHODS
+from unlearnable.protection.methods import METHODS
 from unlearnable.results import read_cell
 from unlearnable.training.recipe import Recipe
 

@@ -16,9 +16,9 @@ from unlearnable.data.image_files import listing
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import holdout_split, near_duplicates
-from unlearnable.methods.generated import Generated
-from unlearnable.methods.min_min import SEM
-from unlearnable.photos import protect_photos
+from unlearnable.protection.methods.from_generator import Generated
+from unlearnable.protection.methods.min_min import SEM
+from unlearnable.protection.photos import protect_photos
 from unlearnable.results import once, rows, spread
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe

@@ -10,9 +10,9 @@ from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import clean_mask, mix_in_clean
 from unlearnable.experiments.book import Book
-from unlearnable.methods import METHODS
-from unlearnable.methods.base import Method
-from unlearnable.protect import protect
+from unlearnable.protection.methods import METHODS
+from unlearnable.protection.methods.base import Method
+from unlearnable.protection.protect import protect
 from unlearnable.results import once
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe

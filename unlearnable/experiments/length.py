@@ -7,7 +7,7 @@ About 10 minutes a seed on 2 cores.
 
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Grid, Row, Table, learner
-from unlearnable.methods.patterns import AR, LSP, OPS
+from unlearnable.protection.methods.patterns import AR, LSP, OPS
 
 TIMES = (1, 2)
 

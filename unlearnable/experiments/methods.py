@@ -7,11 +7,12 @@ EM of the papers' comparisons) and with T. Five to fifteen minutes a row and see
 
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Grid, Row, Table, learner, minutes, passes, psnr
-from unlearnable.methods.base import Method
-from unlearnable.methods.clusters import UnlearnableClusters
-from unlearnable.methods.patterns import AR, CUDA, LSP, OPS, Uniform
-from unlearnable.methods.relatives import ASR, AUE, MIUE, PUE
-from unlearnable.methods.surrogate import HYPO, PIL, EntF
+from unlearnable.protection.methods.base import Method
+from unlearnable.protection.methods.clusters import UnlearnableClusters
+from unlearnable.protection.methods.fixed_surrogate import HYPO, EntF
+from unlearnable.protection.methods.min_min_variants import ASR, AUE, MIUE, PUE
+from unlearnable.protection.methods.patterns import AR, CUDA, LSP, OPS, Uniform
+from unlearnable.protection.methods.pil import PIL
 from unlearnable.published import figure
 
 RADII = (0, 2, 4)

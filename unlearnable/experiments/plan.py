@@ -1,9 +1,9 @@
 """How long a table will take: passes counted from the settings, times the speed of every network, which is tried."""
 
 from unlearnable.experiments.lab import Lab, Made, Spec, Trained
-from unlearnable.methods.base import Method
-from unlearnable.methods.min_min import REM, MinMin, Robust
-from unlearnable.methods.surrogate import FixedSurrogate
+from unlearnable.protection.methods.base import Method
+from unlearnable.protection.methods.fixed_surrogate import FixedSurrogate
+from unlearnable.protection.methods.min_min import REM, MinMin, Robust
 from unlearnable.training.learn import seconds_a_step
 from unlearnable.training.recipe import Recipe
 

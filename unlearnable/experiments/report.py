@@ -16,9 +16,9 @@ from unlearnable.experiments.lab import Lab, Trained
 from unlearnable.experiments.settings import Setting, setting
 from unlearnable.experiments.show import ANOTHER, Shown, filled, markdown, same_scale, seeds, some
 from unlearnable.experiments.table import Grid, Row, Table
-from unlearnable.methods.base import Method
 from unlearnable.page import picture_uri, rendered
 from unlearnable.plots import Line, Plot, plot
+from unlearnable.protection.methods.base import Method
 
 SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
 

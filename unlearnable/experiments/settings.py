@@ -6,10 +6,10 @@ from pathlib import Path
 from unlearnable.core.errors import UserError
 from unlearnable.data.load import DATA
 from unlearnable.experiments.lab import Lab
-from unlearnable.methods.base import Method
-from unlearnable.methods.min_min import EM, REM, SEM
-from unlearnable.methods.ntga import NTGA
-from unlearnable.methods.surrogate import TAP
+from unlearnable.protection.methods.base import Method
+from unlearnable.protection.methods.fixed_surrogate import TAP
+from unlearnable.protection.methods.min_min import EM, REM, SEM
+from unlearnable.protection.methods.ntga import NTGA
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 

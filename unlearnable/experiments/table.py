@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from unlearnable.experiments.lab import Made, Spec, Trained
 from unlearnable.experiments.settings import Setting
-from unlearnable.methods.base import Method
+from unlearnable.protection.methods.base import Method
 from unlearnable.published import Figure
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Chart, Grid, Row, Table, learner, minutes, passes
-from unlearnable.methods.base import Method
+from unlearnable.protection.methods.base import Method
 
 RADII = (0, 2, 4)
 

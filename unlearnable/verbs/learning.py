@@ -16,7 +16,7 @@ from unlearnable.core.progress import format_duration
 from unlearnable.counter import counter
 from unlearnable.data.load import load
 from unlearnable.data.subsets import mix_in_clean
-from unlearnable.protect import clean_of
+from unlearnable.protection.export import originals_of
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
 from unlearnable.verbs.options import Machine, Source, options, take
@@ -61,7 +61,7 @@ def learn_verb(args: list[str]) -> None:
         root=asked.root,
     )
     if o.clean_share:
-        data = mix_in_clean(data, clean_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed)
+        data = mix_in_clean(data, originals_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed)
     if o.counter:
         data = counter(o.counter, data)
         test = counter(o.counter, test) if o.counter_test else test
@@ -115,7 +115,7 @@ def audit_verb(args: list[str]) -> None:
     )
     o = options("audit", text, _Audit, args, _Audit(tyro.MISSING, recipe=Recipe.preset(preset)))
     learners, device = plan(o.suite), {"device": o.machine.device}
-    clean_of(o.folder, o.root)  # says so when this is no protected folder
+    originals_of(o.folder, o.root)  # says so when this is no protected folder
     protected = load(o.folder).for_learning()
     test = load(
         o.test or o.folder,

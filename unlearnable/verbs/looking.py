@@ -9,10 +9,11 @@ from unlearnable.audit import SUITES
 from unlearnable.core.errors import UserError
 from unlearnable.counter import COUNTERS
 from unlearnable.data.load import DESCRIPTIONS, load
-from unlearnable.methods import METHODS
-from unlearnable.methods.imported import write_noise
 from unlearnable.models import MODELS, describe
-from unlearnable.protect import clean_of, export_cifar, noise_of, sheet
+from unlearnable.protection.export import export_cifar, noise_of, originals_of
+from unlearnable.protection.methods import METHODS
+from unlearnable.protection.methods.imported import write_noise
+from unlearnable.protection.protect import contact_sheet
 from unlearnable.training.augment import AUGMENTATIONS
 from unlearnable.training.recipe import Recipe
 from unlearnable.verbs.options import about, options
@@ -34,11 +35,11 @@ class _Show:
 
 def show_verb(args: list[str]) -> None:
     o = options("show", "A sheet of originals, protected pictures and magnified noise.", _Show, args)
-    clean = clean_of(o.folder, o.root)
+    clean = originals_of(o.folder, o.root)
     protected, name = load(o.folder), o.folder.resolve()
     # a folder without sub-folders holds pictures only: the sheet goes beside it
     out = o.out or (o.folder / "sheet.png" if protected.labelled else name.with_name(f"{name.name}-sheet.png"))
-    sheet(clean, protected, out, count=o.count, gain=o.gain)
+    contact_sheet(clean, protected, out, count=o.count, gain=o.gain)
     print(out)
 
 
@@ -62,7 +63,7 @@ def export_verb(args: list[str]) -> None:
         write_noise(noise_of(o.folder, o.root), o.noise)
         print(o.noise)
     if o.cifar:
-        clean_of(o.folder, o.root)  # says so when this is no protected folder
+        originals_of(o.folder, o.root)  # says so when this is no protected folder
         print(export_cifar(load(o.folder), load(o.folder, split="test", root=o.root), o.cifar))
 
 

@@ -27,12 +27,12 @@ from unlearnable.data.image_files import THREADS, Format, Listing, in_threads, i
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
-from unlearnable.methods import clusters
-from unlearnable.methods.base import Method, Run
-from unlearnable.methods.clusters import UnlearnableClusters
-from unlearnable.methods.generated import VISITS, Generated
-from unlearnable.methods.min_min import MinMin, MinMinLoop
-from unlearnable.protect import protect
+from unlearnable.protection.methods import clusters
+from unlearnable.protection.methods.base import Context, Method
+from unlearnable.protection.methods.clusters import UnlearnableClusters
+from unlearnable.protection.methods.from_generator import VISITS, Generated
+from unlearnable.protection.methods.min_min import MinMin, MinMinLoop
+from unlearnable.protection.protect import protect
 from unlearnable.training.precision import Precision, use_bfloat16
 
 WINDOW = 256  # visibility is measured on the middle of large pictures, at most this wide and high
@@ -120,7 +120,7 @@ def check_files(folder: Path, *, skip_bad: bool) -> Listing:
     return found
 
 
-def carry(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
+def upsample_noise(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
     """Noise [3, s, s] in /255 at a picture's own size: int8 [3, height, width] within eps."""
     up = F.interpolate(noise[None].float(), (height, width), mode="bicubic", align_corners=False)[0]
     return up.round_().clamp_(-eps, eps).to(torch.int8)
@@ -141,9 +141,9 @@ def estimate(
     rows = torch.arange(family.batch) % len(few)
     sample = Images(x[rows], torch.tensor([c for _, c in few])[rows], found.classes)
     where = pick_device(device)
-    run = Run(0, where, use_bfloat16("auto", where))
+    run = Context(0, where, use_bfloat16("auto", where))
     if isinstance(method, UnlearnableClusters):
-        noise = clusters.estimate(method, sample, run)
+        noise = clusters.estimate_seconds(method, sample, run)
     else:
         noise = _noise_seconds(method, MinMinLoop(family, sample, run), len(found.files))
     with tempfile.TemporaryDirectory() as scratch:
@@ -198,7 +198,7 @@ def _one(path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_met
     clean = read(path)
     x = torch.from_numpy(pixels(clean, None))
     if not to.exists():
-        y = (x.short() + carry(noise, *x.shape[1:], eps)).clamp_(0, 255).to(torch.uint8)
+        y = (x.short() + upsample_noise(noise, *x.shape[1:], eps)).clamp_(0, 255).to(torch.uint8)
         write(y.permute(1, 2, 0).numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
     return _measured(x, torch.from_numpy(pixels(read(to), None)), to, eps)
 

@@ -5,14 +5,15 @@ import dataclasses
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import load_object
-from unlearnable.methods.base import Crafted, Method, Run
-from unlearnable.methods.clusters import UnlearnableClusters
-from unlearnable.methods.imported import Imported
-from unlearnable.methods.min_min import EM, REM, SEM
-from unlearnable.methods.ntga import NTGA
-from unlearnable.methods.patterns import AR, CUDA, LSP, OPS, Uniform
-from unlearnable.methods.relatives import ASR, AUE, MIUE, PUE
-from unlearnable.methods.surrogate import HYPO, PIL, TAP, EntF
+from unlearnable.protection.methods.base import Context, Method, Noise
+from unlearnable.protection.methods.clusters import UnlearnableClusters
+from unlearnable.protection.methods.fixed_surrogate import HYPO, TAP, EntF
+from unlearnable.protection.methods.imported import Imported
+from unlearnable.protection.methods.min_min import EM, REM, SEM
+from unlearnable.protection.methods.min_min_variants import ASR, AUE, MIUE, PUE
+from unlearnable.protection.methods.ntga import NTGA
+from unlearnable.protection.methods.patterns import AR, CUDA, LSP, OPS, Uniform
+from unlearnable.protection.methods.pil import PIL
 
 METHODS: dict[str, type[Method]] = {
     "em": EM,
@@ -37,7 +38,7 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-def find(name: str) -> type[Method]:
+def find_method(name: str) -> type[Method]:
     """The method called ``name`` in the table, or a person's own as my_module:Class. Raises UserError."""
     if ":" in name:
         method, where = load_object("method", name)
@@ -54,7 +55,7 @@ __all__ = [
     "ASR",
     "AUE",
     "CUDA",
-    "Crafted",
+    "Context",
     "EM",
     "EntF",
     "HYPO",
@@ -64,14 +65,14 @@ __all__ = [
     "MIUE",
     "Method",
     "NTGA",
+    "Noise",
     "OPS",
     "PIL",
     "PUE",
     "REM",
-    "Run",
     "SEM",
     "TAP",
     "Uniform",
     "UnlearnableClusters",
-    "find",
+    "find_method",
 ]

@@ -11,7 +11,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
-from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.protection.methods.base import Context, Method, Noise
 
 CHUNK = 512  # pictures handled at a time
 
@@ -33,11 +33,11 @@ class Uniform(Method):
     def __post_init__(self) -> None:
         require(self, positive="eps")
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         rows = len(data) if self.per == "sample" else len(data.classes)
         noise = torch.empty(rows, *data.x.shape[1:], dtype=torch.int8)
         noise.random_(-int(self.eps), int(self.eps) + 1, generator=generator("cpu", run.seed, "uniform"))
-        return Crafted(noise if self.per == "sample" else noise[data.y])
+        return Noise(noise if self.per == "sample" else noise[data.y])
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class LSP(Method):
     def budget(self) -> str:
         return f"L2: {self.l2:g}/255 root mean square, single pixels above 8/255"
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         g = generator("cpu", run.seed, "lsp")
         vectors = separable(data.y, len(data.classes), 3 * self.cells**2, self.separation, g)
         grid = vectors.view(len(data), 3, self.cells, self.cells)
@@ -69,7 +69,7 @@ class LSP(Method):
             block = F.interpolate(grid[i], size=tuple(data.x.shape[-2:]), mode="nearest")
             block *= self.l2 / block.square().mean((1, 2, 3), keepdim=True).sqrt()
             noise[i] = block.round().to(torch.int16)
-        return Crafted(noise)
+        return Noise(noise)
 
 
 def separable(y: Tensor, classes: int, size: int, separation: float, g: torch.Generator) -> Tensor:
@@ -106,7 +106,7 @@ class AR(Method):
     def budget(self) -> str:
         return f"L2 {self.l2:g} at 32 px, single pixels above 8/255"
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         height, width = data.x.shape[-2:]
         rules = ar_rules(len(data.classes), (height + self.border, width + self.border), run.seed)
         noise = torch.empty(data.x.shape, dtype=torch.int16)
@@ -117,7 +117,7 @@ class AR(Method):
             block = ar_process(start, rules[data.y[i]])[..., self.border :, self.border :]
             block *= size / block.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
             noise[i] = block.round().to(torch.int16)
-        return Crafted(noise)
+        return Noise(noise)
 
 
 AR_TAPS = [(dy, dx) for dy in (2, 1, 0) for dx in (2, 1, 0)][:-1]  # up and left of the pixel, in a 3 x 3 window
@@ -166,7 +166,7 @@ class OPS(Method):
     def budget(self) -> str:
         return "L0: one pixel, by up to 255/255"
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         noise = torch.zeros(data.x.shape, dtype=torch.int16)
         for c in range(len(data.classes)):
             i = (data.y == c).nonzero()[:, 0]
@@ -174,7 +174,7 @@ class OPS(Method):
                 place, colour = shortcut(data.x[i])
                 top, left = divmod(place, data.x.shape[-1])
                 noise[i, :, top, left] = 255 * colour - data.x[i, :, top, left].short()
-        return Crafted(noise)
+        return Noise(noise)
 
 
 def shortcut(x: Tensor) -> tuple[int, Tensor]:
@@ -218,14 +218,14 @@ class CUDA(Method):
     def budget(self) -> str:
         return "none: a visible blur"
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         filters = class_filters(len(data.classes), self.kernel, self.blur, run.seed)
         noise = torch.empty(data.x.shape, dtype=torch.int16)
         for c in range(len(data.classes)):
             for i in (data.y == c).nonzero()[:, 0].split(CHUNK):
                 blurred = class_blur(data.pixels(i, "cpu"), filters[c])
                 noise[i] = (255 * blurred).round().to(torch.int16) - data.x[i]
-        return Crafted(noise)
+        return Noise(noise)
 
 
 def class_filters(classes: int, kernel: int, blur: float, seed: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Noise made on a surrogate that was trained once, on the clean pictures, and stays as it is: TAP, HYPO, EntF, PIL."""
+"""Noise made on a surrogate that was trained once, on the clean pictures, and stays as it is: TAP, HYPO, EntF."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -18,8 +17,8 @@ from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
-from unlearnable.methods.base import Crafted, Method, Run
 from unlearnable.models import build
+from unlearnable.protection.methods.base import Context, Method, Noise
 from unlearnable.training import augment
 from unlearnable.training.frozen import Frozen
 from unlearnable.training.learn import learn
@@ -69,11 +68,11 @@ class FixedSurrogate(OnSurrogate):
         super().__post_init__()
         require(self, positive="step")
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         return on_fixed_surrogate(self, data, run)
 
     @abstractmethod
-    def goal(self, frozen: Frozen, data: Images, run: Run) -> Goal:
+    def goal(self, frozen: Frozen, data: Images, run: Context) -> Goal:
         """What the noise lowers on the finished surrogate."""
 
 
@@ -91,7 +90,7 @@ class TAP(FixedSurrogate):
 
     presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
 
-    def goal(self, frozen: Frozen, data: Images, run: Run) -> Goal:
+    def goal(self, frozen: Frozen, data: Images, run: Context) -> Goal:
         return lambda z, y: total_loss(frozen, z, (y + 1) % len(data.classes))
 
 
@@ -102,7 +101,7 @@ class HYPO(FixedSurrogate):
 
     presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
 
-    def goal(self, frozen: Frozen, data: Images, run: Run) -> Goal:
+    def goal(self, frozen: Frozen, data: Images, run: Context) -> Goal:
         return lambda z, y: total_loss(frozen, z, y)
 
 
@@ -119,7 +118,7 @@ class EntF(FixedSurrogate):
 
     presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
 
-    def goal(self, frozen: Frozen, data: Images, run: Run) -> Goal:
+    def goal(self, frozen: Frozen, data: Images, run: Context) -> Goal:
         centres = feature_centres(frozen, data, run.device)
         apart = torch.cdist(centres, centres) + torch.eye(len(centres), device=centres.device) * 1e9
         aim, sign = (centres, -1.0) if self.how == "push" else (centres[apart.argmin(1)], 1.0)
@@ -145,7 +144,7 @@ def feature_centres(frozen: Frozen, data: Images, device: torch.device) -> Tenso
     return total / count.clamp(min=1)[:, None]
 
 
-def trained_surrogate(m: FixedSurrogate, data: Images, run: Run) -> tuple[nn.Module, int]:
+def trained_surrogate(m: FixedSurrogate, data: Images, run: Context) -> tuple[nn.Module, int]:
     """The surrogate, from its folder or trained here (resumable), and the passes that the training cost."""
     if m.surrogate:
         return read_surrogate(Path(m.surrogate), data).to(run.device), 0
@@ -165,7 +164,7 @@ def surrogate_recipe(m: OnSurrogate, *, augment: bool = True) -> Recipe:
     )
 
 
-def train_surrogate(data: Images, recipe: Recipe, run: Run) -> tuple[nn.Module, int]:
+def train_surrogate(data: Images, recipe: Recipe, run: Context) -> tuple[nn.Module, int]:
     """A learner of ``data`` and the passes that it cost; its state lies beside that of the run."""
     precision = "bf16" if run.bfloat16 else "fp32"
     out = run.state.folder and run.state.folder / "surrogate"
@@ -192,7 +191,7 @@ def read_surrogate(folder: Path, data: Images, *, any_classes: bool = False) -> 
     return model
 
 
-def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Run) -> Crafted:
+def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
     """``steps`` sign steps down ``m.goal`` for every picture, batch by batch, resuming from ``run.state``."""
     own = distributed.local_rows(len(data))
     # the same number of parts on every process: all of them save together
@@ -214,12 +213,10 @@ def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Run) -> Crafted:
             table[i // distributed.world()] = _descend(m, goal, data, i, run, k)
             progress.at(k + 1)
             run.state.save(k + 1, {"table": table, "done": k + 1, "passes": frozen.passes})
-    return Crafted(
-        distributed.gather_rows(table, len(data)), model.eval(), trained + distributed.sum_int(frozen.passes)
-    )
+    return Noise(distributed.gather_rows(table, len(data)), model.eval(), trained + distributed.sum_int(frozen.passes))
 
 
-def _descend(m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Run, part: int) -> Tensor:
+def _descend(m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Context, part: int) -> Tensor:
     g = generator(run.device, run.seed, "fixed", part, distributed.rank())
     t = augment.for_size(*data.x.shape[-2:])
     x, y = data.pixels(i, run.device), data.labels(i, run.device)
@@ -232,61 +229,3 @@ def _descend(m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Run, p
     start = (x + uniform(x, m.eps / 255, g)).clamp(0, 1) - x
     u = pgd(loss, x, eps=m.eps / 255, step=m.step / 255, steps=m.steps, minimize=True, start=start)
     return (u * 255).round().to("cpu", torch.int8)
-
-
-@dataclass(frozen=True)
-class PIL(Method):
-    """perturbation-induced linearization (2026): noise that one linear classifier reads, on pictures that it cannot.
-    Seconds on a CPU; undone by adversarial training beyond a small radius."""
-
-    eps: float = 8.0
-    """budget, in /255"""
-    steps: int = 30
-    """noise steps"""
-    step: float = 0.8
-    """size of a noise step in /255"""
-    epochs: int = 30
-    """passes over the pictures that train the linear classifier"""
-    share: float = 0.9
-    """weight of the cross-entropy on the noise; 1 - share: of the pictures' divergence from a uniform guess"""
-
-    def __post_init__(self) -> None:
-        require(self, positive="eps step epochs", whole="steps share")
-        if self.share > 1:
-            raise UserError(f"share must lie in 0..1, not {self.share}.")
-
-    def craft(self, data: Images, run: Run) -> Crafted:
-        weight = linear_classifier(data, self.epochs, run)
-        noise = torch.empty(data.x.shape, dtype=torch.int8)
-        for i in torch.arange(len(data)).split(512):
-            x, y = data.pixels(i, run.device), data.labels(i, run.device)
-
-            def loss(d: Tensor, x: Tensor = x, y: Tensor = y) -> Tensor:
-                guess = F.log_softmax((x - d).flatten(1) @ weight, 1)
-                read = F.cross_entropy(d.flatten(1) @ weight, y, reduction="sum")
-                # KL(uniform || guess), up to a constant
-                return self.share * read - (1 - self.share) * guess.mean(1).sum()
-
-            zero = torch.zeros_like(x)
-            d = pgd(loss, zero, eps=self.eps / 255, step=self.step / 255, steps=self.steps, minimize=True, valid=False)
-            noise[i] = (-255 * d).round().to("cpu", torch.int8)
-        return Crafted(noise)
-
-
-def linear_classifier(data: Images, epochs: int, run: Run, batch: int = 128) -> Tensor:
-    """[3 H W, classes]: bias-free logistic regression on pixels in [0, 1], SGD with a cosine from 0.01 to 0
-    (0.1 diverges on pixels that are not centred)."""
-    size = data.x[0].numel()
-    weight = torch.zeros(size, len(data.classes), device=run.device, requires_grad=True)
-    optimizer = torch.optim.SGD([weight], lr=0.01, momentum=0.9)
-    steps = epochs * max(1, len(data) // batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in range(steps):
-        # every process draws all batches: the regression is too small to divide
-        order = torch.randperm(len(data), generator=generator("cpu", run.seed, "pil", step))[:batch]
-        logits = data.pixels(order, run.device).flatten(1) @ weight
-        optimizer.zero_grad()
-        F.cross_entropy(logits, data.labels(order, run.device)).backward()
-        optimizer.step()
-        schedule.step()
-    return weight.detach()

@@ -24,7 +24,7 @@ from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
-from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.protection.methods.base import Context, Method, Noise
 from unlearnable.training.pgd import pgd
 
 
@@ -65,7 +65,7 @@ class NTGA(Method):
         if self.block < 2:
             raise UserError("block must be 2 or more: one picture teaches no kernel.")
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         own = distributed.local_rows(len(data))
         # shuffled, because folders come class by class and a block must hold many classes
         order = torch.randperm(len(own), generator=generator("cpu", run.seed, "ntga order", distributed.rank()))
@@ -80,9 +80,9 @@ class NTGA(Method):
                 table[blocks[k]] = self.attack(data, own[blocks[k]], run, k)
                 progress.at(k + 1)
                 run.state.save(k + 1, {"table": table, "done": k + 1})
-        return Crafted(distributed.gather_rows(table, len(data)))
+        return Noise(distributed.gather_rows(table, len(data)))
 
-    def attack(self, data: Images, i: Tensor, run: Run, block: int) -> Tensor:
+    def attack(self, data: Images, i: Tensor, run: Context, block: int) -> Tensor:
         """int8 noise for the pictures ``i``, ascending the loss on as many others."""
         g = generator("cpu", run.seed, "ntga", block, distributed.rank())
         others = torch.ones(len(data), dtype=torch.bool)

@@ -13,7 +13,7 @@ from unlearnable.data.images import Images
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Context:
     """What a method is run with, beside its settings."""
 
     seed: int = 0
@@ -23,7 +23,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Crafted:
+class Noise:
     """delta: int8 [N, 3, H, W] in /255, on the CPU (int16 where it may exceed 127; None on other ranks than 0);
     generator: the surrogate, if any; passes: forward and backward passes of one picture that it cost, over all
     processes."""
@@ -45,5 +45,5 @@ class Method(Presets, ABC):
         return f"L-inf {self.eps:g}/255"
 
     @abstractmethod
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         """The noise for every picture of ``data``; resumable through ``run.state``."""

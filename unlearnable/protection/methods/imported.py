@@ -14,7 +14,7 @@ from unlearnable.core.files import atomic_write
 from unlearnable.core.presets import require
 from unlearnable.data.images import Images
 from unlearnable.data.pickles import load_pickle
-from unlearnable.methods.base import Crafted, Method, Run
+from unlearnable.protection.methods.base import Context, Method, Noise
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Imported(Method):
     def __post_init__(self) -> None:
         require(self, positive="eps")
 
-    def craft(self, data: Images, run: Run) -> Crafted:
-        return Crafted(read_noise(Path(self.file)))
+    def craft(self, data: Images, run: Context) -> Noise:
+        return Noise(read_noise(Path(self.file)))
 
 
 def read_noise(path: Path) -> Tensor:

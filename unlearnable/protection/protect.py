@@ -5,7 +5,6 @@ their order and the pictures' size are untouched.
 """
 
 import json
-import pickle
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +24,8 @@ from unlearnable.core.provenance import provenance
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
-from unlearnable.methods import METHODS
-from unlearnable.methods.base import Method, Run
+from unlearnable.protection.methods import METHODS
+from unlearnable.protection.methods.base import Context, Method
 from unlearnable.training.precision import Precision, use_bfloat16
 
 
@@ -69,7 +68,7 @@ def protect(
     if out:
         _check_space(out, data)
     state = Checkpoint(out, config)
-    crafted = method.craft(data, Run(seed, where, bfloat16, state))
+    crafted = method.craft(data, Context(seed, where, bfloat16, state))
     if distributed.rank() != 0:
         state.remove()
         return None
@@ -136,58 +135,9 @@ def _finished(out: Path, config: dict) -> Protected:
     return Protected(load(out), card)
 
 
-# ── out of a protected folder ──
-
-
-def clean_of(folder: Path, root: Path | str | None = None) -> Images:
-    """The pictures from which a protected folder was made. Raises UserError where they cannot be found or changed."""
-    if not (folder / "card.json").exists():
-        raise UserError(f"{folder} is no protected folder (it has no card.json).")
-    card = read_json(folder / "card.json")
-    if not isinstance(card, dict) or not {"data", "digest", "settings", "measured"} <= card.keys():
-        raise UserError(f"{folder / 'card.json'} is no whole card; protect the pictures again.")
-    if "source" not in card["data"]:
-        raise UserError(f"{folder} was protected from Python without a named source; its originals are not known.")
-    clean = load(**card["data"], root=root)
-    if clean.digest() != card["digest"]:
-        raise UserError(f"The pictures of {card['data']['source']} have changed since {folder} was made from them.")
-    return clean
-
-
-def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
-    """int8 [N, 3, H, W]: protected minus original. Raises UserError where int8 does not hold it (OPS, CUDA)."""
-    noise = load(folder).x.short() - clean_of(folder, root).x.short()
-    if (worst := int(noise.abs().max())) > 127:
-        raise UserError(
-            f"The noise of {folder} reaches {worst}/255, more than int8 holds; use the pictures themselves."
-        )
-    return noise.to(torch.int8)
-
-
-def export_cifar(train: Images, test: Images, root: Path) -> Path:
-    """Write 32 x 32 pictures in CIFAR-10's official python layout (five training batches, one test batch)."""
-    if tuple(train.x.shape[1:]) != (3, 32, 32):
-        raise UserError(f"The CIFAR layout holds 32 x 32 pictures; these are {list(train.x.shape[1:])}.")
-    folder = root / "cifar-10-batches-py"
-    if folder.exists():
-        raise UserError(f"{folder} exists already; choose another folder for the export.")
-    parts = {f"data_batch_{k + 1}": i for k, i in enumerate(torch.arange(len(train)).tensor_split(5))}
-    for name, images, i in [*((n, train, i) for n, i in parts.items()), ("test_batch", test, slice(None))]:
-        batch = {
-            b"data": images.x[i].flatten(1).numpy(),
-            b"labels": images.y[i].tolist(),
-            b"batch_label": name.encode(),
-        }
-        with atomic_write(folder / name) as tmp:
-            tmp.write_bytes(pickle.dumps(batch, protocol=2))
-    with atomic_write(folder / "batches.meta") as tmp:
-        tmp.write_bytes(
-            pickle.dumps({b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}, protocol=2)
-        )
-    return folder
-
-
-def sheet(clean: Images, protected: Images, path: Path, *, count: int = 10, gain: int = 8, seed: int = 0) -> None:
+def contact_sheet(
+    clean: Images, protected: Images, path: Path, *, count: int = 10, gain: int = 8, seed: int = 0
+) -> None:
     """Write a PNG with three rows: originals, protected pictures, noise times ``gain`` around gray; one picture a class
     while they last."""
     order = np.random.default_rng(seed).permutation(len(clean))

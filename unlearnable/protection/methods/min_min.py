@@ -21,14 +21,16 @@ from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.data.images import Images
-from unlearnable.methods.base import Crafted, Method, Run
 from unlearnable.models import build
+from unlearnable.protection.methods.base import Context, Method, Noise
 from unlearnable.training import augment
 from unlearnable.training.frozen import Frozen
 from unlearnable.training.pgd import adversary, pgd, total_loss, uniform, uniform_perturbation
 from unlearnable.training.trainer import Trainer
 
-AT_ONCE = 2**23  # pixels of all views together that go through the surrogate at once: 41 pictures of 224 px, 4 views
+MAX_PIXELS_PER_FORWARD = (
+    2**23
+)  # pixels of all views together that go through the surrogate at once: 41 pictures of 224 px, 4 views
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class MinMin(Method):
         if self.eps < 1:
             raise UserError(f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none.")
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         return min_min(self, data, run)
 
     @abstractmethod
@@ -206,7 +208,7 @@ class SEM(Robust):
 class MinMinLoop:
     """One run: the noise table (int8, in /255: this process's rows, or one row a class), the surrogate, their steps."""
 
-    def __init__(self, method: MinMin, data: Images, run: Run):
+    def __init__(self, method: MinMin, data: Images, run: Context):
         self.m, self.data, self.run = method, data, run
         views = method.views(*data.x.shape[-2:])
         self.t = augment.Gray(views, method.gray) if method.gray else views
@@ -241,7 +243,7 @@ class MinMinLoop:
         as many at once as memory allows."""
         key = (step,) if part is None else ("pass", step, part)
         views = max(1, self.m.samples) * self.data.x.shape[-2] * self.data.x.shape[-1]  # pixels a picture
-        at_once = max(1, AT_ONCE // views) if self.m.apart and self.m.per == "sample" else len(i)
+        at_once = max(1, MAX_PIXELS_PER_FORWARD // views) if self.m.apart and self.m.per == "sample" else len(i)
         for k, rows in enumerate(i.split(at_once)):
             self._minimise(rows, step, key if k == 0 else (*key, "rows", k))
 
@@ -335,7 +337,7 @@ def _plan(m: MinMin, parts: int) -> Iterator[tuple[str, int, int]]:
             yield "check", step, 0
 
 
-def min_min(m: MinMin, data: Images, run: Run) -> Crafted:
+def min_min(m: MinMin, data: Images, run: Context) -> Noise:
     """Run the loop (Fu et al., 2022, algorithm 1) to its end, resuming from ``run.state``."""
     loop = MinMinLoop(m, data, run)
     done = 0
@@ -355,4 +357,4 @@ def min_min(m: MinMin, data: Images, run: Run) -> Crafted:
                 break
             progress.at(at + 1)
             run.state.save(at + 1, loop.trainer.state() | {"table": loop.table, "done": at + 1})
-    return Crafted(loop.delta(), loop.trainer.model.eval(), distributed.sum_int(loop.trainer.passes))
+    return Noise(loop.delta(), loop.trainer.model.eval(), distributed.sum_int(loop.trainer.passes))

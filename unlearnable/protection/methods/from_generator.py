@@ -11,8 +11,8 @@ from unlearnable.core import distributed
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
 from unlearnable.data.images import Images
-from unlearnable.methods.base import Crafted, Method, Run
-from unlearnable.methods.min_min import MinMin, MinMinLoop
+from unlearnable.protection.methods.base import Context, Method, Noise
+from unlearnable.protection.methods.min_min import MinMin, MinMinLoop
 
 VISITS = 20  # of a warm-started noise, which takes few steps a visit
 
@@ -37,7 +37,7 @@ class Generated(Method):
     @classmethod
     def of(cls, file: Path) -> Self:
         """Raises UserError for a file that is no generator, or one of a method that cannot go on from it."""
-        from unlearnable.methods import METHODS
+        from unlearnable.protection.methods import METHODS
 
         try:
             with safe_open(file, "pt") as f:
@@ -53,7 +53,7 @@ class Generated(Method):
             )
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         if data.classes != self.classes:
             raise UserError(
                 f"{self.file} knows the classes {', '.join(self.classes)}; the pictures have {', '.join(data.classes)}."
@@ -75,4 +75,4 @@ class Generated(Method):
                 loop.renew(loop.parts[part], self.family.train_steps - 1 + visit, part)
                 progress.at(at + 1)
                 run.state.save(at + 1, {"table": loop.table, "done": at + 1})
-        return Crafted(loop.delta(), None, distributed.sum_int(loop.trainer.passes))
+        return Noise(loop.delta(), None, distributed.sum_int(loop.trainer.passes))

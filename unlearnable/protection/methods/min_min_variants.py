@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
-from unlearnable.methods.min_min import EM, SEM, Robust
+from unlearnable.protection.methods.min_min import EM, SEM, Robust
 from unlearnable.training import augment
 from unlearnable.training.frozen import Frozen, noised
 from unlearnable.training.pgd import total_loss

@@ -25,10 +25,16 @@ from unlearnable.core.presets import require
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.data.images import Images
-from unlearnable.methods.base import Crafted, Run
-from unlearnable.methods.surrogate import SHORT, OnSurrogate, read_surrogate, surrogate_recipe, train_surrogate
 from unlearnable.models import build
 from unlearnable.models.layers import conv_bn_relu
+from unlearnable.protection.methods.base import Context, Noise
+from unlearnable.protection.methods.fixed_surrogate import (
+    SHORT,
+    OnSurrogate,
+    read_surrogate,
+    surrogate_recipe,
+    train_surrogate,
+)
 from unlearnable.training import augment
 from unlearnable.training.frozen import Frozen
 from unlearnable.training.learn import seconds_a_step
@@ -68,7 +74,7 @@ class UnlearnableClusters(OnSurrogate):
         if self.clusters < 2:
             raise UserError(f"clusters must be 2 or more, not {self.clusters}: a cluster moves to another one.")
 
-    def craft(self, data: Images, run: Run) -> Crafted:
+    def craft(self, data: Images, run: Context) -> Noise:
         # marks the folder as this run's before the surrogate's training writes into it
         if not run.state.load():
             run.state.save(0, {"done": 0}, force=True)
@@ -81,9 +87,9 @@ class UnlearnableClusters(OnSurrogate):
             raise UserError("All pictures look alike to the surrogate, which leaves no second cluster; give others.")
         noise = ClusterNoise(self, data, run, frozen, centres, cluster).train()
         delta = (noise * 255).round().to("cpu", torch.int8)[cluster]
-        return Crafted(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
+        return Noise(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
 
-    def surrogate_of(self, data: Images, run: Run) -> tuple[nn.Module, int]:
+    def surrogate_of(self, data: Images, run: Context) -> tuple[nn.Module, int]:
         """The surrogate and the passes that its training cost here."""
         if self.surrogate:
             return read_surrogate(Path(self.surrogate), data, any_classes=True).to(run.device), 0
@@ -165,7 +171,9 @@ class ClusterNoise:
     """The training of the noise network: its steps lower the squared distance of protected pictures' features from the
     centre of the next cluster."""
 
-    def __init__(self, m: UnlearnableClusters, data: Images, run: Run, frozen: Frozen, centres: Tensor, own: Tensor):
+    def __init__(
+        self, m: UnlearnableClusters, data: Images, run: Context, frozen: Frozen, centres: Tensor, own: Tensor
+    ):
         self.m, self.data, self.run, self.frozen, self.cluster = m, data, run, frozen, own
         self.target = centres.roll(-1, 0).to(run.device)
         self.t = augment.for_size(*data.x.shape[-2:])
@@ -217,7 +225,7 @@ class ClusterNoise:
             return self.noises()
 
 
-def estimate(m: UnlearnableClusters, sample: Images, run: Run) -> float:
+def estimate_seconds(m: UnlearnableClusters, sample: Images, run: Context) -> float:
     """Seconds that a run without ``surrogate`` takes here, from trying two steps of each part on a few pictures."""
     recipe = surrogate_recipe(m, augment=False)
     training = m.train_steps * seconds_a_step(turned(sample), recipe, device=str(run.device))
