@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from unlearnable import SUITES, Images, Imported, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
-from unlearnable.audit import Learner, estimate, table
+from unlearnable.evaluation.audit import audit_table, estimate
+from unlearnable.evaluation.store import get_or_compute
+from unlearnable.evaluation.suites import Learner
 from unlearnable.protection.export import noise_of
-from unlearnable.results import once
 
 SHORT = Recipe.preset("short", steps=4, batch=16, tests=2, adv_steps=1)
 
@@ -28,7 +29,7 @@ def test_the_worst_case_is_the_highest_peak_and_a_second_call_trains_nothing(pro
     done = audit(protected, "quick", SHORT, out=tmp_path / "audit", test=test)
     assert [r["learner"] for r in done.rows] == [learner.name for learner in SUITES["quick"]]
     assert done.worst["peak"] == max(r["peak"] for r in done.rows) and done.chance == 10
-    assert f"{done.worst['peak']:.1f} %" in table(done)
+    assert f"{done.worst['peak']:.1f} %" in audit_table(done)
     assert json.loads((tmp_path / "audit" / "audit.json").read_text())["worst"] == done.worst
     # six trainings, each with a result of its own
     cells = list((tmp_path / "cells").glob("*/cell.json"))
@@ -136,9 +137,9 @@ def test_a_result_that_another_process_is_at_is_waited_for_or_left(tmp_path):
     )
     other = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "at it\n"
-    assert once(tmp_path, {"a": 1}, lambda _: {"n": 2}, wait=False) is None
-    assert once(tmp_path, {"a": 1}, lambda _: {"n": 2})["n"] == 1
+    assert get_or_compute(tmp_path, {"a": 1}, lambda _: {"n": 2}, wait=False) is None
+    assert get_or_compute(tmp_path, {"a": 1}, lambda _: {"n": 2})["n"] == 1
     assert other.wait() == 0
     with pytest.raises(ZeroDivisionError):
-        once(tmp_path, {"a": 2}, lambda _: {"n": 1 / 0})
+        get_or_compute(tmp_path, {"a": 2}, lambda _: {"n": 1 / 0})
     assert len(list(tmp_path.iterdir())) == 1  # nothing is left of what failed

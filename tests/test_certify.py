@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from unlearnable import Images, UserError, certify
-from unlearnable.certify import bound, shifted
+from unlearnable.evaluation.certify import bound, shifted
 
 WEIGHT = 0.1  # the network's only one
 

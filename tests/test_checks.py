@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from unlearnable import Images, Recipe
-from unlearnable.checks import known_baseline, of_pictures, of_training
+from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,15 +17,15 @@ def cell(accuracy: float, *losses: float) -> dict:
 
 
 def test_of_training():
-    assert of_training(cell(20, 2.0, 0.5), cell(60), 10) == []
-    assert of_training(cell(20, 2.0, 0.5), cell(27), 10) == ["weak-baseline"]
-    assert of_training(cell(20, 2.0, 1.9), cell(60), 10) == ["not-converged"]
-    assert of_training(cell(20, 2.0, 1.7), cell(49, 2.2, 1.6), 10) == []  # strong AT on clean pictures is no lower
-    assert of_training(cell(20, 2.0, 1.8), cell(49, 2.2, 1.6), 10) == ["not-converged"]
-    assert of_training(cell(20, 2.0, float("nan")), cell(60), 10) == ["not-converged"]
-    assert of_training(cell(20, 0.05, 0.05), None, 10) == []  # converged early
-    assert of_training(cell(20, 2.0, 0.5), cell(91.6), 10, 94.66) == ["low-baseline"]
-    assert of_training(cell(20, 2.0, 0.5), cell(91.7), 10, 94.66) == []
+    assert training_flags(cell(20, 2.0, 0.5), cell(60), 10) == []
+    assert training_flags(cell(20, 2.0, 0.5), cell(27), 10) == ["weak-baseline"]
+    assert training_flags(cell(20, 2.0, 1.9), cell(60), 10) == ["not-converged"]
+    assert training_flags(cell(20, 2.0, 1.7), cell(49, 2.2, 1.6), 10) == []  # strong AT on clean pictures is no lower
+    assert training_flags(cell(20, 2.0, 1.8), cell(49, 2.2, 1.6), 10) == ["not-converged"]
+    assert training_flags(cell(20, 2.0, float("nan")), cell(60), 10) == ["not-converged"]
+    assert training_flags(cell(20, 0.05, 0.05), None, 10) == []  # converged early
+    assert training_flags(cell(20, 2.0, 0.5), cell(91.6), 10, 94.66) == ["low-baseline"]
+    assert training_flags(cell(20, 2.0, 0.5), cell(91.7), 10, 94.66) == []
 
 
 def test_known_baselines_are_those_of_that_learner_on_that_data():
@@ -44,18 +44,18 @@ def test_of_pictures():
     l2 = 8 / 255 * (3 * 64) ** 0.5
     card = {"settings": {"eps": 8.0}, "measured": {"l2": round(l2, 4)}}
     whole = replace(clean, x=clean.x + noise)
-    assert of_pictures(clean, whole, card) == []
-    assert of_pictures(clean, replace(clean, x=clean.x + 2 * noise), card) == ["outside-ball", "budget-exceeded"]
+    assert image_flags(clean, whole, card) == []
+    assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), card) == ["outside-ball", "budget-exceeded"]
     wide = {"settings": {}, "measured": {}}  # a method without a ball
-    assert of_pictures(clean, replace(clean, x=clean.x + 2 * noise), wide) == ["outside-ball"]
-    assert of_pictures(clean, replace(clean, x=clean.x + noise - 1), card) == ["noise-lost"]  # 7/8 of the noise
+    assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), wide) == ["outside-ball"]
+    assert image_flags(clean, replace(clean, x=clean.x + noise - 1), card) == ["noise-lost"]  # 7/8 of the noise
     few = {"settings": {"eps": 8.0}, "measured": {"l2": l2 / 4}}
-    assert of_pictures(clean, replace(clean, x=clean.x + noise // 4), few) == ["noise-lost"]  # 2 of 8/255
+    assert image_flags(clean, replace(clean, x=clean.x + noise // 4), few) == ["noise-lost"]  # 2 of 8/255
     kept = torch.arange(6)[:, None, None, None] == 3
     part = replace(clean, x=torch.where(kept, clean.x, whole.x))
-    assert of_pictures(clean, part, {"settings": {"eps": 8.0}}) == ["partly-protected"]
-    assert of_pictures(clean, replace(whole, y=whole.y.flip(0)), card) == ["changed-labels"]
-    assert of_pictures(clean, replace(whole, classes=("b", "a")), card) == ["changed-labels"]
+    assert image_flags(clean, part, {"settings": {"eps": 8.0}}) == ["partly-protected"]
+    assert image_flags(clean, replace(whole, y=whole.y.flip(0)), card) == ["changed-labels"]
+    assert image_flags(clean, replace(whole, classes=("b", "a")), card) == ["changed-labels"]
 
 
 def test_every_flag_is_explained():

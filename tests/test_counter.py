@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable import COUNTERS, Images, UserError, counter, denoised, load, mix_in_clean, train_denoiser
+from unlearnable import COUNTERMEASURES, Images, UserError, countermeasure, denoised, load, mix_in_clean, train_denoiser
 from unlearnable.core.seeding import generator
 
 
@@ -18,15 +18,15 @@ def noisy() -> Images:
     return Images(x, torch.tensor([0, 1, 1]), ("a", "b"), {"source": "made up"})
 
 
-@pytest.mark.parametrize("name", list(COUNTERS))
+@pytest.mark.parametrize("name", list(COUNTERMEASURES))
 def test_every_counter_keeps_labels_shape_and_input(noisy, name):
     before = noisy.x.clone()
-    done = counter(name, noisy)
+    done = countermeasure(name, noisy)
     assert torch.equal(noisy.x, before) and done.y is noisy.y and done.classes == noisy.classes
     assert done.x.dtype == torch.uint8 and done.x.shape == before.shape and not torch.equal(done.x, before)
     assert done.source == {"source": "made up", "counter": name}
     flat = Images(torch.full((2, 3, 16, 16), 85, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"))
-    after = counter(name, flat).x  # a level of 2 bits, without detail: nothing to remove
+    after = countermeasure(name, flat).x  # a level of 2 bits, without detail: nothing to remove
     # JPEG of quality 10 rounds a block's mean to steps of 80 / 8
     assert int((after.short() - 85).abs().max()) <= (5 if name.startswith("jpeg") else 0)
     assert len(after.unique()) == 1
@@ -34,7 +34,7 @@ def test_every_counter_keeps_labels_shape_and_input(noisy, name):
 
 @pytest.mark.parametrize("name", ["mean3", "median3", "gaussian3"])
 def test_filters_by_hand(noisy, name):
-    done = counter(name, noisy).x
+    done = countermeasure(name, noisy).x
     g = np.exp(-np.array([1, 0, 1]) / (2 * 0.8**2))
     for row, column in ((4, 5), (7, 2)):
         window = noisy.x[1, 2, row - 1 : row + 2, column - 1 : column + 2].numpy().astype(float)
@@ -49,18 +49,18 @@ def test_filters_by_hand(noisy, name):
 def test_jpeg_gray_and_bits_by_hand(noisy):
     file = io.BytesIO()
     Image.fromarray(noisy.x[2].permute(1, 2, 0).numpy()).save(file, "JPEG", quality=30)
-    assert np.array_equal(counter("jpeg30", noisy).x[2].permute(1, 2, 0), np.asarray(Image.open(file)))
-    grey = counter("gray", noisy).x
+    assert np.array_equal(countermeasure("jpeg30", noisy).x[2].permute(1, 2, 0), np.asarray(Image.open(file)))
+    grey = countermeasure("gray", noisy).x
     assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 0], grey[:, 2])
     r, g, b = noisy.x[0, :, 3, 3].tolist()
     assert abs(int(grey[0, 0, 3, 3]) - (0.299 * r + 0.587 * g + 0.114 * b)) <= 0.51
-    assert set(counter("bits2", noisy).x.unique().tolist()) == {0, 85, 170, 255}
-    assert int((counter("bits2", noisy).x.short() - noisy.x.short()).abs().max()) <= 43
+    assert set(countermeasure("bits2", noisy).x.unique().tolist()) == {0, 85, 170, 255}
+    assert int((countermeasure("bits2", noisy).x.short() - noisy.x.short()).abs().max()) <= 43
 
 
 def test_an_unknown_counter(noisy):
     with pytest.raises(UserError, match="no countermeasure 'jpg'"):
-        counter("jpg", noisy)
+        countermeasure("jpg", noisy)
 
 
 def test_bilateral_by_hand(noisy):
@@ -71,12 +71,12 @@ def test_bilateral_by_hand(noisy):
     near = np.add.outer(np.arange(-4, 5) ** 2, np.arange(-4, 5) ** 2) / 75**2
     weight = np.exp(-(apart**2 + near) / 2)
     known = (window * weight).sum((1, 2)) / weight.sum()
-    assert np.abs(counter("bilateral", noisy).x[1, :, 3, 2].numpy() - known).max() <= 0.6
+    assert np.abs(countermeasure("bilateral", noisy).x[1, :, 3, 2].numpy() - known).max() <= 0.6
 
 
 def test_coin_moves_a_slope_by_up_to_two_pixels(noisy):
     slope = (10 * torch.arange(16)).to(torch.uint8).expand(3, 3, 16, 16).contiguous()
-    away = (counter("coin", replace(noisy, x=slope)).x.float() - slope)[..., 2:-2] / 10
+    away = (countermeasure("coin", replace(noisy, x=slope)).x.float() - slope)[..., 2:-2] / 10
     assert float(away.abs().max()) <= 2.05 and abs(float(away.mean())) < 0.15
     assert abs(float(away.std()) - 2 / 3**0.5) < 0.15  # uniform on [-2, 2]
 
@@ -88,7 +88,7 @@ def test_projection_takes_away_what_a_line_separates():
     x[torch.arange(60), y] += 8
     x += torch.randint(-2, 3, x.shape, generator=generator("cpu", 1))
     data = Images(x.to(torch.uint8), y, ("a", "b", "c"))
-    tint = torch.stack([counter("projection", data).x[y == c].float().mean((0, 2, 3)) for c in range(3)])
+    tint = torch.stack([countermeasure("projection", data).x[y == c].float().mean((0, 2, 3)) for c in range(3)])
     assert float((tint - tint.mean(0)).abs().max()) < 0.5  # 5.3 before
 
 
@@ -108,11 +108,11 @@ def test_dilute_takes_a_share_of_every_class(noisy):
 def test_a_persons_own(noisy, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("def invert(x):\n    return 255 - x\n\ndef wrong(x):\n    return x.float()\n")
     monkeypatch.chdir(tmp_path)
-    assert torch.equal(counter("mine:invert", noisy).x, 255 - noisy.x)
+    assert torch.equal(countermeasure("mine:invert", noisy).x, 255 - noisy.x)
     with pytest.raises(UserError, match="must return uint8"):
-        counter("mine:wrong", noisy)
+        countermeasure("mine:wrong", noisy)
     with pytest.raises(UserError, match="no 'other'"):
-        counter("mine:other", noisy)
+        countermeasure("mine:other", noisy)
 
 
 def test_denoiser_learns_the_noise_of_the_leaked_pairs():

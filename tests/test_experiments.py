@@ -15,6 +15,7 @@ import pytest
 from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, load, protect
 from unlearnable.cli import main
 from unlearnable.core.files import config_hash, write_json
+from unlearnable.evaluation.published import Figure, figure
 from unlearnable.experiments import TABLES
 from unlearnable.experiments.book import Book, canonical, record
 from unlearnable.experiments.flags import flags
@@ -25,7 +26,6 @@ from unlearnable.experiments.run import chosen, reproduce, write_record
 from unlearnable.experiments.settings import Setting, setting
 from unlearnable.experiments.show import filled, markdown
 from unlearnable.plots import Line, plot
-from unlearnable.published import Figure, figure
 
 TINY = Setting("small", "shapes", "tiny", Recipe.preset("short", steps=2, batch=16, tests=2, adv_steps=1), 40, 20, 2.0)
 

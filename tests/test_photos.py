@@ -36,11 +36,11 @@ from unlearnable import (
 from unlearnable.core.files import write_json
 from unlearnable.data.image_files import listing, read
 from unlearnable.data.subsets import holdout_split, near_duplicates
+from unlearnable.evaluation.verify import load_pair
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.photos import WORK, upsample_noise
 from unlearnable.protection.protect import apply_noise
-from unlearnable.verify import pair
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
 SIZE = 16
@@ -80,8 +80,8 @@ def test_names_sizes_and_budget(tmp_path):
         worst = max(worst, int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max()))
     assert 0 < worst <= 8 and card["measured"]["linf"] == worst
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["card.json", "cat", "dog", "generator.safetensors"]
-    assert pair(photos, tmp_path / "out", None)[1].x.shape[-1] == SIZE * 3 // 2
-    clean, protected = pair(photos, tmp_path / "out", SIZE)
+    assert load_pair(photos, tmp_path / "out", None)[1].x.shape[-1] == SIZE * 3 // 2
+    clean, protected = load_pair(photos, tmp_path / "out", SIZE)
     assert protected.x.shape == (8, 3, SIZE, SIZE) and not torch.equal(clean.x, protected.x)
     assert torch.equal(load(tmp_path / "out").x, protected.x) and torch.equal(originals_of(tmp_path / "out").x, clean.x)
     assert load(tmp_path / "out", size=24).x.shape[-1] == 24

@@ -6,15 +6,17 @@ protect(load("shapes"), REM.preset("short"), "protected/rem")
 learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shapes", split="test"))
 """
 
-from unlearnable.audit import SUITES, Audit, audit
-from unlearnable.certify import certify
 from unlearnable.core.errors import UserError
-from unlearnable.counter import COUNTERS, counter
 from unlearnable.data.images import Images
 from unlearnable.data.load import DATA, load
 from unlearnable.data.subsets import mix_in_clean
 from unlearnable.data.visibility import ssim, visibility
-from unlearnable.denoise import Denoiser, denoised, train_denoiser
+from unlearnable.evaluation.audit import Audit, audit
+from unlearnable.evaluation.certify import certify
+from unlearnable.evaluation.countermeasures import COUNTERMEASURES, countermeasure
+from unlearnable.evaluation.denoiser import Denoiser, denoised, train_denoiser
+from unlearnable.evaluation.suites import SUITES
+from unlearnable.evaluation.verify import Verified, verify
 from unlearnable.leaderboard import leaderboard
 from unlearnable.models import MODELS, build
 from unlearnable.protection.methods import (
@@ -51,7 +53,6 @@ from unlearnable.training.frozen import Frozen
 from unlearnable.training.learn import Learned, learn
 from unlearnable.training.pgd import adversary, pgd, uniform_perturbation
 from unlearnable.training.recipe import Recipe
-from unlearnable.verify import Verified, verify
 
 __all__ = [
     "AR",
@@ -59,7 +60,7 @@ __all__ = [
     "AUE",
     "AUGMENTATIONS",
     "Audit",
-    "COUNTERS",
+    "COUNTERMEASURES",
     "CUDA",
     "Context",
     "DATA",
@@ -98,7 +99,7 @@ __all__ = [
     "audit",
     "build",
     "certify",
-    "counter",
+    "countermeasure",
     "denoised",
     "leaderboard",
     "learn",

@@ -18,6 +18,7 @@ from unlearnable.core.progress import format_duration
 from unlearnable.data.image_files import NO_CLASSES, Format, Listing, listing
 from unlearnable.data.load import load
 from unlearnable.data.subsets import near_duplicates
+from unlearnable.evaluation.verify import verify, verify_table
 from unlearnable.protection.methods import METHODS, find_method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import Generated
@@ -30,7 +31,6 @@ from unlearnable.verbs.learning import audit_verb, learn_verb
 from unlearnable.verbs.looking import export_verb, ls_verb, show_verb
 from unlearnable.verbs.options import Machine, Source, about, options, take
 from unlearnable.verbs.tables import report_tables, reproduce_verb
-from unlearnable.verify import table, verify
 
 USAGE = """usage: unlearnable VERB ...
 
@@ -254,7 +254,7 @@ def _verify(args: list[str]) -> None:
         device=o.machine.device,
         precision=o.machine.precision,
     )
-    print(table(done))
+    print(verify_table(done))
     print(f"As a page: unlearnable report {o.protected}")
 
 

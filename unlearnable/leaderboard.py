@@ -9,8 +9,8 @@ from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
+from unlearnable.evaluation.store import mean_std
 from unlearnable.page import rendered
-from unlearnable.results import spread
 
 NEEDED = {"suite", "version", "chance", "rows", "method", "budget", "psnr", "pictures", "recipe", "seed"}
 
@@ -93,13 +93,13 @@ def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
     return {
         "method": name,
         "budget": audits[0]["budget"],
-        "psnr": spread([a["psnr"] for a in audits]),
+        "psnr": mean_std([a["psnr"] for a in audits]),
         "seeds": len({a["seed"] for a in audits}),
-        "clean": spread([a["rows"][0]["clean"] for a in audits]),
+        "clean": mean_std([a["rows"][0]["clean"] for a in audits]),
         "worst": sum(peaks[by]) / len(peaks[by]),
-        "worst_text": spread(peaks[by]),
+        "worst_text": mean_std(peaks[by]),
         "by": by,
-        "cells": {name: {"text": spread(v), "mean": sum(v) / len(v)} for name, v in peaks.items()},
+        "cells": {name: {"text": mean_std(v), "mean": sum(v) / len(v)} for name, v in peaks.items()},
         "flags": flags,
     }
 

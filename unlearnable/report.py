@@ -7,8 +7,8 @@ import numpy as np
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
 from unlearnable.data.image_files import NO_CLASSES, listing, read
+from unlearnable.evaluation.store import mean_std
 from unlearnable.page import picture_uri, rendered
-from unlearnable.results import spread
 
 SIDE = 320  # pixels of a picture's longer side on the page
 
@@ -67,7 +67,7 @@ def report(protected: Path | str, proof: Path | str | None = None, *, out: Path 
 
 def _row(row: dict, chance: float) -> dict:
     def cell(values: list[float]) -> dict:
-        return {"mean": round(sum(values) / len(values), 1), "text": spread(values)}
+        return {"mean": round(sum(values) / len(values), 1), "text": mean_std(values)}
 
     clean, hidden = cell(row["clean"]), cell(row["protected"])
     left = max(0.0, hidden["mean"] - chance) / max(clean["mean"] - chance, 0.1)  # of what is above chance

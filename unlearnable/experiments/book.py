@@ -5,8 +5,8 @@ from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
+from unlearnable.evaluation.store import read_cell
 from unlearnable.protection.methods import METHODS
-from unlearnable.results import read_cell
 from unlearnable.training.recipe import Recipe
 
 

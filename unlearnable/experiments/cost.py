@@ -5,9 +5,9 @@ machine that the cells name, and how visible the noise is. The paper's minutes a
 but the noise, which the other tables share.
 """
 
+from unlearnable.evaluation.published import HOURS, Figure
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Grid, Row, Table, minutes, passes, psnr
-from unlearnable.published import HOURS, Figure
 
 
 def grid(setting: Setting) -> Grid:

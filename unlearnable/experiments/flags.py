@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from unlearnable.checks import known_baseline, of_training
+from unlearnable.evaluation.flags import known_baseline, training_flags
 from unlearnable.experiments.lab import Lab, Trained
 from unlearnable.experiments.table import Grid
 
@@ -25,7 +25,7 @@ def _of(spec: Trained, lab: Lab) -> set[str]:
     recipe = replace(lab.recipe, **dict(spec.recipe))
     known = None if spec.counter else known_baseline(lab.data, lab.limit, recipe)
     chance = CHANCE.get(lab.data, 10.0)
-    names = {flag for seed, cell in cells.items() for flag in of_training(cell, clean.get(seed), chance, known)}
+    names = {flag for seed, cell in cells.items() for flag in training_flags(cell, clean.get(seed), chance, known)}
     if len(cells) == 1:
         names.add("few-seeds")
     if cells and spec.method is not None and spec.share < 1:

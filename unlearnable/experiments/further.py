@@ -16,10 +16,10 @@ from unlearnable.data.image_files import listing
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import holdout_split, near_duplicates
+from unlearnable.evaluation.store import get_or_compute, mean_std, rows
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.methods.min_min import SEM
 from unlearnable.protection.photos import protect_photos
-from unlearnable.results import once, rows, spread
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
 
@@ -64,14 +64,14 @@ def run(photos: Path, seed: int, radii: list[float]) -> None:
                 done = learn(data, recipe, test=held_out, out=folder / "run", seed=seed)
                 return {k: done.result[k] for k in ("accuracy", "seconds", "hardware", "torch", "commit", "command")}
 
-            once(RESULTS, {"on": name, "radius": radius, "seed": seed}, cell)
+            get_or_compute(RESULTS, {"on": name, "radius": radius, "seed": seed}, cell)
 
 
 def table() -> str:
     lines = ["| trained on | ordinary | AT-2 | seeds |", "|---|---|---|---|"]
     for name in dict.fromkeys(c["config"]["on"] for c in rows(RESULTS)):
         cells = [[c["accuracy"] for c in rows(RESULTS, on=name, radius=r)] for r in (0.0, 2.0)]
-        scores = " | ".join(spread(c) if c else "-" for c in cells)
+        scores = " | ".join(mean_std(c) if c else "-" for c in cells)
         lines.append(f"| {name} | {scores} | {max(map(len, cells))} |")
     return "\n".join(lines)
 

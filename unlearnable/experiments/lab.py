@@ -9,14 +9,14 @@ from unlearnable.core.files import config_hash
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import clean_mask, mix_in_clean
+from unlearnable.evaluation.store import get_or_compute
+from unlearnable.evaluation.train_and_test import train_and_test
 from unlearnable.experiments.book import Book
 from unlearnable.protection.methods import METHODS
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.protect import protect
-from unlearnable.results import once
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
-from unlearnable.trials import trial
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Lab:
         if found := self.book.of(asked).get(seed):
             return found
         compute = self._card if isinstance(spec, Made) else self._train
-        if cell := once(self.root, asked, lambda _: compute(spec, seed), wait=wait):
+        if cell := get_or_compute(self.root, asked, lambda _: compute(spec, seed), wait=wait):
             self.book.add(cell)
         return cell
 
@@ -110,7 +110,7 @@ class Lab:
     def _train(self, spec: Trained, seed: int) -> dict:
         data = _mixed(self.protected(spec.method, seed), self.clean, spec.share, spec.rest, seed)
         recipe = replace(self.recipe, **dict(spec.recipe))
-        done = trial(self.trials, data, self.test, recipe, countered=spec.counter, seed=seed, **self.machine)
+        done = train_and_test(self.trials, data, self.test, recipe, countered=spec.counter, seed=seed, **self.machine)
         return {k: v for k, v in done.items() if k != "config"}
 
     @cached_property

@@ -7,9 +7,9 @@ size has every second radius. Time: about 1 minute a cell on 2 cores there; the 
 of a V100.
 """
 
+from unlearnable.evaluation.published import figure
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Chart, Grid, Row, Table, learner
-from unlearnable.published import figure
 
 
 def grid(setting: Setting) -> Grid:

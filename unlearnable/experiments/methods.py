@@ -5,6 +5,7 @@ training in /255, then what the noise cost and how visible it is. EM comes witho
 EM of the papers' comparisons) and with T. Five to fifteen minutes a row and seed on 2 cores.
 """
 
+from unlearnable.evaluation.published import figure
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Grid, Row, Table, learner, minutes, passes, psnr
 from unlearnable.protection.methods.base import Method
@@ -13,7 +14,6 @@ from unlearnable.protection.methods.fixed_surrogate import HYPO, EntF
 from unlearnable.protection.methods.min_min_variants import ASR, AUE, MIUE, PUE
 from unlearnable.protection.methods.patterns import AR, CUDA, LSP, OPS, Uniform
 from unlearnable.protection.methods.pil import PIL
-from unlearnable.published import figure
 
 RADII = (0, 2, 4)
 

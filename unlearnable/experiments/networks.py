@@ -6,9 +6,9 @@ Small: VGG-16 and ResNet-18 for 300 steps beside convnet's 800; ResNet-50, Dense
 (ResNet-18 takes about 15 minutes a cell), and TAP, NTGA and SEM are left to the paper's size.
 """
 
+from unlearnable.evaluation.published import NETWORKS, Figure
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Grid, Row, Table, learner
-from unlearnable.published import NETWORKS, Figure
 
 
 def grid(setting: Setting) -> Grid:

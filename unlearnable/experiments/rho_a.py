@@ -5,9 +5,9 @@ twice the largest rho_a. Figures beside ours are those of other groups. To be se
 clean level. Shares its cells up to radius 4 with the main comparison; 12 minutes a seed for the rest on 2 cores.
 """
 
+from unlearnable.evaluation.published import figure
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Chart, Grid, Row, Table, learner
-from unlearnable.published import figure
 
 RADII = (0, 2, 4, 6, 8)
 

@@ -7,9 +7,9 @@ says how much of that the clean rest gives alone. The small size has EM, REM and
 minute a cell on 2 cores.
 """
 
+from unlearnable.evaluation.published import PERCENT, SHARES, Figure
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Chart, Grid, Row, Table, learner
-from unlearnable.published import PERCENT, SHARES, Figure
 
 
 def grid(setting: Setting) -> Grid:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from statistics import stdev
 
+from unlearnable.evaluation.published import Figure
+from unlearnable.evaluation.store import mean_std
 from unlearnable.experiments.lab import Lab
 from unlearnable.experiments.settings import Setting
 from unlearnable.experiments.table import Entry, Grid, Table
-from unlearnable.published import Figure
-from unlearnable.results import spread
 
 ANOTHER = "another scale than ours: compare the order and the shape, not the numbers"
 
@@ -32,7 +32,7 @@ class Shown:
 
     @property
     def ours(self) -> str:
-        return spread(list(self.values), self.digits) if self.values else "-"
+        return mean_std(list(self.values), self.digits) if self.values else "-"
 
 
 def shown(entry: Entry | None, lab: Lab) -> Shown:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from unlearnable.evaluation.published import Figure
 from unlearnable.experiments.lab import Made, Spec, Trained
 from unlearnable.experiments.settings import Setting
 from unlearnable.protection.methods.base import Method
-from unlearnable.published import Figure
 
 
 @dataclass(frozen=True)

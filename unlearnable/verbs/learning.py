@@ -7,15 +7,16 @@ from pathlib import Path
 import tyro
 from tyro.conf import Positional
 
-from unlearnable.audit import audit, estimate, plan, table
 from unlearnable.core import distributed
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import config_hash
 from unlearnable.core.progress import format_duration
-from unlearnable.counter import counter
 from unlearnable.data.load import load
 from unlearnable.data.subsets import mix_in_clean
+from unlearnable.evaluation.audit import audit, audit_table, estimate
+from unlearnable.evaluation.countermeasures import countermeasure
+from unlearnable.evaluation.suites import find_suite
 from unlearnable.protection.export import originals_of
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
@@ -30,7 +31,7 @@ class _Learn:
     """clean test pictures: a name or a folder (default: the test split of the training pictures' source)"""
     test_limit: int | None = None
     """at most this many test pictures, the same number of every class"""
-    counter: str | None = None
+    countermeasure: str | None = None
     """a countermeasure of `unlearnable ls counters`, or my_module:function, done to the training pictures first"""
     counter_test: bool = False
     """do it to the test pictures too"""
@@ -63,8 +64,8 @@ def learn_verb(args: list[str]) -> None:
     if o.clean_share:
         data = mix_in_clean(data, originals_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed)
     if o.counter:
-        data = counter(o.counter, data)
-        test = counter(o.counter, test) if o.counter_test else test
+        data = countermeasure(o.counter, data)
+        test = countermeasure(o.counter, test) if o.counter_test else test
     elif o.counter_test:
         raise UserError("--counter-test needs a countermeasure; give --counter NAME too.")
     settings = {
@@ -114,7 +115,7 @@ def audit_verb(args: list[str]) -> None:
         f"clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
     )
     o = options("audit", text, _Audit, args, _Audit(tyro.MISSING, recipe=Recipe.preset(preset)))
-    learners, device = plan(o.suite), {"device": o.machine.device}
+    learners, device = find_suite(o.suite), {"device": o.machine.device}
     originals_of(o.folder, o.root)  # says so when this is no protected folder
     protected = load(o.folder).for_learning()
     test = load(
@@ -143,7 +144,7 @@ def audit_verb(args: list[str]) -> None:
         device=o.machine.device,
         precision=o.machine.precision,
     )
-    print(table(done))
+    print(audit_table(done))
     print("Audits in one table: unlearnable report audits")
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from unlearnable.audit import SUITES
 from unlearnable.core.errors import UserError
-from unlearnable.counter import COUNTERS
 from unlearnable.data.load import DESCRIPTIONS, load
+from unlearnable.evaluation.countermeasures import COUNTERMEASURES
+from unlearnable.evaluation.suites import SUITES
 from unlearnable.models import MODELS, describe
 from unlearnable.protection.export import export_cifar, noise_of, originals_of
 from unlearnable.protection.methods import METHODS
@@ -72,7 +72,7 @@ def ls_verb(what: str = "") -> None:
         "methods": {n: about(m).split(". ")[0] for n, m in METHODS.items()},
         "models": {n: describe(n) for n in MODELS},
         "data": DESCRIPTIONS,
-        "counters": {n: c.about for n, c in COUNTERS.items()},
+        "counters": {n: c.about for n, c in COUNTERMEASURES.items()},
         "strong": {n: c.about for n, c in AUGMENTATIONS.items()},
         "suites": {n: ", ".join(learner.name for learner in suite) for n, suite in SUITES.items()},
         "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},

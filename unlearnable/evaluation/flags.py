@@ -6,13 +6,13 @@ import torch
 
 from unlearnable.data.images import Images
 from unlearnable.data.visibility import noise_size
-from unlearnable.published import SURE
+from unlearnable.evaluation.published import SURE
 from unlearnable.training.recipe import Recipe
 
 SLACK = 3.0  # points under a known baseline that are still chance
 
 
-KEPT = 0.9  # of the noise's size: less is a loss
+KEPT_NOISE = 0.9  # of the noise's size: less is a loss
 
 
 # data, pictures (None: all), recipe, clean accuracy by AT radius: the paper's, and our own of docs/results.md
@@ -39,7 +39,7 @@ def weak(accuracy: float, chance: float) -> bool:
     return accuracy < chance + 0.2 * (100 - chance)
 
 
-def of_training(cell: dict, clean: dict | None, chance: float, known: float | None = None) -> list[str]:
+def training_flags(cell: dict, clean: dict | None, chance: float, known: float | None = None) -> list[str]:
     """Flags of one learner. cell, clean: its results on the pictures in question and on clean ones (None: not there);
     chance and the known baseline in %."""
     flags = []
@@ -59,7 +59,7 @@ def _converged(losses: list[float], clean: float | None) -> bool:
     return len(losses) < 2 or last < 0.7 * losses[0] or last < 0.1 or (clean is not None and last <= 1.1 * clean)
 
 
-def of_pictures(clean: Images, protected: Images, card: dict) -> list[str]:
+def image_flags(clean: Images, protected: Images, card: dict) -> list[str]:
     """Flags of a protected set, from the pictures as they are now and what its card says."""
     flags = []
     if not torch.equal(clean.y, protected.y) or clean.classes != protected.classes:
@@ -70,7 +70,7 @@ def of_pictures(clean: Images, protected: Images, card: dict) -> list[str]:
         flags.append("outside-ball")
     if budget is not None and linf > budget:
         flags.append("budget-exceeded")
-    lost = l2 < KEPT * card.get("measured", {}).get("l2", 0) or (budget is not None and linf < budget / 2)
+    lost = l2 < KEPT_NOISE * card.get("measured", {}).get("l2", 0) or (budget is not None and linf < budget / 2)
     if lost:
         flags.append("noise-lost")
     if same:

@@ -73,7 +73,7 @@ def bilateral_filter(x: Tensor, size: int, colour: float, space: float) -> Tenso
     return out
 
 
-def shaken(x: Tensor, reach: float) -> Tensor:
+def coin(x: Tensor, reach: float) -> Tensor:
     """COIN: every pixel takes the (bilinear) colour at a place up to ``reach`` pixels away in each direction, drawn
     anew for every pixel and picture."""
     out, (height, width) = torch.empty_like(x), x.shape[2:]
@@ -88,7 +88,7 @@ def shaken(x: Tensor, reach: float) -> Tensor:
     return out
 
 
-def projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1) -> Tensor:
+def orthogonal_projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1) -> Tensor:
     """Orthogonal projection (Sandoval-Segura et al., 2023): a linear classifier without bias is trained on the
     pictures, and the span of its weight vectors taken out of them."""
     pixels, weight = x.flatten(1).float() / 255, torch.zeros(int(y.max()) + 1, x[0].numel(), requires_grad=True)
@@ -123,7 +123,7 @@ def _each(x: Tensor, through: Callable[[Image.Image], Image.Image]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Counter:
+class Countermeasure:
     """A line of ``COUNTERS``: what it does, in words, and how; whether it looks at the labels."""
 
     about: str
@@ -131,38 +131,42 @@ class Counter:
     labels: bool = False
 
 
-COUNTERS: dict[str, Counter] = {
-    "jpeg10": Counter("JPEG compression of quality 10", partial(jpeg, quality=10)),
-    "jpeg30": Counter("JPEG compression of quality 30", partial(jpeg, quality=30)),
-    "jpeg50": Counter("JPEG compression of quality 50", partial(jpeg, quality=50)),
-    "gray": Counter("grayscale", gray),
-    "bits2": Counter("2 bits a channel", partial(bit_depth, bits=2)),
-    "mean3": Counter("mean over 3 x 3 pixels", partial(mean_filter, size=3)),
-    "gaussian3": Counter("Gaussian filter of 3 x 3 pixels, sigma 0.8", partial(gaussian_filter, size=3, sigma=0.8)),
-    "median3": Counter("median over 3 x 3 pixels", partial(median_filter, size=3)),
-    "bilateral": Counter("bilateral filter (9, 75, 75)", partial(bilateral_filter, size=9, colour=75, space=75)),
-    "coin": Counter("every pixel from a place up to 2 pixels away (COIN)", partial(shaken, reach=2.0)),
-    "projection": Counter("the directions that a linear classifier uses taken out", projection, labels=True),
+COUNTERMEASURES: dict[str, Countermeasure] = {
+    "jpeg10": Countermeasure("JPEG compression of quality 10", partial(jpeg, quality=10)),
+    "jpeg30": Countermeasure("JPEG compression of quality 30", partial(jpeg, quality=30)),
+    "jpeg50": Countermeasure("JPEG compression of quality 50", partial(jpeg, quality=50)),
+    "gray": Countermeasure("grayscale", gray),
+    "bits2": Countermeasure("2 bits a channel", partial(bit_depth, bits=2)),
+    "mean3": Countermeasure("mean over 3 x 3 pixels", partial(mean_filter, size=3)),
+    "gaussian3": Countermeasure(
+        "Gaussian filter of 3 x 3 pixels, sigma 0.8", partial(gaussian_filter, size=3, sigma=0.8)
+    ),
+    "median3": Countermeasure("median over 3 x 3 pixels", partial(median_filter, size=3)),
+    "bilateral": Countermeasure("bilateral filter (9, 75, 75)", partial(bilateral_filter, size=9, colour=75, space=75)),
+    "coin": Countermeasure("every pixel from a place up to 2 pixels away (COIN)", partial(coin, reach=2.0)),
+    "projection": Countermeasure(
+        "the directions that a linear classifier uses taken out", orthogonal_projection, labels=True
+    ),
 }
 
 
-def in_words(name: str) -> str:
+def describe_countermeasure(name: str) -> str:
     """What the countermeasure ``name`` does; a person's own is its name. Raises UserError where there is none."""
-    if name not in COUNTERS and ":" not in name:
-        raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERS)}.")
-    return name if ":" in name else COUNTERS[name].about
+    if name not in COUNTERMEASURES and ":" not in name:
+        raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERMEASURES)}.")
+    return name if ":" in name else COUNTERMEASURES[name].about
 
 
-def counter(name: str, data: Images) -> Images:
+def countermeasure(name: str, data: Images) -> Images:
     """``data`` after the countermeasure ``name`` of ``COUNTERS`` or a person's own ``my_module:function``, which takes
     and returns uint8 [N, 3, H, W]; labels and order stay. Raises UserError for another name and for a result of another
     shape or type."""
-    in_words(name)  # or there is none
+    describe_countermeasure(name)  # or there is none
     if ":" in name:
         x = load_object("countermeasure", name)[0](data.x.clone())
         if not isinstance(x, Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
             raise UserError(f"{name} must return uint8 {list(data.x.shape)} as it gets them; correct the function.")
     else:
-        line = COUNTERS[name]
+        line = COUNTERMEASURES[name]
         x = line.change(data.x, data.y) if line.labels else line.change(data.x)
     return replace(data, x=x, source={**data.source, "counter": name})

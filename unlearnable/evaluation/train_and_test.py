@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from unlearnable.counter import counter
 from unlearnable.data.images import Images
-from unlearnable.results import KEPT, once
+from unlearnable.evaluation.countermeasures import countermeasure
+from unlearnable.evaluation.store import LEARNER_FIELDS, get_or_compute
 from unlearnable.training.learn import learn
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
 
-def trial(
+def train_and_test(
     cells: Path,
     data: Images,
     test: Images,
@@ -39,10 +39,10 @@ def trial(
 
     def compute(folder: Path) -> dict:
         shown = change() if change else data
-        shown = counter(countered, shown) if countered else shown
-        seen = counter(countered, test) if countered and test_too else test
+        shown = countermeasure(countered, shown) if countered else shown
+        seen = countermeasure(countered, test) if countered and test_too else test
         done = learn(shown, recipe, test=seen, out=folder / "run", seed=seed, device=device, precision=precision)
         shutil.rmtree(folder / "run")
-        return {k: done.result[k] for k in KEPT}
+        return {k: done.result[k] for k in LEARNER_FIELDS}
 
-    return once(cells, asked, compute, wait=wait)
+    return get_or_compute(cells, asked, compute, wait=wait)

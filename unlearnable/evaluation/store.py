@@ -16,25 +16,25 @@ except ImportError:  # Windows: there two processes must not share a folder of r
 
 
 # of a learner's result: what a cell keeps. Its model and settings stay out: a hundred tables of weights fill a disk
-KEPT = ("accuracy", "peak", "log", "passes", "seconds", "hardware", "torch", "version", "commit", "command")
+LEARNER_FIELDS = ("accuracy", "peak", "log", "passes", "seconds", "hardware", "torch", "version", "commit", "command")
 
 
-def once(root: Path, config: dict, compute: Callable[[Path], dict], *, wait: bool = True) -> dict | None:
+def get_or_compute(root: Path, config: dict, compute: Callable[[Path], dict], *, wait: bool = True) -> dict | None:
     """The result of ``config``: read where it is there, else ``compute(folder)`` and kept as folder/cell.json.
 
     Where another process is at the same result: waited for, or (``wait`` False) None. Raises UserError for a file that
     is no whole result."""
     folder = root / config_hash(config)
-    if not there(root, config):
+    if not exists(root, config):
         with _alone(folder, wait) as here:
             if not here:
                 return None
-            if not there(root, config):
+            if not exists(root, config):
                 write_json(folder / "cell.json", {"config": config, **compute(folder)})
     return read_cell(folder / "cell.json", json.loads(json.dumps(config)))
 
 
-def there(root: Path, config: dict) -> bool:
+def exists(root: Path, config: dict) -> bool:
     """Whether ``once`` would only read."""
     return (root / config_hash(config) / "cell.json").exists()
 
@@ -81,7 +81,7 @@ def rows(root: Path, **where: object) -> Iterator[dict]:
             yield cell
 
 
-def spread(values: list[float], digits: int = 1) -> str:
+def mean_std(values: list[float], digits: int = 1) -> str:
     """mean ± sample standard deviation with that many decimals (the value alone where there is one)."""
     mean = sum(values) / len(values)
     if len(values) == 1:

@@ -5,83 +5,18 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from unlearnable.checks import known_baseline, of_pictures, of_training
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
-from unlearnable.denoise import denoised, train_denoiser
+from unlearnable.evaluation.denoiser import denoised, train_denoiser
+from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
+from unlearnable.evaluation.suites import VERSION, Learner, find_suite
+from unlearnable.evaluation.train_and_test import train_and_test
 from unlearnable.protection.export import originals_of
 from unlearnable.training.learn import seconds_a_step
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
-from unlearnable.trials import trial
-
-VERSION = 2  # of the suites: results of different versions never share a table
-
-
-@dataclass(frozen=True)
-class Learner:
-    """One countermeasure. recipe: what it changes in the learner's recipe, as (field, value); counter: a line of
-    ``COUNTERS``, done to the training pictures and, where ``test`` is set, to the test pictures too; leaked: the share
-    of the pictures that the learner also has clean, to train a denoiser on."""
-
-    name: str
-    recipe: tuple[tuple[str, str | float], ...] = ()
-    counter: str | None = None
-    test: bool = False
-    leaked: float = 0.0
-
-
-def _recipe(name: str, **changes: str | float) -> Learner:
-    return Learner(name, tuple(changes.items()))
-
-
-_QUICK = (
-    Learner("ordinary training"),
-    _recipe("adversarial 2/255", adv_eps=2.0),
-    Learner("JPEG 10", counter="jpeg10"),
-)
-
-
-_STANDARD = (
-    *_QUICK,
-    _recipe("adversarial 4/255", adv_eps=4.0),
-    _recipe("adversarial 8/255", adv_eps=8.0),
-    Learner("grayscale", counter="gray"),
-    Learner("2 bits", counter="bits2"),
-    Learner("mean 3x3", counter="mean3"),
-    Learner("Gaussian 3x3", counter="gaussian3"),
-    Learner("median 3x3", counter="median3"),
-    Learner("bilateral", counter="bilateral"),
-    Learner("orthogonal projection", counter="projection"),
-    Learner("COIN", counter="coin"),
-    _recipe("Cutout", strong="cutout"),
-    _recipe("Mixup", strong="mixup"),
-    _recipe("CutMix", strong="cutmix"),
-)
-
-
-_FULL = (
-    *_STANDARD,
-    _recipe("adversarial 1/255", adv_eps=1.0),
-    _recipe("adversarial 6/255", adv_eps=6.0),
-    _recipe("adversarial L2 0.25", adv_l2=0.25),
-    _recipe("adversarial L2 0.5", adv_l2=0.5),
-    _recipe("adversarial L2 0.75", adv_l2=0.75),
-    Learner("JPEG 30", counter="jpeg30"),
-    Learner("JPEG 50", counter="jpeg50"),
-    Learner("grayscale, also tested", counter="gray", test=True),
-    _recipe("grayscale jitter", strong="gray"),
-    _recipe("Gaussian noise", strong="noise"),
-    _recipe("RandAugment", strong="randaugment"),
-    _recipe("UEraser", strong="ueraser"),
-    _recipe("UEraser-max", strong="ueraser-max"),
-    Learner("denoiser from a tenth leaked", leaked=0.1),
-)
-
-
-SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
 
 
 @dataclass(frozen=True)
@@ -95,12 +30,6 @@ class Audit:
     rows: list[dict]
     worst: dict
     flags: list[str]
-
-
-def plan(suite: str) -> tuple[Learner, ...]:
-    if suite not in SUITES:
-        raise UserError(f"There is no suite '{suite}'; the suites are {', '.join(SUITES)}.")
-    return SUITES[suite]
 
 
 def audit(
@@ -123,7 +52,7 @@ def audit(
     Raises UserError for what is no protected folder, for originals that are gone or changed, for test pictures of
     other classes, and for an ``out`` that holds an audit of something else.
     """
-    learners, folder, out = plan(suite), Path(folder), Path(out)
+    learners, folder, out = find_suite(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
     if recipe.adversarial or recipe.strong:
         raise UserError(
@@ -149,7 +78,7 @@ def audit(
     machine = {"seed": seed, "device": device, "precision": precision}
     trained = _trainings(learners, recipe, sets, Path(cells or out.parent / "cells"), machine)
     rows = [_row(learner, recipe, *pair, chance, card) for learner, pair in zip(learners, trained)]
-    worst, flags = max(rows, key=lambda row: row["peak"]), of_pictures(clean, protected, card)
+    worst, flags = max(rows, key=lambda row: row["peak"]), image_flags(clean, protected, card)
     done = Audit(suite, VERSION, round(chance, 2), rows, worst, flags)
     about["measured_with"] = {k: trained[-1][1][k] for k in ("hardware", "torch", "version", "commit")}
     write_json(out / "audit.json", asdict(done) | about)
@@ -204,7 +133,7 @@ def _training(
         depends_on = [learner.leaked, sets.clean.digest(), sets.protected.digest()]
         options |= {"change": cleaned, "changed": ["denoiser", *depends_on]}
     asked = replace(recipe, **dict(learner.recipe))
-    return trial(cells, data, sets.test, asked, **options, **machine, wait=wait)
+    return train_and_test(cells, data, sets.test, asked, **options, **machine, wait=wait)
 
 
 def estimate(learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto") -> float:
@@ -228,12 +157,12 @@ def _row(learner: Learner, recipe: Recipe, clean: dict, protected: dict, chance:
         "clean": clean["accuracy"],
         "protected": protected["accuracy"],
         "peak": protected["peak"],
-        "flags": of_training(protected, clean, chance, known),
+        "flags": training_flags(protected, clean, chance, known),
         "seconds": round(clean["seconds"] + protected["seconds"], 1),
     }
 
 
-def table(done: Audit) -> str:
+def audit_table(done: Audit) -> str:
     """The audit as text, for a terminal."""
     lines = [f"{'learner':30}{'clean':>8}{'protected':>11}{'peak':>7}   flags"]
     for row in done.rows:

@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from unlearnable.checks import weak
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
 from unlearnable.core.progress import announce_duration
-from unlearnable.counter import counter, in_words
 from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates, subset
-from unlearnable.results import once, spread, there
+from unlearnable.evaluation.countermeasures import countermeasure, describe_countermeasure
+from unlearnable.evaluation.flags import weak
+from unlearnable.evaluation.store import exists, get_or_compute, mean_std
 from unlearnable.training.learn import learn, seconds_a_step
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -28,7 +28,7 @@ class _Learner:
 
     name: str
     recipe: Recipe
-    counter: str | None = None
+    countermeasure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def verify(
         raise UserError("verify takes the radii of adversarial training apart (--radii); leave adv_eps out.")
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
-    clean, hidden = pair(Path(photos), protected, size)
+    clean, hidden = load_pair(Path(photos), protected, size)
     groups = near_duplicates(clean.x)
     asked = {"data": clean.digest(), "holdout": holdout}
     learners = _learners(recipe, radii, counters)
@@ -75,7 +75,9 @@ def verify(
     def config(by: _Learner, kind: str, seed: int) -> dict:
         return {**asked, "on": sets[kind].digest(), "recipe": vars(by.recipe), "counter": by.counter, "seed": seed}
 
-    missing = [sum(not there(out, config(by, kind, seed)) for kind in sets for seed in range(seeds)) for by in learners]
+    missing = [
+        sum(not exists(out, config(by, kind, seed)) for kind in sets for seed in range(seeds)) for by in learners
+    ]
     _say_time(clean, learners, missing, device)
     rows = []
     for by in learners:
@@ -86,12 +88,12 @@ def verify(
 
                 def cell(folder: Path, images: Images = images, by: _Learner = by, test: Tensor = test) -> dict:
                     train, held_out = subset(images, ~test), subset(clean, test)
-                    train = counter(by.counter, train) if by.counter else train
+                    train = countermeasure(by.counter, train) if by.counter else train
                     kept = {"device": device, "precision": precision, "seed": seed}  # noqa: B023  called at once
                     done = learn(train, by.recipe, test=held_out, out=folder / "run", **kept).result
                     return {k: done[k] for k in ("accuracy", "peak", "seconds", "hardware")}
 
-                trained[kind].append(once(out, config(by, kind, seed), cell)["accuracy"])
+                trained[kind].append(get_or_compute(out, config(by, kind, seed), cell)["accuracy"])
         rows.append(_row(by.name, trained, 100 / len(clean.classes)))
     done = Verified(rows, round(100 / len(clean.classes), 2), _flags(rows, seeds, clean), count_near_duplicates(groups))
     about = {"seeds": seeds, "recipe": vars(recipe), "size": clean.size, "holdout": holdout}
@@ -103,7 +105,7 @@ def verify(
 
 def _learners(recipe: Recipe, radii: tuple[float, ...], counters: tuple[str, ...]) -> list[_Learner]:
     at = [_Learner(f"adversarial {r:g}/255" if r else "ordinary training", replace(recipe, adv_eps=r)) for r in radii]
-    return at + [_Learner(f"training after {in_words(name)}", recipe, name) for name in counters]
+    return at + [_Learner(f"training after {describe_countermeasure(name)}", recipe, name) for name in counters]
 
 
 def _say_time(images: Images, learners: list[_Learner], missing: list[int], device: str) -> None:
@@ -117,7 +119,7 @@ def _say_time(images: Images, learners: list[_Learner], missing: list[int], devi
         announce_duration(sum(cost), f"{sum(missing)} trainings")
 
 
-def pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
+def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
     """Originals and protected pictures in the same order, at the learner's size."""
     card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
     if "photos" not in card:
@@ -154,12 +156,12 @@ def _flags(rows: list[dict], seeds: int, clean: Images) -> list[str]:
     return flags
 
 
-def table(done: Verified) -> str:
+def verify_table(done: Verified) -> str:
     """The proof as text, for a terminal."""
     lines = [f"{'accuracy on clean pictures, %':32}{'clean':>16}{'protected':>16}"]
     for row in done.rows:
         mark = "" if row["held"] else "   NOT PROTECTED: over half of what can be learned is left"
-        lines.append(f"{row['learner']:32}{spread(row['clean']):>16}{spread(row['protected']):>16}{mark}")
+        lines.append(f"{row['learner']:32}{mean_std(row['clean']):>16}{mean_std(row['protected']):>16}{mark}")
     lines.append(f"Guessing gives {done.chance:.1f}. Trained on clean or on protected pictures, tested on clean ones.")
     if done.flags:
         lines.append(f"Flags: {', '.join(done.flags)} (docs/checks.md).")
