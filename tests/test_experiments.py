@@ -16,18 +16,18 @@ from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, lo
 from unlearnable.cli import main
 from unlearnable.core.files import config_hash, write_json
 from unlearnable.evaluation.published import Figure, figure
-from unlearnable.experiments import TABLES
-from unlearnable.experiments.book import Book, canonical, record
-from unlearnable.experiments.flags import flags
-from unlearnable.experiments.lab import Made, Trained
-from unlearnable.experiments.plan import noise_passes
+from unlearnable.experiments.cell_values import filled, markdown
+from unlearnable.experiments.flagged import flags
+from unlearnable.experiments.records import Records, canonical, write_records
 from unlearnable.experiments.report import has_results, report_results
-from unlearnable.experiments.run import chosen, reproduce, write_record
-from unlearnable.experiments.settings import Setting, setting
-from unlearnable.experiments.show import filled, markdown
+from unlearnable.experiments.reproduce import chosen, reproduce, write_record
+from unlearnable.experiments.runner import LearnerSpec, NoiseSpec
+from unlearnable.experiments.scale import Scale, get_scale
+from unlearnable.experiments.tables import TABLES
+from unlearnable.experiments.time_estimate import noise_passes
 from unlearnable.plots import Line, plot
 
-TINY = Setting("small", "shapes", "tiny", Recipe.preset("short", steps=2, batch=16, tests=2, adv_steps=1), 40, 20, 2.0)
+TINY = Scale("small", "shapes", "tiny", Recipe.preset("short", steps=2, batch=16, tests=2, adv_steps=1), 40, 20, 2.0)
 
 
 def made_up(lab, spec, seed):
@@ -42,7 +42,7 @@ def made_up(lab, spec, seed):
         "shape": [40, 3, 32, 32],
         "measured": {"psnr": 31},
     }
-    return {"config": asked, **(learned if isinstance(spec, Trained) else noise)}
+    return {"config": asked, **(learned if isinstance(spec, LearnerSpec) else noise)}
 
 
 def fill(root, at, names, seeds=(0,)):
@@ -58,7 +58,7 @@ def fill(root, at, names, seeds=(0,)):
 @pytest.mark.parametrize("size", ["small", "paper"])
 @pytest.mark.parametrize("data", ["cifar10", "cifar100", "imagenet100"])
 def test_every_table_stands_at_every_size_and_asks_for_nothing_twice(size, data, tmp_path):
-    at = setting(size, data)
+    at = get_scale(size, data)
     lab = at.lab(tmp_path)
     for name, table in TABLES.items():
         grid = table.grid(at)
@@ -68,22 +68,22 @@ def test_every_table_stands_at_every_size_and_asks_for_nothing_twice(size, data,
 
 
 def test_the_authors_settings(tmp_path):
-    at = setting("paper", "cifar10")
+    at = get_scale("paper", "cifar10")
     assert (at.rem(4), at.recipe, at.limit) == (REM(), Recipe(), None)
     assert (at.em.steps, at.em.noise_step(0), at.em.samples, at.em.train_steps) == (10, 1.6, 0, 5000)
-    other = setting("paper", "imagenet100")
+    other = get_scale("paper", "imagenet100")
     assert (other.rem(4).steps, other.rem(4).samples, other.em.noise_step(0), other.em.train_steps) == (7, 4, 2.0, 3000)
     assert (other.tap.steps, 50 * other.tap.step, other.recipe.adv_steps) == (100, 8.0, 8)
     with pytest.raises(UserError, match="no size 'huge'"):
-        setting("huge", "cifar10")
+        get_scale("huge", "cifar10")
     with pytest.raises(UserError, match="no data set 'mnist'"):
-        setting("small", "mnist")
+        get_scale("small", "mnist")
 
 
 def test_an_audit_of_a_protected_set_shares_the_trainings_of_the_tables(tmp_path):
     lab, method = TINY.lab(tmp_path), Uniform()
     for radius in (0.0, 2.0):
-        cell = lab.make(Trained(method, recipe=(("adv_eps", radius),) if radius else ()), 0)
+        cell = lab.make(LearnerSpec(method, recipe=(("adv_eps", radius),) if radius else ()), 0)
     assert len(list(lab.trials.glob("*/cell.json"))) == 2
     quick = audit(lab.place(method, 0), "quick", TINY.recipe, out=tmp_path / "audit", cells=lab.trials, test=lab.test)
     assert len(list(lab.trials.glob("*/cell.json"))) == 6  # three learners, on clean and on protected pictures
@@ -91,27 +91,27 @@ def test_an_audit_of_a_protected_set_shares_the_trainings_of_the_tables(tmp_path
 
 
 def test_a_result_is_found_by_what_was_asked(tmp_path):
-    lab = setting("small", "cifar10").lab(tmp_path)
-    asked = lab.asked(Trained(REM.preset("short"), recipe=(("adv_eps", 2.0),)), 3)
+    lab = get_scale("small", "cifar10").lab(tmp_path)
+    asked = lab.asked(LearnerSpec(REM.preset("short"), recipe=(("adv_eps", 2.0),)), 3)
     old = json.loads(json.dumps(asked))
     del old["settings"]["lr_decay"], old["recipe"]["adv_l2"]  # settings that came later, at their defaults
     old["recipe"]["adv_eps"] = 2
     assert canonical(old) == canonical(asked) == canonical({**asked, "seed": 0})
     for changed in (
-        lab.asked(Trained(REM.preset("short", lr_decay=0.2), recipe=(("adv_eps", 2.0),)), 3),
-        lab.asked(Trained(REM.preset("short"), recipe=(("adv_eps", 4.0),)), 3),
-        lab.asked(Trained(SEM.preset("short"), recipe=(("adv_eps", 2.0),)), 3),
-        lab.asked(Trained(REM.preset("short"), share=0.8, recipe=(("adv_eps", 2.0),)), 3),
+        lab.asked(LearnerSpec(REM.preset("short", lr_decay=0.2), recipe=(("adv_eps", 2.0),)), 3),
+        lab.asked(LearnerSpec(REM.preset("short"), recipe=(("adv_eps", 4.0),)), 3),
+        lab.asked(LearnerSpec(SEM.preset("short"), recipe=(("adv_eps", 2.0),)), 3),
+        lab.asked(LearnerSpec(REM.preset("short"), share=0.8, recipe=(("adv_eps", 2.0),)), 3),
     ):
         assert canonical(changed) != canonical(asked)
-    record([{"config": old, "accuracy": 1.0}], tmp_path / "one.json")
-    assert Book(tmp_path).of(asked) == {3: {"config": old, "accuracy": 1.0}}
+    write_records([{"config": old, "accuracy": 1.0}], tmp_path / "one.json")
+    assert Records(tmp_path).of(asked) == {3: {"config": old, "accuracy": 1.0}}
     (tmp_path / "one.json").write_text('{"cells": [{}]}')
     with pytest.raises(UserError, match="no whole record"):
-        Book(tmp_path)
+        Records(tmp_path)
     (tmp_path / "one.json").write_text('{"cells": [')
     with pytest.raises(UserError, match="cannot be read as JSON"):
-        Book(tmp_path)
+        Records(tmp_path)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_table_is_made_cell_by_cell_and_goes_on_after_a_stop(tmp_path, quick):
 
 
 def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
-    small, paper = setting("small", "cifar10"), setting("paper", "cifar10")
+    small, paper = get_scale("small", "cifar10"), get_scale("paper", "cifar10")
     lab = fill(tmp_path, paper, ["main"], seeds=(0, 1))
     grid = TABLES["main"].grid(paper)
     text = markdown(TABLES["main"], grid, lab, paper, {})
@@ -166,31 +166,31 @@ def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
 
 
 def test_a_record_gives_the_same_tables(tmp_path):
-    at = setting("small", "cifar10")
+    at = get_scale("small", "cifar10")
     lab = fill(tmp_path / "results", at, ["shares", "cost"], seeds=(0, 1))
     tables = [TABLES["shares"], TABLES["cost"]]
     cells = write_record(tables, at, tmp_path / "results", tmp_path / "docs" / "small.json")
-    assert cells == len(Book(tmp_path / "results")) == len(Book(tmp_path / "docs"))
+    assert cells == len(Records(tmp_path / "results")) == len(Records(tmp_path / "docs"))
     assert len((tmp_path / "docs" / "small.json").read_text().splitlines()) == cells + 2
     for table in tables:
         grid = table.grid(at)
         assert filled(grid, lab) == filled(grid, at.lab(tmp_path / "docs"))
     with pytest.raises(UserError, match="nothing to record"):
-        write_record(tables, setting("paper", "cifar10"), tmp_path / "results", tmp_path / "x.json")
+        write_record(tables, get_scale("paper", "cifar10"), tmp_path / "results", tmp_path / "x.json")
     assert has_results(tmp_path / "docs") and has_results(tmp_path / "results") and not has_results(tmp_path)
 
 
 def test_shares_and_curves_read_what_they_say(tmp_path):
-    at = setting("small", "cifar10")
+    at = get_scale("small", "cifar10")
     lab = fill(tmp_path, at, ["shares", "curves"])
     shares = TABLES["shares"].grid(at)
     by_name = {row.name: row.entries for row in shares.rows}
-    assert by_name["EM"][0].spec == by_name["REM(2)"][0].spec == Trained(recipe=(("adv_eps", 2.0),))
+    assert by_name["EM"][0].spec == by_name["REM(2)"][0].spec == LearnerSpec(recipe=(("adv_eps", 2.0),))
     assert by_name["EM"][2].spec.share == 0.8 and not by_name["EM"][2].spec.rest
     rest = by_name["the clean rest alone"]
-    assert rest[2].spec == Trained(None, 0.8, True, None, (("adv_eps", 2.0),)) and rest[3] is None
+    assert rest[2].spec == LearnerSpec(None, 0.8, True, None, (("adv_eps", 2.0),)) and rest[3] is None
     assert str(by_name["REM(2)"][2].paper) == "88.09" and str(rest[2].paper) == "79.41"
-    paper = {row.name: row.entries for row in TABLES["shares"].grid(setting("paper", "cifar10")).rows}
+    paper = {row.name: row.entries for row in TABLES["shares"].grid(get_scale("paper", "cifar10")).rows}
     assert [str(e.paper) for e in paper["TAP"][1:]] == ["89.01", "88.66", "88.4", "88.04", "88.02"]
     curves = TABLES["curves"].grid(at)
     assert curves.columns[-1] == "800" and len(curves.columns) == 8
@@ -199,7 +199,7 @@ def test_shares_and_curves_read_what_they_say(tmp_path):
 
 
 def test_flags_of_a_table(tmp_path):
-    at = setting("small", "cifar10")
+    at = get_scale("small", "cifar10")
     lab, grid = at.lab(tmp_path), TABLES["shares"].grid(at)
     clean, em, part = (grid.rows[0].entries[k].spec for k in (0, 3, 2))
     whole = {"log": [{"loss": 2.0}, {"loss": 1.0}], "accuracy": 55.0}
@@ -242,7 +242,7 @@ def test_plots_stand_where_the_numbers_are():
 
 
 def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
-    at = setting("small", "cifar10")
+    at = get_scale("small", "cifar10")
     fill(tmp_path, at, ["main", "work"], seeds=(0, 1))
     md, table, page = (p.read_text() for p in report_results(tmp_path, tmp_path / "out"))
     rows = {(r["table"], r["row"], r["column"]): r for r in csv.DictReader(table.splitlines())}
@@ -279,7 +279,7 @@ def test_the_page_in_a_browser(tmp_path, width):
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not browser:
         pytest.skip("no Chromium on this machine")
-    fill(tmp_path, setting("small", "cifar10"), ["main"], seeds=(0, 1))
+    fill(tmp_path, get_scale("small", "cifar10"), ["main"], seeds=(0, 1))
     page = report_results(tmp_path, tmp_path)[2]
     page.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
     frame = tmp_path / "frame.html"
@@ -317,7 +317,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     assert all(f"  {name} " in type_in("reproduce") for name in TABLES)
-    fill(tmp_path / "results", setting("small", "cifar10"), ["cost"])
+    fill(tmp_path / "results", get_scale("small", "cifar10"), ["cost"])
     assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--record", "docs/small.json")
     assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--results", "docs")
     assert "docs/tables.html" in type_in("report", "docs")
@@ -335,7 +335,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
 
 def test_noise_of_a_spec_is_shared_by_tables():
-    at = setting("small", "cifar10")
+    at = get_scale("small", "cifar10")
     specs = {n: set(t.grid(at).specs()) for n, t in TABLES.items()}
-    assert Made(at.rem(2)) in specs["cost"] & specs["methods"] & specs["work"]
+    assert NoiseSpec(at.rem(2)) in specs["cost"] & specs["methods"] & specs["work"]
     assert specs["main"] & specs["rho-a"] & specs["curves"]

@@ -10,12 +10,12 @@ import numpy as np
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.data.images import Images
-from unlearnable.experiments import TABLES
-from unlearnable.experiments.flags import CHANCE, flags
-from unlearnable.experiments.lab import Lab, Trained
-from unlearnable.experiments.settings import Setting, setting
-from unlearnable.experiments.show import ANOTHER, Shown, filled, markdown, same_scale, seeds, some
-from unlearnable.experiments.table import Grid, Row, Table
+from unlearnable.experiments.cell_values import ANOTHER, CellValue, filled, markdown, same_scale, seeds, some
+from unlearnable.experiments.flagged import CHANCE, flags
+from unlearnable.experiments.grid import Grid, Row, Table
+from unlearnable.experiments.runner import LearnerSpec, Runner
+from unlearnable.experiments.scale import Scale, get_scale
+from unlearnable.experiments.tables import TABLES
 from unlearnable.page import picture_uri, rendered
 from unlearnable.plots import Line, Plot, plot
 from unlearnable.protection.methods.base import Method
@@ -26,7 +26,7 @@ SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes
 GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT pictures
 
 
-Found = tuple[Table, Setting, Grid, Lab]
+Found = tuple[Table, Scale, Grid, Runner]
 
 
 def has_results(folder: Path) -> bool:
@@ -57,7 +57,7 @@ def _found(folder: Path, root: str | None) -> Iterator[Found]:
     """Every table that has something at some size of some data."""
     for size in SIZES:
         for data in SETS:
-            at = setting(size, data)
+            at = get_scale(size, data)
             lab = at.lab(folder, data_root=root)
             for table in TABLES.values():
                 grid = table.grid(at)
@@ -65,7 +65,7 @@ def _found(folder: Path, root: str | None) -> Iterator[Found]:
                     yield table, at, grid, lab
 
 
-def _markdown(table: Table, at: Setting, grid: Grid, lab: Lab, out: Path) -> str:
+def _markdown(table: Table, at: Scale, grid: Grid, lab: Runner, out: Path) -> str:
     """The table as text; its plots as files of their own, shown below it."""
     text = markdown(table, grid, lab, at, flags(grid, lab))
     for k, p in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
@@ -107,11 +107,11 @@ def _html(found: list[Found]) -> str:
     )
 
 
-def _table(table: Table, at: Setting, grid: Grid, lab: Lab) -> dict:
+def _table(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict:
     rows, beside = filled(grid, lab), same_scale(at)
     percent = {n for n, c in enumerate(grid.columns) if any(_is_accuracy(row, n) for row in grid.rows)}
 
-    def place(n: int, p: Shown) -> dict:
+    def place(n: int, p: CellValue) -> dict:
         heat = p.mean if n in percent else None
         return {"ours": p.ours, "beside": p.paper if beside else "", "heat": heat}
 
@@ -133,13 +133,13 @@ def _table(table: Table, at: Setting, grid: Grid, lab: Lab) -> dict:
 
 def _is_accuracy(row: Row, column: int) -> bool:
     entry = row.entries[column]
-    return entry is not None and isinstance(entry.spec, Trained)
+    return entry is not None and isinstance(entry.spec, LearnerSpec)
 
 
 # ── plots ──
 
 
-def _plots(grid: Grid, rows: list[tuple[str, list[Shown]]], beside: bool) -> Iterator[dict]:
+def _plots(grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool) -> Iterator[dict]:
     """{title, plot}: ours, with the figures of others dashed where they are of the same scale, else theirs below."""
     if grid.chart is None:
         return
@@ -169,7 +169,7 @@ def _line(x: tuple[float, ...], values: list[tuple[float | None, float]]) -> tup
     return tuple((at, mean, bar) for at, (mean, bar) in zip(x, values) if mean is not None)
 
 
-def _points(grid: Grid, rows: list[tuple[str, list[Shown]]], column: str) -> Iterator[Line]:
+def _points(grid: Grid, rows: list[tuple[str, list[CellValue]]], column: str) -> Iterator[Line]:
     """One line a series, each row a point of it."""
     x, y = grid.columns.index(grid.chart.x), grid.columns.index(column)
     for series in dict.fromkeys(row.series for row in grid.rows):
@@ -182,7 +182,7 @@ def _points(grid: Grid, rows: list[tuple[str, list[Shown]]], column: str) -> Ite
 # ── pictures ──
 
 
-def _sheets(found: list[Found], lab: Lab) -> Iterator[tuple[str, str]]:
+def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
     """(method, picture) of every protected set that still lies in the folder, seed 0; none without the originals."""
     named: dict[Method, str] = {}
     for _, _, grid, own in found:

@@ -7,10 +7,10 @@ from typing import Literal
 from tyro.conf import Positional
 
 from unlearnable.core.errors import UserError
-from unlearnable.experiments import TABLES
 from unlearnable.experiments.report import has_results, report_results
-from unlearnable.experiments.run import chosen, reproduce, write_record
-from unlearnable.experiments.settings import setting
+from unlearnable.experiments.reproduce import chosen, reproduce, write_record
+from unlearnable.experiments.scale import get_scale
+from unlearnable.experiments.tables import TABLES
 from unlearnable.leaderboard import audit_files, leaderboard
 from unlearnable.training.precision import Precision
 from unlearnable.verbs.options import options
@@ -48,7 +48,7 @@ def reproduce_verb(args: list[str]) -> None:
         return print(*(f"  {name:<10} {table.title}" for name, table in TABLES.items()), sep="\n")
     about = "\n\n".join(TABLES[name].text for name in args[:1] if name in TABLES)
     o = options("reproduce TABLE", f"The paper's tables, measured here beside its figures. {about}", _Reproduce, args)
-    where, tables = setting(o.size, o.data), chosen(o.table)
+    where, tables = get_scale(o.size, o.data), chosen(o.table)
     if o.show and not o.results.is_dir():
         raise UserError(f"There is no folder {o.results} with results; give one with --results, or leave --show out.")
     machine = {"data_root": o.root, "device": o.device, "precision": o.precision}

@@ -6,8 +6,8 @@ EM of the papers' comparisons) and with T. Five to fifteen minutes a row and see
 """
 
 from unlearnable.evaluation.published import figure
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Grid, Row, Table, learner, minutes, passes, psnr
+from unlearnable.experiments.grid import Grid, Row, Table, learner, minutes, passes, psnr
+from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.fixed_surrogate import HYPO, EntF
@@ -18,7 +18,7 @@ from unlearnable.protection.methods.pil import PIL
 RADII = (0, 2, 4)
 
 
-def methods(setting: Setting) -> dict[str, Method | None]:
+def methods(setting: Scale) -> dict[str, Method | None]:
     r, make = setting.radius, setting.method
     rows: dict[str, Method | None] = {
         "clean": None,
@@ -34,7 +34,7 @@ def methods(setting: Setting) -> dict[str, Method | None]:
     return rows | {kind.__name__: make(kind) for kind in (LSP, AR, OPS, CUDA)} | {"uniform": Uniform()}
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     def title(name: str, method: Method | None) -> str:
         return name if method is None or method.budget == "L-inf 8/255" else f"{name} ({method.budget})"
 

@@ -7,8 +7,8 @@ visible the noise is. No figures of others stand beside these. About 45 minutes 
 
 from dataclasses import replace
 
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Grid, Row, Table, learner, psnr
+from unlearnable.experiments.grid import Grid, Row, Table, learner, psnr
+from unlearnable.experiments.scale import Scale
 
 RADII = (0, 2, 4, 8)
 
@@ -16,7 +16,7 @@ RADII = (0, 2, 4, 8)
 BUDGETS = ((4, 2), (8, 2), (8, 4), (16, 2), (16, 4), (16, 8))
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     def of_budget(method, eps):
         return replace(method, eps=float(eps), step=method.step and method.step * eps / 8)
 

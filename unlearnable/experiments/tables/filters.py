@@ -6,8 +6,8 @@ other groups (22 to 26 % for REM, blurred, ordinary training, ResNet-18) are for
 The small size trains ordinarily, on clean pictures, EM, REM and SEM, about 20 minutes a seed on 2 cores.
 """
 
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Grid, Row, Table, learner
+from unlearnable.experiments.grid import Grid, Row, Table, learner
+from unlearnable.experiments.scale import Scale
 
 FILTERS = {
     "none": None,
@@ -18,7 +18,7 @@ FILTERS = {
 }
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     radii = (0,) if setting.size == "small" else (0, setting.radius)
     learners = [(n, m, r) for r in radii for n, m in setting.affordable().items()]
     return Grid(

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import format_duration
-from unlearnable.experiments import TABLES
-from unlearnable.experiments.book import record
-from unlearnable.experiments.flags import flags
-from unlearnable.experiments.lab import Lab, Made, Spec, Trained
-from unlearnable.experiments.plan import missing, seconds
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.show import markdown
-from unlearnable.experiments.table import Grid, Table, narrowed
+from unlearnable.experiments.cell_values import markdown
+from unlearnable.experiments.flagged import flags
+from unlearnable.experiments.grid import Grid, Table, narrowed
+from unlearnable.experiments.records import write_records
+from unlearnable.experiments.runner import LearnerSpec, NoiseSpec, Runner, Spec
+from unlearnable.experiments.scale import Scale
+from unlearnable.experiments.tables import TABLES
+from unlearnable.experiments.time_estimate import missing, seconds
 from unlearnable.training.precision import Precision
 
 
@@ -25,7 +25,7 @@ def chosen(name: str) -> list[Table]:
 
 def reproduce(
     tables: list[Table],
-    setting: Setting,
+    setting: Scale,
     *,
     seeds: tuple[int, ...] = (0,),
     results: Path | str = "results",
@@ -49,18 +49,18 @@ def reproduce(
     return "\n".join(markdown(table, grid, lab, setting, flags(grid, lab)) for table, grid in grids)
 
 
-def write_record(tables: list[Table], setting: Setting, results: Path | str, file: Path) -> int:
+def write_record(tables: list[Table], setting: Scale, results: Path | str, file: Path) -> int:
     """Write every cell of these tables that is there into one file, to be kept beside the project; how many."""
     lab = setting.lab(Path(results))
     specs = dict.fromkeys(spec for table in tables for spec in table.grid(setting).specs())
     cells = [cell for spec in specs for cell in lab.book.of(lab.asked(spec, 0)).values()]
     if not cells:
         raise UserError(f"{results} has no result of these tables at that size; nothing to record.")
-    record(cells, file)
+    write_records(cells, file)
     return len(cells)
 
 
-def _check_names(tables: list[Table], setting: Setting, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
+def _check_names(tables: list[Table], setting: Scale, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
     grids = [table.grid(setting) for table in tables]
     for kind, wanted, known in (
         ("row", rows, [row.name for grid in grids for row in grid.rows]),
@@ -71,11 +71,11 @@ def _check_names(tables: list[Table], setting: Setting, rows: tuple[str, ...], c
 
 
 def _make(
-    lab: Lab, setting: Setting, grids: list[tuple[Table, Grid]], seeds: tuple[int, ...], say: Callable[[str], None]
+    lab: Runner, setting: Scale, grids: list[tuple[Table, Grid]], seeds: tuple[int, ...], say: Callable[[str], None]
 ) -> None:
     specs = list(dict.fromkeys(spec for _, grid in grids for spec in grid.specs()))
     todo = missing(lab, specs, seeds)
-    learners = sum(isinstance(spec, Trained) for _, spec in todo)
+    learners = sum(isinstance(spec, LearnerSpec) for _, spec in todo)
     say(
         f"{', '.join(table.name for table, _ in grids)}, size {setting.size} of {setting.data} ({setting.about}), "
         f"seeds {', '.join(map(str, seeds))}: {len(specs) * len(seeds)} cells, of which {len(todo)} are not there yet, "
@@ -102,7 +102,7 @@ def described(spec: Spec) -> str:
     if method is not None:
         changed = {k: v for k, v in vars(method).items() if v != getattr(type(method)(), k, None)}
         words = [f"{type(method).__name__}({', '.join(f'{k}={v}' for k, v in changed.items())})"]
-    if isinstance(spec, Made):
+    if isinstance(spec, NoiseSpec):
         return f"noise of {words[0]}"
     words += [f"{spec.share:.0%} protected"] * (spec.share != 1) + ["the rest alone"] * spec.rest
     words += [spec.counter] if spec.counter else []
@@ -110,4 +110,4 @@ def described(spec: Spec) -> str:
 
 
 def _outcome(spec: Spec, cell: dict) -> str:
-    return f"{cell['accuracy']:.1f} %" if isinstance(spec, Trained) else f"{cell['seconds']:.0f} s"
+    return f"{cell['accuracy']:.1f} %" if isinstance(spec, LearnerSpec) else f"{cell['seconds']:.0f} s"

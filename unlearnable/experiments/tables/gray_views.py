@@ -8,8 +8,8 @@ countermeasures (docs/audits). About 15 minutes a seed on 2 cores.
 
 from dataclasses import replace
 
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Grid, Row, Table, learner
+from unlearnable.experiments.grid import Grid, Row, Table, learner
+from unlearnable.experiments.scale import Scale
 
 RADII = (0, 2, 4)
 
@@ -20,7 +20,7 @@ COUNTERS = {"grayscale": "gray", "JPEG 10": "jpeg10"}
 SHARE = 0.5
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     name, sem = f"SEM({setting.radius:g})", setting.sem(setting.radius)
     rows = {"clean": None, name: sem, f"{name}, gray {SHARE:g}": replace(sem, gray=SHARE)}
     return Grid(

@@ -11,7 +11,7 @@ from unlearnable.data.load import load
 from unlearnable.data.subsets import clean_mask, mix_in_clean
 from unlearnable.evaluation.store import get_or_compute
 from unlearnable.evaluation.train_and_test import train_and_test
-from unlearnable.experiments.book import Book
+from unlearnable.experiments.records import Records
 from unlearnable.protection.methods import METHODS
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.protect import protect
@@ -20,7 +20,7 @@ from unlearnable.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Trained:
+class LearnerSpec:
     """A learner: what it trains on, and how. share: of every class is protected, the rest clean.  rest: it trains on
     that clean rest alone.  counter: a line of ``COUNTERS``, done to the training pictures first.  recipe: the fields of
     the lab's recipe that it changes."""
@@ -33,17 +33,17 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Made:
+class NoiseSpec:
     """A noise: what making it costs and how visible it is."""
 
     method: Method
 
 
-Spec = Trained | Made
+Spec = LearnerSpec | NoiseSpec
 
 
 @dataclass(frozen=True)
-class Lab:
+class Runner:
     """A data set, a learner's recipe and the folder ``root`` in which protected sets and cells are kept.
 
     limit, test_limit: at most this many pictures, the same number of every class (None: all)."""
@@ -78,13 +78,13 @@ class Lab:
         """The pictures with that noise (None: the clean ones), crafted the first time and read afterwards."""
         if method is None:
             return self.clean
-        self.make(Made(method), seed)  # where another process is at the same noise, this waits for it
+        self.make(NoiseSpec(method), seed)  # where another process is at the same noise, this waits for it
         return protect(self.clean, method, self.place(method, seed), seed=seed, **self.machine).images
 
     def asked(self, spec: Spec, seed: int) -> dict:
         """The configuration under which ``make`` keeps its result."""
         asked = self._noise(spec.method, seed)
-        if isinstance(spec, Made):
+        if isinstance(spec, NoiseSpec):
             return asked | {"what": "noise"}
         recipe = asdict(replace(self.recipe, **dict(spec.recipe)))
         asked |= {"what": "learner", "recipe": recipe, "test": self.test_limit}
@@ -98,25 +98,25 @@ class Lab:
         asked = self.asked(spec, seed)
         if found := self.book.of(asked).get(seed):
             return found
-        compute = self._card if isinstance(spec, Made) else self._train
+        compute = self._card if isinstance(spec, NoiseSpec) else self._train
         if cell := get_or_compute(self.root, asked, lambda _: compute(spec, seed), wait=wait):
             self.book.add(cell)
         return cell
 
-    def _card(self, spec: Made, seed: int) -> dict:
+    def _card(self, spec: NoiseSpec, seed: int) -> dict:
         card = protect(self.clean, spec.method, self.place(spec.method, seed), seed=seed, **self.machine).card
         return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
 
-    def _train(self, spec: Trained, seed: int) -> dict:
+    def _train(self, spec: LearnerSpec, seed: int) -> dict:
         data = _mixed(self.protected(spec.method, seed), self.clean, spec.share, spec.rest, seed)
         recipe = replace(self.recipe, **dict(spec.recipe))
         done = train_and_test(self.trials, data, self.test, recipe, countered=spec.counter, seed=seed, **self.machine)
         return {k: v for k, v in done.items() if k != "config"}
 
     @cached_property
-    def book(self) -> Book:
+    def book(self) -> Records:
         """What was in ``root`` when it was first looked at, and what was made here since."""
-        return Book(self.root)
+        return Records(self.root)
 
     def _noise(self, method: Method | None, seed: int) -> dict:
         """What names the pictures with that noise."""

@@ -5,14 +5,14 @@ clean accuracy rises with the steps, while that of the protected sets falls, as 
 About 10 minutes a seed on 2 cores.
 """
 
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Grid, Row, Table, learner
+from unlearnable.experiments.grid import Grid, Row, Table, learner
+from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods.patterns import AR, LSP, OPS
 
 TIMES = (1, 2)
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     rows = {"clean": None, "LSP": setting.method(LSP), "AR": setting.method(AR), "OPS": setting.method(OPS)}
     steps = setting.recipe.steps
     return Grid(

@@ -4,15 +4,15 @@ A row is what the learner trains on and how, a column the training step. To be s
 know more early than at its end, which is why audits count the peak. Shares its cells with the main comparison.
 """
 
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Chart, Entry, Grid, Row, Table, learner
+from unlearnable.experiments.grid import Cell, Chart, Grid, Row, Table, learner
+from unlearnable.experiments.scale import Scale
 
 
-def at(entry: Entry, k: int) -> Entry:
-    return Entry(entry.spec, lambda cell: cell["log"][k]["accuracy"])
+def at(entry: Cell, k: int) -> Cell:
+    return Cell(entry.spec, lambda cell: cell["log"][k]["accuracy"])
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     recipe = setting.recipe
     every = max(1, recipe.steps // recipe.tests)
     steps = tuple(sorted({*range(every, recipe.steps + 1, every), recipe.steps}))

@@ -10,7 +10,7 @@ from unlearnable.protection.methods import METHODS
 from unlearnable.training.recipe import Recipe
 
 
-class Book:
+class Records:
     """The cells of ``folder``: those made there (*/cell.json) and those of records (*.json, see ``record``)."""
 
     def __init__(self, folder: Path):
@@ -45,7 +45,7 @@ def _cells(path: Path) -> list[dict]:
     return cells
 
 
-def record(cells: list[dict], file: Path) -> None:
+def write_records(cells: list[dict], file: Path) -> None:
     """Write cells into one file, one a line, in an order that does not depend on when they were made."""
     lines = sorted(json.dumps(cell) for cell in cells)
     with atomic_write(file) as tmp:

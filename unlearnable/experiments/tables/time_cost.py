@@ -6,11 +6,11 @@ but the noise, which the other tables share.
 """
 
 from unlearnable.evaluation.published import HOURS, Figure
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Grid, Row, Table, minutes, passes, psnr
+from unlearnable.experiments.grid import Grid, Row, Table, minutes, passes, psnr
+from unlearnable.experiments.scale import Scale
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     hours = HOURS.get(setting.data, {})
     rows = {name: method for name, method in setting.compared().items() if method} | {"REM(4)": setting.rem(4)}
     return Grid(

@@ -8,11 +8,11 @@ of a V100.
 """
 
 from unlearnable.evaluation.published import figure
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Chart, Grid, Row, Table, learner
+from unlearnable.experiments.grid import Chart, Grid, Row, Table, learner
+from unlearnable.experiments.scale import Scale
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     rows = {"clean": None, "EM": setting.em, "TAP": setting.tap, "NTGA": setting.ntga}
     rows |= {f"REM({a})": setting.rem(a) for a in setting.radii}
     rows |= {f"SEM({a})": setting.sem(a) for a in setting.radii[1:]}

@@ -10,8 +10,8 @@ is one more line of WAYS. About five minutes a row and seed on 2 cores, twenty f
 from collections.abc import Callable
 from dataclasses import replace
 
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Chart, Grid, Row, Table, learner, minutes, passes
+from unlearnable.experiments.grid import Chart, Grid, Row, Table, learner, minutes, passes
+from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods.base import Method
 
 RADII = (0, 2, 4)
@@ -27,7 +27,7 @@ ONCE = {"steps": 1, "step": 3.2}
 
 
 # what is varied -> the noise, at the size's own settings, and its lengths in surrogate steps at the small size
-WAYS: dict[str, tuple[Callable[[Setting], Method], tuple[int, ...]]] = {
+WAYS: dict[str, tuple[Callable[[Scale], Method], tuple[int, ...]]] = {
     "REM, the paper's inner loop": (lambda s: s.rem(s.radius, **COLD), (32,)),
     "SEM, the paper's inner loop": (lambda s: s.sem(s.radius, **COLD), (32, 100)),
     "SEM(4), the paper's inner loop": (lambda s: s.sem(4, **COLD), (100,)),
@@ -49,7 +49,7 @@ def lengthened(method: Method, steps: int) -> Method:
     return replace(method, train_steps=steps, decay_every=decay)
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     rows = []
     for way, (make, lengths) in WAYS.items():
         method = make(setting)

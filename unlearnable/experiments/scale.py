@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.data.load import DATA
-from unlearnable.experiments.lab import Lab
+from unlearnable.experiments.runner import Runner
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.fixed_surrogate import TAP
 from unlearnable.protection.methods.min_min import EM, REM, SEM
@@ -15,7 +15,7 @@ from unlearnable.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Setting:
+class Scale:
     """A size on one data set. radius: of the learner's AT and of REM and SEM where a table has one, in /255; radii:
     where it has several. shares: in %, of the pictures that are protected. networks: of the table of networks, with
     what their recipe changes besides."""
@@ -33,8 +33,8 @@ class Setting:
 
     def lab(
         self, root: Path, *, data_root: str | None = None, device: str = "auto", precision: Precision = "auto"
-    ) -> Lab:
-        return Lab(self.data, self.recipe, self.limit, self.test_limit, root, data_root, device, precision)
+    ) -> Runner:
+        return Runner(self.data, self.recipe, self.limit, self.test_limit, root, data_root, device, precision)
 
     def method(self, kind: type[Method], **changes: object) -> Method:
         """A method at this size's preset, where it has one."""
@@ -90,7 +90,7 @@ class Setting:
         return {name: method for name, method in self.compared().items() if name not in left_out}
 
 
-def setting(size: str, data: str) -> Setting:
+def get_scale(size: str, data: str) -> Scale:
     """Raises UserError for a size or a data set that there is not."""
     if data not in DATA:
         raise UserError(f"There is no data set '{data}' for the tables; there are {', '.join(DATA)}.")
@@ -99,9 +99,9 @@ def setting(size: str, data: str) -> Setting:
         about = "the authors' settings: all pictures, ResNet-18, 40,000 learner steps; for a GPU"
         others = ("vgg16", "resnet18", "resnet50", "densenet121", "wrn-34-10")
         networks = tuple((name, (("model", name),)) for name in others)
-        return Setting(size, data, about, Recipe.preset(preset), networks=networks)
+        return Scale(size, data, about, Recipe.preset(preset), networks=networks)
     if size == "small":
         about = "5,000 training and 2,000 test pictures, convnet, 800 learner steps; for 2 CPU cores"
         networks = (("convnet", ()), *((n, (("model", n), ("steps", 300))) for n in ("vgg16", "resnet18")))
-        return Setting(size, data, about, Recipe.preset("short"), 5000, 2000, 2.0, (0, 2, 4), (40, 80, 100), networks)
+        return Scale(size, data, about, Recipe.preset("short"), 5000, 2000, 2.0, (0, 2, 4), (40, 80, 100), networks)
     raise UserError(f"There is no size '{size}'; the sizes are paper and small.")

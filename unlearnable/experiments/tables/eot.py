@@ -7,8 +7,8 @@ augments. About 40 minutes a seed on 2 cores.
 
 from dataclasses import replace
 
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Grid, Row, Table, learner, passes
+from unlearnable.experiments.grid import Grid, Row, Table, learner, passes
+from unlearnable.experiments.scale import Scale
 
 RADII = (0, 2, 4)
 
@@ -16,7 +16,7 @@ RADII = (0, 2, 4)
 DRAWS = (0, 1, 5)
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     rows = {"clean": None} | {f"EM, J = {j}": replace(setting.em_t, samples=j) for j in DRAWS}
     robust = setting.rem(setting.radius)
     rows |= {f"REM({setting.radius:g}), J = {j}": replace(robust, samples=j) for j in DRAWS}

@@ -6,13 +6,13 @@ clean level. Shares its cells up to radius 4 with the main comparison; 12 minute
 """
 
 from unlearnable.evaluation.published import figure
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Chart, Grid, Row, Table, learner
+from unlearnable.experiments.grid import Chart, Grid, Row, Table, learner
+from unlearnable.experiments.scale import Scale
 
 RADII = (0, 2, 4, 6, 8)
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     rows = {"clean": None} | {f"REM({a})": setting.rem(a) for a in setting.radii} | {"SEM(4)": setting.sem(4)}
     return Grid(
         ("ordinary", *(f"AT-{r}" for r in RADII[1:])),

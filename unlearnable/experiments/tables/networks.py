@@ -7,11 +7,11 @@ Small: VGG-16 and ResNet-18 for 300 steps beside convnet's 800; ResNet-50, Dense
 """
 
 from unlearnable.evaluation.published import NETWORKS, Figure
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Grid, Row, Table, learner
+from unlearnable.experiments.grid import Grid, Row, Table, learner
+from unlearnable.experiments.scale import Scale
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     def published(name: str, network: str) -> Figure | None:
         known = NETWORKS.get(network) if setting.data == "cifar10" else None
         names = ("clean", "EM", "TAP", "NTGA", f"REM({setting.radius:g})")

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from unlearnable.evaluation.published import Figure
-from unlearnable.experiments.lab import Made, Spec, Trained
-from unlearnable.experiments.settings import Setting
+from unlearnable.experiments.runner import LearnerSpec, NoiseSpec, Spec
+from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods.base import Method
 
 
 @dataclass(frozen=True)
-class Entry:
+class Cell:
     """One place in a table. read: the number in the spec's cell; paper: what others printed for it."""
 
     spec: Spec
@@ -28,23 +28,23 @@ def learner(
     rest: bool = False,
     counter: str | None = None,
     **recipe: object,
-) -> Entry:
+) -> Cell:
     """The clean accuracy of a learner under AT of that radius in /255, at its last step; more as in ``Lab.cell``."""
     changes = {"adv_eps": float(radius), **recipe} if radius else recipe
-    return Entry(Trained(method, share, rest, counter, tuple(changes.items())), lambda cell: cell["accuracy"], paper)
+    return Cell(LearnerSpec(method, share, rest, counter, tuple(changes.items())), lambda cell: cell["accuracy"], paper)
 
 
-def passes(method: Method | None) -> Entry | None:
+def passes(method: Method | None) -> Cell | None:
     """Forward and backward passes of one picture that its noise cost."""
-    return method and Entry(Made(method), lambda card: card.get("passes", 0) / card["shape"][0], digits=0)
+    return method and Cell(NoiseSpec(method), lambda card: card.get("passes", 0) / card["shape"][0], digits=0)
 
 
-def minutes(method: Method | None, paper: Figure | None = None) -> Entry | None:
-    return method and Entry(Made(method), lambda card: card["seconds"] / 60, paper)
+def minutes(method: Method | None, paper: Figure | None = None) -> Cell | None:
+    return method and Cell(NoiseSpec(method), lambda card: card["seconds"] / 60, paper)
 
 
-def psnr(method: Method | None) -> Entry | None:
-    return method and Entry(Made(method), lambda card: card["measured"]["psnr"])
+def psnr(method: Method | None) -> Cell | None:
+    return method and Cell(NoiseSpec(method), lambda card: card["measured"]["psnr"])
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Row:
     """series: the line of the plot that a point belongs to, where every row is one point."""
 
     name: str
-    entries: tuple[Entry | None, ...]
+    entries: tuple[Cell | None, ...]
     series: str = ""
 
 
@@ -92,7 +92,7 @@ class Table:
 
     name: str
     text: str
-    grid: Callable[[Setting], Grid]
+    grid: Callable[[Scale], Grid]
 
     @property
     def title(self) -> str:

@@ -8,11 +8,11 @@ minute a cell on 2 cores.
 """
 
 from unlearnable.evaluation.published import PERCENT, SHARES, Figure
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Chart, Grid, Row, Table, learner
+from unlearnable.experiments.grid import Chart, Grid, Row, Table, learner
+from unlearnable.experiments.scale import Scale
 
 
-def grid(setting: Setting) -> Grid:
+def grid(setting: Scale) -> Grid:
     def published(name: str, share: int) -> Figure:
         known = SHARES.get(name.replace(f"({setting.radius:g})", "(4)"), ()) if setting.data == "cifar10" else ()
         return Figure(dict(zip(PERCENT, known)).get(share))

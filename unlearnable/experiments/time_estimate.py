@@ -1,6 +1,6 @@
 """How long a table will take: passes counted from the settings, times the speed of every network, which is tried."""
 
-from unlearnable.experiments.lab import Lab, Made, Spec, Trained
+from unlearnable.experiments.runner import LearnerSpec, NoiseSpec, Runner, Spec
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.fixed_surrogate import FixedSurrogate
 from unlearnable.protection.methods.min_min import REM, MinMin, Robust
@@ -10,20 +10,20 @@ from unlearnable.training.recipe import Recipe
 TRY = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
 
 
-def missing(lab: Lab, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
+def missing(lab: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
     """What has no cell yet, noise apart: (seed, learner), and (seed, noise) for noise that no cell's learner needs."""
     return [(seed, spec) for seed in seeds for spec in specs if seed not in lab.book.of(lab.asked(spec, seed))]
 
 
-def seconds(lab: Lab, todo: list[tuple[int, Spec]]) -> float:
+def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
     """What the learners and the noise in ``todo`` take here; kernels, patterns and what is done to the pictures before
     training are not counted."""
     work: dict[str, float] = {}  # network -> passes
     noises: set[tuple[int, Method]] = set()
     for seed, spec in todo:
-        if spec.method is not None and not lab.book.of(lab.asked(Made(spec.method), seed)).get(seed):
+        if spec.method is not None and not lab.book.of(lab.asked(NoiseSpec(spec.method), seed)).get(seed):
             noises.add((seed, spec.method))
-        if isinstance(spec, Trained):
+        if isinstance(spec, LearnerSpec):
             recipe = lab.recipe if not spec.recipe else Recipe(**vars(lab.recipe) | dict(spec.recipe))
             work[recipe.model] = work.get(recipe.model, 0) + recipe.steps * recipe.batch * _walk(recipe)
     for _, method in noises:
@@ -49,5 +49,5 @@ def _walk(recipe: Recipe) -> int:
     return 1 + (recipe.adv_steps if recipe.adversarial else 0)
 
 
-def _pass_seconds(lab: Lab, model: str) -> float:
+def _pass_seconds(lab: Runner, model: str) -> float:
     return seconds_a_step(lab.clean, Recipe(model=model, **TRY), device=lab.device) / 64

@@ -5,15 +5,15 @@ from statistics import stdev
 
 from unlearnable.evaluation.published import Figure
 from unlearnable.evaluation.store import mean_std
-from unlearnable.experiments.lab import Lab
-from unlearnable.experiments.settings import Setting
-from unlearnable.experiments.table import Entry, Grid, Table
+from unlearnable.experiments.grid import Cell, Grid, Table
+from unlearnable.experiments.runner import Runner
+from unlearnable.experiments.scale import Scale
 
 ANOTHER = "another scale than ours: compare the order and the shape, not the numbers"
 
 
 @dataclass(frozen=True)
-class Shown:
+class CellValue:
     """One place of a table: the values of its seeds, and what others printed, in words and (the paper) as a number."""
 
     values: tuple[float, ...] = ()
@@ -35,32 +35,32 @@ class Shown:
         return mean_std(list(self.values), self.digits) if self.values else "-"
 
 
-def shown(entry: Entry | None, lab: Lab) -> Shown:
+def cell_value(entry: Cell | None, lab: Runner) -> CellValue:
     """What is there of an entry: every seed's value."""
     if entry is None:
-        return Shown()
+        return CellValue()
     cells = lab.book.of(lab.asked(entry.spec, 0))
     values = tuple(entry.read(cells[seed]) for seed in sorted(cells))
     figure = entry.paper or Figure()
-    return Shown(values, str(figure), figure.value, figure.recalled, entry.digits)
+    return CellValue(values, str(figure), figure.value, figure.recalled, entry.digits)
 
 
-def filled(grid: Grid, lab: Lab) -> list[tuple[str, list[Shown]]]:
+def filled(grid: Grid, lab: Runner) -> list[tuple[str, list[CellValue]]]:
     """(row, its places in the order of the columns)."""
-    return [(row.name, [shown(entry, lab) for entry in row.entries]) for row in grid.rows]
+    return [(row.name, [cell_value(entry, lab) for entry in row.entries]) for row in grid.rows]
 
 
-def same_scale(setting: Setting) -> bool:
+def same_scale(setting: Scale) -> bool:
     return setting.size == "paper"
 
 
-def seeds(places: list[Shown]) -> str:
+def seeds(places: list[CellValue]) -> str:
     """How many seeds a row has: 2, or 1-2 where its places differ; - where there is none."""
     counts = sorted({len(p.values) for p in places if p.values})
     return "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "-"
 
 
-def markdown(table: Table, grid: Grid, lab: Lab, setting: Setting, flags: dict[str, list[str]]) -> str:
+def markdown(table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]) -> str:
     """The table with its heading, the paper's figures, and what to distrust."""
     rows, beside = filled(grid, lab), same_scale(setting)
     lines = [f"## {table.title}", "", table.about, ""]
@@ -71,7 +71,7 @@ def markdown(table: Table, grid: Grid, lab: Lab, setting: Setting, flags: dict[s
     if beside and any(p.paper for _, places in rows for p in places):
         lines[-1] += " In brackets what others printed."
 
-    def text(p: Shown) -> str:
+    def text(p: CellValue) -> str:
         return f"{p.ours} [{p.paper}]" if beside and p.paper else p.ours
 
     ours = [[name, *map(text, places), seeds(places)] for name, places in rows]
