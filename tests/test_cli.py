@@ -100,7 +100,7 @@ counter of nothing, no such list, pictures beside folders, one cluster"""
 
 @pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])
 def test_a_mistake_gets_one_sentence_and_writes_nothing(tmp_path, mistake, monkeypatch, capsys):
-    from unlearnable.cli import main
+    from unlearnable.cli.main import main
 
     args, says = mistakes(tmp_path)[mistake]
     before = sorted(tmp_path.rglob("*"))

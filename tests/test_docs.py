@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from unlearnable import EM, METHODS, REM, SEM, Recipe
-from unlearnable.cli import main
+from unlearnable.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 

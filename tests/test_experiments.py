@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, load, protect
-from unlearnable.cli import main
+from unlearnable.cli.main import main
 from unlearnable.core.files import config_hash, write_json
 from unlearnable.evaluation.published import Figure, figure
 from unlearnable.experiments.cell_values import filled, markdown

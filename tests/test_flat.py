@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from unlearnable import EM, Recipe, Uniform, UserError, audit, learn, load, protect, protect_photos, report, verify
-from unlearnable.cli import _photo_method, _Photos, main
+from unlearnable.cli.main import main
+from unlearnable.cli.protect_photos import _Photos, photo_method
 from unlearnable.data.image_files import listing, read
 from unlearnable.protection.export import originals_of
 
@@ -112,4 +113,4 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     type_in(monkeypatch, "protect", "unlearnable-clusters", "--data", "photos", "--size", 32, *small)
     assert not load("protected/unlearnable-clusters").labelled
     with pytest.raises(UserError, match="no gray views"):
-        _photo_method(_Photos(flat, tmp_path / "gray", gray=0.4))
+        photo_method(_Photos(flat, tmp_path / "gray", gray=0.4))

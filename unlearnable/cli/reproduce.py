@@ -1,4 +1,4 @@
-"""``reproduce``, and ``report`` of what it and ``audit`` made."""
+"""``reproduce``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,14 +6,12 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from unlearnable.cli.options import options
 from unlearnable.core.errors import UserError
-from unlearnable.experiments.report import has_results, report_results
 from unlearnable.experiments.reproduce import chosen, reproduce, write_record
 from unlearnable.experiments.scale import get_scale
 from unlearnable.experiments.tables import TABLES
-from unlearnable.leaderboard import audit_files, leaderboard
 from unlearnable.training.precision import Precision
-from unlearnable.verbs.options import options
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,3 @@ def reproduce_verb(args: list[str]) -> None:
     print(reproduce(tables, where, **asked, **machine))
     if o.record:
         print(f"{write_record(tables, where, o.results, o.record)} results in {o.record}")
-
-
-def report_tables(folder: Path, out: Path | None, root: str | None) -> bool:
-    """The leaderboard of a folder of audits, the tables of a folder of results; whether it was one."""
-    done = leaderboard(folder, out or folder) if audit_files(folder) else []
-    done += report_results(folder, out or folder, root=root) if has_results(folder) else []
-    if done:
-        print(*done, sep="\n")
-    return bool(done)
