@@ -33,16 +33,25 @@ def generate(folder: Path, count: int, side: int | None) -> None:
     for k in range(count):
         width, height = (side, side * 3 // 4) if side else random.integers(40, 501, 2)
         small = Image.fromarray(random.integers(0, 256, (6, 8, 3), dtype=np.uint8))
-        x = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC), np.int16) + grain[:height, :width]
+        x = (
+            np.asarray(small.resize((width, height), Image.Resampling.BICUBIC), np.int16)
+            + grain[:height, :width]
+        )
         path = folder / f"class {k % 10}" / f"{k}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(x.clip(0, 255).astype(np.uint8)).save(path, quality=92)
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--count", type=int, nargs="+", default=[1000, 10000], help="pictures, one run each")
-    arguments.add_argument("--side", type=int, help="width of every picture, at 4:3 (default: mixed, 40 to 500 pixels)")
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument(
+        "--count", type=int, nargs="+", default=[1000, 10000], help="pictures, one run each"
+    )
+    arguments.add_argument(
+        "--side", type=int, help="width of every picture, at 4:3 (default: mixed, 40 to 500 pixels)"
+    )
     asked = arguments.parse_args()
     for count in asked.count:
         with tempfile.TemporaryDirectory() as scratch:
@@ -50,7 +59,8 @@ def main() -> None:
             generate(photos, count, asked.side)
             command = [sys.executable, "-c", RUN, str(photos), str(Path(scratch) / "out")]
             memory, seconds = map(
-                float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+                float,
+                subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(),
             )
             print(
                 f"{count} pictures: {memory:.0f} MiB at most, {seconds:.0f} s, {seconds / count:.3f} s a picture",

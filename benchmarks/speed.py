@@ -72,7 +72,9 @@ def plain_pgd(model: nn.Module, x: Tensor, y: Tensor, steps: int) -> Tensor:
     for _ in range(steps):
         z.requires_grad_()
         (gradient,) = torch.autograd.grad(F.cross_entropy(model(z), y), z)
-        z = torch.min(torch.max(z.detach() + ADV["step"] * gradient.sign(), x - ADV["eps"]), x + ADV["eps"]).clamp(0, 1)
+        z = torch.min(
+            torch.max(z.detach() + ADV["step"] * gradient.sign(), x - ADV["eps"]), x + ADV["eps"]
+        ).clamp(0, 1)
     for p in model.parameters():
         p.requires_grad = True
     model.train()
@@ -116,7 +118,15 @@ def noise(frozen: Frozen, case: Case, g: torch.Generator) -> Tensor:
         return total_loss(frozen, z + a, y)
 
     start = uniform(case.x, NOISE["eps"], g)
-    return pgd(loss, torch.zeros_like(case.x), steps=case.steps, minimize=True, start=start, valid=False, **NOISE)
+    return pgd(
+        loss,
+        torch.zeros_like(case.x),
+        steps=case.steps,
+        minimize=True,
+        start=start,
+        valid=False,
+        **NOISE,
+    )
 
 
 Pieces = dict[str, tuple[int, int, Callable[[], object], Callable[[], object]]]
@@ -144,7 +154,12 @@ def pieces(case: Case, trainer: Trainer) -> Pieces:
 
     visit = case.draws * k * (k + 1)
     return {
-        "adversary": (k, 0, lambda: attacked(case.x), lambda: plain_pgd(case.model, case.x, case.y, k)),
+        "adversary": (
+            k,
+            0,
+            lambda: attacked(case.x),
+            lambda: plain_pgd(case.model, case.x, case.y, k),
+        ),
         "noise step": (visit, 0, lambda: noise(frozen, case, g), lambda: plain_noise(case)),
         "REM step": (visit + k, 1, rem_step, plain_rem_step),
         "AT step": (
@@ -212,10 +227,14 @@ def measure(name: str, args: argparse.Namespace, device: torch.device) -> list[d
                 "model": name,
                 "piece": piece,
                 "passes_per_second": round(rate, 1),
-                "plain_passes_per_second": round(args.batch * passes / statistics.median(b for _, b in rounds), 1),
+                "plain_passes_per_second": round(
+                    args.batch * passes / statistics.median(b for _, b in rounds), 1
+                ),
                 "ratio": round(statistics.median(ratios), 2),
                 "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-                "share_of_matrix_peak": round(rate * flops * (2 * inner + 3 * train) / passes / peak, 3),
+                "share_of_matrix_peak": round(
+                    rate * flops * (2 * inner + 3 * train) / passes / peak, 3
+                ),
                 "bfloat16": bfloat16,
             }
         )
@@ -234,11 +253,15 @@ def show(line: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", nargs="*", default=["convnet", "resnet18"])
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--draws", type=int, default=2, help="draws of T a noise step")
-    parser.add_argument("--steps", type=int, default=2, help="steps of the noise and of the adversary")
+    parser.add_argument(
+        "--steps", type=int, default=2, help="steps of the noise and of the adversary"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--record", type=Path, help="write the figures to this JSON file")
@@ -252,7 +275,9 @@ def main() -> None:
     if args.record:
         settings = {k: getattr(args, k) for k in ("batch", "draws", "steps", "rounds")}
         write_json(
-            args.record, {"settings": settings, "memory_gib": round(memory, 2), "lines": lines} | provenance(device)
+            args.record,
+            {"settings": settings, "memory_gib": round(memory, 2), "lines": lines}
+            | provenance(device),
         )
         print(json.dumps(settings), args.record)
 

@@ -10,14 +10,23 @@ import time
 from pathlib import Path
 
 from unlearnable import EM, SEM, Recipe, UserError, learn, load, protect
-from unlearnable.protection.protect import contact_sheet
+from unlearnable.reports.contact_sheet import contact_sheet
 
 OUT = Path("demo")
 METHODS = {
     "clean": None,
     "EM": EM.preset("short", batch=100, train_steps=210, decay_every=105),
     # the paper's inner loop (ten steps from a fresh start, five draws of T), few surrogate steps
-    "SEM(2)": SEM.preset("short", batch=100, train_steps=60, decay_every=30, warm=False, steps=10, step=1.6, samples=5),
+    "SEM(2)": SEM.preset(
+        "short",
+        batch=100,
+        train_steps=60,
+        decay_every=30,
+        warm=False,
+        steps=10,
+        step=1.6,
+        samples=5,
+    ),
 }
 LEARNERS = {"ordinary": 0, "adversarial (2/255)": 2}
 
@@ -25,7 +34,9 @@ LEARNERS = {"ordinary": 0, "adversarial (2/255)": 2}
 def main() -> None:
     begin = time.monotonic()
     train, test = load("shapes", limit=1500), load("shapes", split="test", limit=1000)
-    print(f"{len(train)} pictures of {', '.join(train.classes)}; clean test accuracy in % (chance: 10):\n")
+    print(
+        f"{len(train)} pictures of {', '.join(train.classes)}; clean test accuracy in % (chance: 10):\n"
+    )
     print(f"{'trained on':12}" + "".join(f"{name:>22}" for name in LEARNERS), flush=True)
     for name, method in METHODS.items():
         data = train
@@ -40,7 +51,9 @@ def main() -> None:
             line += f"{done.result['accuracy']:22.1f}"
         print(line, flush=True)
     print(f"\nOriginal, protected and magnified noise: {OUT / 'sheet.png'}")
-    print(f"{time.monotonic() - begin:.0f} s, one seed; docs/results.md has real pictures and the spread.")
+    print(
+        f"{time.monotonic() - begin:.0f} s, one seed; docs/results.md has real pictures and the spread."
+    )
 
 
 if __name__ == "__main__":

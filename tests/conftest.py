@@ -33,7 +33,13 @@ def cifar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (SHARED / "unpack_cifar10.py").exists():
         pytest.skip("the real pictures (../shared/data) are not beside the project")
     root = tmp_path_factory.mktemp("cifar")
-    command = [sys.executable, SHARED / "unpack_cifar10.py", root, "--batches", "data_batch_1,test_batch"]
+    command = [
+        sys.executable,
+        SHARED / "unpack_cifar10.py",
+        root,
+        "--batches",
+        "data_batch_1,test_batch",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     folder = root / "cifar-10-batches-py"
     for k in range(2, 6):

@@ -9,11 +9,23 @@ from functools import partial
 import numpy as np
 import pytest
 
-from unlearnable import SUITES, Images, Imported, Recipe, Uniform, UserError, audit, load, protect, train_denoiser
-from unlearnable.evaluation.audit import audit_table, estimate
+from unlearnable import (
+    SUITES,
+    Images,
+    Imported,
+    Recipe,
+    Uniform,
+    UserError,
+    audit,
+    load,
+    protect,
+    train_denoiser,
+)
+from unlearnable.evaluation.audit import estimate
 from unlearnable.evaluation.store import get_or_compute
 from unlearnable.evaluation.suites import Learner
 from unlearnable.protection.export import noise_of
+from unlearnable.reports.tables import audit_table
 
 SHORT = Recipe.preset("short", steps=4, batch=16, tests=2, adv_steps=1)
 
@@ -44,7 +56,9 @@ def test_audits_of_the_same_originals_share_the_trainings_on_clean_pictures(prot
     protect(load("shapes", limit=40), Uniform(per="class"), tmp_path / "other")
     one = audit(protected, "quick", SHORT, out=tmp_path / "audits" / "one", test=test)
     two = audit(tmp_path / "other", "quick", SHORT, out=tmp_path / "audits" / "two", test=test)
-    assert len(list((tmp_path / "audits" / "cells").glob("*/cell.json"))) == 9  # 3 on clean, 2 x 3 on protected
+    assert (
+        len(list((tmp_path / "audits" / "cells").glob("*/cell.json"))) == 9
+    )  # 3 on clean, 2 x 3 on protected
     assert [r["clean"] for r in one.rows] == [r["clean"] for r in two.rows]
     assert not list((tmp_path / "audits" / "cells").glob("*/run"))  # no weights are kept
 
@@ -58,7 +72,9 @@ def test_noise_made_by_others_is_audited_like_ours(protected, tmp_path, kind):
         np.save(file, noise)
     else:
         text = pickle.dumps(list(noise) if kind == "list" else noise, protocol=2)
-        file.write_bytes(text.replace(b"numpy._core", b"numpy.core") if kind == "old numpy" else text)
+        file.write_bytes(
+            text.replace(b"numpy._core", b"numpy.core") if kind == "old numpy" else text
+        )
     protect(load("shapes", limit=40), Imported(str(file)), tmp_path / "imported")
     test = load("shapes", split="test", limit=40)
     ours = audit(protected, "quick", SHORT, out=tmp_path / "ours", test=test)
@@ -68,7 +84,9 @@ def test_noise_made_by_others_is_audited_like_ours(protected, tmp_path, kind):
 
 def test_larger_suites_contain_the_smaller_ones():
     quick, standard, full = (set(SUITES[n]) for n in ("quick", "standard", "full"))
-    assert quick < standard < full and len({learner.name for learner in full}) == len(SUITES["full"])
+    assert quick < standard < full and len({learner.name for learner in full}) == len(
+        SUITES["full"]
+    )
     assert Learner("ordinary training") in quick
 
 
@@ -76,7 +94,13 @@ def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch
     module = sys.modules[audit.__module__]  # unlearnable.audit is the function
     monkeypatch.setattr(module, "train_denoiser", partial(train_denoiser, steps=2))
     shortest = Recipe.preset("short", steps=1, batch=8, tests=1, adv_steps=1)
-    done = audit(protected, "full", shortest, out=tmp_path / "audit", test=load("shapes", split="test", limit=10))
+    done = audit(
+        protected,
+        "full",
+        shortest,
+        out=tmp_path / "audit",
+        test=load("shapes", split="test", limit=10),
+    )
     assert [r["learner"] for r in done.rows] == [learner.name for learner in SUITES["full"]]
     assert estimate(SUITES["quick"], load(protected), shortest) > 0
 
@@ -91,7 +115,13 @@ def test_what_is_refused(protected, tmp_path):
         audit(tmp_path / "empty", "quick", SHORT, out=tmp_path / "a")
     test = load("shapes", split="test", limit=40)
     with pytest.raises(UserError, match="test pictures of the same classes"):
-        audit(protected, "quick", SHORT, out=tmp_path / "a", test=Images(test.x, test.y % 3, ("a", "b", "c")))
+        audit(
+            protected,
+            "quick",
+            SHORT,
+            out=tmp_path / "a",
+            test=Images(test.x, test.y % 3, ("a", "b", "c")),
+        )
     card = json.loads((protected / "card.json").read_text())
     for data, says in (
         ({"source": str(tmp_path / "gone")}, "no folder .*gone"),
@@ -123,7 +153,10 @@ def test_half_written_and_foreign_results_are_refused_in_a_sentence(protected, t
             audit(protected, "quick", SHORT, out=out, test=test)
         (out / "audit.json").write_text(whole)
     cell = next((tmp_path / "cells").glob("*/cell.json"))
-    for text, says in ((cell.read_text()[:-40], "cannot be read as JSON"), ("{}", "no whole result; delete")):
+    for text, says in (
+        (cell.read_text()[:-40], "cannot be read as JSON"),
+        ("{}", "no whole result; delete"),
+    ):
         cell.write_text(text)
         with pytest.raises(UserError, match=says):
             audit(protected, "quick", SHORT, out=out, test=test)
@@ -131,11 +164,13 @@ def test_half_written_and_foreign_results_are_refused_in_a_sentence(protected, t
 
 def test_a_result_that_another_process_is_at_is_waited_for_or_left(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from unlearnable.results import once\n"
+        "import sys, time; from pathlib import Path; from unlearnable.evaluation.store import get_or_compute\n"
         "def slow(_): print('at it', flush=True); time.sleep(1.5); return {'n': 1}\n"
-        "once(Path(sys.argv[1]), {'a': 1}, slow)"
+        "get_or_compute(Path(sys.argv[1]), {'a': 1}, slow)"
     )
-    other = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True
+    )
     assert other.stdout.readline() == "at it\n"
     assert get_or_compute(tmp_path, {"a": 1}, lambda _: {"n": 2}, wait=False) is None
     assert get_or_compute(tmp_path, {"a": 1}, lambda _: {"n": 2})["n"] == 1

@@ -47,7 +47,9 @@ def test_flip_crop_draws_every_offset_and_both_sides_equally():
     spot = FlipCrop(4)(x, generator("cpu", 2)).flatten(1).argmax(1)
     counts = torch.bincount(spot, minlength=81).float()
     expected = n / 81
-    assert float(((counts - expected) ** 2 / expected).sum()) < 80 + 5 * math.sqrt(160)  # chi-square, 80 degrees
+    assert float(((counts - expected) ** 2 / expected).sum()) < 80 + 5 * math.sqrt(
+        160
+    )  # chi-square, 80 degrees
     corner = torch.zeros(n, 1, 9, 9)
     corner[:, :, :, 0] = 1
     right = FlipCrop(0)(corner, generator("cpu", 3))[:, 0, 0, 8]
@@ -69,7 +71,9 @@ def slow_box(height: int, width: int, g: torch.Generator) -> tuple[int, int, int
     """One box, one try at a time, as RandomResizedCrop is defined."""
     for _ in range(10):
         area = float(torch.empty(1).uniform_(0.08, 1, generator=g)) * height * width
-        aspect = math.exp(float(torch.empty(1).uniform_(math.log(3 / 4), math.log(4 / 3), generator=g)))
+        aspect = math.exp(
+            float(torch.empty(1).uniform_(math.log(3 / 4), math.log(4 / 3), generator=g))
+        )
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             top = int(torch.randint(0, height - h + 1, (1,), generator=g))
@@ -85,13 +89,22 @@ def test_boxes_have_the_slow_ones_distribution():
     slow = torch.tensor([slow_box(256, 256, g) for _ in range(n)]).float()
     for k in range(4):  # two-sample Kolmogorov-Smirnov distance, critical value for p = 1e-6
         grid = torch.arange(257.0)
-        d = ((fast[:, k, None] <= grid).float().mean(0) - (slow[:, k, None] <= grid).float().mean(0)).abs().max()
+        d = (
+            (
+                (fast[:, k, None] <= grid).float().mean(0)
+                - (slow[:, k, None] <= grid).float().mean(0)
+            )
+            .abs()
+            .max()
+        )
         assert float(d) < 2.69 * math.sqrt(2 / n)
 
 
 def test_box_that_never_fits_is_the_largest_centred_one():
     top, left, h, w = ResizedCrop(224).boxes(3, 40, 4000, "cpu", generator("cpu", 0))
-    assert (h <= 40).all() and (w <= 4000).all() and (left + w <= 4000).all() and (top + h <= 40).all()
+    assert (
+        (h <= 40).all() and (w <= 4000).all() and (left + w <= 4000).all() and (top + h <= 40).all()
+    )
     none = ResizedCrop(224, area=(1.0, 1.0)).boxes(1, 40, 4000, "cpu", generator("cpu", 0))
     assert [int(v) for v in none] == [0, 1973, 40, 53]  # aspect 4/3 of the height, in the middle
 
@@ -116,7 +129,10 @@ def test_contrastive_views():
     """Strength 0 is flip and resize only; otherwise the gradient reaches the picture and draws follow the generator."""
     x = torch.rand(40, 3, 32, 32, generator=generator("cpu", 1))
     plain = Contrastive(32, 0.0)(x, generator("cpu", 2))
-    assert all(torch.allclose(a, b, atol=1e-6) or torch.allclose(a, b.flip(-1), atol=1e-6) for a, b in zip(plain, x))
+    assert all(
+        torch.allclose(a, b, atol=1e-6) or torch.allclose(a, b.flip(-1), atol=1e-6)
+        for a, b in zip(plain, x)
+    )
     view, state = Contrastive(32, 0.6), torch.get_rng_state()
     x.requires_grad_(True)
     one, two, three = (view(x, generator("cpu", k)) for k in (3, 3, 4))

@@ -39,7 +39,9 @@ def exact(q: float, v: float, std: float) -> float:
 def test_the_bound_is_tight_where_accuracy_rises_with_one_weight():
     model, q, std, eta = Threshold(), 0.7, 0.1, 0.05
     there = exact(q, WEIGHT + eta, std)
-    assert exact(shifted(q, eta / std), WEIGHT, std) == pytest.approx(there)  # the theorem, with equality
+    assert exact(shifted(q, eta / std), WEIGHT, std) == pytest.approx(
+        there
+    )  # the theorem, with equality
     estimated = certify(model, ramp(), (0.0, eta), std=std, q=q, draws=1500)
     for distance, truth in ((eta, there), (0.0, exact(q, WEIGHT, std))):
         assert truth <= estimated[distance] <= truth + 3  # an upper bound, at 99 %
@@ -54,7 +56,10 @@ def test_no_direction_and_no_smaller_step_exceeds_the_bound():
 
     limit = exact(shifted(0.7, 0.05 / 0.1), 0.1, 0.1 * 2**0.5)
     angles = torch.linspace(0, 6.28, 64)
-    assert max(quantile((0.05 + 0.05 * float(a.cos()), 0.05 + 0.05 * float(a.sin()))) for a in angles) <= limit
+    assert (
+        max(quantile((0.05 + 0.05 * float(a.cos()), 0.05 + 0.05 * float(a.sin()))) for a in angles)
+        <= limit
+    )
     assert quantile((0.05 + 0.05 / 2**0.5,) * 2) == pytest.approx(limit)
 
 

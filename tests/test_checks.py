@@ -20,7 +20,9 @@ def test_of_training():
     assert training_flags(cell(20, 2.0, 0.5), cell(60), 10) == []
     assert training_flags(cell(20, 2.0, 0.5), cell(27), 10) == ["weak-baseline"]
     assert training_flags(cell(20, 2.0, 1.9), cell(60), 10) == ["not-converged"]
-    assert training_flags(cell(20, 2.0, 1.7), cell(49, 2.2, 1.6), 10) == []  # strong AT on clean pictures is no lower
+    assert (
+        training_flags(cell(20, 2.0, 1.7), cell(49, 2.2, 1.6), 10) == []
+    )  # strong AT on clean pictures is no lower
     assert training_flags(cell(20, 2.0, 1.8), cell(49, 2.2, 1.6), 10) == ["not-converged"]
     assert training_flags(cell(20, 2.0, float("nan")), cell(60), 10) == ["not-converged"]
     assert training_flags(cell(20, 0.05, 0.05), None, 10) == []  # converged early
@@ -33,24 +35,41 @@ def test_known_baselines_are_those_of_that_learner_on_that_data():
     assert known_baseline("cifar10", None, Recipe(adv_eps=4, tests=5)) == 89.51
     assert known_baseline("imagenet100", None, Recipe.preset("imagenet", adv_eps=4)) == 66.62
     assert known_baseline("cifar10", 5000, Recipe.preset("short", adv_eps=2)) == 55.0
-    for other in (Recipe(steps=100), Recipe(adv_eps=3), Recipe(model="vgg16"), Recipe(strong="cutout")):
+    for other in (
+        Recipe(steps=100),
+        Recipe(adv_eps=3),
+        Recipe(model="vgg16"),
+        Recipe(strong="cutout"),
+    ):
         assert known_baseline("cifar10", None, other) is None
-    assert known_baseline("cifar10", 100, Recipe()) is None and known_baseline("shapes", None, Recipe()) is None
+    assert (
+        known_baseline("cifar10", 100, Recipe()) is None
+        and known_baseline("shapes", None, Recipe()) is None
+    )
 
 
 def test_of_pictures():
-    clean = Images(torch.full((6, 3, 8, 8), 100, dtype=torch.uint8), torch.arange(6) % 2, ("a", "b"))
+    clean = Images(
+        torch.full((6, 3, 8, 8), 100, dtype=torch.uint8), torch.arange(6) % 2, ("a", "b")
+    )
     noise = torch.full((6, 3, 8, 8), 8, dtype=torch.uint8)
     l2 = 8 / 255 * (3 * 64) ** 0.5
     card = {"settings": {"eps": 8.0}, "measured": {"l2": round(l2, 4)}}
     whole = replace(clean, x=clean.x + noise)
     assert image_flags(clean, whole, card) == []
-    assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), card) == ["outside-ball", "budget-exceeded"]
+    assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), card) == [
+        "outside-ball",
+        "budget-exceeded",
+    ]
     wide = {"settings": {}, "measured": {}}  # a method without a ball
     assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), wide) == ["outside-ball"]
-    assert image_flags(clean, replace(clean, x=clean.x + noise - 1), card) == ["noise-lost"]  # 7/8 of the noise
+    assert image_flags(clean, replace(clean, x=clean.x + noise - 1), card) == [
+        "noise-lost"
+    ]  # 7/8 of the noise
     few = {"settings": {"eps": 8.0}, "measured": {"l2": l2 / 4}}
-    assert image_flags(clean, replace(clean, x=clean.x + noise // 4), few) == ["noise-lost"]  # 2 of 8/255
+    assert image_flags(clean, replace(clean, x=clean.x + noise // 4), few) == [
+        "noise-lost"
+    ]  # 2 of 8/255
     kept = torch.arange(6)[:, None, None, None] == 3
     part = replace(clean, x=torch.where(kept, clean.x, whole.x))
     assert image_flags(clean, part, {"settings": {"eps": 8.0}}) == ["partly-protected"]

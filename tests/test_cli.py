@@ -23,28 +23,63 @@ def run(*args, cwd, status=0):
 
 def test_the_whole_path(tmp_path):
     out = tmp_path / "rem"
-    assert "PSNR" in run("protect", "rem", *NOISE, "--adv-steps", 1, "--samples", 1, "--out", out, cwd=tmp_path).stdout
+    assert (
+        "PSNR"
+        in run(
+            "protect", "rem", *NOISE, "--adv-steps", 1, "--samples", 1, "--out", out, cwd=tmp_path
+        ).stdout
+    )
     learned = run(
-        *("learn", out, "--preset", "short", "--steps", 4, "--batch", 16, "--test-limit", 40, "--tests", 2),
+        *(
+            "learn",
+            out,
+            "--preset",
+            "short",
+            "--steps",
+            4,
+            "--batch",
+            16,
+            "--test-limit",
+            40,
+            "--tests",
+            2,
+        ),
         cwd=tmp_path,
     ).stdout
     assert "chance 10.0 %" in learned
     assert len(list((tmp_path / "runs").glob("*/result.json"))) == 1
-    countered = ["--preset", "short", "--steps", 2, "--batch", 16, "--test-limit", 40, "--counter", "gray"]
+    countered = [
+        "--preset",
+        "short",
+        "--steps",
+        2,
+        "--batch",
+        16,
+        "--test-limit",
+        40,
+        "--counter",
+        "gray",
+    ]
     run("learn", out, *countered, "--counter-test", "--out", "gray", cwd=tmp_path)
-    assert json.loads((tmp_path / "gray" / "result.json").read_text())["source"]["counter"] == "gray"
+    assert (
+        json.loads((tmp_path / "gray" / "result.json").read_text())["source"]["counter"] == "gray"
+    )
     quick = ["--steps", 2, "--batch", 16, "--test-limit", 40, "--adv-steps", 1, "--tests", 1]
     audited = run("audit", out, *quick, cwd=tmp_path).stdout
     assert "6 trainings of 2 steps" in audited and "Worst-case learnability" in audited
     assert (tmp_path / "audits" / "rem" / "audit.json").exists()
     run("show", out, cwd=tmp_path)
     assert (out / "sheet.png").stat().st_size > 1000
-    run("export", out, "--noise", tmp_path / "noise.npy", "--cifar", tmp_path / "data", cwd=tmp_path)
+    run(
+        "export", out, "--noise", tmp_path / "noise.npy", "--cifar", tmp_path / "data", cwd=tmp_path
+    )
     assert np.load(tmp_path / "noise.npy").dtype == np.int8
     run("protect", "imported", "--file", "noise.npy", *TINY[4:], "--out", "again", cwd=tmp_path)
     assert np.array_equal(np.load(tmp_path / "again" / "images.npy"), np.load(out / "images.npy"))
     card = json.loads((out / "card.json").read_text())
-    assert card["settings"]["adv_steps"] == 1 and card["command"].startswith("unlearnable protect rem")
+    assert card["settings"]["adv_steps"] == 1 and card["command"].startswith(
+        "unlearnable protect rem"
+    )
 
 
 def test_ls_and_help(tmp_path):
@@ -53,7 +88,9 @@ def test_ls_and_help(tmp_path):
     assert "VERB" in run(cwd=tmp_path).stdout
     text = run("protect", "rem", "--preset", "short", "--help", cwd=tmp_path).stdout
     assert "--adv-eps" in text and "rho_a" in text and "--method.adv-eps" not in text
-    assert "--adv-eps" not in run("protect", "em", "--help", cwd=tmp_path).stdout  # no option that does nothing
+    assert (
+        "--adv-eps" not in run("protect", "em", "--help", cwd=tmp_path).stdout
+    )  # no option that does nothing
     assert "--adv-eps" in run("learn", "--help", cwd=tmp_path).stdout
 
 
@@ -81,14 +118,26 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "no such device": ([*rem, *NOISE, "--device", "cuda:77"], "cuda:77"),
         "not protected": (["show", "empty"], "no protected folder"),
         "nothing to export": (["export", "empty"], "--noise"),
-        "no noise file": (["protect", "imported", "--file", "gone.pkl", "--limit", "40"], "gone.pkl"),
+        "no noise file": (
+            ["protect", "imported", "--file", "gone.pkl", "--limit", "40"],
+            "gone.pkl",
+        ),
         "audit of what is not protected": (["audit", "empty"], "no protected folder"),
         "unknown suite": (["audit", "empty", "--suite", "huge"], "no suite 'huge'"),
-        "unknown counter": (["learn", "shapes", "--limit", "40", "--counter", "jpg"], "no countermeasure 'jpg'"),
-        "counter of nothing": (["learn", "shapes", "--limit", "40", "--counter-test"], "--counter NAME"),
+        "unknown counter": (
+            ["learn", "shapes", "--limit", "40", "--counter", "jpg"],
+            "no countermeasure 'jpg'",
+        ),
+        "counter of nothing": (
+            ["learn", "shapes", "--limit", "40", "--counter-test"],
+            "--counter NAME",
+        ),
         "no such list": (["ls", "cows"], "no list"),
         "pictures beside folders": ([*rem, *NOISE, "--data", "mixed"], "pictures beside them"),
-        "one cluster": (["protect", "unlearnable-clusters", "--clusters", "1"], "clusters must be 2 or more"),
+        "one cluster": (
+            ["protect", "unlearnable-clusters", "--clusters", "1"],
+            "clusters must be 2 or more",
+        ),
     }
 
 
@@ -118,11 +167,11 @@ def test_a_mistake_gets_one_sentence_and_writes_nothing(tmp_path, mistake, monke
 def test_a_disk_that_is_full_halfway_gets_one_sentence_and_keeps_no_part(tmp_path, size):
     """The system refuses files above ``size`` bytes: the writers of json, numpy and torch meet a real short write."""
     program = (
-        "import resource, signal, unlearnable.state, unlearnable.cli\n"
+        "import resource, signal, unlearnable.core.checkpoint, unlearnable.cli.main\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
-        "unlearnable.state.SAVE_EVERY = 0\n"
-        "unlearnable.cli.main()\n"
+        "unlearnable.core.checkpoint.SAVE_EVERY = 0\n"
+        "unlearnable.cli.main.main()\n"
     )
     method = ["uniform", *TINY[4:]] if size < 1_000_000 else ["em", *NOISE]
     done = subprocess.run(
@@ -133,7 +182,9 @@ def test_a_disk_that_is_full_halfway_gets_one_sentence_and_keeps_no_part(tmp_pat
     )
     assert done.returncode == 2 and "No space left to write" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
-    assert not [p for p in tmp_path.rglob("*") if p.suffix == ".part" or p.name in ("card.json", "latest")]
+    assert not [
+        p for p in tmp_path.rglob("*") if p.suffix == ".part" or p.name in ("card.json", "latest")
+    ]
 
 
 def test_own_model(tmp_path):
@@ -148,20 +199,50 @@ def test_own_model(tmp_path):
 
 
 def test_own_method_and_what_is_none(tmp_path):
-    example = (Path(__file__).parents[1] / "docs" / "adding-a-method.md").read_text().split("```python\n")[1]
+    example = (
+        (Path(__file__).parents[1] / "docs" / "adding-a-method.md")
+        .read_text()
+        .split("```python\n")[1]
+    )
     (tmp_path / "stripes.py").write_text(example.split("```")[0])
-    said = run("protect", "stripes:Stripes", "--data", "shapes", "--limit", 40, "--period", 6, cwd=tmp_path).stdout
-    assert "noise at most 8/255" in said and (tmp_path / "protected" / "Stripes" / "card.json").exists()
+    said = run(
+        "protect", "stripes:Stripes", "--data", "shapes", "--limit", 40, "--period", 6, cwd=tmp_path
+    ).stdout
+    assert (
+        "noise at most 8/255" in said
+        and (tmp_path / "protected" / "Stripes" / "card.json").exists()
+    )
     assert "--period" in run("protect", "stripes:Stripes", "--help", cwd=tmp_path).stdout
-    for name, says in (("stripes:np", "is no dataclass"), ("stripes:Gone", "no 'Gone'"), ("gone:X", "no module")):
+    for name, says in (
+        ("stripes:np", "is no dataclass"),
+        ("stripes:Gone", "no 'Gone'"),
+        ("gone:X", "no module"),
+    ):
         assert says in run("protect", name, "--limit", 40, cwd=tmp_path, status=2).stderr
 
 
 def torchrun(*args, cwd):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "0",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "unlearnable", *map(str, args)],
+        [
+            *launcher,
+            "--rdzv-backend",
+            "c10d",
+            "--rdzv-endpoint",
+            "localhost:0",
+            "-m",
+            "unlearnable",
+            *map(str, args),
+        ],
         cwd=cwd,
         env=environment,
         capture_output=True,
@@ -201,6 +282,19 @@ def test_two_processes(tmp_path, extra):
     clean = load("shapes", limit=41).x.numpy()
     assert (abs(x.astype(int) - clean).reshape(41, -1).max(1) > 0).all()
     if extra[0] == "rem":
-        options = ["--preset", "short", "--steps", 4, "--batch", 16, "--test-limit", 40, "--tests", 2, "--adv-eps", 2]
+        options = [
+            "--preset",
+            "short",
+            "--steps",
+            4,
+            "--batch",
+            16,
+            "--test-limit",
+            40,
+            "--tests",
+            2,
+            "--adv-eps",
+            2,
+        ]
         learned = torchrun("learn", tmp_path / "out", *options, cwd=tmp_path)
         assert learned.stdout.count("Accuracy on 40") == 1

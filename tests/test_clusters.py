@@ -8,11 +8,34 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnable import Context, Frozen, Images, Recipe, UnlearnableClusters, UserError, learn, load, protect
+from unlearnable import (
+    Context,
+    Frozen,
+    Images,
+    Recipe,
+    UnlearnableClusters,
+    UserError,
+    learn,
+    load,
+    protect,
+)
 from unlearnable.core.seeding import generator
-from unlearnable.protection.methods.clusters import ClusterNoise, estimate_seconds, features_of, k_means, turned
+from unlearnable.protection.methods.clusters import (
+    ClusterNoise,
+    estimate_seconds,
+    features_of,
+    k_means,
+    turned,
+)
 
-SMALL = {"model": "convnet", "train_steps": 3, "schedule": "onecycle", "batch": 16, "clusters": 3, "lr": 0.002}
+SMALL = {
+    "model": "convnet",
+    "train_steps": 3,
+    "schedule": "onecycle",
+    "batch": 16,
+    "clusters": 3,
+    "lr": 0.002,
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +54,9 @@ def test_k_means_finds_the_best_of_all_divisions():
         parts = [x[[d == c for d in division]] for c in range(3)]
         costs[division] = sum(float((p - p.mean(0)).square().sum()) for p in parts if len(p))
     centres, cluster = k_means(x, 3, generator("cpu", 1))
-    assert float((x - centres[cluster]).square().sum()) == pytest.approx(min(costs.values()), rel=1e-5)
+    assert float((x - centres[cluster]).square().sum()) == pytest.approx(
+        min(costs.values()), rel=1e-5
+    )
     for c in range(3):
         assert torch.allclose(centres[c], x[cluster == c].mean(0), atol=1e-5)
 
@@ -47,7 +72,12 @@ def test_turned_pictures_are_labelled_by_their_turn():
     x[:, :, 0, 4:36] = 255  # a line at the top of the middle square
     data = turned(Images(x, torch.zeros(2, dtype=torch.int64), ("",)))
     assert data.x.shape == (8, 3, 32, 32) and data.y.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    edges = [data.x[:, :, 0], data.x[:, :, :, 0], data.x[:, :, 31], data.x[:, :, :, 31]]  # top, left, bottom, right
+    edges = [
+        data.x[:, :, 0],
+        data.x[:, :, :, 0],
+        data.x[:, :, 31],
+        data.x[:, :, :, 31],
+    ]  # top, left, bottom, right
     for turn, edge in enumerate(edges):
         assert (edge[data.y == turn] == 255).all()
 
@@ -65,7 +95,10 @@ def test_noise_moves_a_cluster_to_the_next_ones_centre(trained):
     assert len(delta.unique(dim=0)) == len(cluster.unique()) > 1 and int(delta.abs().max()) <= 8
     hidden = Images((data.x.short() + delta).clamp(0, 255).to(torch.uint8), data.y, data.classes)
     target = centres[(cluster + 1) % len(centres)]
-    before, after = ((f - target).square().sum(1) for f in (features, features_of(frozen, hidden, torch.device("cpu"))))
+    before, after = (
+        (f - target).square().sum(1)
+        for f in (features, features_of(frozen, hidden, torch.device("cpu")))
+    )
     assert float(after.mean()) < 0.95 * float(before.mean())
 
 
@@ -77,12 +110,16 @@ def test_on_a_surrogate_that_sees_brightness_the_noise_is_the_closed_form():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 1), nn.Linear(1, 2))
     nn.init.constant_(model[1].weight, 0.01)
     frozen = Frozen(model, bfloat16=False)
-    centres, cluster = k_means(features_of(frozen, data, torch.device("cpu")), 2, generator("cpu", 0))
+    centres, cluster = k_means(
+        features_of(frozen, data, torch.device("cpu")), 2, generator("cpu", 0)
+    )
     assert (cluster[::2] == cluster[0]).all() and (cluster[1::2] == 1 - cluster[0]).all()
     m = UnlearnableClusters(**SMALL | {"clusters": 2, "samples": 0, "steps": 40, "lr": 0.02})
     noise = 255 * ClusterNoise(m, data, Context(), frozen, centres, cluster).train()
     bright, dark = noise[cluster[0]], noise[1 - cluster[0]]
-    assert float((dark > 7.5).float().mean()) > 0.95 and float((bright < -7.5).float().mean()) > 0.95
+    assert (
+        float((dark > 7.5).float().mean()) > 0.95 and float((bright < -7.5).float().mean()) > 0.95
+    )
 
 
 def test_labels_do_not_count(trained):
@@ -105,7 +142,11 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     m = UnlearnableClusters(**SMALL, steps=4)
     whole = protect(data, m)
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
-    owner, name = (sys.modules["unlearnable.learn"], "_step") if stage == "learn" else (ClusterNoise, "step")
+    owner, name = (
+        (sys.modules["unlearnable.training.learn"], "_step")
+        if stage == "learn"
+        else (ClusterNoise, "step")
+    )
     calls, real = [], getattr(owner, name)
 
     def dying(*args):
@@ -119,11 +160,15 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
         with pytest.raises(Killed):
             protect(data, m, tmp_path / "out")
     done = protect(data, m, tmp_path / "out")
-    assert torch.equal(done.images.x, whole.images.x) and done.card["passes"] == whole.card["passes"]
+    assert (
+        torch.equal(done.images.x, whole.images.x) and done.card["passes"] == whole.card["passes"]
+    )
 
 
 def test_what_cannot_be_clustered(trained, tmp_path):
-    same = Images(torch.full((8, 3, 32, 32), 90, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64), ("",))
+    same = Images(
+        torch.full((8, 3, 32, 32), 90, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64), ("",)
+    )
     with pytest.raises(UserError, match="look alike"):
         UnlearnableClusters(**SMALL, surrogate=str(trained[1])).craft(same, Context())
     with pytest.raises(UserError, match="2 or more"):
@@ -135,7 +180,9 @@ def test_what_cannot_be_clustered(trained, tmp_path):
 def test_the_estimate_counts_both_trainings():
     data = load("shapes", limit=40)
     few, many = (
-        estimate_seconds(UnlearnableClusters(**SMALL | {"train_steps": k, "steps": k}), data, Context())
+        estimate_seconds(
+            UnlearnableClusters(**SMALL | {"train_steps": k, "steps": k}), data, Context()
+        )
         for k in (1, 1000)
     )
     assert 0 < few < many

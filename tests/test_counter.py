@@ -8,7 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable import COUNTERMEASURES, Images, UserError, countermeasure, denoised, load, mix_in_clean, train_denoiser
+from unlearnable import (
+    COUNTERMEASURES,
+    Images,
+    UserError,
+    countermeasure,
+    denoised,
+    load,
+    mix_in_clean,
+    train_denoiser,
+)
 from unlearnable.core.seeding import generator
 
 
@@ -23,9 +32,15 @@ def test_every_counter_keeps_labels_shape_and_input(noisy, name):
     before = noisy.x.clone()
     done = countermeasure(name, noisy)
     assert torch.equal(noisy.x, before) and done.y is noisy.y and done.classes == noisy.classes
-    assert done.x.dtype == torch.uint8 and done.x.shape == before.shape and not torch.equal(done.x, before)
+    assert (
+        done.x.dtype == torch.uint8
+        and done.x.shape == before.shape
+        and not torch.equal(done.x, before)
+    )
     assert done.source == {"source": "made up", "counter": name}
-    flat = Images(torch.full((2, 3, 16, 16), 85, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"))
+    flat = Images(
+        torch.full((2, 3, 16, 16), 85, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b")
+    )
     after = countermeasure(name, flat).x  # a level of 2 bits, without detail: nothing to remove
     # JPEG of quality 10 rounds a block's mean to steps of 80 / 8
     assert int((after.short() - 85).abs().max()) <= (5 if name.startswith("jpeg") else 0)
@@ -49,7 +64,9 @@ def test_filters_by_hand(noisy, name):
 def test_jpeg_gray_and_bits_by_hand(noisy):
     file = io.BytesIO()
     Image.fromarray(noisy.x[2].permute(1, 2, 0).numpy()).save(file, "JPEG", quality=30)
-    assert np.array_equal(countermeasure("jpeg30", noisy).x[2].permute(1, 2, 0), np.asarray(Image.open(file)))
+    assert np.array_equal(
+        countermeasure("jpeg30", noisy).x[2].permute(1, 2, 0), np.asarray(Image.open(file))
+    )
     grey = countermeasure("gray", noisy).x
     assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 0], grey[:, 2])
     r, g, b = noisy.x[0, :, 3, 3].tolist()
@@ -88,7 +105,9 @@ def test_projection_takes_away_what_a_line_separates():
     x[torch.arange(60), y] += 8
     x += torch.randint(-2, 3, x.shape, generator=generator("cpu", 1))
     data = Images(x.to(torch.uint8), y, ("a", "b", "c"))
-    tint = torch.stack([countermeasure("projection", data).x[y == c].float().mean((0, 2, 3)) for c in range(3)])
+    tint = torch.stack(
+        [countermeasure("projection", data).x[y == c].float().mean((0, 2, 3)) for c in range(3)]
+    )
     assert float((tint - tint.mean(0)).abs().max()) < 0.5  # 5.3 before
 
 
@@ -98,7 +117,9 @@ def test_dilute_takes_a_share_of_every_class(noisy):
     mixed = mix_in_clean(replace(clean, x=clean.x + 9), clean, 0.3)
     gone = (mixed.x == 0).all((1, 2, 3))
     assert int(gone[y == 0].sum()) == int(gone[y == 1].sum()) == 3 and (mixed.x[~gone] == 9).all()
-    assert not torch.equal(mixed.x, mix_in_clean(replace(clean, x=clean.x + 9), clean, 0.3, seed=1).x)
+    assert not torch.equal(
+        mixed.x, mix_in_clean(replace(clean, x=clean.x + 9), clean, 0.3, seed=1).x
+    )
     with pytest.raises(UserError, match="same set"):
         mix_in_clean(noisy, clean, 0.3)
     with pytest.raises(UserError, match="between 0 and 1"):
@@ -106,7 +127,9 @@ def test_dilute_takes_a_share_of_every_class(noisy):
 
 
 def test_a_persons_own(noisy, tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text("def invert(x):\n    return 255 - x\n\ndef wrong(x):\n    return x.float()\n")
+    (tmp_path / "mine.py").write_text(
+        "def invert(x):\n    return 255 - x\n\ndef wrong(x):\n    return x.float()\n"
+    )
     monkeypatch.chdir(tmp_path)
     assert torch.equal(countermeasure("mine:invert", noisy).x, 255 - noisy.x)
     with pytest.raises(UserError, match="must return uint8"):
@@ -118,7 +141,10 @@ def test_a_persons_own(noisy, tmp_path, monkeypatch):
 def test_denoiser_learns_the_noise_of_the_leaked_pairs():
     """One tint on every picture: the pictures that did not leak come back within a third of it."""
     clean = load("shapes", limit=100)
-    hidden = replace(clean, x=(clean.x.short() + torch.tensor([8, -8, 8]).view(3, 1, 1)).clamp(0, 255).to(torch.uint8))
+    hidden = replace(
+        clean,
+        x=(clean.x.short() + torch.tensor([8, -8, 8]).view(3, 1, 1)).clamp(0, 255).to(torch.uint8),
+    )
     x = denoised(train_denoiser(clean, hidden, share=0.2, steps=100), hidden.x)
     before, after = ((z.float() - clean.x.float()).abs().mean() for z in (hidden.x, x))
     assert float(after) < float(before) / 3

@@ -31,7 +31,9 @@ def cifar(root, n=10, labels=None):
         data = g.integers(0, 256, (n, 3072), dtype=np.uint8)
         batch = {b"data": data, b"labels": list(range(10)) if labels is None else labels}
         (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"c%d" % i for i in range(10)]}, protocol=2))
+    (folder / "batches.meta").write_bytes(
+        pickle.dumps({b"label_names": [b"c%d" % i for i in range(10)]}, protocol=2)
+    )
     return folder
 
 
@@ -66,7 +68,11 @@ def test_real_photographs_load(photos):
 def test_picture_folder_native_and_resized(tmp_path):
     folder_of(tmp_path)
     data = load(tmp_path)
-    assert data.x.shape == (6, 3, 30, 40) and data.y.tolist() == [0, 0, 0, 1, 1, 1] and data.classes == ("cat", "dog")
+    assert (
+        data.x.shape == (6, 3, 30, 40)
+        and data.y.tolist() == [0, 0, 0, 1, 1, 1]
+        and data.classes == ("cat", "dog")
+    )
     assert load(tmp_path, size=16).x.shape == (6, 3, 16, 16)
     assert int(data.x[5, 1].float().mean()) == 20
 
@@ -79,7 +85,10 @@ def test_imagenet_layout_is_resized_once_and_memory_mapped(tmp_path):
     assert train.x.shape == (100, 3, 256, 256) and train.classes[-1] == "n00000099"
     cache = tmp_path / "imagenet" / "imagenet100-train-256.npy"
     before = cache.stat().st_mtime_ns
-    assert torch.equal(load("imagenet100", root=tmp_path).x, train.x) and cache.stat().st_mtime_ns == before
+    assert (
+        torch.equal(load("imagenet100", root=tmp_path).x, train.x)
+        and cache.stat().st_mtime_ns == before
+    )
     assert load("imagenet100", split="test", root=tmp_path).x.shape == (100, 3, 256, 256)
 
 
@@ -115,7 +124,11 @@ MISTAKES = {
     "limit 0": (lambda root: {"source": "shapes", "limit": 0}, "at least 1"),
     "unknown class": (lambda root: {"source": "shapes", "classes": ("cow",)}, "No class 'cow'"),
     "truncated CIFAR": (
-        lambda root: {"source": "cifar10", "root": root, "_": _truncate(cifar(root) / "data_batch_2")},
+        lambda root: {
+            "source": "cifar10",
+            "root": root,
+            "_": _truncate(cifar(root) / "data_batch_2"),
+        },
         "data_batch_2 is truncated",
     ),
     "labels that do not match": (

@@ -22,7 +22,9 @@ def quick(monkeypatch, tmp_path):
         more = {"adv_steps": 1} if kind is not EM else {}
         monkeypatch.setitem(kind.presets, "short", kind.presets["short"] | shorter | more)
     for name in ("short", "photos"):
-        monkeypatch.setitem(Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1})
+        monkeypatch.setitem(
+            Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1}
+        )
     monkeypatch.chdir(tmp_path)
 
 
@@ -53,7 +55,9 @@ def test_commands(quick, monkeypatch, capsys):
 
 def test_own_photographs(quick, monkeypatch, capsys):
     random = np.random.default_rng(0)
-    for k, path in enumerate(Path(root, c, f"{n}.png") for root in ("photos", "more") for c in "ab" for n in range(4)):
+    for k, path in enumerate(
+        Path(root, c, f"{n}.png") for root in ("photos", "more") for c in "ab" for n in range(4)
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (40, 30 + k, 3), dtype=np.uint8)).save(path)
     for commands in blocks("console")[1:3]:

@@ -25,9 +25,17 @@ from unlearnable.experiments.runner import LearnerSpec, NoiseSpec
 from unlearnable.experiments.scale import Scale, get_scale
 from unlearnable.experiments.tables import TABLES
 from unlearnable.experiments.time_estimate import noise_passes
-from unlearnable.plots import Line, plot
+from unlearnable.reports.plots import Line, plot
 
-TINY = Scale("small", "shapes", "tiny", Recipe.preset("short", steps=2, batch=16, tests=2, adv_steps=1), 40, 20, 2.0)
+TINY = Scale(
+    "small",
+    "shapes",
+    "tiny",
+    Recipe.preset("short", steps=2, batch=16, tests=2, adv_steps=1),
+    40,
+    20,
+    2.0,
+)
 
 
 def made_up(lab, spec, seed):
@@ -35,7 +43,13 @@ def made_up(lab, spec, seed):
     asked = lab.asked(spec, seed)
     share = int(hashlib.sha256(config_hash(asked).encode()).hexdigest()[:4], 16) / 65536
     log = [{"step": k, "loss": 2 / (k + 1), "accuracy": 60 * share} for k in range(20)]
-    learned = {"accuracy": 20 + 60 * share, "peak": 90.0, "log": log, "seconds": 60.0, "hardware": "a made-up machine"}
+    learned = {
+        "accuracy": 20 + 60 * share,
+        "peak": 90.0,
+        "log": log,
+        "seconds": 60.0,
+        "hardware": "a made-up machine",
+    }
     noise = {
         "passes": int(4e6 * share) + 40,
         "seconds": 600 * share,
@@ -63,16 +77,30 @@ def test_every_table_stands_at_every_size_and_asks_for_nothing_twice(size, data,
     for name, table in TABLES.items():
         grid = table.grid(at)
         asked = [canonical(lab.asked(spec, 0)) for spec in grid.specs()]
-        assert len(set(asked)) == len(asked) > 0 and table.name == name and table.title and table.about
-        assert len({row.name for row in grid.rows}) == len(grid.rows) and len(set(grid.columns)) == len(grid.columns)
+        assert (
+            len(set(asked)) == len(asked) > 0 and table.name == name and table.title and table.about
+        )
+        assert len({row.name for row in grid.rows}) == len(grid.rows) and len(
+            set(grid.columns)
+        ) == len(grid.columns)
 
 
 def test_the_authors_settings(tmp_path):
     at = get_scale("paper", "cifar10")
     assert (at.rem(4), at.recipe, at.limit) == (REM(), Recipe(), None)
-    assert (at.em.steps, at.em.noise_step(0), at.em.samples, at.em.train_steps) == (10, 1.6, 0, 5000)
+    assert (at.em.steps, at.em.noise_step(0), at.em.samples, at.em.train_steps) == (
+        10,
+        1.6,
+        0,
+        5000,
+    )
     other = get_scale("paper", "imagenet100")
-    assert (other.rem(4).steps, other.rem(4).samples, other.em.noise_step(0), other.em.train_steps) == (7, 4, 2.0, 3000)
+    assert (
+        other.rem(4).steps,
+        other.rem(4).samples,
+        other.em.noise_step(0),
+        other.em.train_steps,
+    ) == (7, 4, 2.0, 3000)
     assert (other.tap.steps, 50 * other.tap.step, other.recipe.adv_steps) == (100, 8.0, 8)
     with pytest.raises(UserError, match="no size 'huge'"):
         get_scale("huge", "cifar10")
@@ -85,16 +113,31 @@ def test_an_audit_of_a_protected_set_shares_the_trainings_of_the_tables(tmp_path
     for radius in (0.0, 2.0):
         cell = lab.make(LearnerSpec(method, recipe=(("adv_eps", radius),) if radius else ()), 0)
     assert len(list(lab.trials.glob("*/cell.json"))) == 2
-    quick = audit(lab.place(method, 0), "quick", TINY.recipe, out=tmp_path / "audit", cells=lab.trials, test=lab.test)
-    assert len(list(lab.trials.glob("*/cell.json"))) == 6  # three learners, on clean and on protected pictures
-    assert quick.rows[1]["learner"] == "adversarial 2/255" and quick.rows[1]["protected"] == cell["accuracy"]
+    quick = audit(
+        lab.place(method, 0),
+        "quick",
+        TINY.recipe,
+        out=tmp_path / "audit",
+        cells=lab.trials,
+        test=lab.test,
+    )
+    assert (
+        len(list(lab.trials.glob("*/cell.json"))) == 6
+    )  # three learners, on clean and on protected pictures
+    assert (
+        quick.rows[1]["learner"] == "adversarial 2/255"
+        and quick.rows[1]["protected"] == cell["accuracy"]
+    )
 
 
 def test_a_result_is_found_by_what_was_asked(tmp_path):
     lab = get_scale("small", "cifar10").lab(tmp_path)
     asked = lab.asked(LearnerSpec(REM.preset("short"), recipe=(("adv_eps", 2.0),)), 3)
     old = json.loads(json.dumps(asked))
-    del old["settings"]["lr_decay"], old["recipe"]["adv_l2"]  # settings that came later, at their defaults
+    del (
+        old["settings"]["lr_decay"],
+        old["recipe"]["adv_l2"],
+    )  # settings that came later, at their defaults
     old["recipe"]["adv_eps"] = 2
     assert canonical(old) == canonical(asked) == canonical({**asked, "seed": 0})
     for changed in (
@@ -117,7 +160,9 @@ def test_a_result_is_found_by_what_was_asked(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     for kind in (EM, REM, SEM):
-        shorter = {"train_steps": 2, "steps": 1, "batch": 16} | ({"adv_steps": 1} if kind is not EM else {})
+        shorter = {"train_steps": 2, "steps": 1, "batch": 16} | (
+            {"adv_steps": 1} if kind is not EM else {}
+        )
         monkeypatch.setitem(kind.presets, "short", kind.presets["short"] | shorter)
 
 
@@ -142,7 +187,10 @@ def test_a_table_is_made_cell_by_cell_and_goes_on_after_a_stop(tmp_path, quick):
     (clean,) = (line.split("|") for line in text.splitlines() if line.startswith("| clean"))
     assert "±" in clean[2] and "±" in clean[3] and clean[4].strip() == "2"
     said.clear()
-    assert reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=said.append, **options) == text
+    assert (
+        reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=said.append, **options)
+        == text
+    )
     assert len(said) == 1 and "0 are not there yet" in said[0]
     for wrong in ({"rows": ("REM",)}, {"columns": ("AT-9",)}):
         with pytest.raises(UserError, match="There is no (row|column)"):
@@ -155,12 +203,24 @@ def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
     grid = TABLES["main"].grid(paper)
     text = markdown(TABLES["main"], grid, lab, paper, {})
     row = next(line for line in text.splitlines() if line.startswith("| REM(4)"))
-    assert "± " in row and "[48.16, others 39.45]" in row and "[28.21?]" in row and "Printed by others" not in text
+    assert (
+        "± " in row
+        and "[48.16, others 39.45]" in row
+        and "[28.21?]" in row
+        and "Printed by others" not in text
+    )
     text = markdown(TABLES["main"], TABLES["main"].grid(small), small.lab(tmp_path), small, {})
     ours, printed = text.split("**Printed by others**")
-    assert "48.16" not in ours and "| REM(4) | -        | -    |" in ours and "another scale" in printed
+    assert (
+        "48.16" not in ours
+        and "| REM(4) | -        | -    |" in ours
+        and "another scale" in printed
+    )
     assert "| 48.16, others 39.45 |" in printed and "is recalled, not seen in any source" in printed
-    assert (str(Figure(48.16, (39.45,))), str(Figure(None, (86.0, 78.7)))) == ("48.16, others 39.45", "others 78.7-86")
+    assert (str(Figure(48.16, (39.45,))), str(Figure(None, (86.0, 78.7)))) == (
+        "48.16, others 39.45",
+        "others 78.7-86",
+    )
     assert figure("cifar10", "REM(2)", 3).recalled and not figure("cifar100", "REM(4)", 4).recalled
     assert figure("cifar100", "REM(2)", 4) is None and figure("cifar10", "CUDA", 2) is None
 
@@ -176,8 +236,14 @@ def test_a_record_gives_the_same_tables(tmp_path):
         grid = table.grid(at)
         assert filled(grid, lab) == filled(grid, at.lab(tmp_path / "docs"))
     with pytest.raises(UserError, match="nothing to record"):
-        write_record(tables, get_scale("paper", "cifar10"), tmp_path / "results", tmp_path / "x.json")
-    assert has_results(tmp_path / "docs") and has_results(tmp_path / "results") and not has_results(tmp_path)
+        write_record(
+            tables, get_scale("paper", "cifar10"), tmp_path / "results", tmp_path / "x.json"
+        )
+    assert (
+        has_results(tmp_path / "docs")
+        and has_results(tmp_path / "results")
+        and not has_results(tmp_path)
+    )
 
 
 def test_shares_and_curves_read_what_they_say(tmp_path):
@@ -185,12 +251,20 @@ def test_shares_and_curves_read_what_they_say(tmp_path):
     lab = fill(tmp_path, at, ["shares", "curves"])
     shares = TABLES["shares"].grid(at)
     by_name = {row.name: row.entries for row in shares.rows}
-    assert by_name["EM"][0].spec == by_name["REM(2)"][0].spec == LearnerSpec(recipe=(("adv_eps", 2.0),))
+    assert (
+        by_name["EM"][0].spec
+        == by_name["REM(2)"][0].spec
+        == LearnerSpec(recipe=(("adv_eps", 2.0),))
+    )
     assert by_name["EM"][2].spec.share == 0.8 and not by_name["EM"][2].spec.rest
     rest = by_name["the clean rest alone"]
-    assert rest[2].spec == LearnerSpec(None, 0.8, True, None, (("adv_eps", 2.0),)) and rest[3] is None
+    assert (
+        rest[2].spec == LearnerSpec(None, 0.8, True, None, (("adv_eps", 2.0),)) and rest[3] is None
+    )
     assert str(by_name["REM(2)"][2].paper) == "88.09" and str(rest[2].paper) == "79.41"
-    paper = {row.name: row.entries for row in TABLES["shares"].grid(get_scale("paper", "cifar10")).rows}
+    paper = {
+        row.name: row.entries for row in TABLES["shares"].grid(get_scale("paper", "cifar10")).rows
+    }
     assert [str(e.paper) for e in paper["TAP"][1:]] == ["89.01", "88.66", "88.4", "88.04", "88.02"]
     curves = TABLES["curves"].grid(at)
     assert curves.columns[-1] == "800" and len(curves.columns) == 8
@@ -233,11 +307,18 @@ def test_plots_stand_where_the_numbers_are():
     lines = [Line("a", ((0, 0, 0), (4, 100, 5))), Line("b", ((2, 50, 0),), dashed=True)]
     p = plot(lines, "x", "y", names=("a", "b"), ticks=(0, 2, 4))
     (a0, a4), (b2,) = (line["dots"] for line in p.lines)
-    assert b2["x"] == pytest.approx((a0["x"] + a4["x"]) / 2, abs=0.1) and [t for _, t in p.x_ticks] == ["0", "2", "4"]
+    assert b2["x"] == pytest.approx((a0["x"] + a4["x"]) / 2, abs=0.1) and [
+        t for _, t in p.x_ticks
+    ] == ["0", "2", "4"]
     level = {t: y for y, t in p.y_ticks}
     assert a0["y"] == level["0"] and a4["y"] == level["100"] and level["40"] > b2["y"] > level["60"]
     assert p.lines[1]["dashed"] and p.lines[0]["hue"] != p.lines[1]["hue"]
-    ticks = [t for _, t in plot([Line("a", ((100, 1, 0), (10000, 2, 0)))], "", "", names=("a",), log=True).x_ticks]
+    ticks = [
+        t
+        for _, t in plot(
+            [Line("a", ((100, 1, 0), (10000, 2, 0)))], "", "", names=("a",), log=True
+        ).x_ticks
+    ]
     assert {"100", "1,000", "10,000"} <= set(ticks)
 
 
@@ -287,10 +368,22 @@ def test_the_page_in_a_browser(tmp_path, width):
         f'<iframe src="{page.name}" style="border: 0; width: {width}px; height: 900px" '
         'onload="document.title = this.contentDocument.title"></iframe>'
     )
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
-    options += ["--allow-file-access-from-files", "--window-size=1300,1000", "--enable-logging=stderr", "--dump-dom"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'browser'}",
+    ]
+    options += [
+        "--allow-file-access-from-files",
+        "--window-size=1300,1000",
+        "--enable-logging=stderr",
+        "--dump-dom",
+    ]
     options += ["--virtual-time-budget=3000"]
-    done = subprocess.run([browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=120
+    )
     seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
     assert seen["wide"] <= seen["window"] == width and seen["lines"] > 10 and seen["broken"] == 0
     assert seen["sorted"] <= seen["before"] and "CONSOLE" not in done.stderr

@@ -8,7 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable import EM, Recipe, Uniform, UserError, audit, learn, load, protect, protect_photos, report, verify
+from unlearnable import (
+    EM,
+    Recipe,
+    Uniform,
+    UserError,
+    audit,
+    learn,
+    load,
+    protect,
+    protect_photos,
+    report,
+    verify,
+)
 from unlearnable.cli.main import main
 from unlearnable.cli.protect_photos import _Photos, photo_method
 from unlearnable.data.image_files import listing, read
@@ -79,7 +91,13 @@ def test_what_needs_classes_says_so(flat, tmp_path):
 def test_photographs_keep_the_flat_layout(flat, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     card = protect_photos(flat, out, Uniform(), size=32)
-    assert sorted(p.name for p in out.iterdir()) == ["a b.png", "c.png", "card.json", "d.png", "e.png"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "a b.png",
+        "c.png",
+        "card.json",
+        "d.png",
+        "e.png",
+    ]
     for name in NAMES:
         a, b = read(flat / name), Image.open((out / name).with_suffix(".png"))
         assert a.size == b.size and 0 < np.abs(np.asarray(a, int) - np.asarray(b, int)).max() <= 8
@@ -101,7 +119,11 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     few = ["--steps", 2]
     type_in(monkeypatch, "protect", "photos", "hidden", "--dry-run", *few)
     said = capsys.readouterr().out
-    assert said.count("has no sub-folders") == 1 and "4 pictures would be protected" in said and "one class" not in said
+    assert (
+        said.count("has no sub-folders") == 1
+        and "4 pictures would be protected" in said
+        and "one class" not in said
+    )
     type_in(monkeypatch, "protect", "photos", "hidden", *few)
     said = capsys.readouterr().out
     assert "has no sub-folders" in said and "takes about" in said and "verify" not in said
@@ -110,7 +132,9 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "hidden").glob("*.png"))) == 4
     assert (tmp_path / "hidden" / "generator.safetensors").exists()
     small = ["--preset", "short", "--train-steps", 2, "--steps", 2, "--batch", 4, "--clusters", 2]
-    type_in(monkeypatch, "protect", "unlearnable-clusters", "--data", "photos", "--size", 32, *small)
+    type_in(
+        monkeypatch, "protect", "unlearnable-clusters", "--data", "photos", "--size", 32, *small
+    )
     assert not load("protected/unlearnable-clusters").labelled
     with pytest.raises(UserError, match="no gray views"):
         photo_method(_Photos(flat, tmp_path / "gray", gray=0.4))

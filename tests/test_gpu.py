@@ -28,7 +28,9 @@ def test_batches_are_picked_on_the_device(few: Images) -> None:
     assert x.is_cuda and y.is_cuda
 
 
-def test_a_set_larger_than_the_device_stays_outside(few: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_larger_than_the_device_stays_outside(
+    few: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000, 1000))
     few = copy.copy(few)
     few.__dict__.pop("_copies", None)
@@ -37,24 +39,34 @@ def test_a_set_larger_than_the_device_stays_outside(few: Images, monkeypatch: py
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_the_frozen_copy_agrees_with_the_cpu(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_frozen_copy_agrees_with_the_cpu(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if compiled:
         monkeypatch.setenv(COMPILE, "1")
     x, y = torch.rand(8, 3, 32, 32, generator=generator("cpu", 5)), torch.arange(8)
     model = build("resnet18", 10, size=32, seed=1).eval()
-    frozen = {where: Frozen(copy.deepcopy(model).to(where), bfloat16=False) for where in ("cpu", "cuda")}
+    frozen = {
+        where: Frozen(copy.deepcopy(model).to(where), bfloat16=False) for where in ("cpu", "cuda")
+    }
     for _ in range(4):  # a captured graph is replayed from the third call on
         gradients = []
         for where, f in frozen.items():
             z = x.to(where).requires_grad_()
             gradients.append(torch.autograd.grad(total_loss(f, z, y.to(where)), z)[0].cpu())
-        assert float((gradients[0].sign() == gradients[1].sign()).float().mean()) > 0.97  # TF32 moves the last bits
+        assert (
+            float((gradients[0].sign() == gradients[1].sign()).float().mean()) > 0.97
+        )  # TF32 moves the last bits
 
 
 def test_a_replayed_graph_follows_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(COMPILE, "1")
     trainer = Trainer(
-        build("convnet", 10, size=32, seed=1).cuda(), lr=0.1, momentum=0.9, weight_decay=0.0, bfloat16=False
+        build("convnet", 10, size=32, seed=1).cuda(),
+        lr=0.1,
+        momentum=0.9,
+        weight_decay=0.0,
+        bfloat16=False,
     )
     x, y = torch.rand(16, 3, 32, 32, device="cuda"), torch.arange(16, device="cuda") % 10
     for _ in range(4):

@@ -6,12 +6,15 @@ import json
 import pytest
 
 from unlearnable import Recipe, Uniform, UserError, audit, leaderboard, load, protect
-from unlearnable.leaderboard import collect
+from unlearnable.reports.leaderboard import collect
 
 
 def one(folder, method, peaks, **about):
     learners = ("ordinary training", "JPEG 10")
-    rows = [{"learner": n, "clean": 60.0, "protected": p, "peak": p, "flags": []} for n, p in zip(learners, peaks)]
+    rows = [
+        {"learner": n, "clean": 60.0, "protected": p, "peak": p, "flags": []}
+        for n, p in zip(learners, peaks)
+    ]
     about = {
         "suite": "quick",
         "version": 2,
@@ -20,7 +23,12 @@ def one(folder, method, peaks, **about):
         "method": method,
         "budget": "L-inf 8/255",
     } | about
-    about = {"psnr": 32.0, "pictures": "40 pictures", "recipe": {"model": "convnet", "steps": 4}, "seed": 0} | about
+    about = {
+        "psnr": 32.0,
+        "pictures": "40 pictures",
+        "recipe": {"model": "convnet", "steps": 4},
+        "seed": 0,
+    } | about
     folder.mkdir(parents=True)
     (folder / "audit.json").write_text(json.dumps(about))
 
@@ -36,7 +44,12 @@ def test_seeds_join_and_versions_do_not(tmp_path):
     (both,) = (t for t in tables if len(t.rows) == 2)
     assert [r["method"] for r in both.rows] == ["rem", "em"]  # the best protection first
     em = both.rows[1]
-    assert (em["seeds"], em["worst"], em["by"], em["worst_text"]) == (2, 53.0, "JPEG 10", "53.0 ± 4.2")
+    assert (em["seeds"], em["worst"], em["by"], em["worst_text"]) == (
+        2,
+        53.0,
+        "JPEG 10",
+        "53.0 ± 4.2",
+    )
     assert em["cells"]["ordinary training"]["text"] == "22.0 ± 2.8"
 
 
@@ -53,7 +66,11 @@ def test_noise_outside_the_ball_has_no_rank(tmp_path):
     one(tmp_path / "b", "rem", (30.0, 40.0))
     one(tmp_path / "c", "cuda", (10.0, 20.0), flags=["outside-ball"])
     (table,) = collect(tmp_path)
-    assert [(r["rank"], r["method"]) for r in table.rows] == [("1", "rem"), ("2", "em"), ("-", "cuda")]
+    assert [(r["rank"], r["method"]) for r in table.rows] == [
+        ("1", "rem"),
+        ("2", "em"),
+        ("-", "cuda"),
+    ]
     md, *_ = leaderboard(tmp_path, tmp_path)
     assert "| - | cuda |" in md.read_text() and "cuda: outside-ball" in md.read_text()
 
@@ -74,7 +91,13 @@ def test_files_hold_the_same_numbers(tmp_path):
 def test_a_real_audit_enters(tmp_path):
     protect(load("shapes", limit=40), Uniform(), tmp_path / "protected")
     recipe = Recipe.preset("short", steps=1, batch=16, tests=1, adv_steps=1)
-    done = audit(tmp_path / "protected", "quick", recipe, out=tmp_path / "audits" / "u", test=load("shapes", limit=20))
+    done = audit(
+        tmp_path / "protected",
+        "quick",
+        recipe,
+        out=tmp_path / "audits" / "u",
+        test=load("shapes", limit=20),
+    )
     (table,) = collect(tmp_path / "audits")
     assert table.rows[0]["worst"] == done.worst["peak"] and table.rows[0]["method"] == "uniform"
     assert "40 pictures of shapes, convnet, 1 steps" in table.title

@@ -33,8 +33,12 @@ def test_result_and_log(few, tmp_path):
 
 def test_learning_rates():
     paper = Recipe.preset("paper")
-    assert [paper.lr_at(s) for s in (0, 15_999, 16_000, 32_000)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
-    assert not paper.adversarial and Recipe(adv_eps=4).adversary["step"] == pytest.approx(0.8 / 255)  # adv_eps / 5
+    assert [paper.lr_at(s) for s in (0, 15_999, 16_000, 32_000)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.001]
+    )
+    assert not paper.adversarial and Recipe(adv_eps=4).adversary["step"] == pytest.approx(
+        0.8 / 255
+    )  # adv_eps / 5
     assert Recipe(adv_l2=0.5).adversary == {"eps": 0.5, "step": 0.1, "steps": 10, "norm": "l2"}
     cycle = Recipe(schedule="onecycle", steps=100)
     rates = [cycle.lr_at(s) for s in range(100)]
@@ -69,12 +73,16 @@ def test_learn_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, adv_eps):
         learn(few, recipe, test=few, out=tmp_path / "cut")
     cut = learn(few, recipe, test=few, out=tmp_path / "cut")
     assert cut.result["log"] == whole.result["log"]
-    for a, b in zip(cut.model.state_dict().values(), whole.model.state_dict().values(), strict=True):
+    for a, b in zip(
+        cut.model.state_dict().values(), whole.model.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("n", [2, 6])  # in the loop; in the final pass
-@pytest.mark.parametrize("method", [REM(**NOISE, adv_steps=1), EM(**NOISE, pass_every=2)], ids=["rem", "em"])
+@pytest.mark.parametrize(
+    "method", [REM(**NOISE, adv_steps=1), EM(**NOISE, pass_every=2)], ids=["rem", "em"]
+)
 def test_protect_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, method):
     whole = protect(few, method, tmp_path / "whole")
     with monkeypatch.context() as m, pytest.raises(Killed):
@@ -174,7 +182,10 @@ def test_start_from_another_learner(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
 def test_compiled_training_steps_are_the_same_up_to_rounding(few, monkeypatch):
-    x, y = few.pixels(torch.arange(16), "cpu").double(), few.y[:16]  # in float32 two steps may part by a hundredth
+    x, y = (
+        few.pixels(torch.arange(16), "cpu").double(),
+        few.y[:16],
+    )  # in float32 two steps may part by a hundredth
     trained = []
     for compiled in (False, True):
         if compiled:
@@ -184,7 +195,9 @@ def test_compiled_training_steps_are_the_same_up_to_rounding(few, monkeypatch):
         trainer = Trainer(model, lr=0.05, momentum=0.9, weight_decay=5e-4, bfloat16=False)
         losses = torch.stack([trainer.step(x, y, 0.05) for _ in range(2)])
         assert (trainer._network._program is not None) == compiled  # it did not fall back
-        trained.append((losses, torch.cat([p.detach().flatten() for p in model.parameters()]) - before))
+        trained.append(
+            (losses, torch.cat([p.detach().flatten() for p in model.parameters()]) - before)
+        )
     (plain, change), (fast, other) = trained
     assert torch.allclose(plain, fast, rtol=1e-5)
     assert float((change - other).norm() / change.norm()) < 1e-4

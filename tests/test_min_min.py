@@ -23,7 +23,12 @@ def restated_step(x, y, model, m, seed: int, step: int):
     [n, 3, H, W] in /255 and the gradient before the first sign."""
     g = generator("cpu", seed, "noise", step, 0)
     model.eval()
-    eps, alpha, rho, alpha_a = m.eps / 255, m.noise_step(step) / 255, m.adv_eps / 255, 2 * m.adv_eps / m.adv_steps / 255
+    eps, alpha, rho, alpha_a = (
+        m.eps / 255,
+        m.noise_step(step) / 255,
+        m.adv_eps / 255,
+        2 * m.adv_eps / m.adv_steps / 255,
+    )
     u = torch.empty_like(x).uniform_(-eps, eps, generator=g)
     first = None
     for _ in range(m.steps):
@@ -38,7 +43,9 @@ def restated_step(x, y, model, m, seed: int, step: int):
             attacked = (fixed + noise[rows]).clamp(0, 1)
             for _ in range(m.adv_steps):
                 attacked = attacked.detach().requires_grad_()
-                (ga,) = torch.autograd.grad(F.cross_entropy(model(attacked), y, reduction="sum"), attacked)
+                (ga,) = torch.autograd.grad(
+                    F.cross_entropy(model(attacked), y, reduction="sum"), attacked
+                )
                 attacked = attacked.detach() + alpha_a * ga.sign()
                 attacked = torch.min(torch.max(attacked, fixed - rho), fixed + rho).clamp(0, 1)
             loss = F.cross_entropy(model(z + (attacked - fixed)), y, reduction="sum")
@@ -79,15 +86,21 @@ def test_rem_without_adversary_is_em_with_expectation_bit_for_bit(few: Images, w
     em = min_min(EM(**shared, pass_every=0, stop_error=0.0), few, Context(seed=1))
     rem = min_min(REM(**shared, adv_eps=0.0), few, Context(seed=1))
     assert torch.equal(em.delta, rem.delta)
-    for a, b in zip(em.generator.state_dict().values(), rem.generator.state_dict().values(), strict=True):
+    for a, b in zip(
+        em.generator.state_dict().values(), rem.generator.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b)
 
 
 def test_sem_and_rem_differ_only_in_what_the_noise_meets(few: Images):
     """With one adversary step of size 0 the adversary is its own uniform start: REM's noise step is then SEM's."""
     flat = ROBUST | {"adv_steps": 0}
-    assert torch.equal(min_min(REM(**flat), few, Context()).delta, min_min(SEM(**flat), few, Context()).delta)
-    assert not torch.equal(min_min(REM(**ROBUST), few, Context()).delta, min_min(SEM(**ROBUST), few, Context()).delta)
+    assert torch.equal(
+        min_min(REM(**flat), few, Context()).delta, min_min(SEM(**flat), few, Context()).delta
+    )
+    assert not torch.equal(
+        min_min(REM(**ROBUST), few, Context()).delta, min_min(SEM(**ROBUST), few, Context()).delta
+    )
 
 
 def test_the_final_pass_covers_every_picture(few: Images):
@@ -126,7 +139,9 @@ def test_class_noise_is_one_noise_a_class(few: Images):
 def test_early_stop_ends_with_noise_from_the_finished_model(few: Images, monkeypatch):
     steps = []
     descend = MinMinLoop.descend
-    monkeypatch.setattr(MinMinLoop, "descend", lambda loop, step: (steps.append(step), descend(loop, step)))
+    monkeypatch.setattr(
+        MinMinLoop, "descend", lambda loop, step: (steps.append(step), descend(loop, step))
+    )
     m = EM(model="convnet", steps=10, pass_every=5, train_steps=400, batch=40, stop_error=60.0)
     done = min_min(m, few, Context())
     assert len(steps) < 400 and len(steps) % 5 == 0
@@ -134,7 +149,9 @@ def test_early_stop_ends_with_noise_from_the_finished_model(few: Images, monkeyp
     assert float((done.generator(x).argmax(1) != few.y).float().mean()) < 0.6
 
 
-@pytest.mark.parametrize("method", [EM(**SMALL), REM(**ROBUST), SEM(**ROBUST)], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    "method", [EM(**SMALL), REM(**ROBUST), SEM(**ROBUST)], ids=lambda m: type(m).__name__
+)
 def test_same_seed_same_noise_other_seed_other_noise(few: Images, method):
     first, again = (protect(few, method, seed=3).images.x for _ in range(2))
     assert torch.equal(first, again)
@@ -150,7 +167,9 @@ def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few:
     x = few.pixels(slice(None), "cpu")
     guess = model(x).softmax(1).detach()
     by_hand = sum(float((row - 0.1).square().sum().sqrt()) for row in guess) / len(x)
-    assert float(ASR(calm=2.0).surrogate_also()(model, x).detach()) == pytest.approx(2 * by_hand, rel=1e-4)
+    assert float(ASR(calm=2.0).surrogate_also()(model, x).detach()) == pytest.approx(
+        2 * by_hand, rel=1e-4
+    )
     certain = {}
     for calm in (0.0, 20.0):
         m = ASR(**ROBUST | {"train_steps": 40, "steps": 1, "adv_steps": 1, "samples": 1}, calm=calm)
@@ -164,10 +183,18 @@ def test_class_contrast_is_the_stated_sum():
     y = torch.tensor([0, 0, 0, 1, 1, 2, 2])
     total = 0.0
     for i in range(7):
-        e = {j: float(torch.exp(F.cosine_similarity(f[i], f[j], dim=0) / 0.1)) for j in range(7) if j != i}
-        total -= float(torch.log(torch.tensor(sum(v for j, v in e.items() if y[j] == y[i]) / sum(e.values()))))
+        e = {
+            j: float(torch.exp(F.cosine_similarity(f[i], f[j], dim=0) / 0.1))
+            for j in range(7)
+            if j != i
+        }
+        total -= float(
+            torch.log(torch.tensor(sum(v for j, v in e.items() if y[j] == y[i]) / sum(e.values())))
+        )
     assert float(class_contrast(f, y, 0.1)) == pytest.approx(total, rel=1e-4)
-    alone = f.clone().requires_grad_()  # nobody has a classmate: nothing to lower, and no gradient of nan
+    alone = (
+        f.clone().requires_grad_()
+    )  # nobody has a classmate: nothing to lower, and no gradient of nan
     class_contrast(alone, torch.arange(7), 0.1).backward()
     assert torch.equal(alone.grad, torch.zeros_like(f))
 
@@ -196,7 +223,9 @@ def test_pue_without_weight_noise_is_em_bit_for_bit(few: Images, draws):
     em = min_min(EM(**shared), few, Context(seed=1))
     pue = min_min(PUE(**shared, weight_std=0.0, draws=draws), few, Context(seed=1))
     assert torch.equal(em.delta, pue.delta) and em.passes == pue.passes
-    for a, b in zip(em.generator.state_dict().values(), pue.generator.state_dict().values(), strict=True):
+    for a, b in zip(
+        em.generator.state_dict().values(), pue.generator.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b)
 
 
@@ -245,12 +274,18 @@ def test_a_step_in_shares_is_the_step_on_their_sum(few: Images):
     assert torch.allclose(models[0], models[1], atol=1e-5) and passes == [16, 48]
 
 
-def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Images, in_double, monkeypatch):
+def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(
+    few: Images, in_double, monkeypatch
+):
     made = []
     for at_once in (2**23, 5 * 32 * 32):
-        monkeypatch.setattr("unlearnable.protection.methods.min_min.MAX_PIXELS_PER_FORWARD", at_once)
+        monkeypatch.setattr(
+            "unlearnable.protection.methods.min_min.MAX_PIXELS_PER_FORWARD", at_once
+        )
         # nothing is drawn: no T, and the noise starts from the table
-        loop = MinMinLoop(EM(**SMALL | {"samples": 0, "pass_every": 0, "stop_error": 0.0}), few, Context(seed=3))
+        loop = MinMinLoop(
+            EM(**SMALL | {"samples": 0, "pass_every": 0, "stop_error": 0.0}), few, Context(seed=3)
+        )
         loop.renew(torch.arange(16), 0)
         made.append(loop.table[:16].clone())
     assert made[0].unique().numel() > 2
@@ -258,7 +293,17 @@ def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(few: Imag
 
 
 def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, monkeypatch):
-    m = EM(**SMALL | {"per": "class", "samples": 0, "steps": 1, "pass_every": 0, "stop_error": 0.0, "batch": 40})
+    m = EM(
+        **SMALL
+        | {
+            "per": "class",
+            "samples": 0,
+            "steps": 1,
+            "pass_every": 0,
+            "stop_error": 0.0,
+            "batch": 40,
+        }
+    )
     gradients, grad = [], torch.autograd.grad
 
     def recorded(loss, leaf, **more):
@@ -274,7 +319,9 @@ def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, m
 @pytest.mark.parametrize("kind", [EM, SEM, AUE])
 def test_where_every_view_is_gray_the_noise_follows_the_luma(few: Images, kind):
     """The gradient of every pixel is then the luma's weights times one number, whatever the rest of T does."""
-    settings = {"model": "convnet", "samples": 2, "gray": 1.0} | ({"strength": 0.0} if kind is AUE else {})
+    settings = {"model": "convnet", "samples": 2, "gray": 1.0} | (
+        {"strength": 0.0} if kind is AUE else {}
+    )
     loop = MinMinLoop(kind(**settings), few, Context())
     x, y = few.pixels(torch.arange(16), "cpu"), few.y[:16]
     u = torch.zeros_like(x).requires_grad_()
@@ -282,7 +329,9 @@ def test_where_every_view_is_gray_the_noise_follows_the_luma(few: Images, kind):
     inside = ((x > 0) & (x < 1)).all(1)
     each = [gradient[:, c][inside] / LUMA[c] for c in range(3)]
     assert float(each[0].abs().max()) > 0
-    assert all(torch.allclose(e, each[0], rtol=1e-3, atol=1e-4 * float(each[0].abs().max())) for e in each)
+    assert all(
+        torch.allclose(e, each[0], rtol=1e-3, atol=1e-4 * float(each[0].abs().max())) for e in each
+    )
 
 
 def test_gray_is_a_share_and_a_part_of_t():

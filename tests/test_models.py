@@ -68,9 +68,15 @@ def test_logits_and_trace(name: str) -> None:
 @EACH
 def test_layers_suit_folding(name: str) -> None:
     """Each convolution and batch norm is called once; no biases, no in-place ReLUs."""
-    calls = [node.target for node in fx.symbolic_trace(small(name)).graph.nodes if node.op == "call_module"]
+    calls = [
+        node.target
+        for node in fx.symbolic_trace(small(name)).graph.nodes
+        if node.op == "call_module"
+    ]
     modules = dict(small(name).named_modules())
-    weighted = [key for key, module in modules.items() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
+    weighted = [
+        key for key, module in modules.items() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
+    ]
     assert sorted(call for call in calls if call in weighted) == sorted(weighted)
     assert all(module.bias is None for module in modules.values() if isinstance(module, nn.Conv2d))
     assert not any(module.inplace for module in modules.values() if isinstance(module, nn.ReLU))
@@ -151,7 +157,9 @@ def test_initial_weights() -> None:
 
 
 def test_seed_decides_the_weights() -> None:
-    one, again, other = (build("convnet", 10, size=32, seed=seed).state_dict() for seed in (4, 4, 5))
+    one, again, other = (
+        build("convnet", 10, size=32, seed=seed).state_dict() for seed in (4, 4, 5)
+    )
     assert all(torch.equal(one[key], again[key]) for key in one)
     assert not torch.equal(one["head.weight"], other["head.weight"])
 
@@ -206,7 +214,9 @@ def test_own_factory(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("own_errors:two", "missing 1 required positional argument"),
     ],
 )
-def test_own_factory_mistakes(name: str, said: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_factory_mistakes(
+    name: str, said: str, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, monkeypatch, "own_errors", OWN_MODULE)
     with pytest.raises(UserError) as caught:
         build(name, 10, size=32)
@@ -223,7 +233,9 @@ def test_own_factory_mistakes(name: str, said: str, tmp_path, monkeypatch: pytes
         ("own_crash", "raise RuntimeError('two\\nlines')\n", "RuntimeError: two lines"),
     ],
 )
-def test_own_module_that_fails(module, text, said, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_module_that_fails(
+    module, text, said, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, monkeypatch, module, text)
     with pytest.raises(UserError) as caught:
         build(f"{module}:network", 10, size=32)

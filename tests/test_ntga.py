@@ -26,10 +26,17 @@ def test_dual_activations_agree_with_a_million_draws(activation):
     z = torch.randn(2, 1_000_000, generator=generator("cpu", 0), dtype=torch.float64)
     u = math.sqrt(a) * z[0]
     v = c / math.sqrt(a) * z[0] + math.sqrt(b - c * c / a) * z[1]
-    value, slope, own_a, own_b = (float(t) for t in _dual(*map(torch.tensor, (c, a, b)), activation))
+    value, slope, own_a, own_b = (
+        float(t) for t in _dual(*map(torch.tensor, (c, a, b)), activation)
+    )
     u.requires_grad_(), v.requires_grad_()
     du, dv = torch.autograd.grad(s(u).sum(), u)[0], torch.autograd.grad(s(v).sum(), v)[0]
-    for formula, draws in ((value, s(u) * s(v)), (slope, du * dv), (own_a, s(u) ** 2), (own_b, s(v) ** 2)):
+    for formula, draws in (
+        (value, s(u) * s(v)),
+        (slope, du * dv),
+        (own_a, s(u) ** 2),
+        (own_b, s(v) ** 2),
+    ):
         assert formula == pytest.approx(float(draws.detach().mean()), abs=0.005)
 
 
@@ -87,7 +94,9 @@ class Scaled(nn.Module):
         bias = self.layer.bias
         shape = (1, -1, 1, 1) if x.ndim == 4 else (1, -1)
         linear = self.layer(x) - bias.view(shape)
-        return math.sqrt(VARIANCES["w_var"] / self.fan) * linear + math.sqrt(VARIANCES["b_var"]) * bias.view(shape)
+        return math.sqrt(VARIANCES["w_var"] / self.fan) * linear + math.sqrt(
+            VARIANCES["b_var"]
+        ) * bias.view(shape)
 
 
 class Activation(nn.Module):
@@ -116,7 +125,12 @@ def test_fc_kernel_is_the_limit_of_wide_networks(activation):
         layers = [nn.Linear(48, width), nn.Linear(width, width), nn.Linear(width, 1)]
         a, b, c = (Scaled(layer, g) for layer in layers)
         kernels.append(
-            empirical(nn.Sequential(nn.Flatten(), a, Activation(activation), b, Activation(activation), c), x)
+            empirical(
+                nn.Sequential(
+                    nn.Flatten(), a, Activation(activation), b, Activation(activation), c
+                ),
+                x,
+            )
         )
     ours = fc_ntk(x, x, depth=2, activation=activation, **VARIANCES)
     assert torch.allclose(torch.stack(kernels).mean(0), ours, rtol=0.08)
@@ -129,7 +143,9 @@ def test_cnn_kernel_is_the_limit_of_wide_networks():
         a = Scaled(nn.Conv2d(3, width, 3, padding=1), g)
         b = Scaled(nn.Conv2d(width, width, 3, padding=1), g)
         c = Scaled(nn.Linear(16 * width, 1), g)
-        kernels.append(empirical(nn.Sequential(a, Activation("erf"), b, Activation("erf"), nn.Flatten(), c), x))
+        kernels.append(
+            empirical(nn.Sequential(a, Activation("erf"), b, Activation("erf"), nn.Flatten(), c), x)
+        )
     ours = cnn_ntk(x, x, depth=2, activation="erf", **VARIANCES)
     assert torch.allclose(torch.stack(kernels).mean(0), ours, rtol=0.1)
 
@@ -140,11 +156,15 @@ def test_the_predictor_starts_at_zero_and_ends_as_kernel_regression():
     k, k_test = (fc_ntk(a, x, **settings) for a in (x, test))
     y = torch.eye(3).double()[torch.arange(12) % 3]
     assert torch.equal(prediction(k, k_test, y, 0.0), torch.zeros(5, 3).double())
-    assert torch.allclose(prediction(k, k_test, y, 1e9), k_test @ torch.linalg.solve(k, y), atol=1e-4)
+    assert torch.allclose(
+        prediction(k, k_test, y, 1e9), k_test @ torch.linalg.solve(k, y), atol=1e-4
+    )
     # in between: gradient flow, step by step
     alpha, t, steps = torch.zeros_like(y), 30.0, 20_000
     for _ in range(steps):
-        alpha += t / steps / y.numel() * (y - k @ alpha)  # of half the mean squared error over all 36 outputs
+        alpha += (
+            t / steps / y.numel() * (y - k @ alpha)
+        )  # of half the mean squared error over all 36 outputs
     assert torch.allclose(prediction(k, k_test, y, t), k_test @ alpha, atol=1e-3)
 
 
@@ -165,6 +185,8 @@ def test_noise_raises_the_loss_and_covers_every_picture(preset):
 
 def test_one_block_that_is_everything_and_a_block_too_small():
     data = load("shapes", limit=20)
-    assert NTGA(block=64, steps=1).craft(Images(data.x, data.y, data.classes), Context()).delta.any()
+    assert (
+        NTGA(block=64, steps=1).craft(Images(data.x, data.y, data.classes), Context()).delta.any()
+    )
     with pytest.raises(UserError, match="block"):
         NTGA(block=1)

@@ -13,7 +13,9 @@ from unlearnable.protection.methods.patterns import ar_process, ar_rules, class_
 
 def grey(n: int = 40, size: int = 32, classes: int = 10) -> Images:
     """Pictures far enough from black and white that no noise is cut."""
-    x = torch.randint(100, 150, (n, 3, size, size), dtype=torch.uint8, generator=generator("cpu", 1))
+    x = torch.randint(
+        100, 150, (n, 3, size, size), dtype=torch.uint8, generator=generator("cpu", 1)
+    )
     return Images(x, torch.arange(n) % classes, tuple(map(str, range(classes))))
 
 
@@ -33,9 +35,13 @@ def test_ar_noise_has_the_stated_norm_and_a_rule_a_class():
     data = grey()
     noise = AR().craft(data, Context()).delta.float() / 255
     assert torch.allclose(noise.flatten(1).norm(dim=1), torch.ones(len(data)), atol=0.02)
-    kernel = torch.cat([ar_rules(10, (36, 36), 0), torch.full((10, 3, 1), -1.0)], 2).view(10, 3, 1, 3, 3)
+    kernel = torch.cat([ar_rules(10, (36, 36), 0), torch.full((10, 3, 1), -1.0)], 2).view(
+        10, 3, 1, 3, 3
+    )
     rests = torch.stack([conv2d(noise, k, groups=3).square().mean((1, 2, 3)) for k in kernel], 1)
-    assert (rests.argmin(1) == data.y).float().mean() > 0.95  # the rule tells the class, up to rounding to 8 bits
+    assert (
+        rests.argmin(1) == data.y
+    ).float().mean() > 0.95  # the rule tells the class, up to rounding to 8 bits
 
 
 def test_lsp_noise_is_linearly_separable_blocks_of_the_stated_size():
@@ -49,7 +55,9 @@ def test_lsp_noise_is_linearly_separable_blocks_of_the_stated_size():
     a = torch.cat([noise[:, :, ::8, ::8].flatten(1), torch.ones(400, 1)], 1).double()
     target = torch.eye(10).double()[data.y]
     w = torch.linalg.lstsq(a[:300], target[:300]).solution
-    assert ((a[300:] @ w).argmax(1) == data.y[300:]).all()  # on noise that the plane was not fitted to
+    assert (
+        (a[300:] @ w).argmax(1) == data.y[300:]
+    ).all()  # on noise that the plane was not fitted to
 
 
 def test_ops_changes_one_pixel_the_same_for_a_class():
@@ -83,7 +91,9 @@ def test_cuda_is_the_stated_convolution():
     data = grey(10)
     after = data.x.short() + CUDA().craft(data, Context(seed=3)).delta
     weight = class_filters(10, 3, 0.3, 3)
-    assert (weight == 1).flatten(1).sum(1).eq(1).all() and float(weight.flatten(1).sort(1).values[:, :-1].max()) <= 0.3
+    assert (weight == 1).flatten(1).sum(1).eq(1).all() and float(
+        weight.flatten(1).sort(1).values[:, :-1].max()
+    ) <= 0.3
     k = 7
     padded = np.pad(data.x[k].numpy() / 255.0, ((0, 0), (1, 1), (1, 1)))
     picture = np.zeros((3, 32, 32))
@@ -102,7 +112,9 @@ def test_uniform_noise_fills_the_ball_by_sample_and_by_class():
     assert all(len(shared[data.y == c].unique(dim=0)) == 1 for c in range(10))
 
 
-@pytest.mark.parametrize("wrong", [lambda: CUDA(kernel=4), lambda: LSP(cells=0), lambda: AR(l2=-1.0)])
+@pytest.mark.parametrize(
+    "wrong", [lambda: CUDA(kernel=4), lambda: LSP(cells=0), lambda: AR(l2=-1.0)]
+)
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(UserError):
         wrong()

@@ -56,7 +56,9 @@ def test_perturbations_stay_in_the_ball_and_in_the_picture():
     ):
         assert float(a.abs().max()) <= 0.1 + 1e-6
         assert float((x + a).min()) >= 0 and float((x + a).max()) <= 1
-    assert torch.equal(adversary(model, x, y, generator("cpu", 0), eps=0, step=1, steps=3), torch.zeros_like(x))
+    assert torch.equal(
+        adversary(model, x, y, generator("cpu", 0), eps=0, step=1, steps=3), torch.zeros_like(x)
+    )
 
 
 @pytest.mark.parametrize("name", list(MODELS))

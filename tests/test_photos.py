@@ -49,7 +49,9 @@ SIZE = 16
 def noisy(size, seed):
     """A picture like no other."""
     width, height = size
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    )
 
 
 def album(root: Path, each: int = 4, classes=("cat", "dog")) -> Path:
@@ -65,7 +67,10 @@ def album(root: Path, each: int = 4, classes=("cat", "dog")) -> Path:
 
 
 def fingerprint(root: Path) -> dict:
-    return {p: (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in root.rglob("*.*")}
+    return {
+        p: (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns)
+        for p in root.rglob("*.*")
+    }
 
 
 def test_names_sizes_and_budget(tmp_path):
@@ -79,11 +84,18 @@ def test_names_sizes_and_budget(tmp_path):
         assert a.size == b.size and b.format == "PNG"
         worst = max(worst, int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max()))
     assert 0 < worst <= 8 and card["measured"]["linf"] == worst
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["card.json", "cat", "dog", "generator.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "card.json",
+        "cat",
+        "dog",
+        "generator.safetensors",
+    ]
     assert load_pair(photos, tmp_path / "out", None)[1].x.shape[-1] == SIZE * 3 // 2
     clean, protected = load_pair(photos, tmp_path / "out", SIZE)
     assert protected.x.shape == (8, 3, SIZE, SIZE) and not torch.equal(clean.x, protected.x)
-    assert torch.equal(load(tmp_path / "out").x, protected.x) and torch.equal(originals_of(tmp_path / "out").x, clean.x)
+    assert torch.equal(load(tmp_path / "out").x, protected.x) and torch.equal(
+        originals_of(tmp_path / "out").x, clean.x
+    )
     assert load(tmp_path / "out", size=24).x.shape[-1] == 24
     assert protect_photos(photos, tmp_path / "out", METHOD, size=SIZE) == card  # done already
     with pytest.raises(UserError, match="another run"):
@@ -118,7 +130,7 @@ def test_carried_noise_keeps_its_sign_and_budget():
 def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
     photos = album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "whole", METHOD, size=SIZE)
-    module = sys.modules["unlearnable.photos"]
+    module = sys.modules["unlearnable.protection.photos"]
     written, real = [], module.write
 
     def dies(*args, **kwargs):
@@ -151,7 +163,9 @@ def odd(folder: Path) -> None:
     plain.convert("P").save(folder / "palette.png")
     plain.convert("CMYK").save(folder / "print.jpg")
     plain.convert("1").save(folder / "ink.png")
-    plain.save(folder / "phone.jpg", format="MPO", save_all=True, append_images=[plain.resize((5, 5))])
+    plain.save(
+        folder / "phone.jpg", format="MPO", save_all=True, append_images=[plain.resize((5, 5))]
+    )
     with_alpha = plain.convert("RGBA")
     with_alpha.putalpha(Image.fromarray(np.arange(600, dtype=np.uint8).reshape(30, 20)))
     with_alpha.save(folder / "alpha.png")
@@ -179,7 +193,9 @@ def raw_png(path: Path, side: int, bits: int, data: bytes) -> None:
     """A PNG in RGB, made by hand."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        return (
+            len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        )
 
     header = side.to_bytes(4, "big") * 2 + bytes([bits, 2, 0, 0, 0])
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
@@ -207,9 +223,15 @@ BAD = {
     "letter.jpg": (lambda p: p.write_text("dear reader"), "cannot be read as a picture"),
     "bomb.png": (bomb, "more pixels than any photograph"),
     "link.png": (lambda p: p.symlink_to("/etc/passwd"), "symbolic link"),
-    "deep.png": (lambda p: Image.fromarray(np.zeros((9, 9), np.uint16)).save(p), "8 bits a channel"),
+    "deep.png": (
+        lambda p: Image.fromarray(np.zeros((9, 9), np.uint16)).save(p),
+        "8 bits a channel",
+    ),
     "deep colour.png": (deep_colour, "8 bits a channel"),
-    "film.gif": (lambda p: noisy((9, 9), 1).save(p, save_all=True, append_images=[noisy((9, 9), 2)]), "animation"),
+    "film.gif": (
+        lambda p: noisy((9, 9), 1).save(p, save_all=True, append_images=[noisy((9, 9), 2)]),
+        "animation",
+    ),
     f"{'x' * 251}.png": (lambda p: noisy((9, 9), 4).save(p), "too long a name"),
     "0 my picture.jpg": (lambda p: noisy((9, 9), 3).save(p), "same name as"),
 }
@@ -226,9 +248,13 @@ def test_every_bad_file_gets_a_sentence_and_the_rest_can_go_on(tmp_path):
         protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
     assert not (tmp_path / "out").exists()
     for name, (_, says) in BAD.items():
-        (said,) = [d for d in e.value.details if f"/{name} " in d or f"/{Path(name).stem}.png " in d]
+        (said,) = [
+            d for d in e.value.details if f"/{name} " in d or f"/{Path(name).stem}.png " in d
+        ]
         assert says in said and "\n" not in said
-    assert [d for d in e.value.details if "/more is no file" in d] and [d for d in e.value.details if "loose.jpg" in d]
+    assert [d for d in e.value.details if "/more is no file" in d] and [
+        d for d in e.value.details if "loose.jpg" in d
+    ]
     card = protect_photos(photos, tmp_path / "out", LSP(), size=SIZE, skip_bad=True)
     assert len(listing(tmp_path / "out").files) == 8 and card["left_out"] == e.value.details
 
@@ -239,7 +265,9 @@ def test_strange_names_survive(tmp_path):
     for k, name in enumerate(names):
         noisy((20, 20), 50 + k).save(photos / "dog" / f"{name}.png")
     protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
-    assert {p.name for p in (tmp_path / "out" / "dog").iterdir()} >= {f"{name}.png" for name in names}
+    assert {p.name for p in (tmp_path / "out" / "dog").iterdir()} >= {
+        f"{name}.png" for name in names
+    }
 
 
 def test_places_that_overlap_or_are_taken_are_refused(tmp_path):
@@ -247,14 +275,23 @@ def test_places_that_overlap_or_are_taken_are_refused(tmp_path):
     (tmp_path / "link").symlink_to(photos)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "letter.txt").write_text("mine")
-    cases = {photos: "inside each other", photos / "out": "inside each other", tmp_path: "inside each other"}
-    cases |= {tmp_path / "link" / "x": "inside each other", tmp_path / "taken": "not this run's output"}
+    cases = {
+        photos: "inside each other",
+        photos / "out": "inside each other",
+        tmp_path: "inside each other",
+    }
+    cases |= {
+        tmp_path / "link" / "x": "inside each other",
+        tmp_path / "taken": "not this run's output",
+    }
     for out, says in cases.items():
         with pytest.raises(UserError, match=says):
             protect_photos(photos, out, LSP(), size=SIZE)
     with pytest.raises(UserError, match="no folder"):
         protect_photos(tmp_path / "nowhere", tmp_path / "out", LSP(), size=SIZE)
-    assert (tmp_path / "taken" / "letter.txt").read_text() == "mine" and not (tmp_path / "out").exists()
+    assert (tmp_path / "taken" / "letter.txt").read_text() == "mine" and not (
+        tmp_path / "out"
+    ).exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads and writes everything")
@@ -281,7 +318,9 @@ def test_further_pictures_from_the_generator(tmp_path):
     card = protect_photos(more, tmp_path / "more out", method, size=SIZE)
     assert 0 < card["measured"]["linf"] <= 8 and not (tmp_path / "more out" / file.name).exists()
     with pytest.raises(UserError, match="knows the classes cat, dog; the pictures have cat, cow"):
-        protect_photos(album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE)
+        protect_photos(
+            album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE
+        )
     with pytest.raises(UserError, match="made at 16 px"):
         protect_photos(more, tmp_path / "d", method, size=24)
     for wrong in (tmp_path / "nowhere", tmp_path / "out" / "card.json"):
@@ -314,7 +353,9 @@ def test_the_generator_lowers_the_loss_of_pictures_it_never_saw(tmp_path):
     def loss(x):
         return float(torch.nn.functional.cross_entropy(model(x.float() / 255), more.y))
 
-    assert loss(generated(tmp_path / "out", more).x) < 0.9 * loss(more.x)  # 0.73 to 0.79 over three seeds
+    assert loss(generated(tmp_path / "out", more).x) < 0.9 * loss(
+        more.x
+    )  # 0.73 to 0.79 over three seeds
 
 
 # ── verify ──
@@ -348,7 +389,9 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
     assert "12 trainings will take about" in capsys.readouterr().err
-    assert len(times) == 12 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
+    assert (
+        len(times) == 12 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
+    )
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
     assert "will take" not in capsys.readouterr().err
     with pytest.raises(UserError, match="no countermeasure 'grey'"):
@@ -392,19 +435,39 @@ def test_report_says_what_verify_measured(tmp_path):
     card = protect_photos(photos, out, METHOD, size=SIZE)
     page = Page(report(out, out=tmp_path / "x.html").read_text())
     assert "not measured yet" in page.text and str(out) in page.text and not page.open
-    assert len(page.pictures) == 6 and all(link.startswith("data:image/png;base64,") for link in page.links)
-    first, second, noise = (np.asarray(Image.open(io.BytesIO(b64decode(p.split(",")[1])))) for p in page.pictures[:3])
+    assert len(page.pictures) == 6 and all(
+        link.startswith("data:image/png;base64,") for link in page.links
+    )
+    first, second, noise = (
+        np.asarray(Image.open(io.BytesIO(b64decode(p.split(",")[1])))) for p in page.pictures[:3]
+    )
     assert np.array_equal(noise, np.clip(128 + 8 * (second.astype(int) - first), 0, 255))
 
     def proof(rows, flags=()):
         folder = tmp_path / "proof"
-        about = {"chance": 50.0, "flags": list(flags), "near_duplicates": 0, "seeds": 2, "size": SIZE}
+        about = {
+            "chance": 50.0,
+            "flags": list(flags),
+            "near_duplicates": 0,
+            "seeds": 2,
+            "size": SIZE,
+        }
         about |= {"recipe": {"steps": 300}, "digest": card["digest"], "rows": rows}
         write_json(folder / "verify.json", about)
         return Page(report(out, folder, out=tmp_path / "x.html").read_text()).text
 
-    held = {"learner": "ordinary training", "clean": [90.0, 91.0], "protected": [51.0, 52.0], "held": True}
-    failed = {"learner": "adversarial 2/255", "clean": [80.0, 81.0], "protected": [75.0, 76.0], "held": False}
+    held = {
+        "learner": "ordinary training",
+        "clean": [90.0, 91.0],
+        "protected": [51.0, 52.0],
+        "held": True,
+    }
+    failed = {
+        "learner": "adversarial 2/255",
+        "clean": [80.0, 81.0],
+        "protected": [75.0, 76.0],
+        "held": False,
+    }
     said = proof([held, failed])
     assert (
         "Protected in part, not from adversarial 2/255: models that train on these pictures get 4 to 84\u00a0% of"
@@ -446,10 +509,20 @@ def test_by_the_command_line(tmp_path):
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
     assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray"] == 0.4
     (photos / "cat" / "x.jpg").unlink()
-    run("protect", album(tmp_path / "more", each=2), "more out", "--generator", "out/generator.safetensors")
-    refused = run("protect", "more", "o", "--generator", "out/generator.safetensors", "--gray", 0.4, status=2)
+    run(
+        "protect",
+        album(tmp_path / "more", each=2),
+        "more out",
+        "--generator",
+        "out/generator.safetensors",
+    )
+    refused = run(
+        "protect", "more", "o", "--generator", "out/generator.safetensors", "--gray", 0.4, status=2
+    )
     assert "leave --level, --size, --steps, --gray" in refused.stderr
-    proved = run("verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8).stdout
+    proved = run(
+        "verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8
+    ).stdout
     assert "ordinary training" in proved and "few-seeds" in proved
     assert "<h3>Ordinary training" in (tmp_path / run("report", "out").stdout.strip()).read_text()
 
@@ -471,9 +544,24 @@ def test_report_in_a_browser(tmp_path, width, dark):
     if not browser:
         pytest.skip("no Chromium on this machine")
     card = protect_photos(album(tmp_path / "photos"), tmp_path / "out", METHOD, size=SIZE)
-    row = {"learner": "ordinary training", "clean": [90.0, 91.0], "protected": [51.0, 52.0], "held": True}
-    about = {"chance": 50.0, "flags": ["few-seeds"], "near_duplicates": 0, "seeds": 2, "size": SIZE, "rows": [row]}
-    write_json(tmp_path / "proof" / "verify.json", about | {"recipe": {"steps": 300}, "digest": card["digest"]})
+    row = {
+        "learner": "ordinary training",
+        "clean": [90.0, 91.0],
+        "protected": [51.0, 52.0],
+        "held": True,
+    }
+    about = {
+        "chance": 50.0,
+        "flags": ["few-seeds"],
+        "near_duplicates": 0,
+        "seeds": 2,
+        "size": SIZE,
+        "rows": [row],
+    }
+    write_json(
+        tmp_path / "proof" / "verify.json",
+        about | {"recipe": {"steps": 300}, "digest": card["digest"]},
+    )
     page = report(tmp_path / "out", tmp_path / "proof", out=tmp_path / "page.html")
     page.write_text(page.read_text() + PROBE)
     frame = tmp_path / "frame.html"  # a window cannot be as narrow as a phone, a frame can
@@ -481,10 +569,22 @@ def test_report_in_a_browser(tmp_path, width, dark):
         "<script>onmessage = message => document.title = message.data</script>"
         f'<iframe src="page.html" style="border: 0; width: {width}px; height: 2000px"></iframe>'
     )
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}"]
-    options += ["--window-size=1300,2100", "--enable-logging=stderr", "--dump-dom", "--virtual-time-budget=3000"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'browser'}",
+    ]
+    options += [
+        "--window-size=1300,2100",
+        "--enable-logging=stderr",
+        "--dump-dom",
+        "--virtual-time-budget=3000",
+    ]
     options += ["--blink-settings=preferredColorScheme=0"] if dark else []
-    done = subprocess.run([browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=60
+    )
     seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
     assert seen["wide"] <= seen["window"] == width and seen["dark"] == dark
     assert seen["contrast"] > 7 and seen["bars"] == 2 and seen["broken"] == 0

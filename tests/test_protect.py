@@ -9,10 +9,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unlearnable import EM, METHODS, REM, SEM, Imported, Method, Noise, UserError, build, load, protect, visibility
+from unlearnable import (
+    EM,
+    METHODS,
+    REM,
+    SEM,
+    Imported,
+    Method,
+    Noise,
+    UserError,
+    build,
+    load,
+    protect,
+    visibility,
+)
 from unlearnable.protection.export import export_cifar, noise_of, originals_of
 from unlearnable.protection.methods.imported import read_noise, write_noise
-from unlearnable.protection.protect import contact_sheet
+from unlearnable.reports.contact_sheet import contact_sheet
 
 TINY = {"model": "convnet", "train_steps": 2, "batch": 16, "steps": 2, "samples": 1}
 
@@ -24,7 +37,9 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
         write_noise(noise, folder / "noise.npy")
         return Imported(file=str(folder / "noise.npy"))
     if name in ("tap", "hypo", "entf"):
-        return METHODS[name](model="convnet", train_steps=2, batch=16, steps=2, step=2.0, train_adv_steps=1)
+        return METHODS[name](
+            model="convnet", train_steps=2, batch=16, steps=2, step=2.0, train_adv_steps=1
+        )
     if name in ("em", "rem", "sem", "asr"):
         return METHODS[name](**TINY, adv_steps=1) if name != "em" else EM(**TINY, pass_every=1)
     if name in ("mi-ue", "aue"):
@@ -46,9 +61,16 @@ def test_contract(name, pictures, request, tmp_path):
     assert done.images.x.dtype == torch.uint8 and done.images.x.shape == x.shape
     assert torch.equal(done.images.y, y) and done.images.classes == data.classes
     worst = int((done.images.x.short() - x.short()).abs().max())
-    assert 0 < worst <= done.card["settings"].get("eps", 255) and done.card["measured"]["linf"] == worst
+    assert (
+        0 < worst <= done.card["settings"].get("eps", 255)
+        and done.card["measured"]["linf"] == worst
+    )
     back = load(tmp_path / "out")
-    assert torch.equal(back.x, done.images.x) and torch.equal(back.y, y) and back.classes == data.classes
+    assert (
+        torch.equal(back.x, done.images.x)
+        and torch.equal(back.y, y)
+        and back.classes == data.classes
+    )
     assert not (tmp_path / "out" / "state").exists()
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     assert card["method"] == name and card["passes"] >= 0
@@ -71,11 +93,14 @@ class Wrong(Method):
             noise[0, 0, 0, 0] = -9
         if self.how == "lowest":
             noise[0, 0, 0, 0] = -128
-        return Noise(noise[:-1] if self.how == "shape" else noise.float() if self.how == "type" else noise)
+        return Noise(
+            noise[:-1] if self.how == "shape" else noise.float() if self.how == "type" else noise
+        )
 
 
 @pytest.mark.parametrize(
-    ("how", "says"), [("budget", "9/255"), ("lowest", "128/255"), ("shape", "shape"), ("type", "int8")]
+    ("how", "says"),
+    [("budget", "9/255"), ("lowest", "128/255"), ("shape", "shape"), ("type", "int8")],
 )
 def test_a_broken_contract_is_refused_and_nothing_is_published(few, tmp_path, how, says):
     with pytest.raises(UserError, match=says):
@@ -93,7 +118,10 @@ def test_the_generator_loads_into_its_network(few, tmp_path):
 def test_same_command_again_returns_what_is_there_and_another_is_refused(few, tmp_path):
     first = protect(few, SEM(**TINY, adv_steps=1), tmp_path / "out")
     again = protect(few, SEM(**TINY, adv_steps=1), tmp_path / "out")
-    assert torch.equal(first.images.x, again.images.x) and again.card["seconds"] == first.card["seconds"]
+    assert (
+        torch.equal(first.images.x, again.images.x)
+        and again.card["seconds"] == first.card["seconds"]
+    )
     with pytest.raises(UserError, match="another run"):
         protect(few, SEM(**TINY, adv_steps=2), tmp_path / "out")
     (tmp_path / "mine").mkdir()
@@ -132,7 +160,9 @@ def test_a_noise_pickle_with_code_in_it_is_refused(tmp_path, capsys):
     assert "must not run" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("noise", [np.zeros((4, 3, 8, 8), np.float32), np.zeros((4, 8, 8, 3), np.int8), {"a": 1}])
+@pytest.mark.parametrize(
+    "noise", [np.zeros((4, 3, 8, 8), np.float32), np.zeros((4, 8, 8, 3), np.int8), {"a": 1}]
+)
 def test_other_things_are_no_noise(tmp_path, noise):
     (tmp_path / "noise.pkl").write_bytes(pickle.dumps(noise))
     with pytest.raises(UserError, match="int8"):
@@ -143,7 +173,11 @@ def test_the_official_layout_is_read_like_a_clean_set(few, tmp_path):
     done = protect(few, EM(**TINY, pass_every=1), tmp_path / "out")
     export_cifar(load(tmp_path / "out"), few, tmp_path / "root")
     train, test = (load("cifar10", split=s, root=tmp_path / "root") for s in ("train", "test"))
-    assert torch.equal(train.x, done.images.x) and torch.equal(train.y, few.y) and train.classes == few.classes
+    assert (
+        torch.equal(train.x, done.images.x)
+        and torch.equal(train.y, few.y)
+        and train.classes == few.classes
+    )
     assert torch.equal(test.x, few.x)
 
 

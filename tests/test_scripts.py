@@ -9,19 +9,27 @@ ROOT = Path(__file__).parents[1]
 
 
 def script(path: str, *args: object, cwd: Path) -> str:
-    done = subprocess.run([sys.executable, ROOT / path, *map(str, args)], cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / path, *map(str, args)], cwd=cwd, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_the_benchmark_measures_and_records_every_piece(tmp_path):
     small = ["--models", "convnet", "--batch", 4, "--rounds", 1, "--draws", 1, "--steps", 1]
-    printed = script("benchmarks/speed.py", *small, "--record", tmp_path / "record.json", cwd=tmp_path)
+    printed = script(
+        "benchmarks/speed.py", *small, "--record", tmp_path / "record.json", cwd=tmp_path
+    )
     record = json.loads((tmp_path / "record.json").read_text())
     pieces = [line["piece"] for line in record["lines"]]
     assert pieces == ["adversary", "noise step", "REM step", "AT step", "ordinary step"]
     for line in record["lines"]:
-        assert line["passes_per_second"] > 0 and line["plain_passes_per_second"] > 0 and line["piece"] in printed
+        assert (
+            line["passes_per_second"] > 0
+            and line["plain_passes_per_second"] > 0
+            and line["piece"] in printed
+        )
         low, high = line["ratio_range"]
         assert low <= line["ratio"] <= high
     assert record["hardware"] and record["memory_gib"] > 0

@@ -16,7 +16,9 @@ def test_deterministic_balanced_and_a_prefix_of_the_larger():
     assert not np.array_equal(short, generate(40, 2)[0])
 
 
-def _linear(train: np.ndarray, y: np.ndarray, test: np.ndarray, labels: np.ndarray, ridge: float) -> float:
+def _linear(
+    train: np.ndarray, y: np.ndarray, test: np.ndarray, labels: np.ndarray, ridge: float
+) -> float:
     """Accuracy of ridge regression on one-hot labels, in %."""
     a, b = (torch.from_numpy(np.c_[v, np.ones(len(v))]).double() for v in (train, test))
     target = torch.eye(10).double()[torch.from_numpy(y)]

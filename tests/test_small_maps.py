@@ -15,7 +15,14 @@ from unlearnable.training.trainer import Trainer
 @pytest.mark.parametrize("outgrown", [False, True])
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "height", "width"),
-    [(3, 1, 1, 4, 4), (3, 2, 1, 8, 6), (1, 1, 0, 4, 3), (1, 2, 0, 4, 4), (3, 1, 0, 5, 5), (2, 1, 1, 3, 3)],
+    [
+        (3, 1, 1, 4, 4),
+        (3, 2, 1, 8, 6),
+        (1, 1, 0, 4, 3),
+        (1, 2, 0, 4, 4),
+        (3, 1, 0, 5, 5),
+        (2, 1, 1, 3, 3),
+    ],
 )
 def test_value_and_all_gradients_equal_those_of_torch(
     kernel, stride, padding, height, width, outgrown, at_once, monkeypatch
@@ -29,7 +36,9 @@ def test_value_and_all_gradients_equal_those_of_torch(
     found = Convolution.apply(x, weight, bias, stride, padding, outgrown)
     assert torch.allclose(found, wanted, atol=1e-12)
     back = torch.randn(wanted.shape, dtype=torch.double, generator=g)
-    pairs = zip(*(torch.autograd.grad(y, (x, weight, bias), back) for y in (found, wanted)), strict=True)
+    pairs = zip(
+        *(torch.autograd.grad(y, (x, weight, bias), back) for y in (found, wanted)), strict=True
+    )
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in pairs)
 
 
@@ -55,7 +64,11 @@ def test_a_training_step_is_the_same_up_to_rounding(name, monkeypatch):
     """The step that bfloat16 takes either way, from that of float32: as far with matrices as without."""
     x, y = torch.rand(4, 3, 32, 32, generator=generator("cpu", 1)), torch.arange(4)
     far = {}
-    for kind, bfloat16, pays in (("float32", False, False), ("plain", True, False), ("matrices", True, True)):
+    for kind, bfloat16, pays in (
+        ("float32", False, False),
+        ("plain", True, False),
+        ("matrices", True, True),
+    ):
         monkeypatch.setattr(small_conv, "pays", lambda *_, pays=pays: pays)
         model = build(name, 4, size=32, seed=1)
         before = torch.cat([p.detach().flatten() for p in model.parameters()])
@@ -63,6 +76,8 @@ def test_a_training_step_is_the_same_up_to_rounding(name, monkeypatch):
         Trainer(model, lr=1.0, **settings).step(x, y, 1.0)
         far[kind] = torch.cat([p.detach().flatten() for p in model.parameters()]) - before
     length = far["float32"].norm()
-    plain, matrices = (float((far[k] - far["float32"]).norm() / length) for k in ("plain", "matrices"))
+    plain, matrices = (
+        float((far[k] - far["float32"]).norm() / length) for k in ("plain", "matrices")
+    )
     assert matrices < 1.3 * plain + 1e-3
     assert not torch.equal(far["plain"], far["matrices"])

@@ -6,7 +6,9 @@ from torch import nn
 
 from unlearnable import AUGMENTATIONS, Images, Recipe, UserError, learn
 
-FLAT = torch.arange(12).view(12, 1, 1, 1) / 12 * torch.ones(1, 3, 16, 16)  # picture k is k / 12 all over
+FLAT = (
+    torch.arange(12).view(12, 1, 1, 1) / 12 * torch.ones(1, 3, 16, 16)
+)  # picture k is k / 12 all over
 Y = torch.arange(12) % 4
 
 
@@ -24,7 +26,12 @@ def test_pictures_stay_pictures_and_draws_follow_the_seed(name):
     for _ in range(2):
         torch.manual_seed(1)
         z, y = AUGMENTATIONS[name].change(x, Y, 4, Brightness())
-        assert z.shape == x.shape and z.dtype == torch.float32 and float(z.min()) >= 0 and float(z.max()) <= 1
+        assert (
+            z.shape == x.shape
+            and z.dtype == torch.float32
+            and float(z.min()) >= 0
+            and float(z.max()) <= 1
+        )
         assert not torch.equal(z, x) and (before is None or torch.equal(before, z))
         before = z
     assert torch.equal(y, Y) or (y.shape == (12, 4) and torch.allclose(y.sum(1), torch.ones(12)))

@@ -15,7 +15,13 @@ from unlearnable.protection.methods.fixed_surrogate import feature_centres
 from unlearnable.protection.methods.pil import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
-SIZES = {"model": "convnet", "train_steps": 20, "schedule": "onecycle", "batch": 16, "train_adv_steps": 1}
+SIZES = {
+    "model": "convnet",
+    "train_steps": 20,
+    "schedule": "onecycle",
+    "batch": 16,
+    "train_adv_steps": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,9 @@ def test_tap_and_hypo_lower_the_loss_of_their_target(trained):
     data, model, out = trained
     frozen = Frozen(model, bfloat16=False)
     for method, target in ((TAP, (data.y + 1) % 10), (HYPO, data.y)):
-        noisy = protect(data, method(surrogate=str(out), steps=20, step=0.8), precision="fp32").images
+        noisy = protect(
+            data, method(surrogate=str(out), steps=20, step=0.8), precision="fp32"
+        ).images
         before, after = (float(total_loss(frozen, pixels(x), target)) for x in (data.x, noisy.x))
         assert after < 0.8 * before
 
@@ -50,7 +58,10 @@ def test_entf_pushes_from_its_own_centre_and_pulls_to_another(trained):
                            for j in range(10)])  # fmt: skip
     for how, aim, sign in (("push", centres, 1), ("pull", nearest, -1)):
         noisy = protect(data, EntF(surrogate=str(out), steps=20, how=how), precision="fp32").images
-        before, after = (((frozen.features(pixels(x)) - aim[data.y]).norm(dim=1)).mean() for x in (data.x, noisy.x))
+        before, after = (
+            ((frozen.features(pixels(x)) - aim[data.y]).norm(dim=1)).mean()
+            for x in (data.x, noisy.x)
+        )
         assert sign * float(after - before) > 0.1 * float(before)
 
 
@@ -59,7 +70,10 @@ def test_one_step_is_the_sign_of_the_gradient_at_the_random_start(trained, in_do
     model = copy.deepcopy(model).double()
     noise = TAP(surrogate=str(out), samples=0, steps=1, step=16.0).craft(data, Context()).delta
     x = pixels(data.x)
-    draws = [uniform(part, 8 / 255, generator("cpu", 0, "fixed", k, 0)) for k, part in enumerate(x.tensor_split(1))]
+    draws = [
+        uniform(part, 8 / 255, generator("cpu", 0, "fixed", k, 0))
+        for k, part in enumerate(x.tensor_split(1))
+    ]
     x = (x + torch.cat(draws)).clamp(0, 1).requires_grad_()
     total_loss(Frozen(model, bfloat16=False), x, (data.y + 1) % 10).backward()
     inside = (data.x > 8) & (data.x < 247)
@@ -79,7 +93,11 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     whole = protect(data, method, tmp_path / "whole").images
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
     calls, name = 0, "_step" if stage == "learn" else "_descend"
-    module = sys.modules["unlearnable.learn" if stage == "learn" else "unlearnable.methods.surrogate"]
+    module = sys.modules[
+        "unlearnable.training.learn"
+        if stage == "learn"
+        else "unlearnable.protection.methods.fixed_surrogate"
+    ]
     real = getattr(module, name)
 
     def dying(*args):
@@ -122,5 +140,7 @@ def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_picture_
     assert ((published @ weight).argmax(1) == data.y).all()
     calm = PIL(share=0.0).craft(data, Context()).delta  # only the divergence counts
     logits = [pixels(data.x.short() + n).flatten(1) @ weight for n in (0, calm)]
-    before, after = (float(-v.log_softmax(1).mean()) - math.log(10) for v in logits)  # KL(uniform || guess)
+    before, after = (
+        float(-v.log_softmax(1).mean()) - math.log(10) for v in logits
+    )  # KL(uniform || guess)
     assert after < 0.7 * before

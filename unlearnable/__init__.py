@@ -17,7 +17,6 @@ from unlearnable.evaluation.countermeasures import COUNTERMEASURES, countermeasu
 from unlearnable.evaluation.denoiser import Denoiser, denoised, train_denoiser
 from unlearnable.evaluation.suites import SUITES
 from unlearnable.evaluation.verify import Verified, verify
-from unlearnable.leaderboard import leaderboard
 from unlearnable.models import MODELS, build
 from unlearnable.protection.methods import (
     AR,
@@ -46,7 +45,8 @@ from unlearnable.protection.methods import (
 )
 from unlearnable.protection.photos import protect_photos
 from unlearnable.protection.protect import Protected, protect
-from unlearnable.report import report
+from unlearnable.reports.leaderboard import leaderboard
+from unlearnable.reports.photo_page import report
 from unlearnable.training.accuracy import accuracy
 from unlearnable.training.augment import AUGMENTATIONS, FlipCrop, ResizedCrop
 from unlearnable.training.frozen import Frozen

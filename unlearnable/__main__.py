@@ -1,6 +1,6 @@
 """``python -m unlearnable`` and ``torchrun -m unlearnable``."""
 
-from .cli import main
+from unlearnable.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -9,9 +9,10 @@ from tyro.conf import Positional
 from unlearnable.cli.options import Machine, options, take
 from unlearnable.core.progress import format_duration
 from unlearnable.data.load import load
-from unlearnable.evaluation.audit import audit, audit_table, estimate
+from unlearnable.evaluation.audit import audit, estimate
 from unlearnable.evaluation.suites import find_suite
 from unlearnable.protection.export import originals_of
+from unlearnable.reports.tables import audit_table
 from unlearnable.training.recipe import Recipe
 
 

@@ -25,7 +25,12 @@ class _Export:
 
 
 def export_verb(args: list[str]) -> None:
-    o = options("export", "Take the noise, or the official CIFAR layout, out of a protected folder.", _Export, args)
+    o = options(
+        "export",
+        "Take the noise, or the official CIFAR layout, out of a protected folder.",
+        _Export,
+        args,
+    )
     if not o.noise and not o.cifar:
         raise UserError("Nothing to export; give --noise FILE or --cifar DIR.")
     if o.noise:

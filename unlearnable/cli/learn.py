@@ -40,9 +40,7 @@ def learn_verb(args: list[str]) -> None:
     preset, args = take(args, "--preset", "paper")
     if args and not args[0].startswith("-"):
         args = ["--data", *args]
-    text = (
-        f"Train a learner and test it on clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
-    )
+    text = f"Train a learner and test it on clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
     o = options("learn DATA", text, _Learn, args, _Learn(recipe=Recipe.preset(preset)))
     data = o.source.load().for_learning()
     asked = dataclasses.replace(o.source, limit=o.test_limit)
@@ -56,7 +54,9 @@ def learn_verb(args: list[str]) -> None:
         root=asked.root,
     )
     if o.clean_share:
-        data = mix_in_clean(data, originals_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed)
+        data = mix_in_clean(
+            data, originals_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed
+        )
     if o.counter:
         data = countermeasure(o.counter, data)
         test = countermeasure(o.counter, test) if o.counter_test else test
@@ -72,7 +72,13 @@ def learn_verb(args: list[str]) -> None:
     device = pick_device(o.machine.device)
     with distributed.processes(device):
         done = learn(
-            data, o.recipe, test=test, out=out, seed=o.machine.seed, device=str(device), precision=o.machine.precision
+            data,
+            o.recipe,
+            test=test,
+            out=out,
+            seed=o.machine.seed,
+            device=str(device),
+            precision=o.machine.precision,
         )
         if distributed.rank() == 0:
             r = done.result

@@ -25,4 +25,8 @@ def ls_verb(what: str = "") -> None:
         raise UserError(f"There is no list of '{what}'; the lists are {', '.join(tables)}.")
     for title, table in tables.items():
         if what in ("", title):
-            print(title if not what else "", *(f"  {n:<13} {text}" for n, text in table.items()), sep="\n")
+            print(
+                title if not what else "",
+                *(f"  {n:<13} {text}" for n, text in table.items()),
+                sep="\n",
+            )

@@ -57,7 +57,11 @@ class Machine:
 def options(verb: str, text: str, options: type[T], args: list[str], default: T | None = None) -> T:
     kind = OmitArgPrefixes[options]  # --eps, not --method.eps
     return tyro.cli(
-        kind, args=args, prog=f"unlearnable {verb}", description=text, **({"default": default} if default else {})
+        kind,
+        args=args,
+        prog=f"unlearnable {verb}",
+        description=text,
+        **({"default": default} if default else {}),
     )
 
 

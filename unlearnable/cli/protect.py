@@ -30,7 +30,10 @@ def protect_verb(args: list[str]) -> None:
     preset, args = take(args, "--preset", "paper")
     method = find_method(name).preset(preset)
 
-    out = Annotated[Path, arg(help="folder for the pictures, the card and the generator; the same command resumes")]
+    out = Annotated[
+        Path,
+        arg(help="folder for the pictures, the card and the generator; the same command resumes"),
+    ]
     fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
     options = dataclasses.make_dataclass("Protect", fields, frozen=True)
     text = f"{about(type(method))} Presets: {', '.join(method.presets)} (--preset; now {preset})."
@@ -39,7 +42,12 @@ def protect_verb(args: list[str]) -> None:
     device = pick_device(o.machine.device)
     with distributed.processes(device):
         done = protect(
-            o.source.load(), o.method, o.out, seed=o.machine.seed, device=str(device), precision=o.machine.precision
+            o.source.load(),
+            o.method,
+            o.out,
+            seed=o.machine.seed,
+            device=str(device),
+            precision=o.machine.precision,
         )
     if done:
         m = done.card["measured"]

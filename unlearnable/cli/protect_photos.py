@@ -61,7 +61,9 @@ def protect_photos_verb(args: list[str]) -> None:
     method, size = photo_method(o)
     if o.dry_run:
         return _dry_run(o, method, size)
-    if not (o.out / WORK).exists() and not (o.out / "card.json").exists():  # a run that goes on says what is left
+    if (
+        not (o.out / WORK).exists() and not (o.out / "card.json").exists()
+    ):  # a run that goes on says what is left
         found = check_files(o.folder, skip_bad=o.skip_bad)
         print(_about_time(found, o, method, size))
     card = protect_photos(
@@ -81,7 +83,11 @@ def protect_photos_verb(args: list[str]) -> None:
     print(
         f"{card['shape'][0]} pictures in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']:.1f} dB (lowest "
         f"{m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}.\n"
-        + (f"Prove it: unlearnable verify {o.folder} {o.out}\n" if card["classes"] != [*NO_CLASSES] else "")
+        + (
+            f"Prove it: unlearnable verify {o.folder} {o.out}\n"
+            if card["classes"] != [*NO_CLASSES]
+            else ""
+        )
         + f"Publish the pictures. Keep {o.out / 'generator.safetensors'}, card.json and the originals to yourself."
     )
 
@@ -108,7 +114,9 @@ def photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
             raise UserError("Unlearnable Clusters have no gray views; leave --gray.")
         steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
         return UnlearnableClusters.preset("short", eps=eps, **steps), size
-    return SEM.preset("short", eps=eps, gray=o.gray or 0.0, **({"train_steps": o.steps} if o.steps else {})), size
+    return SEM.preset(
+        "short", eps=eps, gray=o.gray or 0.0, **({"train_steps": o.steps} if o.steps else {})
+    ), size
 
 
 def _about_time(found: Listing, o: _Photos, method: PhotoMethod, size: int) -> str:
@@ -121,9 +129,14 @@ def _dry_run(o: _Photos, method: PhotoMethod, size: int) -> None:
     _say(found.problems)
     counts = [sum(label == c for _, label in found.files) for c in range(len(found.classes))]
     for name, n in zip(found.classes, counts) if found.classes != NO_CLASSES else ():
-        print(f"{name}: {n} pictures" + (" (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""))
+        print(
+            f"{name}: {n} pictures"
+            + (" (few: under 50, a learner may learn nothing anyway)" if n < 50 else "")
+        )
     if len(found.classes) == 1 and found.classes != NO_CLASSES:
-        print("There is one class only: nothing tells classes apart, so there is nothing to protect against.")
+        print(
+            "There is one class only: nothing tells classes apart, so there is nothing to protect against."
+        )
     images = load(o.folder, size=size, skip_bad=True)
     groups = near_duplicates(images.x)
     print(
@@ -131,7 +144,9 @@ def _dry_run(o: _Photos, method: PhotoMethod, size: int) -> None:
         f"{len(groups) - len(groups.unique())} of them are near-duplicates of others."
     )
     if n := len(found.problems):
-        print(f"{n} file{'s' * (n > 1)} cannot be; nothing is protected before that is repaired, but with --skip-bad.")
+        print(
+            f"{n} file{'s' * (n > 1)} cannot be; nothing is protected before that is repaired, but with --skip-bad."
+        )
     print(_about_time(found, o, method, size))
 
 

@@ -7,8 +7,8 @@ from tyro.conf import Positional
 
 from unlearnable.cli.options import options
 from unlearnable.experiments.report import has_results, report_results
-from unlearnable.leaderboard import audit_files, leaderboard
-from unlearnable.report import report
+from unlearnable.reports.leaderboard import audit_files, leaderboard
+from unlearnable.reports.photo_page import report
 
 # ── report ──
 

@@ -42,15 +42,30 @@ class _Reproduce:
 
 def reproduce_verb(args: list[str]) -> None:
     if not args or args[0] in ("-h", "--help"):
-        print("usage: unlearnable reproduce TABLE [options]      unlearnable reproduce TABLE --help\n")
+        print(
+            "usage: unlearnable reproduce TABLE [options]      unlearnable reproduce TABLE --help\n"
+        )
         return print(*(f"  {name:<10} {table.title}" for name, table in TABLES.items()), sep="\n")
     about = "\n\n".join(TABLES[name].text for name in args[:1] if name in TABLES)
-    o = options("reproduce TABLE", f"The paper's tables, measured here beside its figures. {about}", _Reproduce, args)
+    o = options(
+        "reproduce TABLE",
+        f"The paper's tables, measured here beside its figures. {about}",
+        _Reproduce,
+        args,
+    )
     where, tables = get_scale(o.size, o.data), chosen(o.table)
     if o.show and not o.results.is_dir():
-        raise UserError(f"There is no folder {o.results} with results; give one with --results, or leave --show out.")
+        raise UserError(
+            f"There is no folder {o.results} with results; give one with --results, or leave --show out."
+        )
     machine = {"data_root": o.root, "device": o.device, "precision": o.precision}
-    asked = {"seeds": o.seeds, "results": o.results, "show": o.show, "rows": o.rows, "columns": o.columns}
+    asked = {
+        "seeds": o.seeds,
+        "results": o.results,
+        "show": o.show,
+        "rows": o.rows,
+        "columns": o.columns,
+    }
     print(reproduce(tables, where, **asked, **machine))
     if o.record:
         print(f"{write_record(tables, where, o.results, o.record)} results in {o.record}")

@@ -8,7 +8,7 @@ from tyro.conf import Positional
 from unlearnable.cli.options import options
 from unlearnable.data.load import load
 from unlearnable.protection.export import originals_of
-from unlearnable.protection.protect import contact_sheet
+from unlearnable.reports.contact_sheet import contact_sheet
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,14 @@ class _Show:
 
 
 def show_verb(args: list[str]) -> None:
-    o = options("show", "A sheet of originals, protected pictures and magnified noise.", _Show, args)
+    o = options(
+        "show", "A sheet of originals, protected pictures and magnified noise.", _Show, args
+    )
     clean = originals_of(o.folder, o.root)
     protected, name = load(o.folder), o.folder.resolve()
     # a folder without sub-folders holds pictures only: the sheet goes beside it
-    out = o.out or (o.folder / "sheet.png" if protected.labelled else name.with_name(f"{name.name}-sheet.png"))
+    out = o.out or (
+        o.folder / "sheet.png" if protected.labelled else name.with_name(f"{name.name}-sheet.png")
+    )
     contact_sheet(clean, protected, out, count=o.count, gain=o.gain)
     print(out)

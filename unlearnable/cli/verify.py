@@ -7,7 +7,8 @@ import tyro
 from tyro.conf import Positional
 
 from unlearnable.cli.options import Machine, options, take
-from unlearnable.evaluation.verify import verify, verify_table
+from unlearnable.evaluation.verify import verify
+from unlearnable.reports.tables import verify_table
 from unlearnable.training.recipe import Recipe
 
 # ── verify ──
@@ -40,7 +41,11 @@ def verify_verb(args: list[str]) -> None:
     text = "Learners on your clean and on your protected pictures, tested on clean ones that were held out."
     default = _Verify(tyro.MISSING, tyro.MISSING, recipe=Recipe.preset(preset))
     o = options(
-        "verify", f"{text} Presets: {', '.join(Recipe.presets)} (--preset; now {preset}).", _Verify, args, default
+        "verify",
+        f"{text} Presets: {', '.join(Recipe.presets)} (--preset; now {preset}).",
+        _Verify,
+        args,
+        default,
     )
     done = verify(
         o.photos,

@@ -45,14 +45,18 @@ class Checkpoint:
                     "--out, or delete the folder to start over."
                 )
         elif folder.exists() and (not folder.is_dir() or any(map(_is_content, folder.rglob("*")))):
-            return f"{folder} exists and is not this run's output; give another --out, or delete it."
+            return (
+                f"{folder} exists and is not this run's output; give another --out, or delete it."
+            )
         return None
 
     def load(self) -> dict | None:
         """This process's part of the latest state, or None at the start."""
         if self.folder is None or not (latest := self.folder / "latest").exists():
             return None
-        return torch.load(self._file(int(latest.read_text())), map_location="cpu", weights_only=True)
+        return torch.load(
+            self._file(int(latest.read_text())), map_location="cpu", weights_only=True
+        )
 
     @property
     def seconds(self) -> float:
@@ -61,7 +65,9 @@ class Checkpoint:
 
     def save(self, step: int, value: dict, *, force: bool = False) -> None:
         """Save when ``SAVE_EVERY`` seconds have passed since the last time (rank 0's clock decides for all)."""
-        if self.folder is None or not distributed.broadcast(force or time.monotonic() - self._saved > SAVE_EVERY):
+        if self.folder is None or not distributed.broadcast(
+            force or time.monotonic() - self._saved > SAVE_EVERY
+        ):
             return
         if distributed.rank() == 0 and not (marker := self.folder / "config.json").exists():
             write_json(marker, self._config)

@@ -19,7 +19,9 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as e:
-        raise UserError(f"Device '{name}' cannot be used on this machine; use --device cpu or auto.") from e
+        raise UserError(
+            f"Device '{name}' cannot be used on this machine; use --device cpu or auto."
+        ) from e
     return device
 
 
@@ -39,7 +41,11 @@ def keep_freed_memory() -> None:
 def to_device(t: Tensor, device: torch.device | str) -> Tensor:
     """``t`` on ``device``; to a CUDA device from page-locked memory, so that nothing waits for the copy."""
     device = torch.device(device)
-    return t.pin_memory().to(device, non_blocking=True) if device.type == "cuda" and not t.is_cuda else t.to(device)
+    return (
+        t.pin_memory().to(device, non_blocking=True)
+        if device.type == "cuda" and not t.is_cuda
+        else t.to(device)
+    )
 
 
 COMPILE = "UNLEARNABLE_COMPILE"  # set to 1: networks are compiled

@@ -23,7 +23,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except (OSError, RuntimeError) as e:
         # torch's writer turns a full disk into a RuntimeError
-        if isinstance(e, RuntimeError) and "write" not in str(e) and "inline_container" not in str(e):
+        if (
+            isinstance(e, RuntimeError)
+            and "write" not in str(e)
+            and "inline_container" not in str(e)
+        ):
             raise
         raise _disk_error(e, path) from e
     finally:
@@ -34,8 +38,12 @@ def _disk_error(e: OSError | RuntimeError, path: Path) -> UserError:
     number = getattr(e, "errno", None)
     # numpy and torch report a write that fell short without a number
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None):
-        return UserError(f"No space left to write {path}; free some space and run the same command again.")
-    return UserError(f"Cannot write {path} ({e.strerror or e}); check the folder and its permissions.")
+        return UserError(
+            f"No space left to write {path}; free some space and run the same command again."
+        )
+    return UserError(
+        f"Cannot write {path} ({e.strerror or e}); check the folder and its permissions."
+    )
 
 
 def write_json(path: Path, value: object) -> None:
@@ -47,7 +55,9 @@ def read_json(path: Path) -> dict:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as e:
-        raise UserError(f"{path} cannot be read as JSON ({e}); delete its folder and make it again.") from e
+        raise UserError(
+            f"{path} cannot be read as JSON ({e}); delete its folder and make it again."
+        ) from e
 
 
 def config_hash(config: dict) -> str:

@@ -31,8 +31,12 @@ def load_object(kind: str, name: str) -> tuple[object, str]:
             # An import that fails inside the module raises the same class; only its name tells which it was.
             missing = isinstance(error, ModuleNotFoundError) and error.name
             if not module_name or (missing and f"{module_name}.".startswith(f"{missing}.")):
-                problem = f"no module '{module_name}' in {os.getcwd()} or among the installed packages"
-                raise UserError(f"{kind} '{name}': {problem}; correct the name or change folder") from error
+                problem = (
+                    f"no module '{module_name}' in {os.getcwd()} or among the installed packages"
+                )
+                raise UserError(
+                    f"{kind} '{name}': {problem}; correct the name or change folder"
+                ) from error
             problem = f"importing '{module_name}' failed, {one_line(error)}"
             raise UserError(f"{kind} '{name}': {problem}; correct that module") from error
     where = f"in {getattr(module, '__file__', None) or module_name}"

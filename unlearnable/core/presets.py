@@ -14,7 +14,9 @@ class Presets:
     def preset(cls, name: str, **changes: object) -> Self:
         """The settings called ``name``, with ``changes`` on top. Raises UserError for an unknown name."""
         if name not in cls.presets:
-            raise UserError(f"{cls.__name__} has no preset '{name}'; it has {', '.join(cls.presets)}.")
+            raise UserError(
+                f"{cls.__name__} has no preset '{name}'; it has {', '.join(cls.presets)}."
+            )
         return cls(**cls.presets[name] | changes)
 
 

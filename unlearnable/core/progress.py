@@ -15,7 +15,11 @@ def clock(seconds: float) -> str:
 def announce_duration(seconds: float, what: str) -> None:
     """Say once, before a long piece of work, how long it will take; on rank 0's standard error."""
     if distributed.rank() == 0:
-        print(f"{what} will take about {format_duration(seconds)} on this machine.", file=sys.stderr, flush=True)
+        print(
+            f"{what} will take about {format_duration(seconds)} on this machine.",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def format_duration(seconds: float) -> str:
@@ -46,7 +50,12 @@ class Progress:
         done = step - self.first
         left = (now - self.begin) / done * (self.total - step) if done else 0
         line = f"{self.title}: {step}/{self.total}, {self.most}{clock(left)} left{', ' + text if text else ''}"
-        print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r\033[K{line}" if self.live else line,
+            end="" if self.live else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def __exit__(self, *_: object) -> None:
         if self.speaks and self.live:

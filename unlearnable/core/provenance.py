@@ -31,8 +31,12 @@ def provenance(device: torch.device) -> dict:
         package = "not installed"
     home = Path(__file__).parents[2]
     commit = None
-    if (home / ".git").exists():  # not the commit of some other repository that this is installed inside
-        git = subprocess.run(["git", "-C", home, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    if (
+        home / ".git"
+    ).exists():  # not the commit of some other repository that this is installed inside
+        git = subprocess.run(
+            ["git", "-C", home, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        )
         commit = git.stdout.strip() or None
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     compiled = f"{COMPILE}=1 " if os.environ.get(COMPILE) else ""
@@ -41,5 +45,6 @@ def provenance(device: torch.device) -> dict:
         "torch": torch.__version__,
         "version": package,
         "commit": commit,
-        "command": compiled + " ".join([Path(sys.argv[0]).name.replace("__main__.py", "unlearnable"), *sys.argv[1:]]),
+        "command": compiled
+        + " ".join([Path(sys.argv[0]).name.replace("__main__.py", "unlearnable"), *sys.argv[1:]]),
     }

@@ -29,7 +29,9 @@ def batch_rows(n: int, batch: int, seed: int, step: int) -> Tensor:
     """Row indices of this process's part of batch number ``step``: a fresh shuffle every epoch, incomplete batches left
     out (the noise tables' final pass covers every row). ``batch`` counts over all processes."""
     if batch % world():
-        raise UserError(f"Batch {batch} does not divide over {world()} processes; choose a multiple of {world()}.")
+        raise UserError(
+            f"Batch {batch} does not divide over {world()} processes; choose a multiple of {world()}."
+        )
     owned = len(range(rank(), n, world()))
     size = min(batch // world(), owned)
     per_epoch = owned // size

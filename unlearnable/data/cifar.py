@@ -43,9 +43,16 @@ class Cifar:
         batch = load_pickle(path)
         data = batch.get(b"data") if isinstance(batch, dict) else None
         labels = batch.get(self.labels, []) if isinstance(batch, dict) else []
-        whole = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 2 and data.shape[1] == 3072
+        whole = (
+            isinstance(data, np.ndarray)
+            and data.dtype == np.uint8
+            and data.ndim == 2
+            and data.shape[1] == 3072
+        )
         if not whole or len(labels) != len(data):
-            raise UserError(f"{path} is no complete CIFAR batch (uint8 N x 3072 with N labels); fetch it again.")
+            raise UserError(
+                f"{path} is no complete CIFAR batch (uint8 N x 3072 with N labels); fetch it again."
+            )
         return data.reshape(-1, 3, 32, 32), np.asarray(labels, np.int64)
 
     def _download(self, root: Path) -> None:
@@ -60,7 +67,9 @@ class Cifar:
                 while block := response.read(1 << 20):
                     f.write(block)
         except OSError as e:
-            raise UserError(f"{url} could not be fetched; put its folder {self.folder} into {root}/ by hand.") from e
+            raise UserError(
+                f"{url} could not be fetched; put its folder {self.folder} into {root}/ by hand."
+            ) from e
         with open(archive, "rb") as f:
             if hashlib.file_digest(f, "md5").hexdigest() != self.md5:
                 archive.unlink()

@@ -17,7 +17,9 @@ def imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images:
     """The first 100 synsets of ILSVRC2012 at 256 x 256 (training: aspect not kept; test: resized, centre-cropped)."""
     folder = root / "imagenet" / {"train": "train", "test": "val"}[split]
     if not folder.is_dir():
-        raise UserError(f"Put ILSVRC2012 as {folder}/<synset>/*.JPEG (it cannot be downloaded freely).")
+        raise UserError(
+            f"Put ILSVRC2012 as {folder}/<synset>/*.JPEG (it cannot be downloaded freely)."
+        )
     names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())[:100])
     files = [(p, c) for c, name in enumerate(names) for p in sorted((folder / name).iterdir())]
     cache = root / "imagenet" / f"imagenet100-{split}-256.npy"
@@ -29,7 +31,9 @@ def imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images:
             table.flush()
     x = np.load(cache, mmap_mode="c")
     if len(x) != len(files):
-        raise UserError(f"{cache} was made from {len(x)} pictures, but there are {len(files)} now; delete it.")
+        raise UserError(
+            f"{cache} was made from {len(x)} pictures, but there are {len(files)} now; delete it."
+        )
     return Images(torch.from_numpy(x), torch.tensor([c for _, c in files]), names)
 
 
@@ -37,5 +41,9 @@ def read_folder(folder: Path, size: int | None, skip_bad: bool = False) -> Image
     found = listing(folder, check=skip_bad)
     arrays = in_threads(lambda file: pixels(read(file[0]), size), found.files, "reading pictures")
     if len({a.shape for a in arrays}) > 1:
-        raise UserError(f"The pictures in {folder} differ in size; choose one with --size, for instance --size 64.")
-    return Images(torch.from_numpy(np.stack(arrays)), torch.tensor([c for _, c in found.files]), found.classes)
+        raise UserError(
+            f"The pictures in {folder} differ in size; choose one with --size, for instance --size 64."
+        )
+    return Images(
+        torch.from_numpy(np.stack(arrays)), torch.tensor([c for _, c in found.files]), found.classes
+    )

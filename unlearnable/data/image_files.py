@@ -22,7 +22,9 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.progress import Progress
 
-SUFFIXES = frozenset(end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+SUFFIXES = frozenset(
+    end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN
+)
 
 
 LONGEST = 255 - len(".webp")  # bytes that file systems leave for a name without its ending
@@ -31,10 +33,14 @@ LONGEST = 255 - len(".webp")  # bytes that file systems leave for a name without
 PNG_LEVEL = 3  # of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
 
 
-THREADS = min(4, os.cpu_count() or 1)  # each holds one picture, up to 40 bytes a pixel while it is written
+THREADS = min(
+    4, os.cpu_count() or 1
+)  # each holds one picture, up to 40 bytes a pixel while it is written
 
 
-NO_CLASSES = ("",)  # the classes of a flat folder: its pictures lie in it directly, and folder / "" is the folder
+NO_CLASSES = (
+    "",
+)  # the classes of a flat folder: its pictures lie in it directly, and folder / "" is the folder
 
 
 OWN_FILES = ("card.json", "generator.safetensors")  # what this program writes beside pictures
@@ -62,7 +68,9 @@ def listing(folder: Path, *, check: bool = False) -> Listing:
     problems, as do pictures beside sub-folders, which are a UserError otherwise. Raises UserError for a folder without
     pictures, or with a class of fewer than two."""
     try:
-        names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
+        names = tuple(
+            sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        )
         links = [folder / name for name in names if (folder / name).is_symlink()]
         names = tuple(name for name in names if folder / name not in links)
         names = names or (NO_CLASSES if _loose(folder) else ())
@@ -74,7 +82,9 @@ def listing(folder: Path, *, check: bool = False) -> Listing:
             )
         found = [(p, c) for c, name in enumerate(names) for p in _files(folder / name)]
     except OSError as e:
-        raise UserError(f"{e.filename} cannot be read ({e.strerror}); check its permissions.") from e
+        raise UserError(
+            f"{e.filename} cannot be read ({e.strerror}); check its permissions."
+        ) from e
     problems = [f"{_shown(p)} is a symbolic link; put the folder itself there." for p in links]
     problems += _elsewhere(folder, [folder / name for name in names]) if check else []
     if not names:
@@ -85,7 +95,11 @@ def listing(folder: Path, *, check: bool = False) -> Listing:
     wrong = in_threads(partial(problem_of, check=check), [p for p, _ in found], "reading pictures")
     files, stems = [], {}
     for (p, c), problem in zip(found, wrong):
-        if check and not p.is_symlink() and (twin := stems.setdefault((c, p.stem.casefold()), p)) != p:
+        if (
+            check
+            and not p.is_symlink()
+            and (twin := stems.setdefault((c, p.stem.casefold()), p)) != p
+        ):
             problem = f"{_shown(p)} would get the same name as {twin.name}; rename it."
         if problem:
             problems.append(problem)
@@ -102,7 +116,11 @@ def listing(folder: Path, *, check: bool = False) -> Listing:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = (p for p in folder.iterdir() if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
+    files = (
+        p
+        for p in folder.iterdir()
+        if (p.is_file() or p.is_symlink()) and not p.name.startswith(".")
+    )
     return sorted(p for p in files if p.name not in OWN_FILES)
 
 
@@ -114,9 +132,15 @@ def _loose(folder: Path) -> list[Path]:
 def _elsewhere(folder: Path, classes: list[Path]) -> list[str]:
     """A sentence for everything that is no file of a class and may hold pictures: nothing is passed over in silence."""
     loose = _loose(folder) if folder not in classes else []
-    deep = [p for c in classes for p in c.iterdir() if not (p.is_file() or p.is_symlink() or p.name.startswith("."))]
+    deep = [
+        p
+        for c in classes
+        for p in c.iterdir()
+        if not (p.is_file() or p.is_symlink() or p.name.startswith("."))
+    ]
     return [f"{_shown(p)} lies beside the class folders; put it into one." for p in loose] + [
-        f"{_shown(p)} is no file; put the pictures of a class directly into its folder." for p in sorted(deep)
+        f"{_shown(p)} is no file; put the pictures of a class directly into its folder."
+        for p in sorted(deep)
     ]
 
 
@@ -144,18 +168,30 @@ def read(path: Path) -> Image.Image:
         with Image.open(path) as picture:
             # phones keep a second view or a brightness map behind the photograph (MPO); what viewers show is the first
             if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
-                raise UserError(f"{_shown(path)} is an animation; save the picture you mean as a file of its own.")
+                raise UserError(
+                    f"{_shown(path)} is an animation; save the picture you mean as a file of its own."
+                )
             # Pillow reads 16-bit colour as 8 bits without a word; only its decoder's arguments tell
-            if picture.mode.startswith(("I", "F")) or re.search(";16[BLN]", str(getattr(picture, "tile", ""))):
-                raise UserError(f"{_shown(path)} has more than 8 bits a channel; convert it to 8 bits.")
+            if picture.mode.startswith(("I", "F")) or re.search(
+                ";16[BLN]", str(getattr(picture, "tile", ""))
+            ):
+                raise UserError(
+                    f"{_shown(path)} has more than 8 bits a channel; convert it to 8 bits."
+                )
             return _upright(picture)
-    except Image.DecompressionBombError as e:  # about 180 million pixels: a small file may fill the memory
-        raise UserError(f"{_shown(path)} has more pixels than any photograph; make it smaller.") from e
+    except (
+        Image.DecompressionBombError
+    ) as e:  # about 180 million pixels: a small file may fill the memory
+        raise UserError(
+            f"{_shown(path)} has more pixels than any photograph; make it smaller."
+        ) from e
     except PermissionError as e:
         raise UserError(f"{_shown(path)} may not be read; check its permissions.") from e
     except UserError:
         raise
-    except Exception as e:  # on broken files decoders also raise RuntimeError (AVIF), IndexError (GIF) and others
+    except (
+        Exception
+    ) as e:  # on broken files decoders also raise RuntimeError (AVIF), IndexError (GIF) and others
         raise UserError(
             f"{_shown(path)} cannot be read as a picture; repair it, save it as JPEG or PNG, or take it out."
         ) from e
@@ -175,7 +211,9 @@ def _upright(picture: Image.Image) -> Image.Image:
         except ImageCms.PyCMSError:
             picture = picture.convert("RGB")
     picture = picture.convert("RGBA" if seen_through else "RGB")
-    kept = profile if mode in ("RGB", "RGBA", "P", "PA") else None  # a gray or CMYK profile does not fit RGB pixels
+    kept = (
+        profile if mode in ("RGB", "RGBA", "P", "PA") else None
+    )  # a gray or CMYK profile does not fit RGB pixels
     picture.info = {"icc_profile": kept, "exif": exif.tobytes() if len(exif) else None}
     return picture
 
@@ -186,7 +224,9 @@ def pixels(picture: Image.Image, size: int | None, *, keep_aspect: bool = False)
     picture = picture.convert("RGB")
     if size and keep_aspect:
         scale = size / min(picture.size)
-        picture = picture.resize([max(size, round(s * scale)) for s in picture.size], Image.Resampling.BILINEAR)
+        picture = picture.resize(
+            [max(size, round(s * scale)) for s in picture.size], Image.Resampling.BILINEAR
+        )
         left, top = ((s - size) // 2 for s in picture.size)
         picture = picture.crop((left, top, left + size, top + size))
     elif size:
@@ -194,15 +234,27 @@ def pixels(picture: Image.Image, size: int | None, *, keep_aspect: bool = False)
     return np.asarray(picture).transpose(2, 0, 1).copy()
 
 
-def write(x: np.ndarray, like: Image.Image, path: Path, *, kind: Format = "png", keep_metadata: bool = False) -> None:
+def write(
+    x: np.ndarray,
+    like: Image.Image,
+    path: Path,
+    *,
+    kind: Format = "png",
+    keep_metadata: bool = False,
+) -> None:
     """Write uint8 [H, W, 3] without loss, with the alpha channel and the colour profile of ``like`` (and its EXIF data
     if ``keep_metadata``)."""
     picture = Image.fromarray(x)
     if like.mode == "RGBA":
         picture.putalpha(like.getchannel("A"))
-    extra = {"icc_profile": like.info["icc_profile"], "exif": like.info["exif"] if keep_metadata else None}
+    extra = {
+        "icc_profile": like.info["icc_profile"],
+        "exif": like.info["exif"] if keep_metadata else None,
+    }
     extra = {k: v for k, v in extra.items() if v}
-    lossless = {"lossless": True, "exact": True} if kind == "webp" else {"compress_level": PNG_LEVEL}
+    lossless = (
+        {"lossless": True, "exact": True} if kind == "webp" else {"compress_level": PNG_LEVEL}
+    )
     with atomic_write(path) as tmp:
         picture.save(tmp, format=kind, **lossless, **extra)
 
@@ -210,7 +262,9 @@ def write(x: np.ndarray, like: Image.Image, path: Path, *, kind: Format = "png",
 def in_threads(work: Callable[[A], B], items: Sequence[A], title: str) -> list[B]:
     """``[work(item) for item in items]``, some at a time: coding and decoding pictures leaves Python free."""
     done = []
-    quiet = warnings.catch_warnings(action="ignore")  # Pillow's, about odd metadata and size; here, as they are global
+    quiet = warnings.catch_warnings(
+        action="ignore"
+    )  # Pillow's, about odd metadata and size; here, as they are global
     with quiet, ThreadPoolExecutor(THREADS) as pool, Progress(title, len(items)) as progress:
         try:
             for result in pool.map(work, items):

@@ -25,11 +25,17 @@ class Images:
 
     def __post_init__(self) -> None:
         if self.x.dtype != torch.uint8 or self.x.ndim != 4 or self.x.shape[1] != 3:
-            raise UserError(f"Pictures must be uint8 [N, 3, H, W]; these are {self.x.dtype} {list(self.x.shape)}.")
+            raise UserError(
+                f"Pictures must be uint8 [N, 3, H, W]; these are {self.x.dtype} {list(self.x.shape)}."
+            )
         if self.y.shape != (len(self.x),):
-            raise UserError(f"{len(self.x)} pictures but {len(self.y)} labels; give one label a picture.")
+            raise UserError(
+                f"{len(self.x)} pictures but {len(self.y)} labels; give one label a picture."
+            )
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
-            raise UserError(f"Labels must lie in 0..{len(self.classes) - 1}; these reach {int(self.y.max())}.")
+            raise UserError(
+                f"Labels must lie in 0..{len(self.classes) - 1}; these reach {int(self.y.max())}."
+            )
 
     def __len__(self) -> int:
         return len(self.x)
@@ -66,7 +72,9 @@ class Images:
         """Where batches are picked: on a CUDA device that has room for the whole set, else where the set is."""
         if device not in self._copies:
             fits = device.type == "cuda" and 4 * self.x.nbytes < torch.cuda.mem_get_info(device)[0]
-            self._copies[device] = (self.x.to(device), self.y.to(device)) if fits else (self.x, self.y)
+            self._copies[device] = (
+                (self.x.to(device), self.y.to(device)) if fits else (self.x, self.y)
+            )
         return self._copies[device]
 
     @cached_property

@@ -43,7 +43,13 @@ def load(
     """
     if limit is not None and limit < 1:
         raise UserError(f"The limit of pictures must be at least 1, not {limit}.")
-    asked = {"source": str(source), "limit": limit, "classes": classes and list(classes), "seed": seed, "size": size}
+    asked = {
+        "source": str(source),
+        "limit": limit,
+        "classes": classes and list(classes),
+        "seed": seed,
+        "size": size,
+    }
     asked |= {"skip_bad": True} if skip_bad else {}
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
@@ -52,10 +58,16 @@ def load(
         card = read_json(path / "card.json")
         if split == "test":
             return load(**card["data"] | {"limit": limit}, split="test", root=root)
-        images = read_folder(path, size or card["photos"]["size"]) if "photos" in card else _read_protected(path, card)
+        images = (
+            read_folder(path, size or card["photos"]["size"])
+            if "photos" in card
+            else _read_protected(path, card)
+        )
     elif path.is_dir():
         if split == "test":
-            raise UserError(f"The picture folder {path} has no test split; give test pictures with --test FOLDER.")
+            raise UserError(
+                f"The picture folder {path} has no test split; give test pictures with --test FOLDER."
+            )
         images = read_folder(path, size, skip_bad)
     else:
         known = ", ".join(DATA)
@@ -78,7 +90,9 @@ def _read_protected(folder: Path, card: dict) -> Images:
         x = np.load(folder / "images.npy", mmap_mode="c")
         y = np.load(folder / "labels.npy")
     except (OSError, ValueError) as e:
-        raise UserError(f"The protected folder {folder} is incomplete ({e}); protect the pictures again.") from e
+        raise UserError(
+            f"The protected folder {folder} is incomplete ({e}); protect the pictures again."
+        ) from e
     return Images(torch.from_numpy(x), torch.from_numpy(y), tuple(card["classes"]))
 
 

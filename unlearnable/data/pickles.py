@@ -53,8 +53,14 @@ def load_pickle(path: Path) -> object:
         with open(path, "rb") as f:
             return _Reader(f, encoding="bytes").load()
     except OSError as e:
-        raise UserError(f"{path} cannot be read ({e.strerror}); check the path and its permissions.") from e
+        raise UserError(
+            f"{path} cannot be read ({e.strerror}); check the path and its permissions."
+        ) from e
     except _Refused as e:
-        raise UserError(f"{path} is no pickle of plain arrays (it holds {e}); fetch the file again.") from e
+        raise UserError(
+            f"{path} is no pickle of plain arrays (it holds {e}); fetch the file again."
+        ) from e
     except Exception as e:  # a damaged pickle can raise nearly anything
-        raise UserError(f"{path} is truncated or damaged ({type(e).__name__}); fetch the file again.") from e
+        raise UserError(
+            f"{path} is truncated or damaged ({type(e).__name__}); fetch the file again."
+        ) from e

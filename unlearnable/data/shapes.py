@@ -6,7 +6,18 @@ Colour, texture, place, size and rotation are drawn alike for every class, so th
 import numpy as np
 from numpy import ndarray
 
-CLASSES = ("circle", "square", "triangle", "star", "cross", "ring", "crescent", "bar", "heart", "corner")
+CLASSES = (
+    "circle",
+    "square",
+    "triangle",
+    "star",
+    "cross",
+    "ring",
+    "crescent",
+    "bar",
+    "heart",
+    "corner",
+)
 
 
 CHUNK = 500  # pictures drawn from one seed, so that a smaller set is the beginning of a larger one
@@ -63,7 +74,8 @@ def _texture(g: np.random.Generator, n: int, u: ndarray, v: ndarray) -> ndarray:
     wave, other = np.sin(pitch * a + phase[0]), np.sin(pitch * b + phase[1])
     blobs = np.sin(4 * a + 2 * other + phase[1]) * np.sin(5 * b + phase[0])
     return np.choose(
-        np.broadcast_to(kind, blobs.shape), [np.broadcast_to(a, blobs.shape), wave, np.sign(wave * other), blobs]
+        np.broadcast_to(kind, blobs.shape),
+        [np.broadcast_to(a, blobs.shape), wave, np.sign(wave * other), blobs],
     )
 
 
@@ -85,7 +97,12 @@ def _chunk(n: int, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]
     paint = back + amount[:, 1] * _texture(g, n, u, v)[:, None]
 
     for k in range(4):  # clutter in the shape's own colours: strokes and dots behind it
-        x, y, angle, length = draw(-1, 1, 1, 1), draw(-1, 1, 1, 1), draw(0, np.pi, 1, 1), draw(0.1, 0.4, 1, 1)
+        x, y, angle, length = (
+            draw(-1, 1, 1, 1),
+            draw(-1, 1, 1, 1),
+            draw(0, np.pi, 1, 1),
+            draw(0.1, 0.4, 1, 1),
+        )
         a = (u - x) * np.cos(angle) + (v - y) * np.sin(angle)
         b = (v - y) * np.cos(angle) - (u - x) * np.sin(angle)
         mask = np.hypot(np.maximum(abs(a) - length * (k % 2), 0), b) < draw(0.03, 0.07, 1, 1)

@@ -23,7 +23,10 @@ def select(images: Images, limit: int | None, classes: tuple[str, ...] | None, s
     if limit is not None and limit < len(y):
         random = np.random.default_rng(seed)
         share = [limit // len(names) + (c < limit % len(names)) for c in range(len(names))]
-        rows = [random.permutation(np.flatnonzero(y.numpy() == c))[: share[c]] for c in range(len(names))]
+        rows = [
+            random.permutation(np.flatnonzero(y.numpy() == c))[: share[c]]
+            for c in range(len(names))
+        ]
         keep = torch.from_numpy(np.sort(np.concatenate(rows)))  # the order of the source stays
         x, y = x[keep], y[keep]
     return Images(x, y, names)
@@ -45,13 +48,17 @@ def mix_in_clean(protected: Images, clean: Images, share: float, seed: int = 0) 
     """``protected`` with ``share`` of every class as in ``clean``, drawn by ``seed``. Raises UserError for sets that
     are not pairs."""
     if clean.x.shape != protected.x.shape or not torch.equal(clean.y, protected.y):
-        raise UserError("Clean pictures can only stand in for protected ones of the same set, in the same order.")
+        raise UserError(
+            "Clean pictures can only stand in for protected ones of the same set, in the same order."
+        )
     keep = clean_mask(clean.y, share, seed)
     x = torch.where(keep[:, None, None, None], clean.x, protected.x)
     return replace(protected, x=x, source={**protected.source, "clean_share": share})
 
 
-NEAR_DUPLICATE_DISTANCE = 6.0  # mean difference in /255 at 16 x 16 pixels under which two pictures are near-duplicates
+NEAR_DUPLICATE_DISTANCE = (
+    6.0  # mean difference in /255 at 16 x 16 pixels under which two pictures are near-duplicates
+)
 
 
 def subset(images: Images, keep: Tensor) -> Images:
@@ -61,13 +68,21 @@ def subset(images: Images, keep: Tensor) -> Images:
 def near_duplicates(x: Tensor) -> Tensor:
     """The group of every picture, int64 [N]: pictures that differ by less than ``ALIKE`` on average at 16 x 16 pixels
     share one, as do those that are joined by others. Needs N x N distances, a thousand rows at a time."""
-    small = torch.cat([F.interpolate(c.float(), (16, 16), mode="area").flatten(1) for c in x.split(500)])
+    small = torch.cat(
+        [F.interpolate(c.float(), (16, 16), mode="area").flatten(1) for c in x.split(500)]
+    )
     group = torch.arange(len(x))
     for i in torch.arange(len(x)).split(1000):
-        for a, b in (torch.cdist(small[i], small, p=1) / small.shape[1] < NEAR_DUPLICATE_DISTANCE).nonzero().tolist():
+        for a, b in (
+            (torch.cdist(small[i], small, p=1) / small.shape[1] < NEAR_DUPLICATE_DISTANCE)
+            .nonzero()
+            .tolist()
+        ):
             one, other = group[int(i[a])], group[b]
             if one != other:
-                group = torch.where(group == torch.maximum(one, other), torch.minimum(one, other), group)
+                group = torch.where(
+                    group == torch.maximum(one, other), torch.minimum(one, other), group
+                )
     return group
 
 

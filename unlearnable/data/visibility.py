@@ -19,7 +19,12 @@ def visibility(clean: Tensor, protected: Tensor) -> dict[str, float]:
         psnr += float((-10 * d.square().mean(1).clamp(min=1e-10).log10()).sum())
         similar += float(ssim(a, b).sum())
     n = len(clean)
-    return {"linf": linf, "l2": round(l2 / n, 4), "psnr": round(psnr / n, 2), "ssim": round(similar / n, 4)}
+    return {
+        "linf": linf,
+        "l2": round(l2 / n, 4),
+        "psnr": round(psnr / n, 2),
+        "ssim": round(similar / n, 4),
+    }
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
@@ -31,12 +36,16 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
     def blur(x: Tensor) -> Tensor:
         x = x.flatten(0, 1)[:, None]
-        return F.conv2d(F.conv2d(x, w[None, None, :, None]), w[None, None, None, :]).view(len(a), -1)
+        return F.conv2d(F.conv2d(x, w[None, None, :, None]), w[None, None, None, :]).view(
+            len(a), -1
+        )
 
     ma, mb = blur(a), blur(b)
     va, vb, cov = blur(a * a) - ma * ma, blur(b * b) - mb * mb, blur(a * b) - ma * mb
     c1, c2 = 0.01**2, 0.03**2
-    return ((2 * ma * mb + c1) * (2 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))).mean(1)
+    return ((2 * ma * mb + c1) * (2 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))).mean(
+        1
+    )
 
 
 def noise_size(clean: Images, protected: Images) -> tuple[int, float, int]:

@@ -70,9 +70,21 @@ def audit(
             f"{folder} holds {list(protected.x.shape)} pictures, its originals are {list(clean.x.shape)}; protect "
             "the pictures again."
         )
-    card, chance, sets = read_json(folder / "card.json"), 100 / len(clean.classes), Sets(clean, protected, test)
-    about = {"method": card["method"], "settings": card["settings"], "budget": card["budget"], "seed": seed}
-    about |= {"psnr": card["measured"]["psnr"], "pictures": f"{len(clean)} pictures of {card['data']['source']}"}
+    card, chance, sets = (
+        read_json(folder / "card.json"),
+        100 / len(clean.classes),
+        Sets(clean, protected, test),
+    )
+    about = {
+        "method": card["method"],
+        "settings": card["settings"],
+        "budget": card["budget"],
+        "seed": seed,
+    }
+    about |= {
+        "psnr": card["measured"]["psnr"],
+        "pictures": f"{len(clean)} pictures of {card['data']['source']}",
+    }
     about |= {"recipe": asdict(recipe), "digest": protected.digest(), "version": VERSION}
     _check_place(out, about)
     machine = {"seed": seed, "device": device, "precision": precision}
@@ -80,7 +92,9 @@ def audit(
     rows = [_row(learner, recipe, *pair, chance, card) for learner, pair in zip(learners, trained)]
     worst, flags = max(rows, key=lambda row: row["peak"]), image_flags(clean, protected, card)
     done = Audit(suite, VERSION, round(chance, 2), rows, worst, flags)
-    about["measured_with"] = {k: trained[-1][1][k] for k in ("hardware", "torch", "version", "commit")}
+    about["measured_with"] = {
+        k: trained[-1][1][k] for k in ("hardware", "torch", "version", "commit")
+    }
     write_json(out / "audit.json", asdict(done) | about)
     return done
 
@@ -99,11 +113,18 @@ def _check_place(out: Path, about: dict) -> None:
     if not (out / "audit.json").exists():
         return
     there, about = read_json(out / "audit.json"), json.loads(json.dumps(about))
-    names = {"version": "suite version", "digest": "protected set", "recipe": "recipe", "seed": "seed"}
+    names = {
+        "version": "suite version",
+        "digest": "protected set",
+        "recipe": "recipe",
+        "seed": "seed",
+    }
     for k, name in names.items():
         if there.get(k) != about[k]:
             which = f" ({there.get(k)}, not {about[k]})" if k in ("version", "seed") else ""
-            raise UserError(f"{out} holds an audit of another {name}{which}; give another --out, or delete it.")
+            raise UserError(
+                f"{out} holds an audit of another {name}{which}; give another --out, or delete it."
+            )
 
 
 def _trainings(
@@ -120,14 +141,22 @@ def _trainings(
 
 
 def _training(
-    learner: Learner, recipe: Recipe, sets: Sets, hidden: bool, cells: Path, machine: dict, wait: bool
+    learner: Learner,
+    recipe: Recipe,
+    sets: Sets,
+    hidden: bool,
+    cells: Path,
+    machine: dict,
+    wait: bool,
 ) -> dict | None:
     data = sets.protected if hidden else sets.clean
     options = {"countered": learner.counter, "test_too": learner.test}
     if learner.leaked:
 
         def cleaned() -> Images:
-            model = train_denoiser(sets.clean, sets.protected, share=learner.leaked, seed=machine["seed"])
+            model = train_denoiser(
+                sets.clean, sets.protected, share=learner.leaked, seed=machine["seed"]
+            )
             return replace(data, x=denoised(model, data.x))
 
         depends_on = [learner.leaked, sets.clean.digest(), sets.protected.digest()]
@@ -136,7 +165,9 @@ def _training(
     return train_and_test(cells, data, sets.test, asked, **options, **machine, wait=wait)
 
 
-def estimate(learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto") -> float:
+def estimate(
+    learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto"
+) -> float:
     """Seconds that the trainings of an audit take here, each on clean and on protected pictures, from trying two steps
     of each; what is done to the pictures before is not counted."""
     tried: dict[Recipe, float] = {}
@@ -144,10 +175,14 @@ def estimate(learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, dev
         asked = replace(recipe, **dict(learner.recipe))
         if asked not in tried:
             tried[asked] = seconds_a_step(data, asked, device=device)
-    return sum(2 * recipe.steps * tried[replace(recipe, **dict(learner.recipe))] for learner in learners)
+    return sum(
+        2 * recipe.steps * tried[replace(recipe, **dict(learner.recipe))] for learner in learners
+    )
 
 
-def _row(learner: Learner, recipe: Recipe, clean: dict, protected: dict, chance: float, card: dict) -> dict:
+def _row(
+    learner: Learner, recipe: Recipe, clean: dict, protected: dict, chance: float, card: dict
+) -> dict:
     known = None
     if not learner.counter and not learner.leaked:
         asked = replace(recipe, **dict(learner.recipe))
@@ -160,21 +195,3 @@ def _row(learner: Learner, recipe: Recipe, clean: dict, protected: dict, chance:
         "flags": training_flags(protected, clean, chance, known),
         "seconds": round(clean["seconds"] + protected["seconds"], 1),
     }
-
-
-def audit_table(done: Audit) -> str:
-    """The audit as text, for a terminal."""
-    lines = [f"{'learner':30}{'clean':>8}{'protected':>11}{'peak':>7}   flags"]
-    for row in done.rows:
-        flags = " ".join(row["flags"])
-        lines.append(
-            f"{row['learner']:30}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
-        )
-    if done.flags:
-        lines.append(f"The protected pictures: {', '.join(done.flags)} (docs/checks.md).")
-    ordinary = done.rows[0]["clean"]
-    lines.append(
-        f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); chance {done.chance:.1f} %, "
-        f"clean pictures {ordinary:.1f} %."
-    )
-    return "\n".join(lines)

@@ -42,8 +42,16 @@ def certify(
 
     ``model``: trained on the protected pictures, on ``device``; it is as it was afterwards. Raises UserError for
     numbers outside their ranges."""
-    if not (0 < q < 1 and 0 < confidence < 1 and std > 0 and draws >= 1 and all(eta >= 0 for eta in etas)):
-        raise UserError("q and confidence must lie between 0 and 1, std above 0, draws and etas at 1 and 0 or more.")
+    if not (
+        0 < q < 1
+        and 0 < confidence < 1
+        and std > 0
+        and draws >= 1
+        and all(eta >= 0 for eta in etas)
+    ):
+        raise UserError(
+            "q and confidence must lie between 0 and 1, std above 0, draws and etas at 1 and 0 or more."
+        )
     scores = []
     with Progress("noisy copies tested", draws) as progress:
         for k in range(draws):

@@ -37,7 +37,9 @@ def jpeg(x: Tensor, quality: int) -> Tensor:
 def gray(x: Tensor) -> Tensor:
     """The luma of ITU-R 601 in all three channels."""
     weight = torch.tensor(LUMA).view(1, 3, 1, 1)
-    return (x.float() * weight).sum(1, keepdim=True).round().to(torch.uint8).expand_as(x).contiguous()
+    return (
+        (x.float() * weight).sum(1, keepdim=True).round().to(torch.uint8).expand_as(x).contiguous()
+    )
 
 
 def bit_depth(x: Tensor, bits: int) -> Tensor:
@@ -66,7 +68,10 @@ def bilateral_filter(x: Tensor, size: int, colour: float, space: float) -> Tenso
     """The mean over size x size pixels, weighted by likeness of colour (``colour``, in /255) and nearness (pixels)."""
     from kornia.filters import bilateral_blur  # takes seconds to import
 
-    out, chunk = torch.empty_like(x), max(1, 2**18 // (x.shape[2] * x.shape[3]))  # it needs size^2 copies of a chunk
+    out, chunk = (
+        torch.empty_like(x),
+        max(1, 2**18 // (x.shape[2] * x.shape[3])),
+    )  # it needs size^2 copies of a chunk
     for i in torch.arange(len(x)).split(chunk):
         y = bilateral_blur(x[i].float() / 255, size, colour / 255, (space, space))
         out[i] = (y * 255).round().clamp(0, 255).to(torch.uint8)
@@ -83,7 +88,9 @@ def coin(x: Tensor, reach: float) -> Tensor:
         away = torch.empty(len(i), height, width, 2).uniform_(-reach, reach, generator=g)
         place = torch.stack([columns, rows], -1) + away
         place = (2 * place + 1) / torch.tensor([width, height]) - 1
-        y = F.grid_sample(x[i].float(), place, mode="bilinear", padding_mode="border", align_corners=False)
+        y = F.grid_sample(
+            x[i].float(), place, mode="bilinear", padding_mode="border", align_corners=False
+        )
         out[i] = y.round().clamp(0, 255).to(torch.uint8)
     return out
 
@@ -91,7 +98,10 @@ def coin(x: Tensor, reach: float) -> Tensor:
 def orthogonal_projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1) -> Tensor:
     """Orthogonal projection (Sandoval-Segura et al., 2023): a linear classifier without bias is trained on the
     pictures, and the span of its weight vectors taken out of them."""
-    pixels, weight = x.flatten(1).float() / 255, torch.zeros(int(y.max()) + 1, x[0].numel(), requires_grad=True)
+    pixels, weight = (
+        x.flatten(1).float() / 255,
+        torch.zeros(int(y.max()) + 1, x[0].numel(), requires_grad=True),
+    )
     optimizer, g = torch.optim.SGD([weight], lr=lr), generator("cpu", "projection")
     for _ in range(epochs):
         for i in torch.randperm(len(x), generator=g).split(128):
@@ -99,7 +109,9 @@ def orthogonal_projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.
             F.cross_entropy(pixels[i] @ weight.T, y[i]).backward()
             optimizer.step()
     _, size, basis = torch.linalg.svd(weight.detach(), full_matrices=False)
-    basis = basis[size > 1e-4 * size.max().clamp(min=1e-4)]  # the weight vectors add up to 0, and span one less
+    basis = basis[
+        size > 1e-4 * size.max().clamp(min=1e-4)
+    ]  # the weight vectors add up to 0, and span one less
     for i in torch.arange(len(x)).split(CHUNK):
         pixels[i] -= pixels[i] @ basis.T @ basis
     return (pixels.view(x.shape) * 255).round().clamp(0, 255).to(torch.uint8)
@@ -142,8 +154,12 @@ COUNTERMEASURES: dict[str, Countermeasure] = {
         "Gaussian filter of 3 x 3 pixels, sigma 0.8", partial(gaussian_filter, size=3, sigma=0.8)
     ),
     "median3": Countermeasure("median over 3 x 3 pixels", partial(median_filter, size=3)),
-    "bilateral": Countermeasure("bilateral filter (9, 75, 75)", partial(bilateral_filter, size=9, colour=75, space=75)),
-    "coin": Countermeasure("every pixel from a place up to 2 pixels away (COIN)", partial(coin, reach=2.0)),
+    "bilateral": Countermeasure(
+        "bilateral filter (9, 75, 75)", partial(bilateral_filter, size=9, colour=75, space=75)
+    ),
+    "coin": Countermeasure(
+        "every pixel from a place up to 2 pixels away (COIN)", partial(coin, reach=2.0)
+    ),
     "projection": Countermeasure(
         "the directions that a linear classifier uses taken out", orthogonal_projection, labels=True
     ),
@@ -153,7 +169,9 @@ COUNTERMEASURES: dict[str, Countermeasure] = {
 def describe_countermeasure(name: str) -> str:
     """What the countermeasure ``name`` does; a person's own is its name. Raises UserError where there is none."""
     if name not in COUNTERMEASURES and ":" not in name:
-        raise UserError(f"There is no countermeasure '{name}'; there are {', '.join(COUNTERMEASURES)}.")
+        raise UserError(
+            f"There is no countermeasure '{name}'; there are {', '.join(COUNTERMEASURES)}."
+        )
     return name if ":" in name else COUNTERMEASURES[name].about
 
 
@@ -165,7 +183,9 @@ def countermeasure(name: str, data: Images) -> Images:
     if ":" in name:
         x = load_object("countermeasure", name)[0](data.x.clone())
         if not isinstance(x, Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
-            raise UserError(f"{name} must return uint8 {list(data.x.shape)} as it gets them; correct the function.")
+            raise UserError(
+                f"{name} must return uint8 {list(data.x.shape)} as it gets them; correct the function."
+            )
     else:
         line = COUNTERMEASURES[name]
         x = line.change(data.x, data.y) if line.labels else line.change(data.x)

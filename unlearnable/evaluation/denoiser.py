@@ -20,7 +20,11 @@ class Denoiser(nn.Module):
     def __init__(self):
         super().__init__()
         widths = [3, *[WIDTH] * (DEPTH - 1), 3]
-        layers = [m for a, b in zip(widths, widths[1:]) for m in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU())]
+        layers = [
+            m
+            for a, b in zip(widths, widths[1:])
+            for m in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU())
+        ]
         self.layers = nn.Sequential(*layers[:-1])
         nn.init.zeros_(self.layers[-1].weight)  # the identity at first
         nn.init.zeros_(self.layers[-1].bias)
@@ -29,13 +33,19 @@ class Denoiser(nn.Module):
         return x - self.layers(x)
 
 
-def train_denoiser(clean: Images, protected: Images, *, share: float, seed: int = 0, steps: int = STEPS) -> Denoiser:
+def train_denoiser(
+    clean: Images, protected: Images, *, share: float, seed: int = 0, steps: int = STEPS
+) -> Denoiser:
     """Learn clean from protected on ``share`` of the pairs, drawn by ``seed`` (Adam, mean absolute error, on the CPU).
     Raises UserError for sets that are not pairs."""
     if clean.x.shape != protected.x.shape:
-        raise UserError("The leaked pairs must be the same pictures clean and protected, in the same order.")
+        raise UserError(
+            "The leaked pairs must be the same pictures clean and protected, in the same order."
+        )
     if not 0 < share <= 1:
-        raise UserError(f"The leaked share of the pictures must be above 0 and at most 1, not {share}.")
+        raise UserError(
+            f"The leaked share of the pictures must be above 0 and at most 1, not {share}."
+        )
     rows = np.random.default_rng(seed).permutation(len(clean))[: max(1, round(share * len(clean)))]
     torch.manual_seed(seed)
     model = Denoiser()
@@ -43,9 +53,17 @@ def train_denoiser(clean: Images, protected: Images, *, share: float, seed: int 
     t = augment.FlipCrop()
     with Progress("training a denoiser", steps) as progress:
         for step in range(steps):
-            i = torch.from_numpy(np.random.default_rng((seed, step)).choice(rows, min(BATCH, len(rows)), replace=False))
-            pair = torch.cat([d.pixels(i, "cpu") for d in (protected, clean)], 1)  # one draw of T for both
-            noisy, goal = torch.cat([t(half, generator("cpu", seed, step)) for half in pair.split(3, 1)]).split(len(i))
+            i = torch.from_numpy(
+                np.random.default_rng((seed, step)).choice(
+                    rows, min(BATCH, len(rows)), replace=False
+                )
+            )
+            pair = torch.cat(
+                [d.pixels(i, "cpu") for d in (protected, clean)], 1
+            )  # one draw of T for both
+            noisy, goal = torch.cat(
+                [t(half, generator("cpu", seed, step)) for half in pair.split(3, 1)]
+            ).split(len(i))
             loss = F.l1_loss(model(noisy), goal)
             optimizer.zero_grad()
             loss.backward()

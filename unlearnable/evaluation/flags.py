@@ -18,7 +18,12 @@ KEPT_NOISE = 0.9  # of the noise's size: less is a loss
 # data, pictures (None: all), recipe, clean accuracy by AT radius: the paper's, and our own of docs/results.md
 KNOWN: list[tuple[str, int | None, Recipe, dict[float, float]]] = [
     *(
-        (data, None, Recipe.preset("imagenet" if data == "imagenet100" else "paper"), {r: v[0] for r, v in by.items()})
+        (
+            data,
+            None,
+            Recipe.preset("imagenet" if data == "imagenet100" else "paper"),
+            {r: v[0] for r, v in by.items()},
+        )
         for data, by in SURE.items()
     ),
     ("cifar10", 5000, Recipe.preset("short"), {0: 63.0, 2: 55.0, 4: 49.2}),
@@ -39,7 +44,9 @@ def weak(accuracy: float, chance: float) -> bool:
     return accuracy < chance + 0.2 * (100 - chance)
 
 
-def training_flags(cell: dict, clean: dict | None, chance: float, known: float | None = None) -> list[str]:
+def training_flags(
+    cell: dict, clean: dict | None, chance: float, known: float | None = None
+) -> list[str]:
     """Flags of one learner. cell, clean: its results on the pictures in question and on clean ones (None: not there);
     chance and the known baseline in %."""
     flags = []
@@ -56,7 +63,12 @@ def _converged(losses: list[float], clean: float | None) -> bool:
     """Fell by 30 %, or is as low as on clean pictures (strong AT ends high there too), or near 0 however early; nan is
     none of these."""
     last = losses[-1]
-    return len(losses) < 2 or last < 0.7 * losses[0] or last < 0.1 or (clean is not None and last <= 1.1 * clean)
+    return (
+        len(losses) < 2
+        or last < 0.7 * losses[0]
+        or last < 0.1
+        or (clean is not None and last <= 1.1 * clean)
+    )
 
 
 def image_flags(clean: Images, protected: Images, card: dict) -> list[str]:
@@ -70,7 +82,9 @@ def image_flags(clean: Images, protected: Images, card: dict) -> list[str]:
         flags.append("outside-ball")
     if budget is not None and linf > budget:
         flags.append("budget-exceeded")
-    lost = l2 < KEPT_NOISE * card.get("measured", {}).get("l2", 0) or (budget is not None and linf < budget / 2)
+    lost = l2 < KEPT_NOISE * card.get("measured", {}).get("l2", 0) or (
+        budget is not None and linf < budget / 2
+    )
     if lost:
         flags.append("noise-lost")
     if same:

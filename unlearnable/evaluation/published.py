@@ -16,7 +16,9 @@ class Figure:
     def __str__(self) -> str:
         words = [f"{self.value:g}{'?' if self.recalled else ''}"] if self.value is not None else []
         if self.others:
-            words.append(f"others {'-'.join(f'{v:g}' for v in sorted({min(self.others), max(self.others)}))}")
+            words.append(
+                f"others {'-'.join(f'{v:g}' for v in sorted({min(self.others), max(self.others)}))}"
+            )
         return ", ".join(words)
 
 

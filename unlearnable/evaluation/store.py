@@ -16,10 +16,23 @@ except ImportError:  # Windows: there two processes must not share a folder of r
 
 
 # of a learner's result: what a cell keeps. Its model and settings stay out: a hundred tables of weights fill a disk
-LEARNER_FIELDS = ("accuracy", "peak", "log", "passes", "seconds", "hardware", "torch", "version", "commit", "command")
+LEARNER_FIELDS = (
+    "accuracy",
+    "peak",
+    "log",
+    "passes",
+    "seconds",
+    "hardware",
+    "torch",
+    "version",
+    "commit",
+    "command",
+)
 
 
-def get_or_compute(root: Path, config: dict, compute: Callable[[Path], dict], *, wait: bool = True) -> dict | None:
+def get_or_compute(
+    root: Path, config: dict, compute: Callable[[Path], dict], *, wait: bool = True
+) -> dict | None:
     """The result of ``config``: read where it is there, else ``compute(folder)`` and kept as folder/cell.json.
 
     Where another process is at the same result: waited for, or (``wait`` False) None. Raises UserError for a file that
@@ -42,8 +55,15 @@ def exists(root: Path, config: dict) -> bool:
 def read_cell(path: Path, config: dict | None = None) -> dict:
     """The result in ``path``. Raises UserError for what is no whole result, or not that of ``config``."""
     cell = read_json(path)
-    if not isinstance(cell, dict) or "config" not in cell or len(cell) < 2 or config not in (None, cell["config"]):
-        raise UserError(f"{path} is no whole result; delete {path.parent} and run the same command again.")
+    if (
+        not isinstance(cell, dict)
+        or "config" not in cell
+        or len(cell) < 2
+        or config not in (None, cell["config"])
+    ):
+        raise UserError(
+            f"{path} is no whole result; delete {path.parent} and run the same command again."
+        )
     return cell
 
 
@@ -79,12 +99,3 @@ def rows(root: Path, **where: object) -> Iterator[dict]:
         cell = read_cell(path)
         if all(cell["config"].get(k) == v for k, v in where.items()):
             yield cell
-
-
-def mean_std(values: list[float], digits: int = 1) -> str:
-    """mean ± sample standard deviation with that many decimals (the value alone where there is one)."""
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:,.{digits}f}"
-    deviation = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
-    return f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"

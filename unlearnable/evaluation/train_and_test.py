@@ -34,14 +34,28 @@ def train_and_test(
     countered: a line of ``COUNTERS``, done to the training pictures first and, with ``test_too``, to the test pictures.
     change: makes the pictures that are really trained on, where that is dear; ``changed`` is what they depend on
     besides ``data``.  None where another process is at the same trial and it is not to be waited for."""
-    asked = {"what": "trial", "data": data.digest(), "test": test.digest(), "recipe": asdict(recipe), "seed": seed}
+    asked = {
+        "what": "trial",
+        "data": data.digest(),
+        "test": test.digest(),
+        "recipe": asdict(recipe),
+        "seed": seed,
+    }
     asked |= {"counter": countered, "test counter": test_too, "changed": changed}
 
     def compute(folder: Path) -> dict:
         shown = change() if change else data
         shown = countermeasure(countered, shown) if countered else shown
         seen = countermeasure(countered, test) if countered and test_too else test
-        done = learn(shown, recipe, test=seen, out=folder / "run", seed=seed, device=device, precision=precision)
+        done = learn(
+            shown,
+            recipe,
+            test=seen,
+            out=folder / "run",
+            seed=seed,
+            device=device,
+            precision=precision,
+        )
         shutil.rmtree(folder / "run")
         return {k: done.result[k] for k in LEARNER_FIELDS}
 

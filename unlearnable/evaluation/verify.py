@@ -16,7 +16,7 @@ from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates, subset
 from unlearnable.evaluation.countermeasures import countermeasure, describe_countermeasure
 from unlearnable.evaluation.flags import weak
-from unlearnable.evaluation.store import exists, get_or_compute, mean_std
+from unlearnable.evaluation.store import exists, get_or_compute
 from unlearnable.training.learn import learn, seconds_a_step
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -63,7 +63,9 @@ def verify(
     Raises UserError for folders that do not belong together."""
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     if recipe.adversarial:
-        raise UserError("verify takes the radii of adversarial training apart (--radii); leave adv_eps out.")
+        raise UserError(
+            "verify takes the radii of adversarial training apart (--radii); leave adv_eps out."
+        )
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
     clean, hidden = load_pair(Path(photos), protected, size)
@@ -73,10 +75,17 @@ def verify(
     sets = {"clean": clean, "protected": hidden}
 
     def config(by: _Learner, kind: str, seed: int) -> dict:
-        return {**asked, "on": sets[kind].digest(), "recipe": vars(by.recipe), "counter": by.counter, "seed": seed}
+        return {
+            **asked,
+            "on": sets[kind].digest(),
+            "recipe": vars(by.recipe),
+            "counter": by.counter,
+            "seed": seed,
+        }
 
     missing = [
-        sum(not exists(out, config(by, kind, seed)) for kind in sets for seed in range(seeds)) for by in learners
+        sum(not exists(out, config(by, kind, seed)) for kind in sets for seed in range(seeds))
+        for by in learners
     ]
     _say_time(clean, learners, missing, device)
     rows = []
@@ -86,7 +95,9 @@ def verify(
             test = holdout_split(clean.y, groups, holdout, seed)
             for kind, images in sets.items():
 
-                def cell(folder: Path, images: Images = images, by: _Learner = by, test: Tensor = test) -> dict:
+                def cell(
+                    folder: Path, images: Images = images, by: _Learner = by, test: Tensor = test
+                ) -> dict:
                     train, held_out = subset(images, ~test), subset(clean, test)
                     train = countermeasure(by.counter, train) if by.counter else train
                     kept = {"device": device, "precision": precision, "seed": seed}  # noqa: B023  called at once
@@ -95,7 +106,12 @@ def verify(
 
                 trained[kind].append(get_or_compute(out, config(by, kind, seed), cell)["accuracy"])
         rows.append(_row(by.name, trained, 100 / len(clean.classes)))
-    done = Verified(rows, round(100 / len(clean.classes), 2), _flags(rows, seeds, clean), count_near_duplicates(groups))
+    done = Verified(
+        rows,
+        round(100 / len(clean.classes), 2),
+        _flags(rows, seeds, clean),
+        count_near_duplicates(groups),
+    )
     about = {"seeds": seeds, "recipe": vars(recipe), "size": clean.size, "holdout": holdout}
     about |= {"photos": str(photos), "protected": str(protected)}
     about["digest"] = read_json(protected / "card.json")["digest"]
@@ -103,9 +119,17 @@ def verify(
     return done
 
 
-def _learners(recipe: Recipe, radii: tuple[float, ...], counters: tuple[str, ...]) -> list[_Learner]:
-    at = [_Learner(f"adversarial {r:g}/255" if r else "ordinary training", replace(recipe, adv_eps=r)) for r in radii]
-    return at + [_Learner(f"training after {describe_countermeasure(name)}", recipe, name) for name in counters]
+def _learners(
+    recipe: Recipe, radii: tuple[float, ...], counters: tuple[str, ...]
+) -> list[_Learner]:
+    at = [
+        _Learner(f"adversarial {r:g}/255" if r else "ordinary training", replace(recipe, adv_eps=r))
+        for r in radii
+    ]
+    return at + [
+        _Learner(f"training after {describe_countermeasure(name)}", recipe, name)
+        for name in counters
+    ]
 
 
 def _say_time(images: Images, learners: list[_Learner], missing: list[int], device: str) -> None:
@@ -123,7 +147,9 @@ def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, 
     """Originals and protected pictures in the same order, at the learner's size."""
     card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
     if "photos" not in card:
-        raise UserError(f"{protected} is no folder of protected photographs; make it with `unlearnable protect`.")
+        raise UserError(
+            f"{protected} is no folder of protected photographs; make it with `unlearnable protect`."
+        )
     if tuple(card["classes"]) == NO_CLASSES:
         raise UserError(
             f"{protected} has no classes, and without them no model can be trained to prove anything; sort copies of "
@@ -132,18 +158,26 @@ def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, 
     working = card["photos"]["size"]
     clean = load(photos, size=working, skip_bad=True)
     if clean.digest() != card["digest"]:
-        raise UserError(f"{protected} was not made from the pictures that are in {photos} now; protect them again.")
+        raise UserError(
+            f"{protected} was not made from the pictures that are in {photos} now; protect them again."
+        )
     size = size or working * 3 // 2
     clean = clean if size == working else load(photos, size=size, skip_bad=True)
     hidden = load(protected, size=size)
     if not torch.equal(clean.y, hidden.y) or clean.classes != hidden.classes:
-        raise UserError(f"Pictures are missing from {protected} or were added to it; protect them again.")
+        raise UserError(
+            f"Pictures are missing from {protected} or were added to it; protect them again."
+        )
     return clean, hidden
 
 
 def _row(name: str, trained: dict[str, list[float]], chance: float) -> dict:
     clean, hidden = (sum(v) / len(v) for v in trained.values())
-    return {"learner": name, **trained, "held": hidden - chance <= (clean - chance) / 2 and clean > hidden}
+    return {
+        "learner": name,
+        **trained,
+        "held": hidden - chance <= (clean - chance) / 2 and clean > hidden,
+    }
 
 
 def _flags(rows: list[dict], seeds: int, clean: Images) -> list[str]:
@@ -154,15 +188,3 @@ def _flags(rows: list[dict], seeds: int, clean: Images) -> list[str]:
     if seeds < 3:
         flags.append("few-seeds")
     return flags
-
-
-def verify_table(done: Verified) -> str:
-    """The proof as text, for a terminal."""
-    lines = [f"{'accuracy on clean pictures, %':32}{'clean':>16}{'protected':>16}"]
-    for row in done.rows:
-        mark = "" if row["held"] else "   NOT PROTECTED: over half of what can be learned is left"
-        lines.append(f"{row['learner']:32}{mean_std(row['clean']):>16}{mean_std(row['protected']):>16}{mark}")
-    lines.append(f"Guessing gives {done.chance:.1f}. Trained on clean or on protected pictures, tested on clean ones.")
-    if done.flags:
-        lines.append(f"Flags: {', '.join(done.flags)} (docs/checks.md).")
-    return "\n".join(lines)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from unlearnable.evaluation.published import Figure
-from unlearnable.evaluation.store import mean_std
 from unlearnable.experiments.grid import Cell, Grid, Table
 from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale
+from unlearnable.reports.tables import mean_std
 
 ANOTHER = "another scale than ours: compare the order and the shape, not the numbers"
 
@@ -60,11 +60,15 @@ def seeds(places: list[CellValue]) -> str:
     return "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "-"
 
 
-def markdown(table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]) -> str:
+def markdown(
+    table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]
+) -> str:
     """The table with its heading, the paper's figures, and what to distrust."""
     rows, beside = filled(grid, lab), same_scale(setting)
     lines = [f"## {table.title}", "", table.about, ""]
-    lines += [f"Measured with this program, size {setting.size} of {setting.data}: {setting.about}. In the table: "]
+    lines += [
+        f"Measured with this program, size {setting.size} of {setting.data}: {setting.about}. In the table: "
+    ]
     lines[-1] += (
         f"{grid.unit}, mean ± sample standard deviation over the seeds; - was not measured. {grid.note}".rstrip()
     )
@@ -76,7 +80,11 @@ def markdown(table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[
 
     ours = [[name, *map(text, places), seeds(places)] for name, places in rows]
     lines += ["", *_lines(["", *grid.columns, "seeds"], ours)]
-    printed = [[name, *(p.paper or "-" for p in places)] for name, places in rows if any(p.paper for p in places)]
+    printed = [
+        [name, *(p.paper or "-" for p in places)]
+        for name, places in rows
+        if any(p.paper for p in places)
+    ]
     if printed and not beside:
         lines += [
             "",

@@ -14,7 +14,9 @@ def flags(grid: Grid, lab: Runner) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for row in grid.rows:
         for column, entry in zip(grid.columns, row.entries):
-            for flag in _of(entry.spec, lab) if entry and isinstance(entry.spec, LearnerSpec) else ():
+            for flag in (
+                _of(entry.spec, lab) if entry and isinstance(entry.spec, LearnerSpec) else ()
+            ):
                 found.setdefault(flag, []).append(f"{row.name} × {column}")
     return dict(sorted(found.items()))
 
@@ -25,7 +27,11 @@ def _of(spec: LearnerSpec, lab: Runner) -> set[str]:
     recipe = replace(lab.recipe, **dict(spec.recipe))
     known = None if spec.counter else known_baseline(lab.data, lab.limit, recipe)
     chance = CHANCE.get(lab.data, 10.0)
-    names = {flag for seed, cell in cells.items() for flag in training_flags(cell, clean.get(seed), chance, known)}
+    names = {
+        flag
+        for seed, cell in cells.items()
+        for flag in training_flags(cell, clean.get(seed), chance, known)
+    }
     if len(cells) == 1:
         names.add("few-seeds")
     if cells and spec.method is not None and spec.share < 1:

@@ -31,12 +31,18 @@ def learner(
 ) -> Cell:
     """The clean accuracy of a learner under AT of that radius in /255, at its last step; more as in ``Lab.cell``."""
     changes = {"adv_eps": float(radius), **recipe} if radius else recipe
-    return Cell(LearnerSpec(method, share, rest, counter, tuple(changes.items())), lambda cell: cell["accuracy"], paper)
+    return Cell(
+        LearnerSpec(method, share, rest, counter, tuple(changes.items())),
+        lambda cell: cell["accuracy"],
+        paper,
+    )
 
 
 def passes(method: Method | None) -> Cell | None:
     """Forward and backward passes of one picture that its noise cost."""
-    return method and Cell(NoiseSpec(method), lambda card: card.get("passes", 0) / card["shape"][0], digits=0)
+    return method and Cell(
+        NoiseSpec(method), lambda card: card.get("passes", 0) / card["shape"][0], digits=0
+    )
 
 
 def minutes(method: Method | None, paper: Figure | None = None) -> Cell | None:

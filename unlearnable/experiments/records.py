@@ -33,7 +33,12 @@ class Records:
 
     def hardware(self) -> set[str]:
         """What the cells were measured on."""
-        return {c["hardware"] for by_seed in self._cells.values() for c in by_seed.values() if "hardware" in c}
+        return {
+            c["hardware"]
+            for by_seed in self._cells.values()
+            for c in by_seed.values()
+            if "hardware" in c
+        }
 
 
 def _cells(path: Path) -> list[dict]:
@@ -41,7 +46,9 @@ def _cells(path: Path) -> list[dict]:
     record = read_json(path)
     cells = record.get("cells", []) if isinstance(record, dict) else []
     if not all(isinstance(cell, dict) and "config" in cell for cell in cells):
-        raise UserError(f"{path} is no whole record of results; make it again with `unlearnable reproduce --record`.")
+        raise UserError(
+            f"{path} is no whole record of results; make it again with `unlearnable reproduce --record`."
+        )
     return cells
 
 
@@ -64,7 +71,9 @@ def canonical(config: dict) -> str:
 
 
 def _changed(settings: dict, default: object) -> dict:
-    return {k: v for k, v in settings.items() if not hasattr(default, k) or v != getattr(default, k)}
+    return {
+        k: v for k, v in settings.items() if not hasattr(default, k) or v != getattr(default, k)
+    }
 
 
 def _floats(value: object) -> object:

@@ -10,15 +10,23 @@ import numpy as np
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.data.images import Images
-from unlearnable.experiments.cell_values import ANOTHER, CellValue, filled, markdown, same_scale, seeds, some
+from unlearnable.experiments.cell_values import (
+    ANOTHER,
+    CellValue,
+    filled,
+    markdown,
+    same_scale,
+    seeds,
+    some,
+)
 from unlearnable.experiments.flagged import CHANCE, flags
 from unlearnable.experiments.grid import Grid, Row, Table
 from unlearnable.experiments.runner import LearnerSpec, Runner
 from unlearnable.experiments.scale import Scale, get_scale
 from unlearnable.experiments.tables import TABLES
-from unlearnable.page import picture_uri, rendered
-from unlearnable.plots import Line, Plot, plot
 from unlearnable.protection.methods.base import Method
+from unlearnable.reports.html import image_uri, rendered
+from unlearnable.reports.plots import Line, Plot, plot
 
 SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
 
@@ -41,7 +49,9 @@ def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[
     UserError where no table has anything."""
     found = list(_found(folder, root))
     if not found:
-        raise UserError(f"{folder} has no result of any table; make some with `unlearnable reproduce`.")
+        raise UserError(
+            f"{folder} has no result of any table; make some with `unlearnable reproduce`."
+        )
     texts = {
         "md": "\n".join(_markdown(*one, out) for one in found),
         "csv": _csv(found),
@@ -71,7 +81,9 @@ def _markdown(table: Table, at: Scale, grid: Grid, lab: Runner, out: Path) -> st
     for k, p in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
         name = f"plots/{table.name}-{at.size}-{at.data}-{k}.svg"
         with atomic_write(out / name) as tmp:
-            tmp.write_text(rendered("plot.svg", plot=p["plot"], about=f"{table.title}, {p['title']}"))
+            tmp.write_text(
+                rendered("plot.svg", plot=p["plot"], about=f"{table.title}, {p['title']}")
+            )
         text += f"\n{p['title'][0].upper()}{p['title'][1:]}:\n\n![{table.title}, {p['title']}]({name})\n"
     return text
 
@@ -80,7 +92,18 @@ def _csv(found: list[Found]) -> str:
     file = io.StringIO()
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(
-        ["table", "size", "data", "row", "column", "seeds", "mean", "values", "printed by others", "recalled"]
+        [
+            "table",
+            "size",
+            "data",
+            "row",
+            "column",
+            "seeds",
+            "mean",
+            "values",
+            "printed by others",
+            "recalled",
+        ]
     )
     for table, at, grid, lab in found:
         for name, places in filled(grid, lab):
@@ -89,7 +112,18 @@ def _csv(found: list[Found]) -> str:
                     mean = "" if p.mean is None else f"{p.mean:.2f}"
                     values = " ".join(f"{v:.2f}" for v in p.values)
                     ours = [len(p.values), mean, values]
-                    lines.writerow([table.name, at.size, at.data, name, column, *ours, p.paper, int(p.recalled)])
+                    lines.writerow(
+                        [
+                            table.name,
+                            at.size,
+                            at.data,
+                            name,
+                            column,
+                            *ours,
+                            p.paper,
+                            int(p.recalled),
+                        ]
+                    )
     return file.getvalue()
 
 
@@ -109,13 +143,17 @@ def _html(found: list[Found]) -> str:
 
 def _table(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict:
     rows, beside = filled(grid, lab), same_scale(at)
-    percent = {n for n, c in enumerate(grid.columns) if any(_is_accuracy(row, n) for row in grid.rows)}
+    percent = {
+        n for n, c in enumerate(grid.columns) if any(_is_accuracy(row, n) for row in grid.rows)
+    }
 
     def place(n: int, p: CellValue) -> dict:
         heat = p.mean if n in percent else None
         return {"ours": p.ours, "beside": p.paper if beside else "", "heat": heat}
 
-    printed = [(n, [p.paper or "-" for p in places]) for n, places in rows if any(p.paper for p in places)]
+    printed = [
+        (n, [p.paper or "-" for p in places]) for n, places in rows if any(p.paper for p in places)
+    ]
     return {
         "id": f"{table.name}-{at.size}-{at.data}",
         "title": table.title,
@@ -123,7 +161,9 @@ def _table(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict:
         "setting": at,
         "grid": grid,
         "chance": CHANCE.get(at.data, 10.0),
-        "rows": [(n, [place(k, p) for k, p in enumerate(places)], seeds(places)) for n, places in rows],
+        "rows": [
+            (n, [place(k, p) for k, p in enumerate(places)], seeds(places)) for n, places in rows
+        ],
         "printed": [] if beside else printed,
         "recalled": any(p.recalled for _, places in rows for p in places),
         "flags": flags(grid, lab),
@@ -148,15 +188,27 @@ def _plots(grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool) ->
             if lines := list(_points(grid, rows, name)):
                 yield {"title": name, "plot": _plot(grid, lines, ())}
         return
-    ours = [Line(n, _line(grid.chart.x, [(p.mean, p.deviation) for p in places])) for n, places in rows]
-    theirs = [Line(n, _line(grid.chart.x, [(p.printed, 0.0) for p in places]), dashed=True) for n, places in rows]
+    ours = [
+        Line(n, _line(grid.chart.x, [(p.mean, p.deviation) for p in places])) for n, places in rows
+    ]
+    theirs = [
+        Line(n, _line(grid.chart.x, [(p.printed, 0.0) for p in places]), dashed=True)
+        for n, places in rows
+    ]
     ours, theirs = ([line for line in kind if line.points] for kind in (ours, theirs))
-    recalled = ", some of them recalled" if any(p.recalled for _, places in rows for p in places) else ""
+    recalled = (
+        ", some of them recalled" if any(p.recalled for _, places in rows for p in places) else ""
+    )
     if ours:
-        title = "measured with this program" + (f", dashed the paper's figures{recalled}" if beside and theirs else "")
+        title = "measured with this program" + (
+            f", dashed the paper's figures{recalled}" if beside and theirs else ""
+        )
         yield {"title": title, "plot": _plot(grid, ours + (theirs if beside else []), grid.chart.x)}
     if theirs and not beside:
-        yield {"title": f"the paper's figures{recalled}, {ANOTHER}", "plot": _plot(grid, theirs, grid.chart.x)}
+        yield {
+            "title": f"the paper's figures{recalled}, {ANOTHER}",
+            "plot": _plot(grid, theirs, grid.chart.x),
+        }
 
 
 def _plot(grid: Grid, lines: list[Line], ticks: tuple[float, ...]) -> Plot:
@@ -165,7 +217,9 @@ def _plot(grid: Grid, lines: list[Line], ticks: tuple[float, ...]) -> Plot:
     return plot(lines, grid.chart.label, y, names=names, ticks=ticks, log=grid.chart.log)
 
 
-def _line(x: tuple[float, ...], values: list[tuple[float | None, float]]) -> tuple[tuple[float, float, float], ...]:
+def _line(
+    x: tuple[float, ...], values: list[tuple[float | None, float]]
+) -> tuple[tuple[float, float, float], ...]:
     return tuple((at, mean, bar) for at, (mean, bar) in zip(x, values) if mean is not None)
 
 
@@ -174,7 +228,11 @@ def _points(grid: Grid, rows: list[tuple[str, list[CellValue]]], column: str) ->
     x, y = grid.columns.index(grid.chart.x), grid.columns.index(column)
     for series in dict.fromkeys(row.series for row in grid.rows):
         own = [places for row, (_, places) in zip(grid.rows, rows) if row.series == series]
-        points = tuple((p[x].mean, p[y].mean, p[y].deviation) for p in own if p[x].mean and p[y].mean is not None)
+        points = tuple(
+            (p[x].mean, p[y].mean, p[y].deviation)
+            for p in own
+            if p[x].mean and p[y].mean is not None
+        )
         if points:
             yield Line(series, points)
 
@@ -202,12 +260,14 @@ def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
         return
     for method, name in there.items():
         hidden = np.load(lab.place(method, 0) / "images.npy", mmap_mode="r")
-        yield name, picture_uri(_sheet(clean, hidden))
+        yield name, image_uri(_sheet(clean, hidden))
 
 
 def _sheet(clean: Images, hidden: np.ndarray) -> np.ndarray:
     """[H, W, 3]: a line of originals, of protected pictures, of noise; the first picture of the first classes."""
     first = [int((clean.y == c).nonzero()[0]) for c in range(min(COUNT, len(clean.classes)))]
     a, b = clean.x[first].numpy().astype(int), hidden[first].astype(int)
-    lines = [np.concatenate(list(x.transpose(0, 2, 3, 1)), axis=1) for x in (a, b, 128 + GAIN * (b - a))]
+    lines = [
+        np.concatenate(list(x.transpose(0, 2, 3, 1)), axis=1) for x in (a, b, 128 + GAIN * (b - a))
+    ]
     return np.concatenate(lines)

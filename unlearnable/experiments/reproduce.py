@@ -60,18 +60,26 @@ def write_record(tables: list[Table], setting: Scale, results: Path | str, file:
     return len(cells)
 
 
-def _check_names(tables: list[Table], setting: Scale, rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
+def _check_names(
+    tables: list[Table], setting: Scale, rows: tuple[str, ...], columns: tuple[str, ...]
+) -> None:
     grids = [table.grid(setting) for table in tables]
     for kind, wanted, known in (
         ("row", rows, [row.name for grid in grids for row in grid.rows]),
         ("column", columns, [name for grid in grids for name in grid.columns]),
     ):
         if unknown := [name for name in wanted if name not in known]:
-            raise UserError(f"There is no {kind} '{unknown[0]}'; there are {', '.join(dict.fromkeys(known))}.")
+            raise UserError(
+                f"There is no {kind} '{unknown[0]}'; there are {', '.join(dict.fromkeys(known))}."
+            )
 
 
 def _make(
-    lab: Runner, setting: Scale, grids: list[tuple[Table, Grid]], seeds: tuple[int, ...], say: Callable[[str], None]
+    lab: Runner,
+    setting: Scale,
+    grids: list[tuple[Table, Grid]],
+    seeds: tuple[int, ...],
+    say: Callable[[str], None],
 ) -> None:
     specs = list(dict.fromkeys(spec for _, grid in grids for spec in grid.specs()))
     todo = missing(lab, specs, seeds)
@@ -92,7 +100,9 @@ def _make(
             if cell := lab.make(spec, seed, wait=wait):
                 todo.remove((seed, spec))
                 made += 1
-                say(f"[{made}/{made + len(todo)}] {described(spec)}, seed {seed}: {_outcome(spec, cell)}")
+                say(
+                    f"[{made}/{made + len(todo)}] {described(spec)}, seed {seed}: {_outcome(spec, cell)}"
+                )
 
 
 def described(spec: Spec) -> str:
@@ -106,8 +116,12 @@ def described(spec: Spec) -> str:
         return f"noise of {words[0]}"
     words += [f"{spec.share:.0%} protected"] * (spec.share != 1) + ["the rest alone"] * spec.rest
     words += [spec.counter] if spec.counter else []
-    return ", ".join([*words, *(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in spec.recipe)])
+    return ", ".join(
+        [*words, *(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in spec.recipe)]
+    )
 
 
 def _outcome(spec: Spec, cell: dict) -> str:
-    return f"{cell['accuracy']:.1f} %" if isinstance(spec, LearnerSpec) else f"{cell['seconds']:.0f} s"
+    return (
+        f"{cell['accuracy']:.1f} %" if isinstance(spec, LearnerSpec) else f"{cell['seconds']:.0f} s"
+    )

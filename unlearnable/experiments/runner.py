@@ -78,8 +78,12 @@ class Runner:
         """The pictures with that noise (None: the clean ones), crafted the first time and read afterwards."""
         if method is None:
             return self.clean
-        self.make(NoiseSpec(method), seed)  # where another process is at the same noise, this waits for it
-        return protect(self.clean, method, self.place(method, seed), seed=seed, **self.machine).images
+        self.make(
+            NoiseSpec(method), seed
+        )  # where another process is at the same noise, this waits for it
+        return protect(
+            self.clean, method, self.place(method, seed), seed=seed, **self.machine
+        ).images
 
     def asked(self, spec: Spec, seed: int) -> dict:
         """The configuration under which ``make`` keeps its result."""
@@ -104,13 +108,17 @@ class Runner:
         return cell
 
     def _card(self, spec: NoiseSpec, seed: int) -> dict:
-        card = protect(self.clean, spec.method, self.place(spec.method, seed), seed=seed, **self.machine).card
+        card = protect(
+            self.clean, spec.method, self.place(spec.method, seed), seed=seed, **self.machine
+        ).card
         return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
 
     def _train(self, spec: LearnerSpec, seed: int) -> dict:
         data = _mixed(self.protected(spec.method, seed), self.clean, spec.share, spec.rest, seed)
         recipe = replace(self.recipe, **dict(spec.recipe))
-        done = train_and_test(self.trials, data, self.test, recipe, countered=spec.counter, seed=seed, **self.machine)
+        done = train_and_test(
+            self.trials, data, self.test, recipe, countered=spec.counter, seed=seed, **self.machine
+        )
         return {k: v for k, v in done.items() if k != "config"}
 
     @cached_property
@@ -120,7 +128,9 @@ class Runner:
 
     def _noise(self, method: Method | None, seed: int) -> dict:
         """What names the pictures with that noise."""
-        name = method and next((n for n, m in METHODS.items() if m is type(method)), type(method).__name__)
+        name = method and next(
+            (n for n, m in METHODS.items() if m is type(method)), type(method).__name__
+        )
         return {
             "data": self.data,
             "limit": self.limit,

@@ -32,13 +32,22 @@ class Scale:
     networks: tuple[tuple[str, tuple[tuple[str, object], ...]], ...] = ()
 
     def lab(
-        self, root: Path, *, data_root: str | None = None, device: str = "auto", precision: Precision = "auto"
+        self,
+        root: Path,
+        *,
+        data_root: str | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
     ) -> Runner:
-        return Runner(self.data, self.recipe, self.limit, self.test_limit, root, data_root, device, precision)
+        return Runner(
+            self.data, self.recipe, self.limit, self.test_limit, root, data_root, device, precision
+        )
 
     def method(self, kind: type[Method], **changes: object) -> Method:
         """A method at this size's preset, where it has one."""
-        wanted = {"small": "short", "paper": "imagenet" if self.data == "imagenet100" else "paper"}[self.size]
+        wanted = {"small": "short", "paper": "imagenet" if self.data == "imagenet100" else "paper"}[
+            self.size
+        ]
         return kind.preset(wanted if wanted in kind.presets else "paper", **changes)
 
     @property
@@ -62,7 +71,11 @@ class Scale:
 
     def rem(self, rho_a: float, **changes: object) -> Method:
         """REM; without an adversary that is EM with T."""
-        return self.method(REM, adv_eps=float(rho_a), **changes) if rho_a else replace(self.em_t, **changes)
+        return (
+            self.method(REM, adv_eps=float(rho_a), **changes)
+            if rho_a
+            else replace(self.em_t, **changes)
+        )
 
     def sem(self, rho_a: float, **changes: object) -> Method:
         return self.method(SEM, adv_eps=float(rho_a), **changes)
@@ -79,9 +92,15 @@ class Scale:
 
     def compared(self) -> dict[str, Method | None]:
         """The rows of the paper's comparisons: clean pictures, the three baselines, REM and SEM for ``radius``."""
-        rows: dict[str, Method | None] = {"clean": None, "EM": self.em, "TAP": self.tap, "NTGA": self.ntga}
+        rows: dict[str, Method | None] = {
+            "clean": None,
+            "EM": self.em,
+            "TAP": self.tap,
+            "NTGA": self.ntga,
+        }
         return rows | {
-            f"{kind}({self.radius:g})": make(self.radius) for kind, make in (("REM", self.rem), ("SEM", self.sem))
+            f"{kind}({self.radius:g})": make(self.radius)
+            for kind, make in (("REM", self.rem), ("SEM", self.sem))
         }
 
     def affordable(self) -> dict[str, Method | None]:
@@ -93,7 +112,9 @@ class Scale:
 def get_scale(size: str, data: str) -> Scale:
     """Raises UserError for a size or a data set that there is not."""
     if data not in DATA:
-        raise UserError(f"There is no data set '{data}' for the tables; there are {', '.join(DATA)}.")
+        raise UserError(
+            f"There is no data set '{data}' for the tables; there are {', '.join(DATA)}."
+        )
     if size == "paper":
         preset = "imagenet" if data == "imagenet100" else "paper"
         about = "the authors' settings: all pictures, ResNet-18, 40,000 learner steps; for a GPU"
@@ -101,7 +122,23 @@ def get_scale(size: str, data: str) -> Scale:
         networks = tuple((name, (("model", name),)) for name in others)
         return Scale(size, data, about, Recipe.preset(preset), networks=networks)
     if size == "small":
-        about = "5,000 training and 2,000 test pictures, convnet, 800 learner steps; for 2 CPU cores"
-        networks = (("convnet", ()), *((n, (("model", n), ("steps", 300))) for n in ("vgg16", "resnet18")))
-        return Scale(size, data, about, Recipe.preset("short"), 5000, 2000, 2.0, (0, 2, 4), (40, 80, 100), networks)
+        about = (
+            "5,000 training and 2,000 test pictures, convnet, 800 learner steps; for 2 CPU cores"
+        )
+        networks = (
+            ("convnet", ()),
+            *((n, (("model", n), ("steps", 300))) for n in ("vgg16", "resnet18")),
+        )
+        return Scale(
+            size,
+            data,
+            about,
+            Recipe.preset("short"),
+            5000,
+            2000,
+            2.0,
+            (0, 2, 4),
+            (40, 80, 100),
+            networks,
+        )
     raise UserError(f"There is no size '{size}'; the sizes are paper and small.")

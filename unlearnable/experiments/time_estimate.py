@@ -12,7 +12,12 @@ TRY = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
 
 def missing(lab: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
     """What has no cell yet, noise apart: (seed, learner), and (seed, noise) for noise that no cell's learner needs."""
-    return [(seed, spec) for seed in seeds for spec in specs if seed not in lab.book.of(lab.asked(spec, seed))]
+    return [
+        (seed, spec)
+        for seed in seeds
+        for spec in specs
+        if seed not in lab.book.of(lab.asked(spec, seed))
+    ]
 
 
 def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
@@ -21,11 +26,17 @@ def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
     work: dict[str, float] = {}  # network -> passes
     noises: set[tuple[int, Method]] = set()
     for seed, spec in todo:
-        if spec.method is not None and not lab.book.of(lab.asked(NoiseSpec(spec.method), seed)).get(seed):
+        if spec.method is not None and not lab.book.of(lab.asked(NoiseSpec(spec.method), seed)).get(
+            seed
+        ):
             noises.add((seed, spec.method))
         if isinstance(spec, LearnerSpec):
-            recipe = lab.recipe if not spec.recipe else Recipe(**vars(lab.recipe) | dict(spec.recipe))
-            work[recipe.model] = work.get(recipe.model, 0) + recipe.steps * recipe.batch * _walk(recipe)
+            recipe = (
+                lab.recipe if not spec.recipe else Recipe(**vars(lab.recipe) | dict(spec.recipe))
+            )
+            work[recipe.model] = work.get(recipe.model, 0) + recipe.steps * recipe.batch * _walk(
+                recipe
+            )
     for _, method in noises:
         if n := noise_passes(method, len(lab.clean)):
             work[method.model] = work.get(method.model, 0) + n
@@ -35,10 +46,16 @@ def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
 def noise_passes(method: Method, n: int) -> int:
     """Passes of one picture that making noise for ``n`` pictures takes, at most; 0 where there is no surrogate."""
     if isinstance(method, MinMin):
-        draws = method.steps * max(1, method.samples) * (1 + method.adv_steps if isinstance(method, REM) else 1)
+        draws = (
+            method.steps
+            * max(1, method.samples)
+            * (1 + method.adv_steps if isinstance(method, REM) else 1)
+        )
         visited = method.train_steps * method.batch
         renewed = -(-method.train_steps // method.pass_every) * n if method.pass_every else visited
-        return draws * (renewed + n) + visited * (1 + method.adv_steps if isinstance(method, Robust) else 1)
+        return draws * (renewed + n) + visited * (
+            1 + method.adv_steps if isinstance(method, Robust) else 1
+        )
     if isinstance(method, FixedSurrogate):
         walk = 1 + (method.train_adv_steps if method.train_adv_eps else 0)
         return method.train_steps * 128 * walk + n * method.steps * max(1, method.samples)

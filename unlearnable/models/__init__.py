@@ -49,7 +49,9 @@ def build(name: str, classes: int, *, size: int, seed: int = 0) -> nn.Module:
 def _known(name: str) -> Callable[[int, bool], nn.Module]:
     if name not in MODELS:
         known = ", ".join(MODELS)
-        raise UserError(f"unknown model '{name}': use one of {known}, or your own as my_module:factory")
+        raise UserError(
+            f"unknown model '{name}': use one of {known}, or your own as my_module:factory"
+        )
     return MODELS[name]
 
 
@@ -65,8 +67,12 @@ def _build_custom(name: str, classes: int) -> nn.Module:
             model = factory(classes)
         except Exception as error:
             problem = f"{attribute}({classes}) {where} failed, {one_line(error)}"
-            raise UserError(f"model '{name}': {problem}; correct it (it gets the number of classes)") from error
+            raise UserError(
+                f"model '{name}': {problem}; correct it (it gets the number of classes)"
+            ) from error
     if not isinstance(model, nn.Module):
-        problem = f"{attribute}({classes}) {where} returned an object of type {type(model).__name__}"
+        problem = (
+            f"{attribute}({classes}) {where} returned an object of type {type(model).__name__}"
+        )
         raise UserError(f"model '{name}': {problem}; let it return a torch.nn.Module")
     return model

@@ -26,7 +26,9 @@ class BasicBlock(_Residual):
     expansion = 1
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
-        body = nn.Sequential(conv_bn_relu(inputs, width, 3, stride), conv(width, width, 3), nn.BatchNorm2d(width))
+        body = nn.Sequential(
+            conv_bn_relu(inputs, width, 3, stride), conv(width, width, 3), nn.BatchNorm2d(width)
+        )
         super().__init__(body, inputs, width, stride)
 
 

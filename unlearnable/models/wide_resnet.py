@@ -11,7 +11,9 @@ class _WideBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.activate = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU())
-        self.body = nn.Sequential(conv(inputs, outputs, 3, stride), bn_relu_conv(outputs, outputs, 3))
+        self.body = nn.Sequential(
+            conv(inputs, outputs, 3, stride), bn_relu_conv(outputs, outputs, 3)
+        )
         self.project = conv(inputs, outputs, 1, stride) if inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:

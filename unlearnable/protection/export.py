@@ -22,10 +22,14 @@ def originals_of(folder: Path, root: Path | str | None = None) -> Images:
     if not isinstance(card, dict) or not {"data", "digest", "settings", "measured"} <= card.keys():
         raise UserError(f"{folder / 'card.json'} is no whole card; protect the pictures again.")
     if "source" not in card["data"]:
-        raise UserError(f"{folder} was protected from Python without a named source; its originals are not known.")
+        raise UserError(
+            f"{folder} was protected from Python without a named source; its originals are not known."
+        )
     clean = load(**card["data"], root=root)
     if clean.digest() != card["digest"]:
-        raise UserError(f"The pictures of {card['data']['source']} have changed since {folder} was made from them.")
+        raise UserError(
+            f"The pictures of {card['data']['source']} have changed since {folder} was made from them."
+        )
     return clean
 
 
@@ -42,12 +46,19 @@ def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
 def export_cifar(train: Images, test: Images, root: Path) -> Path:
     """Write 32 x 32 pictures in CIFAR-10's official python layout (five training batches, one test batch)."""
     if tuple(train.x.shape[1:]) != (3, 32, 32):
-        raise UserError(f"The CIFAR layout holds 32 x 32 pictures; these are {list(train.x.shape[1:])}.")
+        raise UserError(
+            f"The CIFAR layout holds 32 x 32 pictures; these are {list(train.x.shape[1:])}."
+        )
     folder = root / "cifar-10-batches-py"
     if folder.exists():
         raise UserError(f"{folder} exists already; choose another folder for the export.")
-    parts = {f"data_batch_{k + 1}": i for k, i in enumerate(torch.arange(len(train)).tensor_split(5))}
-    for name, images, i in [*((n, train, i) for n, i in parts.items()), ("test_batch", test, slice(None))]:
+    parts = {
+        f"data_batch_{k + 1}": i for k, i in enumerate(torch.arange(len(train)).tensor_split(5))
+    }
+    for name, images, i in [
+        *((n, train, i) for n, i in parts.items()),
+        ("test_batch", test, slice(None)),
+    ]:
         batch = {
             b"data": images.x[i].flatten(1).numpy(),
             b"labels": images.y[i].tolist(),
@@ -57,6 +68,8 @@ def export_cifar(train: Images, test: Images, root: Path) -> Path:
             tmp.write_bytes(pickle.dumps(batch, protocol=2))
     with atomic_write(folder / "batches.meta") as tmp:
         tmp.write_bytes(
-            pickle.dumps({b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}, protocol=2)
+            pickle.dumps(
+                {b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}, protocol=2
+            )
         )
     return folder

@@ -23,7 +23,17 @@ from torch import Tensor
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
-from unlearnable.data.image_files import THREADS, Format, Listing, in_threads, inside, listing, pixels, read, write
+from unlearnable.data.image_files import (
+    THREADS,
+    Format,
+    Listing,
+    in_threads,
+    inside,
+    listing,
+    pixels,
+    read,
+    write,
+)
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
@@ -41,7 +51,9 @@ WINDOW = 256  # visibility is measured on the middle of large pictures, at most 
 TRIED = 16  # pictures tried for an estimate of the time
 
 
-READS = 1.3  # all reads and the write of a picture, as a multiple of reading, writing and reading back
+READS = (
+    1.3  # all reads and the write of a picture, as a multiple of reading, writing and reading back
+)
 
 
 WORK = ".work"  # inside the output folder until all is done: the noise at working size, and the state of the run
@@ -82,7 +94,9 @@ def protect_photos(
     if (out / "card.json").exists():
         card = read_json(out / "card.json")
         if {k: card.get(k) for k in asked} != asked:
-            raise UserError(f"{out} holds another run's protected pictures; give another folder, or delete it.")
+            raise UserError(
+                f"{out} holds another run's protected pictures; give another folder, or delete it."
+            )
         return card
     done = protect(data, method, out / WORK, seed=seed, device=device, precision=precision)
     delta = done.images.x.short() - data.x.short()
@@ -98,15 +112,23 @@ def protect_photos(
 def check_places(folder: Path, out: Path) -> None:
     """Raises UserError unless ``folder`` is there, ``out`` is elsewhere, and ``out`` is new or this program's."""
     if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}; give one with a sub-folder of pictures for every class.")
+        raise UserError(
+            f"There is no folder {folder}; give one with a sub-folder of pictures for every class."
+        )
     if inside(out, folder) or inside(folder, out):
-        raise UserError(f"{out} and {folder} lie inside each other; give an output folder elsewhere.")
+        raise UserError(
+            f"{out} and {folder} lie inside each other; give an output folder elsewhere."
+        )
     ours = (out / "card.json").exists() or (out / WORK).exists()
     if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not this run's output; give another folder, or delete it.")
+        raise UserError(
+            f"{out} exists and is not this run's output; give another folder, or delete it."
+        )
     there = next(p for p in (out, *out.absolute().parents) if p.exists())
     if not os.access(there, os.W_OK | os.X_OK):  # said now, and not after the noise is made
-        raise UserError(f"Cannot write into {there}; check its permissions, or give another output folder.")
+        raise UserError(
+            f"Cannot write into {there}; check its permissions, or give another output folder."
+        )
 
 
 def check_files(folder: Path, *, skip_bad: bool) -> Listing:
@@ -116,7 +138,9 @@ def check_files(folder: Path, *, skip_bad: bool) -> Listing:
         n = len(found.problems)
         files = f"{n} file{'s' * (n > 1)}"
         mend = "repair them" if n > 1 else "repair it"
-        raise UserError(f"{files} in {folder} cannot be protected; {mend}, or give --skip-bad.", found.problems)
+        raise UserError(
+            f"{files} in {folder} cannot be protected; {mend}, or give --skip-bad.", found.problems
+        )
     return found
 
 
@@ -159,7 +183,11 @@ def _noise_seconds(method: MinMin | Generated, loop: MinMinLoop, pictures: int) 
     loop.descend(0)  # the first step pays for what is set up once
     step, visit = _timed(lambda: loop.descend(1)), _timed(lambda: loop.renew(loop.parts[0], 0, 0))
     parts = -(-pictures // loop.m.batch)
-    return parts * visit * VISITS if isinstance(method, Generated) else loop.m.train_steps * step + parts * visit
+    return (
+        parts * visit * VISITS
+        if isinstance(method, Generated)
+        else loop.m.train_steps * step + parts * visit
+    )
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -171,17 +199,27 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _write_all(
-    folder: Path, out: Path, found: Listing, delta: Tensor, eps: float, kind: Format, keep_metadata: bool
+    folder: Path,
+    out: Path,
+    found: Listing,
+    delta: Tensor,
+    eps: float,
+    kind: Format,
+    keep_metadata: bool,
 ) -> dict:
     """Write every picture that is not there yet, read it back, check it; what was measured over all of them."""
 
     def one(k: int) -> dict:
         path, c = found.files[k]
-        return _one(path, out / found.classes[c] / f"{path.stem}.{kind}", delta[k], eps, kind, keep_metadata)
+        return _one(
+            path, out / found.classes[c] / f"{path.stem}.{kind}", delta[k], eps, kind, keep_metadata
+        )
 
     each = in_threads(one, range(len(found.files)), "writing pictures")
     if len(listing(out).files) > len(each):
-        raise UserError(f"{out} holds pictures that this run did not write; give another folder, or delete it.")
+        raise UserError(
+            f"{out} holds pictures that this run did not write; give another folder, or delete it."
+        )
     mean = {key: round(float(np.mean([m[key] for m in each])), 4) for key in ("psnr", "ssim")}
     worst = min(m["psnr"] for m in each)
     counts = Counter(str(int(m["psnr"])) for m in each)  # by whole dB, for the report
@@ -193,7 +231,9 @@ def _write_all(
     }
 
 
-def _one(path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_metadata: bool) -> dict:
+def _one(
+    path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_metadata: bool
+) -> dict:
     """Write one picture with its noise, unless it is there, and measure what was written."""
     clean = read(path)
     x = torch.from_numpy(pixels(clean, None))
@@ -206,10 +246,14 @@ def _one(path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_met
 def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> dict:
     """Visibility of the noise in one written file. Raises UserError where the file breaks the contract."""
     if clean.shape != written.shape:
-        raise UserError(f"{path} has another size than its original; delete it and run the same command again.")
+        raise UserError(
+            f"{path} has another size than its original; delete it and run the same command again."
+        )
     linf = int((clean.short() - written.short()).abs().max())
     if linf > eps:
-        raise UserError(f"{path} differs from its original by {linf}/255, above {eps:g}/255; delete it and run again.")
+        raise UserError(
+            f"{path} differs from its original by {linf}/255, above {eps:g}/255; delete it and run again."
+        )
     h, w = clean.shape[1:]
     top, left = max(0, h - WINDOW) // 2, max(0, w - WINDOW) // 2
     window = (slice(None), slice(top, top + WINDOW), slice(left, left + WINDOW))

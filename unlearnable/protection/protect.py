@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -62,7 +61,13 @@ def protect(
             f"{name} needs classes, and these pictures have none; put those of each class into a sub-folder of its "
             "own, or take unlearnable-clusters."
         )
-    config = {"method": name, "settings": asdict(method), "digest": data.digest(), "seed": seed, "bfloat16": bfloat16}
+    config = {
+        "method": name,
+        "settings": asdict(method),
+        "digest": data.digest(),
+        "seed": seed,
+        "bfloat16": bfloat16,
+    }
     if out and (out / "card.json").exists():
         return _finished(out, config)
     if out:
@@ -93,9 +98,13 @@ def protect(
 def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
     """clip(x + delta, 0, 255), after checking the contract. delta: int8 or int16 [N, 3, H, W]; eps in /255."""
     if delta is None or delta.dtype not in (torch.int8, torch.int16):
-        raise UserError(f"The noise must be int8 or int16 in units of 1/255, not {getattr(delta, 'dtype', delta)}.")
+        raise UserError(
+            f"The noise must be int8 or int16 in units of 1/255, not {getattr(delta, 'dtype', delta)}."
+        )
     if delta.shape != data.x.shape:
-        raise UserError(f"The noise has the shape {list(delta.shape)}, but the pictures {list(data.x.shape)}.")
+        raise UserError(
+            f"The noise has the shape {list(delta.shape)}, but the pictures {list(data.x.shape)}."
+        )
     # abs() of int8 -128 is -128
     if (worst := max(int(delta.max()), -int(delta.min()))) > eps:
         raise UserError(f"The noise reaches {worst}/255, above the budget of {eps:g}/255.")
@@ -110,7 +119,9 @@ def _check_space(out: Path, data: Images) -> None:
     parent = next(p for p in [out, *out.absolute().parents] if p.exists())
     need, free = 4 * data.x.numel(), shutil.disk_usage(parent).free
     if free < need:
-        raise UserError(f"No space left for {out}: about {need >> 20} MiB are needed and {free >> 20} MiB are free.")
+        raise UserError(
+            f"No space left for {out}: about {need >> 20} MiB are needed and {free >> 20} MiB are free."
+        )
 
 
 def _write(out: Path, protected: Images, generator: nn.Module | None, card: dict) -> None:
@@ -123,7 +134,11 @@ def _write(out: Path, protected: Images, generator: nn.Module | None, card: dict
         kept = {k: card[k] for k in ("method", "settings", "classes", "shape")}
         about = {"unlearnable": json.dumps({"model": card["settings"]["model"], **kept})}
         with atomic_write(out / "generator.safetensors") as tmp:
-            save_file({k: v.cpu().contiguous() for k, v in generator.state_dict().items()}, tmp, metadata=about)
+            save_file(
+                {k: v.cpu().contiguous() for k, v in generator.state_dict().items()},
+                tmp,
+                metadata=about,
+            )
     write_json(out / "card.json", card)
 
 
@@ -131,33 +146,7 @@ def _finished(out: Path, config: dict) -> Protected:
     """The output of the same run, already there."""
     card = read_json(out / "card.json")
     if {k: card.get(k) for k in config} != json.loads(json.dumps(config)):
-        raise UserError(f"{out} holds another run's protected pictures; give another --out, or delete it.")
+        raise UserError(
+            f"{out} holds another run's protected pictures; give another --out, or delete it."
+        )
     return Protected(load(out), card)
-
-
-def contact_sheet(
-    clean: Images, protected: Images, path: Path, *, count: int = 10, gain: int = 8, seed: int = 0
-) -> None:
-    """Write a PNG with three rows: originals, protected pictures, noise times ``gain`` around gray; one picture a class
-    while they last."""
-    order = np.random.default_rng(seed).permutation(len(clean))
-    seen = np.zeros(len(clean.classes), int)
-    rank = np.empty(len(clean), int)  # the how-manieth of its class a picture is
-    for k in order:
-        label = int(clean.y[k])
-        rank[k], seen[label] = seen[label], seen[label] + 1
-    chosen = sorted(order, key=lambda k: (rank[k], int(clean.y[k])))[:count]
-    a, b = clean.x[chosen].short(), protected.x[chosen].short()
-    rows = [a, b, 128 + gain * (b - a)]
-    zoom, gap, head = max(1, 96 // clean.size), 6, 18
-    h, w = a.shape[-2] * zoom, a.shape[-1] * zoom
-    page = Image.new("RGB", (gap + len(chosen) * (w + gap), 3 * (head + h) + gap), "white")
-    draw = ImageDraw.Draw(page)
-    titles = ("original", "protected", f"noise x {gain}")
-    for r, (title, row) in enumerate(zip(titles, rows, strict=True)):
-        draw.text((gap, r * (head + h) + 4), title, fill="black")
-        for c, picture in enumerate(row):
-            tile = Image.fromarray(picture.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())
-            page.paste(tile.resize((w, h), Image.Resampling.NEAREST), (gap + c * (w + gap), r * (head + h) + head))
-    with atomic_write(path) as tmp:
-        page.save(tmp, format="PNG")

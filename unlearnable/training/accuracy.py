@@ -10,7 +10,11 @@ from unlearnable.training import augment
 
 @torch.no_grad()
 def accuracy(
-    model: nn.Module, data: Images, t: augment.Augmentation | None = None, *, device: torch.device | str = "cpu"
+    model: nn.Module,
+    data: Images,
+    t: augment.Augmentation | None = None,
+    *,
+    device: torch.device | str = "cpu",
 ) -> float:
     """Share of pictures classified rightly, in %, model in eval mode; ``t`` gives the test view (default: T's own).
     The pictures are divided over the processes."""

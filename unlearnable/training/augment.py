@@ -81,8 +81,12 @@ class ResizedCrop:
         first = fits.int().argmax(1, keepdim=True)
         whole = min(max(width / height, self.aspect[0]), self.aspect[1])
         none = ~fits.any(1)
-        w = w.gather(1, first)[:, 0].where(~none, torch.tensor(min(width, round(height * whole)), device=device))
-        h = h.gather(1, first)[:, 0].where(~none, torch.tensor(min(height, round(width / whole)), device=device))
+        w = w.gather(1, first)[:, 0].where(
+            ~none, torch.tensor(min(width, round(height * whole)), device=device)
+        )
+        h = h.gather(1, first)[:, 0].where(
+            ~none, torch.tensor(min(height, round(width / whole)), device=device)
+        )
         place = torch.rand(2, n, device=device, generator=g)
         top = torch.where(none, (height - h) // 2, (place[0] * (height - h + 1)).long())
         left = torch.where(none, (width - w) // 2, (place[1] * (width - w + 1)).long())
@@ -111,7 +115,9 @@ class Contrastive:
         if not self.strength:
             return x
         jitter, gray = _colours(self.strength)
-        with torch.random.fork_rng([x.device] if x.is_cuda else []):  # kornia draws from torch's global generator
+        with torch.random.fork_rng(
+            [x.device] if x.is_cuda else []
+        ):  # kornia draws from torch's global generator
             torch.manual_seed(int(torch.randint(2**31, (), device=x.device, generator=g)))
             return gray(jitter(x)).clamp(0, 1)
 
@@ -141,7 +147,9 @@ def _colours(strength: float) -> tuple[nn.Module, nn.Module]:
     import kornia.augmentation as K  # takes seconds
 
     change = 0.4 * strength
-    return K.ColorJiggle(change, change, change, 0.1 * strength, p=0.8), K.RandomGrayscale(p=0.2 * strength)
+    return K.ColorJiggle(change, change, change, 0.1 * strength, p=0.8), K.RandomGrayscale(
+        p=0.2 * strength
+    )
 
 
 Augmentation = Identity | FlipCrop | ResizedCrop | Contrastive | Gray
@@ -181,7 +189,9 @@ def _resize(start: Tensor, length: Tensor, source: int, target: int) -> Tensor:
     start, length = start[:, None, None].float(), length[:, None, None].float()
     scale = length / target
     centre = (torch.arange(target, device=start.device)[None, :, None] + 0.5) * scale
-    pixel = torch.arange(source, device=start.device)[None, None, :] - start  # position inside the box
+    pixel = (
+        torch.arange(source, device=start.device)[None, None, :] - start
+    )  # position inside the box
     weight = (1 - (pixel + 0.5 - centre).abs() / scale.clamp(min=1)).clamp(min=0)
     weight = torch.where((pixel >= 0) & (pixel < length), weight, 0.0)
     return weight / weight.sum(2, keepdim=True)
@@ -197,9 +207,13 @@ def _kornia(name: str) -> nn.Module:
         from kornia.augmentation.auto import RandAugment, TrivialAugment
 
         return {
-            "cutout": lambda: K.RandomErasing(p=1.0, scale=(0.25, 0.25), ratio=(1.0, 1.0), value=0.5),
+            "cutout": lambda: K.RandomErasing(
+                p=1.0, scale=(0.25, 0.25), ratio=(1.0, 1.0), value=0.5
+            ),
             "mixup": lambda: K.RandomMixUpV2(p=1.0, data_keys=["input", "class"]),
-            "cutmix": lambda: K.RandomCutMixV2(p=1.0, data_keys=["input", "class"], use_correct_lambda=True),
+            "cutmix": lambda: K.RandomCutMixV2(
+                p=1.0, data_keys=["input", "class"], use_correct_lambda=True
+            ),
             "randaugment": lambda: RandAugment(n=2, m=9),
             "gray": lambda: K.RandomGrayscale(p=0.5),
             "ueraser": lambda: nn.Sequential(
@@ -256,13 +270,21 @@ class LearnerAugmentation:
 
 
 AUGMENTATIONS: dict[str, LearnerAugmentation] = {
-    "crops": LearnerAugmentation("a box of 20 to 100 % of the area, resized to the whole (RandomResizedCrop)", _crops),
-    "cutout": LearnerAugmentation("a gray square of half the side (DeVries & Taylor, 2017)", _changed("cutout")),
-    "mixup": LearnerAugmentation("pictures and labels blended in pairs (Zhang et al., 2018)", _mixed("mixup")),
+    "crops": LearnerAugmentation(
+        "a box of 20 to 100 % of the area, resized to the whole (RandomResizedCrop)", _crops
+    ),
+    "cutout": LearnerAugmentation(
+        "a gray square of half the side (DeVries & Taylor, 2017)", _changed("cutout")
+    ),
+    "mixup": LearnerAugmentation(
+        "pictures and labels blended in pairs (Zhang et al., 2018)", _mixed("mixup")
+    ),
     "cutmix": LearnerAugmentation(
         "a box of another picture, with its share of the label (Yun et al., 2019)", _mixed("cutmix")
     ),
-    "randaugment": LearnerAugmentation("two random operations a batch (Cubuk et al., 2020)", _changed("randaugment")),
+    "randaugment": LearnerAugmentation(
+        "two random operations a batch (Cubuk et al., 2020)", _changed("randaugment")
+    ),
     "gray": LearnerAugmentation("grayscale with probability 1/2", _changed("gray")),
     "noise": LearnerAugmentation("Gaussian noise of 8/255", _gaussian_noise),
     "ueraser": LearnerAugmentation(

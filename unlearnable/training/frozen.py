@@ -49,7 +49,8 @@ class Frozen(nn.Module):
             self._fold()
         except Exception as e:
             warnings.warn(
-                f"{type(model).__name__} is not traceable ({e}); its batch norms stay unfolded.", stacklevel=2
+                f"{type(model).__name__} is not traceable ({e}); its batch norms stay unfolded.",
+                stacklevel=2,
             )
         self._copy = self._copy.to(memory_format=torch.channels_last)
         self._compiled = Compiled(self._copy, graphs=True)
@@ -73,7 +74,9 @@ class Frozen(nn.Module):
         for name, _ in self._folds:
             conv = modules[name]
             if conv.bias is None:
-                conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels), requires_grad=False)
+                conv.bias = nn.Parameter(
+                    conv.weight.new_zeros(conv.out_channels), requires_grad=False
+                )
         graph.delete_all_unused_submodules()
         graph.recompile()
         self._copy = graph

@@ -58,7 +58,9 @@ def learn(
     bfloat16 = use_bfloat16(precision, where)
     data.for_learning()
     if test is not None and test.classes != data.classes:
-        raise UserError(f"The test pictures have the classes {', '.join(test.classes[:5])}..., not the training ones.")
+        raise UserError(
+            f"The test pictures have the classes {', '.join(test.classes[:5])}..., not the training ones."
+        )
     out = Path(out) if out else None
     config = {
         "recipe": asdict(recipe),
@@ -76,7 +78,11 @@ def learn(
     state = Checkpoint(out, config)
     t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Identity()
     trainer = Trainer(
-        model, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, bfloat16=bfloat16
+        model,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        bfloat16=bfloat16,
     )
     log = _train(trainer, recipe, data, test, t, seed, where, out, state)
     scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
@@ -102,11 +108,15 @@ def _start_from(model: nn.Module, file: Path) -> str:
     try:
         saved, digest = load_file(file), hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     except (OSError, SafetensorError) as e:
-        raise UserError(f"{file} is no model.safetensors that `unlearnable learn` wrote; check the path.") from e
+        raise UserError(
+            f"{file} is no model.safetensors that `unlearnable learn` wrote; check the path."
+        ) from e
     own = model.state_dict()
     fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
     if sum(v.dim() > 1 and k not in fits for k, v in own.items()) > 1:
-        raise UserError(f"{file} holds another network than the recipe's; give one whose layers fit but for the head.")
+        raise UserError(
+            f"{file} holds another network than the recipe's; give one whose layers fit but for the head."
+        )
     model.load_state_dict(own | fits)
     return digest
 
@@ -137,13 +147,21 @@ def _train(
                 if test is not None:
                     log[-1]["accuracy"] = accuracy(trainer.frozen, test, t, device=where)
                 _write_log(out, log)
-            progress.at(step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else "")
+            progress.at(
+                step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else ""
+            )
             state.save(step + 1, trainer.state() | {"step": step + 1, "log": log})
     return log
 
 
 def _step(
-    trainer: Trainer, recipe: Recipe, data: Images, t: augment.Augmentation, seed: int, step: int, device: torch.device
+    trainer: Trainer,
+    recipe: Recipe,
+    data: Images,
+    t: augment.Augmentation,
+    seed: int,
+    step: int,
+    device: torch.device,
 ) -> Tensor:
     i = batch_rows(len(data), recipe.batch, seed, step)
     g = generator(device, seed, "learn", step, distributed.rank())
@@ -159,7 +177,9 @@ def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> flo
     """What a step takes here, from trying two; the first also pays for what is set up once and does not count."""
     where = pick_device(device)
     model = build(recipe.model, len(data.classes), size=data.size, seed=0).to(where)
-    trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=use_bfloat16("auto", where))
+    trainer = Trainer(
+        model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=use_bfloat16("auto", where)
+    )
     t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Identity()
     for step in range(2):
         begin = time.monotonic()
@@ -177,7 +197,11 @@ def _looked_at(recipe: Recipe, step: int) -> bool:
 def _title(recipe: Recipe) -> str:
     radius = f"{recipe.adv_eps:g}/255" if recipe.adv_eps else f"L2 {recipe.adv_l2:g}"
     return ", ".join(
-        [recipe.model, *[f"adversarial {radius}"] * recipe.adversarial, *[recipe.strong] * bool(recipe.strong)]
+        [
+            recipe.model,
+            *[f"adversarial {radius}"] * recipe.adversarial,
+            *[recipe.strong] * bool(recipe.strong),
+        ]
     )
 
 

@@ -37,7 +37,11 @@ def pgd(
         (gradient,) = torch.autograd.grad(loss(x + delta), delta)
         direction = gradient.sign() if norm == "linf" else gradient / _length(gradient)
         delta = delta.detach() + (-step if minimize else step) * direction
-        delta = delta.clamp_(-eps, eps) if norm == "linf" else delta * (eps / _length(delta)).clamp(max=1)
+        delta = (
+            delta.clamp_(-eps, eps)
+            if norm == "linf"
+            else delta * (eps / _length(delta)).clamp(max=1)
+        )
         if valid:
             delta = (x + delta).clamp_(0, 1) - x
     return delta.detach()
@@ -74,7 +78,15 @@ def adversary(
     if norm == "l2":
         start = start / _length(start) * eps
     start = (x + start).clamp_(0, 1) - x
-    return pgd(lambda z: total_loss(model, z, y), x, eps=eps, step=step, steps=steps, start=start, norm=norm)
+    return pgd(
+        lambda z: total_loss(model, z, y),
+        x,
+        eps=eps,
+        step=step,
+        steps=steps,
+        start=start,
+        norm=norm,
+    )
 
 
 def uniform_perturbation(x: Tensor, g: torch.Generator, *, eps: float) -> Tensor:

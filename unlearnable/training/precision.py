@@ -25,7 +25,11 @@ def has_bfloat16(device: torch.device) -> bool:
 @contextlib.contextmanager
 def arithmetic(device: torch.device, bfloat16: bool) -> Iterator[None]:
     """Inside, networks compute in bfloat16 where asked, and convolutions the fastest way that this machine has."""
-    small = small_conv.SmallConv() if small_conv.is_faster(device, bfloat16) else contextlib.nullcontext()
+    small = (
+        small_conv.SmallConv()
+        if small_conv.is_faster(device, bfloat16)
+        else contextlib.nullcontext()
+    )
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16), small:
         yield
 
@@ -38,7 +42,9 @@ class Compiled:
         self._network, self._program = network, None
         if os.environ.get(COMPILE):
             graphs = graphs and any(p.is_cuda for p in network.parameters())
-            self._program = torch.compile(network, dynamic=False, mode="reduce-overhead" if graphs else None)
+            self._program = torch.compile(
+                network, dynamic=False, mode="reduce-overhead" if graphs else None
+            )
 
     def __call__(self, x: Tensor) -> Tensor:
         if self._program is not None:
@@ -46,7 +52,9 @@ class Compiled:
                 return self._program(x)
             except torch._dynamo.exc.TorchDynamoException as e:
                 reason = str(e).split("\n", 1)[0]
-                warnings.warn(f"torch.compile failed ({reason}); the network runs as it is.", stacklevel=2)
+                warnings.warn(
+                    f"torch.compile failed ({reason}); the network runs as it is.", stacklevel=2
+                )
                 self._program = None
         return self._network(x)
 

@@ -47,9 +47,21 @@ class Recipe(Presets):
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
         "imagenet": {"adv_steps": 8},
-        "short": {"model": "convnet", "steps": 800, "schedule": "onecycle", "adv_steps": 3, "tests": 8},
+        "short": {
+            "model": "convnet",
+            "steps": 800,
+            "schedule": "onecycle",
+            "adv_steps": 3,
+            "tests": 8,
+        },
         # a few hundred pictures: 80 epochs of 480
-        "photos": {"model": "convnet", "steps": 300, "schedule": "onecycle", "adv_steps": 3, "tests": 1},
+        "photos": {
+            "model": "convnet",
+            "steps": 300,
+            "schedule": "onecycle",
+            "adv_steps": 3,
+            "tests": 1,
+        },
     }
 
     def __post_init__(self) -> None:
@@ -59,9 +71,13 @@ class Recipe(Presets):
             whole="adv_eps adv_l2 adv_steps momentum weight_decay",
         )
         if self.adv_eps and self.adv_l2:
-            raise UserError("Adversarial training has one radius; give adv_eps or adv_l2, not both.")
+            raise UserError(
+                "Adversarial training has one radius; give adv_eps or adv_l2, not both."
+            )
         if self.strong and self.strong not in AUGMENTATIONS:
-            raise UserError(f"There is no augmentation '{self.strong}'; there are {', '.join(AUGMENTATIONS)}.")
+            raise UserError(
+                f"There is no augmentation '{self.strong}'; there are {', '.join(AUGMENTATIONS)}."
+            )
 
     def lr_at(self, step: int) -> float:
         if self.schedule == "step":
@@ -75,8 +91,17 @@ class Recipe(Presets):
     def adversary(self) -> dict:
         """Radius, step size, steps and norm for ``pgd.adversary``, with pixels in [0, 1]."""
         radius = self.adv_l2 or self.adv_eps / 255
-        step = self.adv_step / 255 if self.adv_step is not None else 2 * radius / max(1, self.adv_steps)
-        return {"eps": radius, "step": step, "steps": self.adv_steps, "norm": "l2" if self.adv_l2 else "linf"}
+        step = (
+            self.adv_step / 255
+            if self.adv_step is not None
+            else 2 * radius / max(1, self.adv_steps)
+        )
+        return {
+            "eps": radius,
+            "step": step,
+            "steps": self.adv_steps,
+            "norm": "l2" if self.adv_l2 else "linf",
+        }
 
     @property
     def adversarial(self) -> bool:

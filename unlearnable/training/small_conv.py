@@ -44,7 +44,9 @@ def _conv2d(
         pixels = _out(x.shape[2], k, s, p) * _out(x.shape[3], k, s, p)
         outgrown = pixels <= 16 and weight.numel() >= 2**20
         if pixels <= 16 or (pixels <= 64 and weight.shape[:2].numel() >= 2**15):
-            x, weight, bias = (None if t is None else t.to(torch.bfloat16) for t in (x, weight, bias))
+            x, weight, bias = (
+                None if t is None else t.to(torch.bfloat16) for t in (x, weight, bias)
+            )
             return Convolution.apply(x, weight, bias, s, p, outgrown)
     return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
@@ -113,7 +115,9 @@ def _chunks(x: Tensor, k: int, stride: int, padding: int) -> list[slice]:
     return [slice(i, i + at_once) for i in range(0, n, at_once)]
 
 
-def _product(x: Tensor, matrix: Tensor, bias: Tensor | None, k: int, stride: int, padding: int) -> Tensor:
+def _product(
+    x: Tensor, matrix: Tensor, bias: Tensor | None, k: int, stride: int, padding: int
+) -> Tensor:
     """``matrix`` [D, k k C] on the neighbourhoods of x -> [N, D, h, w], channels_last."""
     out = []
     for part in _chunks(x, k, stride, padding):

@@ -14,9 +14,13 @@ from unlearnable.training.precision import Compiled, arithmetic
 class Trainer:
     """A model, its SGD and its frozen copy: one training step for learners and for surrogates alike."""
 
-    def __init__(self, model: nn.Module, *, lr: float, momentum: float, weight_decay: float, bfloat16: bool):
+    def __init__(
+        self, model: nn.Module, *, lr: float, momentum: float, weight_decay: float, bfloat16: bool
+    ):
         self.model = model.to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+        self.optimizer = torch.optim.SGD(
+            model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay
+        )
         self.bfloat16 = bfloat16
         self.frozen = Frozen(model, bfloat16=bfloat16)
         # no CUDA graph: the step between two forward passes changes the weights in place
@@ -64,7 +68,11 @@ class Trainer:
 
     def state(self) -> dict:
         passes = {"steps": self._steps, "frozen": self.frozen.passes}
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "passes": passes}
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "passes": passes,
+        }
 
     def load(self, state: dict) -> None:
         self._steps, self.frozen.passes = state["passes"]["steps"], state["passes"]["frozen"]

@@ -28,15 +28,30 @@ def methods(setting: Scale) -> dict[str, Method | None]:
         f"SEM({r:g})": setting.sem(r),
         "SEM(4)": setting.sem(4),
     }
-    rows |= {name: make(kind) for name, kind in (("ASR", ASR), ("AUE", AUE), ("MI-UE", MIUE), ("PUE", PUE))}
-    rows |= {"TAP": setting.tap, "HYPO": make(HYPO), "EntF": make(EntF), "NTGA": setting.ntga, "PIL": make(PIL)}
+    rows |= {
+        name: make(kind)
+        for name, kind in (("ASR", ASR), ("AUE", AUE), ("MI-UE", MIUE), ("PUE", PUE))
+    }
+    rows |= {
+        "TAP": setting.tap,
+        "HYPO": make(HYPO),
+        "EntF": make(EntF),
+        "NTGA": setting.ntga,
+        "PIL": make(PIL),
+    }
     rows |= {"Unlearnable Clusters": make(UnlearnableClusters)}
-    return rows | {kind.__name__: make(kind) for kind in (LSP, AR, OPS, CUDA)} | {"uniform": Uniform()}
+    return (
+        rows | {kind.__name__: make(kind) for kind in (LSP, AR, OPS, CUDA)} | {"uniform": Uniform()}
+    )
 
 
 def grid(setting: Scale) -> Grid:
     def title(name: str, method: Method | None) -> str:
-        return name if method is None or method.budget == "L-inf 8/255" else f"{name} ({method.budget})"
+        return (
+            name
+            if method is None or method.budget == "L-inf 8/255"
+            else f"{name} ({method.budget})"
+        )
 
     return Grid(
         ("ordinary", *(f"AT-{r}" for r in RADII[1:]), "passes a picture", "minutes", "PSNR, dB"),

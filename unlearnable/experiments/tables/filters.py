@@ -23,7 +23,10 @@ def grid(setting: Scale) -> Grid:
     learners = [(n, m, r) for r in radii for n, m in setting.affordable().items()]
     return Grid(
         tuple(f"{n}, AT-{r:g}" if r else f"{n}, ordinary" for n, _, r in learners),
-        tuple(Row(f, tuple(learner(m, r, counter=c) for _, m, r in learners)) for f, c in FILTERS.items()),
+        tuple(
+            Row(f, tuple(learner(m, r, counter=c) for _, m, r in learners))
+            for f, c in FILTERS.items()
+        ),
     )
 
 

@@ -26,7 +26,13 @@ def grid(setting: Scale) -> Grid:
     return Grid(
         ("ordinary", *(f"AT-{r}" for r in RADII[1:]), *COUNTERS),
         tuple(
-            Row(n, (*(learner(m, r) for r in RADII), *(learner(m, counter=c) for c in COUNTERS.values())))
+            Row(
+                n,
+                (
+                    *(learner(m, r) for r in RADII),
+                    *(learner(m, counter=c) for c in COUNTERS.values()),
+                ),
+            )
             for n, m in rows.items()
         ),
     )

@@ -19,7 +19,12 @@ def grid(setting: Scale) -> Grid:
     return Grid(
         ("ordinary", *(f"AT-{r}" for r in setting.radii[1:])),
         tuple(
-            Row(name, tuple(learner(method, r, paper=figure(setting.data, name, r)) for r in setting.radii))
+            Row(
+                name,
+                tuple(
+                    learner(method, r, paper=figure(setting.data, name, r)) for r in setting.radii
+                ),
+            )
             for name, method in rows.items()
         ),
         Chart("radius of the learner's adversarial training, /255", setting.radii),

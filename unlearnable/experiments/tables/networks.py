@@ -23,7 +23,13 @@ def grid(setting: Scale) -> Grid:
     return Grid(
         tuple(name for name, _ in setting.networks),
         tuple(
-            Row(n, tuple(learner(m, setting.radius, paper=published(n, net), **dict(c)) for net, c in setting.networks))
+            Row(
+                n,
+                tuple(
+                    learner(m, setting.radius, paper=published(n, net), **dict(c))
+                    for net, c in setting.networks
+                ),
+            )
             for n, m in rows.items()
         ),
         note=f"Learners train adversarially at radius {setting.radius:g}/255.",

@@ -14,17 +14,30 @@ from unlearnable.experiments.scale import Scale
 
 def grid(setting: Scale) -> Grid:
     def published(name: str, share: int) -> Figure:
-        known = SHARES.get(name.replace(f"({setting.radius:g})", "(4)"), ()) if setting.data == "cifar10" else ()
+        known = (
+            SHARES.get(name.replace(f"({setting.radius:g})", "(4)"), ())
+            if setting.data == "cifar10"
+            else ()
+        )
         return Figure(dict(zip(PERCENT, known)).get(share))
 
     clean, at = learner(None, setting.radius), setting.radius
     rows = [
-        Row(n, (clean, *(learner(m, at, share=p / 100, paper=published(n, p)) for p in setting.shares)))
+        Row(
+            n,
+            (
+                clean,
+                *(learner(m, at, share=p / 100, paper=published(n, p)) for p in setting.shares),
+            ),
+        )
         for n, m in setting.affordable().items()
         if m
     ]
     name = "the clean rest alone"
-    rest = [learner(None, at, share=p / 100, rest=True, paper=published(name, p)) for p in setting.shares[:-1]]
+    rest = [
+        learner(None, at, share=p / 100, rest=True, paper=published(name, p))
+        for p in setting.shares[:-1]
+    ]
     return Grid(
         ("0 %", *(f"{p} %" for p in setting.shares)),
         (*rows, Row(name, (clean, *rest, None))),

@@ -17,10 +17,20 @@ from unlearnable.protection.methods.base import Method
 RADII = (0, 2, 4)
 
 
-COLD = {"warm": False, "steps": 10, "step": None, "samples": 5, "adv_steps": 10}  # the paper's K_u, J, K_a
+COLD = {
+    "warm": False,
+    "steps": 10,
+    "step": None,
+    "samples": 5,
+    "adv_steps": 10,
+}  # the paper's K_u, J, K_a
 
 
-TEN = {"warm": False, "steps": 10, "step": 1.6}  # a fresh start at every visit, as in the paper, but one draw of T
+TEN = {
+    "warm": False,
+    "steps": 10,
+    "step": 1.6,
+}  # a fresh start at every visit, as in the paper, but one draw of T
 
 
 ONCE = {"steps": 1, "step": 3.2}
@@ -32,10 +42,16 @@ WAYS: dict[str, tuple[Callable[[Scale], Method], tuple[int, ...]]] = {
     "SEM, the paper's inner loop": (lambda s: s.sem(s.radius, **COLD), (32, 100)),
     "SEM(4), the paper's inner loop": (lambda s: s.sem(4, **COLD), (100,)),
     "REM, short": (lambda s: s.rem(s.radius), (800,)),
-    "REM, short, one noise step, one adversary step": (lambda s: s.rem(s.radius, adv_steps=1, **ONCE), (300,)),
+    "REM, short, one noise step, one adversary step": (
+        lambda s: s.rem(s.radius, adv_steps=1, **ONCE),
+        (300,),
+    ),
     "SEM, short": (lambda s: s.sem(s.radius), (800,)),
     "SEM, short, one adversary step": (lambda s: s.sem(s.radius, adv_steps=1), (300,)),
-    "SEM, ten cold noise steps, one adversary step": (lambda s: s.sem(s.radius, adv_steps=1, **TEN), (72,)),
+    "SEM, ten cold noise steps, one adversary step": (
+        lambda s: s.sem(s.radius, adv_steps=1, **TEN),
+        (72,),
+    ),
     "EM, short": (lambda s: s.em_t, (400, 800)),
     "EM, ten cold noise steps": (lambda s: replace(s.em_t, **TEN), (80,)),
 }
@@ -53,7 +69,9 @@ def grid(setting: Scale) -> Grid:
     rows = []
     for way, (make, lengths) in WAYS.items():
         method = make(setting)
-        for steps in lengths if setting.size == "small" else [round(method.train_steps * k) for k in LENGTHS]:
+        for steps in (
+            lengths if setting.size == "small" else [round(method.train_steps * k) for k in LENGTHS]
+        ):
             m = lengthened(method, steps)
             entries = (passes(m), minutes(m), *(learner(m, r) for r in RADII))
             rows.append(Row(f"{way}: {steps:,} steps", entries, series=way))

@@ -13,7 +13,11 @@ RADII = (0, 2, 4, 6, 8)
 
 
 def grid(setting: Scale) -> Grid:
-    rows = {"clean": None} | {f"REM({a})": setting.rem(a) for a in setting.radii} | {"SEM(4)": setting.sem(4)}
+    rows = (
+        {"clean": None}
+        | {f"REM({a})": setting.rem(a) for a in setting.radii}
+        | {"SEM(4)": setting.sem(4)}
+    )
     return Grid(
         ("ordinary", *(f"AT-{r}" for r in RADII[1:])),
         tuple(

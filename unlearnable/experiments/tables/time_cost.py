@@ -12,11 +12,20 @@ from unlearnable.experiments.scale import Scale
 
 def grid(setting: Scale) -> Grid:
     hours = HOURS.get(setting.data, {})
-    rows = {name: method for name, method in setting.compared().items() if method} | {"REM(4)": setting.rem(4)}
+    rows = {name: method for name, method in setting.compared().items() if method} | {
+        "REM(4)": setting.rem(4)
+    }
     return Grid(
         ("passes a picture", "minutes", "PSNR, dB"),
         tuple(
-            Row(n, (passes(m), minutes(m, Figure(round(60 * hours[n])) if n in hours else None), psnr(m)))
+            Row(
+                n,
+                (
+                    passes(m),
+                    minutes(m, Figure(round(60 * hours[n])) if n in hours else None),
+                    psnr(m),
+                ),
+            )
             for n, m in rows.items()
         ),
         unit="what making the noise took",

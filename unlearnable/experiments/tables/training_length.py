@@ -13,7 +13,12 @@ TIMES = (1, 2)
 
 
 def grid(setting: Scale) -> Grid:
-    rows = {"clean": None, "LSP": setting.method(LSP), "AR": setting.method(AR), "OPS": setting.method(OPS)}
+    rows = {
+        "clean": None,
+        "LSP": setting.method(LSP),
+        "AR": setting.method(AR),
+        "OPS": setting.method(OPS),
+    }
     steps = setting.recipe.steps
     return Grid(
         tuple(f"{steps * k:,} steps" for k in TIMES),

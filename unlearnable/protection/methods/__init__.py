@@ -42,11 +42,19 @@ def find_method(name: str) -> type[Method]:
     """The method called ``name`` in the table, or a person's own as my_module:Class. Raises UserError."""
     if ":" in name:
         method, where = load_object("method", name)
-        if not (isinstance(method, type) and issubclass(method, Method) and dataclasses.is_dataclass(method)):
-            raise UserError(f"method '{name}': that {where} is no dataclass with the base class unlearnable.Method")
+        if not (
+            isinstance(method, type)
+            and issubclass(method, Method)
+            and dataclasses.is_dataclass(method)
+        ):
+            raise UserError(
+                f"method '{name}': that {where} is no dataclass with the base class unlearnable.Method"
+            )
         return method
     if name not in METHODS:
-        raise UserError(f"There is no method '{name}'; the methods are {', '.join(METHODS)}, or my_module:Class.")
+        raise UserError(
+            f"There is no method '{name}'; the methods are {', '.join(METHODS)}, or my_module:Class."
+        )
     return METHODS[name]
 
 

@@ -37,7 +37,9 @@ class Method(Presets, ABC):
     """Settings are the fields of the subclass, in /255 where they are pixels. ``eps`` is the L-infinity budget."""
 
     eps: ClassVar[float]  # a dataclass field, or 255 where a method does not keep to a ball
-    needs_labels: ClassVar[bool] = True  # False: also for a flat folder, whose pictures have no classes
+    needs_labels: ClassVar[bool] = (
+        True  # False: also for a flat folder, whose pictures have no classes
+    )
 
     @property
     def budget(self) -> str:

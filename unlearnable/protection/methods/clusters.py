@@ -72,7 +72,9 @@ class UnlearnableClusters(OnSurrogate):
         super().__post_init__()
         require(self, positive="lr")
         if self.clusters < 2:
-            raise UserError(f"clusters must be 2 or more, not {self.clusters}: a cluster moves to another one.")
+            raise UserError(
+                f"clusters must be 2 or more, not {self.clusters}: a cluster moves to another one."
+            )
 
     def craft(self, data: Images, run: Context) -> Noise:
         # marks the folder as this run's before the surrogate's training writes into it
@@ -84,7 +86,9 @@ class UnlearnableClusters(OnSurrogate):
         g = generator("cpu", run.seed, "k-means")
         centres, cluster = k_means(features, self.clusters, g)
         if len(centres) < 2:
-            raise UserError("All pictures look alike to the surrogate, which leaves no second cluster; give others.")
+            raise UserError(
+                "All pictures look alike to the surrogate, which leaves no second cluster; give others."
+            )
         noise = ClusterNoise(self, data, run, frozen, centres, cluster).train()
         delta = (noise * 255).round().to("cpu", torch.int8)[cluster]
         return Noise(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
@@ -116,7 +120,9 @@ def features_of(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
     return torch.cat([frozen.features(t.test(data.pixels(i, device))).cpu() for i in parts])
 
 
-def k_means(x: Tensor, k: int, g: torch.Generator, *, starts: int = 5, rounds: int = 100) -> tuple[Tensor, Tensor]:
+def k_means(
+    x: Tensor, k: int, g: torch.Generator, *, starts: int = 5, rounds: int = 100
+) -> tuple[Tensor, Tensor]:
     """Centres [k, D] and the cluster of every row of x [N, D]: the best of ``starts`` runs of Lloyd's iteration, each
     from centres drawn in proportion to their squared distance from those before (Arthur & Vassilvitskii, 2007). Fewer
     than k where x has fewer different rows."""
@@ -129,7 +135,9 @@ def _lloyd(x: Tensor, centres: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
     for _ in range(rounds):
         count = torch.bincount(cluster, minlength=len(centres))[:, None]
         total = torch.zeros_like(centres).index_add_(0, cluster, x)
-        centres = torch.where(count > 0, total / count.clamp(min=1), centres)  # an empty cluster stays where it is
+        centres = torch.where(
+            count > 0, total / count.clamp(min=1), centres
+        )  # an empty cluster stays where it is
         before, cluster = cluster, torch.cdist(x, centres).argmin(1)
         if torch.equal(cluster, before):
             break
@@ -155,7 +163,8 @@ class NoiseNetwork(nn.Module):
         w = WIDTH
         self.down = nn.Sequential(conv_bn_relu(3, w, 7), conv_bn_relu(w, 2 * w, 3, 2))
         self.blocks = nn.ModuleList(
-            nn.Sequential(conv_bn_relu(2 * w, 2 * w, 3), conv_bn_relu(2 * w, 2 * w, 3)) for _ in range(2)
+            nn.Sequential(conv_bn_relu(2 * w, 2 * w, 3), conv_bn_relu(2 * w, 2 * w, 3))
+            for _ in range(2)
         )
         self.up = conv_bn_relu(2 * w, w, 3)
         self.out = nn.Conv2d(w, 3, 7, padding=3)
@@ -172,7 +181,13 @@ class ClusterNoise:
     centre of the next cluster."""
 
     def __init__(
-        self, m: UnlearnableClusters, data: Images, run: Context, frozen: Frozen, centres: Tensor, own: Tensor
+        self,
+        m: UnlearnableClusters,
+        data: Images,
+        run: Context,
+        frozen: Frozen,
+        centres: Tensor,
+        own: Tensor,
     ):
         self.m, self.data, self.run, self.frozen, self.cluster = m, data, run, frozen, own
         self.target = centres.roll(-1, 0).to(run.device)
@@ -219,7 +234,10 @@ class ClusterNoise:
             for k in range(saved["done"], self.m.steps):
                 self.step(k)
                 progress.at(k + 1)
-                state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+                state = {
+                    "network": self.network.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                }
                 self.run.state.save(k + 1, state | {"done": k + 1, "passes": self.frozen.passes})
         with torch.no_grad():
             return self.noises()
@@ -230,7 +248,9 @@ def estimate_seconds(m: UnlearnableClusters, sample: Images, run: Context) -> fl
     recipe = surrogate_recipe(m, augment=False)
     training = m.train_steps * seconds_a_step(turned(sample), recipe, device=str(run.device))
     frozen = Frozen(build(m.model, 4, size=sample.size).to(run.device), bfloat16=run.bfloat16)
-    centres, cluster = k_means(features_of(frozen, sample, run.device), m.clusters, generator("cpu", 0))
+    centres, cluster = k_means(
+        features_of(frozen, sample, run.device), m.clusters, generator("cpu", 0)
+    )
     noise = ClusterNoise(m, sample, run, frozen, centres, cluster)
     noise.step(0)  # the first pays for what is set up once
     begin = time.monotonic()

@@ -25,7 +25,9 @@ from unlearnable.training.learn import learn
 from unlearnable.training.pgd import pgd, total_loss, uniform
 from unlearnable.training.recipe import Recipe
 
-Goal = Callable[[Tensor, Tensor], Tensor]  # pictures [n, 3, H, W] and labels [n] -> what the noise lowers, a sum
+Goal = Callable[
+    [Tensor, Tensor], Tensor
+]  # pictures [n, 3, H, W] and labels [n] -> what the noise lowers, a sum
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,11 @@ class OnSurrogate(Method):
     """its learning rate: step (x 0.1 after 40 and 80 % of the steps) or onecycle"""
 
     def __post_init__(self) -> None:
-        require(self, positive="eps batch train_steps", whole="steps samples train_adv_eps train_adv_steps")
+        require(
+            self,
+            positive="eps batch train_steps",
+            whole="steps samples train_adv_eps train_adv_steps",
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,14 @@ class FixedSurrogate(OnSurrogate):
         """What the noise lowers on the finished surrogate."""
 
 
-SHORT = {"model": "convnet", "train_steps": 800, "schedule": "onecycle", "train_adv_steps": 3, "steps": 30, "step": 0.8}
+SHORT = {
+    "model": "convnet",
+    "train_steps": 800,
+    "schedule": "onecycle",
+    "train_adv_steps": 3,
+    "steps": 30,
+    "step": 0.8,
+}
 
 
 @dataclass(frozen=True)
@@ -176,7 +189,9 @@ def read_surrogate(folder: Path, data: Images, *, any_classes: bool = False) -> 
     """The model in a folder that ``learn`` wrote. Raises UserError when it is none, or of other classes than those of
     ``data`` (any_classes: only its features are used, and it may have other classes)."""
     if not (folder / "model.safetensors").exists():
-        raise UserError(f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished.")
+        raise UserError(
+            f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished."
+        )
     name = read_json(folder / "result.json")["config"]["recipe"]["model"]
     weights, classes = load_file(folder / "model.safetensors"), len(data.classes)
     if any_classes:
@@ -213,10 +228,16 @@ def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
             table[i // distributed.world()] = _descend(m, goal, data, i, run, k)
             progress.at(k + 1)
             run.state.save(k + 1, {"table": table, "done": k + 1, "passes": frozen.passes})
-    return Noise(distributed.gather_rows(table, len(data)), model.eval(), trained + distributed.sum_int(frozen.passes))
+    return Noise(
+        distributed.gather_rows(table, len(data)),
+        model.eval(),
+        trained + distributed.sum_int(frozen.passes),
+    )
 
 
-def _descend(m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Context, part: int) -> Tensor:
+def _descend(
+    m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Context, part: int
+) -> Tensor:
     g = generator(run.device, run.seed, "fixed", part, distributed.rank())
     t = augment.for_size(*data.x.shape[-2:])
     x, y = data.pixels(i, run.device), data.labels(i, run.device)

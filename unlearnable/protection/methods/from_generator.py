@@ -44,9 +44,13 @@ class Generated(Method):
                 about = json.loads(f.metadata()["unlearnable"])
             family = METHODS[about["method"]](**about["settings"])
         except (OSError, SafetensorError, TypeError, KeyError, ValueError) as e:
-            raise UserError(f"{file} is no generator that `unlearnable protect` wrote; check the path.") from e
+            raise UserError(
+                f"{file} is no generator that `unlearnable protect` wrote; check the path."
+            ) from e
         if not isinstance(family, MinMin):
-            raise UserError(f"{file} was made by {about['method']}; only the min-min family protects further pictures.")
+            raise UserError(
+                f"{file} was made by {about['method']}; only the min-min family protects further pictures."
+            )
         if family.per == "class":
             raise UserError(
                 f"{file} was made for class-wise noise, which is not kept in it; protect all pictures again."
@@ -59,7 +63,9 @@ class Generated(Method):
                 f"{self.file} knows the classes {', '.join(self.classes)}; the pictures have {', '.join(data.classes)}."
             )
         if data.x.shape[2] != self.size:
-            raise UserError(f"{self.file} was made at {self.size} px, and the pictures have {data.x.shape[2]} px.")
+            raise UserError(
+                f"{self.file} was made at {self.size} px, and the pictures have {data.x.shape[2]} px."
+            )
         loop = MinMinLoop(self.family, data, run)
         with safe_open(self.file, "pt") as f:
             loop.trainer.model.load_state_dict({k: f.get_tensor(k) for k in f.keys()})  # noqa: SIM118  not a dict

@@ -46,9 +46,20 @@ def read_noise(path: Path) -> Tensor:
         noise = load_pickle(path)
         if isinstance(noise, list) and len({getattr(x, "shape", None) for x in noise}) == 1:
             noise = np.asarray(noise)  # one array a picture
-    if not isinstance(noise, np.ndarray) or noise.dtype != np.int8 or noise.ndim != 4 or noise.shape[1] != 3:
-        what = f"{noise.dtype} {list(noise.shape)}" if isinstance(noise, np.ndarray) else type(noise).__name__
-        raise UserError(f"{path} holds {what}, not noise: int8 [N, 3, H, W] in units of 1/255 is needed.")
+    if (
+        not isinstance(noise, np.ndarray)
+        or noise.dtype != np.int8
+        or noise.ndim != 4
+        or noise.shape[1] != 3
+    ):
+        what = (
+            f"{noise.dtype} {list(noise.shape)}"
+            if isinstance(noise, np.ndarray)
+            else type(noise).__name__
+        )
+        raise UserError(
+            f"{path} holds {what}, not noise: int8 [N, 3, H, W] in units of 1/255 is needed."
+        )
     return torch.from_numpy(np.ascontiguousarray(noise))
 
 

@@ -37,7 +37,9 @@ MAX_PIXELS_PER_FORWARD = (
 class MinMin(Method):
     """The settings that the whole family shares."""
 
-    apart: ClassVar[bool] = True  # a picture's noise does not depend on which others are in its batch
+    apart: ClassVar[bool] = (
+        True  # a picture's noise does not depend on which others are in its batch
+    )
 
     eps: float = 8.0
     """budget of the noise, in /255 (the paper's rho_u)"""
@@ -74,13 +76,17 @@ class MinMin(Method):
         require(self, positive="eps step batch train_steps decay_every lr")
         require(self, whole="steps samples pass_every stop_error momentum weight_decay")
         if self.stop_error and not self.pass_every:
-            raise UserError("stop_error is looked at after a noise pass; set pass_every too, or stop_error to 0.")
+            raise UserError(
+                "stop_error is looked at after a noise pass; set pass_every too, or stop_error to 0."
+            )
         if not 0 <= self.gray <= 1:
             raise UserError(f"gray is a share between 0 and 1, not {self.gray}.")
         if self.gray and not self.samples:
             raise UserError("gray is a part of T; set samples to 1 or more too, or gray to 0.")
         if self.eps < 1:
-            raise UserError(f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none.")
+            raise UserError(
+                f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none."
+            )
 
     def craft(self, data: Images, run: Context) -> Noise:
         return min_min(self, data, run)
@@ -117,7 +123,14 @@ class MinMin(Method):
         return (1.0,)
 
 
-_VISITS = {"model": "convnet", "samples": 1, "steps": 2, "step": 1.6, "pass_every": 0, "stop_error": 0.0}
+_VISITS = {
+    "model": "convnet",
+    "samples": 1,
+    "steps": 2,
+    "step": 1.6,
+    "pass_every": 0,
+    "stop_error": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -163,8 +176,14 @@ class Robust(MinMin):
         require(self, positive="adv_step", whole="adv_eps adv_steps")
 
     def attacked(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
-        step = self.adv_step if self.adv_step is not None else 2 * self.adv_eps / max(1, self.adv_steps)
-        return adversary(model, z, y, g, eps=self.adv_eps / 255, step=step / 255, steps=self.adv_steps)
+        step = (
+            self.adv_step
+            if self.adv_step is not None
+            else 2 * self.adv_eps / max(1, self.adv_steps)
+        )
+        return adversary(
+            model, z, y, g, eps=self.adv_eps / 255, step=step / 255, steps=self.adv_steps
+        )
 
     def surrogate_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         return self.attacked(model, z, y, g)
@@ -179,7 +198,14 @@ class REM(Robust):
         "paper": {},
         "imagenet": {"steps": 7, "step": 2.0, "samples": 4, "adv_steps": 7, "adv_step": 1.0}
         | {"train_steps": 3000, "decay_every": 1200},
-        "short": {"model": "convnet", "adv_eps": 2.0, "warm": True, "steps": 2, "step": 1.6, "samples": 1}
+        "short": {
+            "model": "convnet",
+            "adv_eps": 2.0,
+            "warm": True,
+            "steps": 2,
+            "step": 1.6,
+            "samples": 1,
+        }
         | {"adv_steps": 3, "train_steps": 800, "decay_every": 320},
     }
 
@@ -194,7 +220,14 @@ class SEM(Robust):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "short": {"model": "convnet", "adv_eps": 2.0, "warm": True, "steps": 2, "step": 1.6, "samples": 1}
+        "short": {
+            "model": "convnet",
+            "adv_eps": 2.0,
+            "warm": True,
+            "steps": 2,
+            "step": 1.6,
+            "samples": 1,
+        }
         | {"adv_steps": 3, "train_steps": 800, "decay_every": 320},
     }
 
@@ -222,7 +255,10 @@ class MinMinLoop:
         )
         own = distributed.local_rows(len(data))
         # the same number of parts on every process, because class-wise noise sums gradients over the processes
-        largest, part = -(-len(data) // distributed.world()), max(1, method.batch // distributed.world())
+        largest, part = (
+            -(-len(data) // distributed.world()),
+            max(1, method.batch // distributed.world()),
+        )
         self.parts = own.tensor_split(-(-largest // part))
         rows = len(own) if method.per == "sample" else len(data.classes)
         self.table = torch.zeros((rows, *data.x.shape[1:]), dtype=torch.int8)
@@ -236,14 +272,24 @@ class MinMinLoop:
     def rows(self, i: Tensor) -> Tensor:
         """Where the noise of the pictures ``i`` stands in the table, on its device."""
         device = self.run.device
-        return self.data.labels(i, device) if self.m.per == "class" else to_device(i, device) // distributed.world()
+        return (
+            self.data.labels(i, device)
+            if self.m.per == "class"
+            else to_device(i, device) // distributed.world()
+        )
 
     def renew(self, i: Tensor, step: int, part: int | None = None) -> None:
         """The inner minimisation for the pictures ``i`` of surrogate step ``step`` (or of a part of the pass after it),
         as many at once as memory allows."""
         key = (step,) if part is None else ("pass", step, part)
-        views = max(1, self.m.samples) * self.data.x.shape[-2] * self.data.x.shape[-1]  # pixels a picture
-        at_once = max(1, MAX_PIXELS_PER_FORWARD // views) if self.m.apart and self.m.per == "sample" else len(i)
+        views = (
+            max(1, self.m.samples) * self.data.x.shape[-2] * self.data.x.shape[-1]
+        )  # pixels a picture
+        at_once = (
+            max(1, MAX_PIXELS_PER_FORWARD // views)
+            if self.m.apart and self.m.per == "sample"
+            else len(i)
+        )
         for k, rows in enumerate(i.split(at_once)):
             self._minimise(rows, step, key if k == 0 else (*key, "rows", k))
 
@@ -257,7 +303,9 @@ class MinMinLoop:
         start = self.table[noise].float() / 255
         if not m.warm:
             # class noise must start equal on all processes
-            start = uniform(start, m.eps / 255, generator(device, self.run.seed, *key) if by_class else g)
+            start = uniform(
+                start, m.eps / 255, generator(device, self.run.seed, *key) if by_class else g
+            )
 
         def loss(u: Tensor) -> Tensor:
             if by_class:
@@ -267,7 +315,16 @@ class MinMinLoop:
 
         zero = torch.zeros_like(start)
         size = m.noise_step(step) / 255
-        u = pgd(loss, zero, eps=m.eps / 255, step=size, steps=m.steps, minimize=True, start=start, valid=False)
+        u = pgd(
+            loss,
+            zero,
+            eps=m.eps / 255,
+            step=size,
+            steps=m.steps,
+            minimize=True,
+            start=start,
+            valid=False,
+        )
         self.table[noise] = (u * 255).round().to(torch.int8)
 
     def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
@@ -346,7 +403,9 @@ def min_min(m: MinMin, data: Images, run: Context) -> Noise:
         loop.table = saved["table"].to(run.device)
         done = saved["done"]
     plan = list(_plan(m, len(loop.parts)))
-    with Progress(f"{type(m).__name__.lower()} noise", len(plan), first=done, at_most=m.stop_error > 0) as progress:
+    with Progress(
+        f"{type(m).__name__.lower()} noise", len(plan), first=done, at_most=m.stop_error > 0
+    ) as progress:
         for at in range(done, len(plan)):
             what, step, part = plan[at]
             if what == "descend":

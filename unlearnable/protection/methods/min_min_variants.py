@@ -60,7 +60,13 @@ class MIUE(EM):
     apart: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "short": {"model": "convnet", "pass_every": 39, "train_steps": 800, "step": 0.8, "samples": 1},
+        "short": {
+            "model": "convnet",
+            "pass_every": 39,
+            "train_steps": 800,
+            "step": 0.8,
+            "samples": 1,
+        },
     }
 
     def __post_init__(self) -> None:
@@ -93,14 +99,22 @@ class AUE(EM):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "short": {"model": "convnet", "pass_every": 39, "train_steps": 800, "decay_every": 320, "step": 1.6},
+        "short": {
+            "model": "convnet",
+            "pass_every": 39,
+            "train_steps": 800,
+            "decay_every": 320,
+            "step": 1.6,
+        },
     }
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, whole="strength")
         if self.strength > 1:
-            raise UserError(f"The strength of the augmentation lies between 0 and 1, not at {self.strength}.")
+            raise UserError(
+                f"The strength of the augmentation lies between 0 and 1, not at {self.strength}."
+            )
 
     def views(self, height: int, width: int) -> augment.Augmentation:
         return augment.Contrastive(min(height, width), self.strength)

@@ -57,7 +57,14 @@ class NTGA(Method):
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
         # ours: the authors' program has 2 x 2 filters, two linear layers more and the variances of "paper"
-        "cnn": {"kernel": "cnn", "activation": "relu", "depth": 2, "w_var": 2.0, "b_var": 0.01, "block": 100},
+        "cnn": {
+            "kernel": "cnn",
+            "activation": "relu",
+            "depth": 2,
+            "w_var": 2.0,
+            "b_var": 0.01,
+            "block": 100,
+        },
     }
 
     def __post_init__(self) -> None:
@@ -68,7 +75,9 @@ class NTGA(Method):
     def craft(self, data: Images, run: Context) -> Noise:
         own = distributed.local_rows(len(data))
         # shuffled, because folders come class by class and a block must hold many classes
-        order = torch.randperm(len(own), generator=generator("cpu", run.seed, "ntga order", distributed.rank()))
+        order = torch.randperm(
+            len(own), generator=generator("cpu", run.seed, "ntga order", distributed.rank())
+        )
         # the same number of blocks on every process: all of them save together
         largest, size = -(-len(data) // distributed.world()), min(self.block, len(own))
         blocks = order.tensor_split(-(-largest // size))
@@ -90,7 +99,10 @@ class NTGA(Method):
         j = others.nonzero()[:, 0]
         j = j[torch.randperm(len(j), generator=g)[: len(i)]]
         x, clean = data.pixels(i, run.device), data.pixels(j, run.device)
-        y, target = F.one_hot(data.labels(i, run.device), len(data.classes)).float(), data.labels(j, run.device)
+        y, target = (
+            F.one_hot(data.labels(i, run.device), len(data.classes)).float(),
+            data.labels(j, run.device),
+        )
 
         def loss(z: Tensor) -> Tensor:
             f = prediction(self.ntk(z, z), self.ntk(clean, z), y, self.time)
@@ -103,7 +115,9 @@ class NTGA(Method):
     def ntk(self, a: Tensor, b: Tensor) -> Tensor:
         """The kernel [N, M] between pictures a [N, C, H, W] and b [M, C, H, W]."""
         of = fc_ntk if self.kernel == "fc" else cnn_ntk
-        return of(a, b, depth=self.depth, activation=self.activation, w_var=self.w_var, b_var=self.b_var)
+        return of(
+            a, b, depth=self.depth, activation=self.activation, w_var=self.w_var, b_var=self.b_var
+        )
 
 
 def prediction(k: Tensor, k_test: Tensor, y: Tensor, t: float) -> Tensor:
@@ -114,7 +128,9 @@ def prediction(k: Tensor, k_test: Tensor, y: Tensor, t: float) -> Tensor:
     return k_test @ torch.linalg.matrix_exp(both)[:n, n:]
 
 
-def fc_ntk(a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b_var: float) -> Tensor:
+def fc_ntk(
+    a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b_var: float
+) -> Tensor:
     """[N, M]: tangent kernel of a fully connected network of ``depth`` hidden layers and a linear readout, standard
     scaling (Jacot et al., 2018; Lee et al., 2018)."""
     a, b = a.flatten(1), b.flatten(1)
@@ -129,7 +145,9 @@ def fc_ntk(a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b
     return tangent
 
 
-def cnn_ntk(a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b_var: float) -> Tensor:
+def cnn_ntk(
+    a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b_var: float
+) -> Tensor:
     """[N, M]: the same for ``depth`` 3 x 3 convolutions (stride 1, zero padding) and a dense readout of all positions.
     With that readout only covariances at equal positions count (Novak et al., 2019): [N, M, H, W]."""
 
@@ -151,14 +169,20 @@ def cnn_ntk(a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, 
     raise AssertionError(depth)
 
 
-def _dual(cross: Tensor, own_a: Tensor, own_b: Tensor, activation: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _dual(
+    cross: Tensor, own_a: Tensor, own_b: Tensor, activation: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """E[s(u) s(v)], E[s'(u) s'(v)], E[s(u)^2], E[s(v)^2] for (u, v) normal with variances own_a, own_b and covariance
     ``cross``: erf (Williams, 1997), ReLU (Cho & Saul, 2009)."""
     if activation == "erf":
         square = (1 + 2 * own_a) * (1 + 2 * own_b)
         value = 2 / math.pi * torch.asin(2 * cross * square.rsqrt())
         slope = 4 / math.pi * (square - 4 * cross.square()).rsqrt()
-        return value, slope, *(2 / math.pi * torch.asin(2 * v / (1 + 2 * v)) for v in (own_a, own_b))
+        return (
+            value,
+            slope,
+            *(2 / math.pi * torch.asin(2 * v / (1 + 2 * v)) for v in (own_a, own_b)),
+        )
     size = (own_a * own_b).sqrt()
     # a picture with itself: the cosine is 1, where the angle has no gradient
     cosine = (cross / size.clamp(min=1e-12)).clamp(-1 + 1e-6, 1 - 1e-6)

@@ -36,7 +36,9 @@ class Uniform(Method):
     def craft(self, data: Images, run: Context) -> Noise:
         rows = len(data) if self.per == "sample" else len(data.classes)
         noise = torch.empty(rows, *data.x.shape[1:], dtype=torch.int8)
-        noise.random_(-int(self.eps), int(self.eps) + 1, generator=generator("cpu", run.seed, "uniform"))
+        noise.random_(
+            -int(self.eps), int(self.eps) + 1, generator=generator("cpu", run.seed, "uniform")
+        )
         return Noise(noise if self.per == "sample" else noise[data.y])
 
 
@@ -76,7 +78,9 @@ def separable(y: Tensor, classes: int, size: int, separation: float, g: torch.Ge
     """Vectors [N, size], normally distributed around a corner of a cube for every class, each class with random
     correlations; their sign pattern tells the class."""
     if classes > 2 ** min(size, 62):
-        raise UserError(f"{classes} classes need more corners than a cube in {size} dimensions has; raise cells.")
+        raise UserError(
+            f"{classes} classes need more corners than a cube in {size} dimensions has; raise cells."
+        )
     corners: dict[tuple[int, ...], None] = {}
     while len(corners) < classes:
         corners[tuple((torch.randint(0, 2, (size,), generator=g) * 2 - 1).tolist())] = None
@@ -120,13 +124,17 @@ class AR(Method):
         return Noise(noise)
 
 
-AR_TAPS = [(dy, dx) for dy in (2, 1, 0) for dx in (2, 1, 0)][:-1]  # up and left of the pixel, in a 3 x 3 window
+AR_TAPS = [(dy, dx) for dy in (2, 1, 0) for dx in (2, 1, 0)][
+    :-1
+]  # up and left of the pixel, in a 3 x 3 window
 
 
 def ar_process(start: Tensor, rules: Tensor) -> Tensor:
     """float [N, C, H, W]: the first two rows and columns of ``start``, every other pixel the sum of its eight
     neighbours up and to the left, weighted by rules [N, C, 8] (in the order of ``AR_TAPS``)."""
-    x = start.permute(2, 3, 0, 1).contiguous()  # [H, W, N, C]: a pixel of all pictures is one piece of memory
+    x = start.permute(
+        2, 3, 0, 1
+    ).contiguous()  # [H, W, N, C]: a pixel of all pictures is one piece of memory
     weights = rules.permute(2, 0, 1).contiguous()
     for i in range(2, x.shape[0]):
         for j in range(2, x.shape[1]):
@@ -151,7 +159,9 @@ def ar_rules(classes: int, size: tuple[int, int], seed: int) -> Tensor:
         good = torch.cat([good, rule[fits]])
         attempt += 1
         if attempt > 200:
-            raise UserError(f"No stable autoregressive rules were found for pictures of {size[0]} x {size[1]} pixels.")
+            raise UserError(
+                f"No stable autoregressive rules were found for pictures of {size[0]} x {size[1]} pixels."
+            )
     return good[: 3 * classes].view(classes, 3, 8)
 
 
@@ -239,5 +249,7 @@ def class_filters(classes: int, kernel: int, blur: float, seed: int) -> Tensor:
 def class_blur(x: Tensor, weight: Tensor) -> Tensor:
     """x [N, C, H, W] in [0, 1], every channel cross-correlated with ``weight`` [k, k] (black outside), then each
     picture divided by its maximum."""
-    y = F.conv2d(x.flatten(0, 1)[:, None], weight[None, None], padding=weight.shape[0] // 2).view_as(x)
+    y = F.conv2d(
+        x.flatten(0, 1)[:, None], weight[None, None], padding=weight.shape[0] // 2
+    ).view_as(x)
     return y / y.amax((1, 2, 3), keepdim=True).clamp(min=1e-6)

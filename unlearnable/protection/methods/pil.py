@@ -48,7 +48,15 @@ class PIL(Method):
                 return self.share * read - (1 - self.share) * guess.mean(1).sum()
 
             zero = torch.zeros_like(x)
-            d = pgd(loss, zero, eps=self.eps / 255, step=self.step / 255, steps=self.steps, minimize=True, valid=False)
+            d = pgd(
+                loss,
+                zero,
+                eps=self.eps / 255,
+                step=self.step / 255,
+                steps=self.steps,
+                minimize=True,
+                valid=False,
+            )
             noise[i] = (-255 * d).round().to("cpu", torch.int8)
         return Noise(noise)
 

@@ -9,10 +9,21 @@ from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
-from unlearnable.evaluation.store import mean_std
-from unlearnable.page import rendered
+from unlearnable.reports.html import rendered
+from unlearnable.reports.tables import mean_std
 
-NEEDED = {"suite", "version", "chance", "rows", "method", "budget", "psnr", "pictures", "recipe", "seed"}
+NEEDED = {
+    "suite",
+    "version",
+    "chance",
+    "rows",
+    "method",
+    "budget",
+    "psnr",
+    "pictures",
+    "recipe",
+    "seed",
+}
 
 
 @dataclass(frozen=True)
@@ -45,18 +56,28 @@ def collect(folder: Path) -> list[Table]:
     for path in audit_files(folder):
         audit = read_json(path)
         if missing := NEEDED - audit.keys():
-            raise UserError(f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again.")
+            raise UserError(
+                f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again."
+            )
         asked = {k: audit[k] for k in ("suite", "version", "pictures", "recipe", "chance")}
         group = groups.setdefault(json.dumps(asked, sort_keys=True), {})
-        group.setdefault(json.dumps([audit["method"], audit.get("settings")], sort_keys=True), []).append(audit)
+        group.setdefault(
+            json.dumps([audit["method"], audit.get("settings")], sort_keys=True), []
+        ).append(audit)
     if not groups:
-        raise UserError(f"There is no audit.json under {folder}; make one with `unlearnable audit`.")
+        raise UserError(
+            f"There is no audit.json under {folder}; make one with `unlearnable audit`."
+        )
     return [_table(list(group.values())) for _, group in sorted(groups.items())]
 
 
 def audit_files(folder: Path) -> list[Path]:
     """Every audit.json under ``folder``, and every audit of another name that lies directly in it."""
-    others = (p for p in folder.glob("*.json") if p.name != "audit.json" and '"suite"' in p.read_text(errors="replace"))
+    others = (
+        p
+        for p in folder.glob("*.json")
+        if p.name != "audit.json" and '"suite"' in p.read_text(errors="replace")
+    )
     return sorted([*folder.rglob("audit.json"), *others])
 
 
@@ -82,14 +103,21 @@ def _names(audits: list[dict]) -> list[str]:
         same = [a.get("settings") or {} for a in audits if a["method"] == audit["method"]]
         own = audit.get("settings") or {}
         differ = [k for k in own if any(s.get(k) != own[k] for s in same)]
-        names.append(audit["method"] + (f" ({', '.join(f'{k} {own[k]}' for k in differ)})" if differ else ""))
+        names.append(
+            audit["method"] + (f" ({', '.join(f'{k} {own[k]}' for k in differ)})" if differ else "")
+        )
     return names
 
 
 def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
-    peaks = {name: [row["peak"] for a in audits for row in a["rows"] if row["learner"] == name] for name in learners}
+    peaks = {
+        name: [row["peak"] for a in audits for row in a["rows"] if row["learner"] == name]
+        for name in learners
+    }
     by = max(learners, key=lambda name: sum(peaks[name]))
-    flags = sorted({flag for a in audits for row in [*a["rows"], a] for flag in row.get("flags", [])})
+    flags = sorted(
+        {flag for a in audits for row in [*a["rows"], a] for flag in row.get("flags", [])}
+    )
     return {
         "method": name,
         "budget": audits[0]["budget"],
@@ -99,7 +127,9 @@ def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
         "worst": sum(peaks[by]) / len(peaks[by]),
         "worst_text": mean_std(peaks[by]),
         "by": by,
-        "cells": {name: {"text": mean_std(v), "mean": sum(v) / len(v)} for name, v in peaks.items()},
+        "cells": {
+            name: {"text": mean_std(v), "mean": sum(v) / len(v)} for name, v in peaks.items()
+        },
         "flags": flags,
     }
 
@@ -128,12 +158,28 @@ def _lead(row: dict) -> list[str]:
 
 def _markdown(tables: list[Table]) -> str:
     lines = ["# Worst-case learnability", ""]
-    lines += ["Highest accuracy on clean test pictures during training, in %: lower is better protected.", ""]
+    lines += [
+        "Highest accuracy on clean test pictures during training, in %: lower is better protected.",
+        "",
+    ]
     for t in tables:
         lines += [f"## {t.title}", "", f"Chance is {t.chance:g}. {UNRANKED}", ""]
-        lines += [f"| {' | '.join([*HEAD, *t.learners])} |", "|---" * (len(HEAD) + len(t.learners)) + "|"]
-        lines += [f"| {' | '.join([*_lead(r), *(r['cells'][n]['text'] for n in t.learners)])} |" for r in t.rows]
-        lines += ["", *(f"{r['method']}: {', '.join(r['flags'])} (docs/checks.md)\n" for r in t.rows if r["flags"])]
+        lines += [
+            f"| {' | '.join([*HEAD, *t.learners])} |",
+            "|---" * (len(HEAD) + len(t.learners)) + "|",
+        ]
+        lines += [
+            f"| {' | '.join([*_lead(r), *(r['cells'][n]['text'] for n in t.learners)])} |"
+            for r in t.rows
+        ]
+        lines += [
+            "",
+            *(
+                f"{r['method']}: {', '.join(r['flags'])} (docs/checks.md)\n"
+                for r in t.rows
+                if r["flags"]
+            ),
+        ]
     return "\n".join(lines)
 
 
@@ -144,7 +190,16 @@ def _csv(tables: list[Table]) -> str:
     for t in tables:
         for r in t.rows:
             for name in t.learners:
-                rows.writerow([t.title, r["method"], r["budget"], r["seeds"], name, f"{r['cells'][name]['mean']:.2f}"])
+                rows.writerow(
+                    [
+                        t.title,
+                        r["method"],
+                        r["budget"],
+                        r["seeds"],
+                        name,
+                        f"{r['cells'][name]['mean']:.2f}",
+                    ]
+                )
     return file.getvalue()
 
 

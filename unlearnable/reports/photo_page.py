@@ -7,8 +7,8 @@ import numpy as np
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
 from unlearnable.data.image_files import NO_CLASSES, listing, read
-from unlearnable.evaluation.store import mean_std
-from unlearnable.page import picture_uri, rendered
+from unlearnable.reports.html import image_uri, rendered
+from unlearnable.reports.tables import mean_std
 
 SIDE = 320  # pixels of a picture's longer side on the page
 
@@ -24,14 +24,18 @@ FLAGS = {
 }
 
 
-def report(protected: Path | str, proof: Path | str | None = None, *, out: Path | str, count: int = 3) -> Path:
+def report(
+    protected: Path | str, proof: Path | str | None = None, *, out: Path | str, count: int = 3
+) -> Path:
     """Write the page. proof: the folder that ``verify`` wrote (None: the page says that nothing was measured).
     count: pictures shown. Raises UserError for what is no folder of protected photographs, and for a proof of another
     one."""
     protected, out = Path(protected), Path(out)
     card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
     if "photos" not in card:
-        raise UserError(f"{protected} is no folder of protected photographs; make it with `unlearnable protect`.")
+        raise UserError(
+            f"{protected} is no folder of protected photographs; make it with `unlearnable protect`."
+        )
     if proof and not (Path(proof) / "verify.json").exists():
         raise UserError(f"{proof} is no folder that `unlearnable verify` wrote; check the path.")
     shown = read_json(Path(proof) / "verify.json") if proof else None
@@ -42,7 +46,10 @@ def report(protected: Path | str, proof: Path | str | None = None, *, out: Path 
     rows = [_row(row, shown["chance"]) for row in shown["rows"]] if shown else []
     verdict, good = _verdict(rows, shown["flags"] if shown else [])
     counts = card["measured"]["psnr_counts"]
-    histogram = [(db, counts.get(str(db), 0)) for db in range(min(map(int, counts)), max(map(int, counts)) + 1)]
+    histogram = [
+        (db, counts.get(str(db), 0))
+        for db in range(min(map(int, counts)), max(map(int, counts)) + 1)
+    ]
     text = rendered(
         "report.html",
         title=f"{protected.name}: what the protection is worth",
@@ -70,8 +77,16 @@ def _row(row: dict, chance: float) -> dict:
         return {"mean": round(sum(values) / len(values), 1), "text": mean_std(values)}
 
     clean, hidden = cell(row["clean"]), cell(row["protected"])
-    left = max(0.0, hidden["mean"] - chance) / max(clean["mean"] - chance, 0.1)  # of what is above chance
-    return {"learner": row["learner"], "held": row["held"], "clean": clean, "hidden": hidden, "left": round(100 * left)}
+    left = max(0.0, hidden["mean"] - chance) / max(
+        clean["mean"] - chance, 0.1
+    )  # of what is above chance
+    return {
+        "learner": row["learner"],
+        "held": row["held"],
+        "clean": clean,
+        "hidden": hidden,
+        "left": round(100 * left),
+    }
 
 
 def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
@@ -83,7 +98,9 @@ def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
     failed = [row["learner"] for row in rows if not row["held"]]
     most = max(row["left"] for row in rows)
     least = min(row["left"] for row in rows)
-    left = f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"  # not divided over two lines
+    left = (
+        f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
+    )  # not divided over two lines
     said = f"models that train on these pictures get {left} of what they would get from clean ones."
     if not failed:
         return f"Protected: {said}", True
@@ -108,7 +125,7 @@ def _pictures(protected: Path, card: dict, count: int):
         if a.shape == b.shape:
             noise = 128 + GAIN * (b - a)
             trio = ((a, "original"), (b, "protected"), (noise, f"the difference, times {GAIN}"))
-            yield [(picture_uri(x, SIDE), f"{path.parent.name}: {label}") for x, label in trio]
+            yield [(image_uri(x, SIDE), f"{path.parent.name}: {label}") for x, label in trio]
 
 
 def _settings(card: dict, proof: dict | None) -> list[tuple[str, object]]:
@@ -128,10 +145,17 @@ def _settings(card: dict, proof: dict | None) -> list[tuple[str, object]]:
     flat = []
     for key, value in lines:
         if isinstance(value, dict):
-            flat += [(f"{key.split('_')[0]}: {k}", v) for k, v in value.items() if not isinstance(v, dict)]
+            flat += [
+                (f"{key.split('_')[0]}: {k}", v)
+                for k, v in value.items()
+                if not isinstance(v, dict)
+            ]
         else:
             flat.append((key, value))
     if proof:
         flat += [(f"proof: {k}", v) for k, v in proof["recipe"].items()]
-        flat += [("proof: seeds", proof["seeds"]), ("proof: near-duplicates kept together", proof["near_duplicates"])]
+        flat += [
+            ("proof: seeds", proof["seeds"]),
+            ("proof: near-duplicates kept together", proof["near_duplicates"]),
+        ]
     return flat

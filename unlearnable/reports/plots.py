@@ -57,7 +57,11 @@ def plot(
         y_label,
         [(across(x), f"{x:,g}") for x in ticks],
         [(down(y), f"{y}") for y in range(0, high + 1, step)],
-        [_drawn(line, names.index(line.name) / len(names), across, down) for line in lines if line.points],
+        [
+            _drawn(line, names.index(line.name) / len(names), across, down)
+            for line in lines
+            if line.points
+        ],
     )
 
 
@@ -74,14 +78,22 @@ def _drawn(line: Line, turn: float, across, down) -> dict:
         for x, y, bar in points
     ]
     path = " ".join(f"{'L' if k else 'M'}{dot['x']} {dot['y']}" for k, dot in enumerate(dots))
-    return {"name": line.name, "hue": round(360 * turn), "dashed": line.dashed, "path": path, "dots": dots}
+    return {
+        "name": line.name,
+        "hue": round(360 * turn),
+        "dashed": line.dashed,
+        "path": path,
+        "dots": dots,
+    }
 
 
 def _ticks(low: float, high: float, log: bool) -> tuple[float, ...]:
     """Three to seven round numbers; 1, 3, 10, 30, ... on a logarithmic axis."""
     if log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        return tuple(m * 10.0**p for p in powers for m in (1, 3) if low / 3 <= m * 10.0**p <= high * 3)
+        return tuple(
+            m * 10.0**p for p in powers for m in (1, 3) if low / 3 <= m * 10.0**p <= high * 3
+        )
     step = 10 ** math.floor(math.log10(max(high - low, 1e-9) or 1))
     step *= next(m for m in (0.2, 0.5, 1, 2) if (high - low) / (m * step) <= 6)
     return tuple(step * k for k in range(math.floor(low / step), math.ceil(high / step) + 1))

@@ -16,10 +16,11 @@ from unlearnable.data.image_files import listing
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import holdout_split, near_duplicates
-from unlearnable.evaluation.store import get_or_compute, mean_std, rows
+from unlearnable.evaluation.store import get_or_compute, rows
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.methods.min_min import SEM
 from unlearnable.protection.photos import protect_photos
+from unlearnable.reports.tables import mean_std
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
 
@@ -47,7 +48,9 @@ def run(photos: Path, seed: int, radii: list[float]) -> None:
     protect_photos(place / "old", place / "old-out", SEM.preset("short"), seed=seed)
     further = Generated.of(place / "old-out" / "generator.safetensors")
     protect_photos(place / "new", place / "new-out", further, seed=seed)
-    old, new, old_out, new_out = (load(place / n, size=SIZE) for n in ("old", "new", "old-out", "new-out"))
+    old, new, old_out, new_out = (
+        load(place / n, size=SIZE) for n in ("old", "new", "old-out", "new-out")
+    )
     held_out = replace(all_, x=all_.x[test], y=all_.y[test])
     sets = {
         "new, clean": new,
@@ -62,7 +65,10 @@ def run(photos: Path, seed: int, radii: list[float]) -> None:
             def cell(folder: Path, data: Images = data, radius: float = radius) -> dict:
                 recipe = Recipe.preset("photos", adv_eps=radius)
                 done = learn(data, recipe, test=held_out, out=folder / "run", seed=seed)
-                return {k: done.result[k] for k in ("accuracy", "seconds", "hardware", "torch", "commit", "command")}
+                return {
+                    k: done.result[k]
+                    for k in ("accuracy", "seconds", "hardware", "torch", "commit", "command")
+                }
 
             get_or_compute(RESULTS, {"on": name, "radius": radius, "seed": seed}, cell)
 
@@ -77,10 +83,16 @@ def table() -> str:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("photos", type=Path, help="a folder with one sub-folder of pictures a class")
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument(
+        "photos", type=Path, help="a folder with one sub-folder of pictures a class"
+    )
     arguments.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    arguments.add_argument("--radii", type=float, nargs="+", default=[0.0], help="0 is ordinary training")
+    arguments.add_argument(
+        "--radii", type=float, nargs="+", default=[0.0], help="0 is ordinary training"
+    )
     asked = arguments.parse_args()
     for seed in asked.seeds:
         run(asked.photos, seed, asked.radii)

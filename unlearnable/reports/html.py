@@ -9,7 +9,10 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 
 
@@ -17,7 +20,7 @@ def rendered(template: str, **values: object) -> str:
     return TEMPLATES.get_template(template).render(**values)
 
 
-def picture_uri(x: np.ndarray, side: int | None = None) -> str:
+def image_uri(x: np.ndarray, side: int | None = None) -> str:
     """[H, W, 3], clipped to 0..255, as a PNG inside the page; at most ``side`` pixels a side."""
     picture = Image.fromarray(x.clip(0, 255).astype(np.uint8))
     if side:
