@@ -1,4 +1,4 @@
-"""Are pictures protected that the generator never saw? Of a folder of photographs a quarter is held out clean, half of
+"""Are photos protected that the generator never saw? Of a folder of photos a quarter is held out clean, half of
 the rest is protected by a run of its own, the other half from that run's generator (docs/results.md).
 
     OMP_NUM_THREADS=1 python -m unlearnable.experiments.further PHOTOS --seeds 0 1 2
@@ -87,7 +87,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument(
-        "photos", type=Path, help="a folder with one sub-folder of pictures a class"
+        "photos", type=Path, help="a folder with one sub-folder of photos a class"
     )
     arguments.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     arguments.add_argument(

@@ -1,8 +1,8 @@
-"""Memory and time of a large folder of photographs: does memory stay flat, and what does a large picture cost?
+"""Memory and time of a large folder of photos: does memory stay flat, and what does a large photo cost?
 
-Generates pictures (smooth random colour with grain, JPEG) and protects them in a process of its own with a noise run of
+Generates photos (smooth random color with grain, JPEG) and protects them in a process of its own with a noise run of
 two steps, so that what is measured is the handling of files. Prints peak memory of that process and the seconds a
-picture.
+photo.
 
     python benchmarks/photos.py --count 1000 10000          # mixed sizes, 40 to 500 pixels a side
     python benchmarks/photos.py --count 8 --side 4000       # 12 megapixels each
@@ -47,10 +47,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument(
-        "--count", type=int, nargs="+", default=[1000, 10000], help="pictures, one run each"
+        "--count", type=int, nargs="+", default=[1000, 10000], help="photos, one run each"
     )
     arguments.add_argument(
-        "--side", type=int, help="width of every picture, at 4:3 (default: mixed, 40 to 500 pixels)"
+        "--side", type=int, help="width of every photo, at 4:3 (default: mixed, 40 to 500 pixels)"
     )
     asked = arguments.parse_args()
     for count in asked.count:
@@ -63,7 +63,7 @@ def main() -> None:
                 subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(),
             )
             print(
-                f"{count} pictures: {memory:.0f} MiB at most, {seconds:.0f} s, {seconds / count:.3f} s a picture",
+                f"{count} photos: {memory:.0f} MiB at most, {seconds:.0f} s, {seconds / count:.3f} s a photo",
                 flush=True,
             )
 

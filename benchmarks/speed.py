@@ -1,10 +1,10 @@
 """How fast the inner loops are, against a plain restatement of them and against the machine's matrix product.
 
-The restatement is what a research program does at first: float32, contiguous pictures, batch norm as it is, the
-transformation T in a Python loop over pictures, one draw at a time. Same model, same batch, same machine, the two
+The restatement is what a research program does at first: float32, contiguous images, batch norm as it is, the
+transformation T in a Python loop over images, one draw at a time. Same model, same batch, same machine, the two
 alternating in one run; a ratio is taken within each round, and the median and range of the rounds are printed.
 
-A pass is one picture forward and backward through the model. Run it on a quiet machine:
+A pass is one image forward and backward through the model. Run it on a quiet machine:
 
     python benchmarks/speed.py                          # convnet and resnet18, about 10 minutes on 2 cores
     python benchmarks/speed.py --models convnet --rounds 3 --record benchmarks/records/mine.json
@@ -40,7 +40,7 @@ T = FlipCrop()
 
 @dataclass
 class Case:
-    """A model with a batch of pictures, and how many steps the inner loops take."""
+    """A model with a batch of images, and how many steps the inner loops take."""
 
     model: nn.Module
     x: Tensor
@@ -53,13 +53,13 @@ class Case:
 
 
 def plain_t(x: Tensor) -> Tensor:
-    """T, picture by picture."""
+    """T, image by image."""
     out = []
-    for picture in x:
+    for image in x:
         if torch.rand(()) < 0.5:
-            picture = picture.flip(-1)
+            image = image.flip(-1)
         top, left = torch.randint(0, 9, (2,)).tolist()
-        out.append(F.pad(picture, (4, 4, 4, 4))[:, top : top + 32, left : left + 32])
+        out.append(F.pad(image, (4, 4, 4, 4))[:, top : top + 32, left : left + 32])
     return torch.stack(out)
 
 
@@ -133,7 +133,7 @@ Pieces = dict[str, tuple[int, int, Callable[[], object], Callable[[], object]]]
 
 
 def pieces(case: Case, trainer: Trainer) -> Pieces:
-    """name -> (passes a picture down to the pixels, those that also train the weights, ours, the restatement)."""
+    """name -> (passes per image down to the pixels, those that also train the weights, ours, the restatement)."""
     g = generator(case.x.device, 0)
     sgd = torch.optim.SGD(case.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     frozen, k = trainer.frozen, case.steps
@@ -196,7 +196,7 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def forward_flops(model: nn.Module, x: Tensor) -> float:
-    """Floating-point operations of one picture forward, counted by torch in convolutions and matrix products. A pass
+    """Floating-point operations of one image forward, counted by torch in convolutions and matrix products. A pass
     down to the pixels is twice this, one that trains the weights three times."""
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -1,6 +1,6 @@
-"""The paper's story in minutes, on the embedded pictures: ``make demo``.
+"""The paper's story in minutes, on the embedded images: ``make demo``.
 
-Noise that nobody sees makes a model fail that is trained on the pictures (EM). Adversarial training undoes that noise;
+Noise that nobody sees makes a model fail that is trained on the images (EM). Adversarial training undoes that noise;
 the robust methods withstand it, at this length in part. SEM stands for them here: REM's adversary does not fit into
 minutes. The numbers are measured while you wait; nothing here is promised.
 """
@@ -35,7 +35,7 @@ def main() -> None:
     begin = time.monotonic()
     train, test = load("shapes", limit=1500), load("shapes", split="test", limit=1000)
     print(
-        f"{len(train)} pictures of {', '.join(train.classes)}; clean test accuracy in % (chance: 10):\n"
+        f"{len(train)} images of {', '.join(train.classes)}; clean test accuracy in % (chance: 10):\n"
     )
     print(f"{'trained on':12}" + "".join(f"{name:>22}" for name in LEARNERS), flush=True)
     for name, method in METHODS.items():
@@ -52,7 +52,7 @@ def main() -> None:
         print(line, flush=True)
     print(f"\nOriginal, protected and magnified noise: {OUT / 'sheet.png'}")
     print(
-        f"{time.monotonic() - begin:.0f} s, one seed; docs/results.md has real pictures and the spread."
+        f"{time.monotonic() - begin:.0f} s, one seed; docs/results.md has real images and the spread."
     )
 
 

@@ -14,13 +14,13 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def few() -> Images:
-    """40 embedded pictures, 4 a class."""
+    """40 embedded images, 4 a class."""
     return load("shapes", limit=40)
 
 
 @pytest.fixture(scope="session")
 def extremes() -> Images:
-    """Pictures at the ends of the range: black, white, and half of each; three classes, one picture size."""
+    """Images at the ends of the range: black, white, and half of each; three classes, one image size."""
     x = torch.zeros(12, 3, 32, 32, dtype=torch.uint8)
     x[1::3] = 255
     x[2::3, :, :, 16:] = 255
@@ -31,7 +31,7 @@ def extremes() -> Images:
 def cifar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with CIFAR-10's first training batch five times over and its test batch, in the official layout."""
     if not (SHARED / "unpack_cifar10.py").exists():
-        pytest.skip("the real pictures (../shared/data) are not beside the project")
+        pytest.skip("the real images (../shared/data) are not beside the project")
     root = tmp_path_factory.mktemp("cifar")
     command = [
         sys.executable,

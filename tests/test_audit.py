@@ -51,7 +51,7 @@ def test_the_worst_case_is_the_highest_peak_and_a_second_call_trains_nothing(pro
     assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
 
 
-def test_audits_of_the_same_originals_share_the_trainings_on_clean_pictures(protected, tmp_path):
+def test_audits_of_the_same_originals_share_the_trainings_on_clean_images(protected, tmp_path):
     test = load("shapes", split="test", limit=40)
     protect(load("shapes", limit=40), Uniform(per="class"), tmp_path / "other")
     one = audit(protected, "quick", SHORT, out=tmp_path / "audits" / "one", test=test)
@@ -114,7 +114,7 @@ def test_what_is_refused(protected, tmp_path):
     with pytest.raises(UserError, match="no protected folder"):
         audit(tmp_path / "empty", "quick", SHORT, out=tmp_path / "a")
     test = load("shapes", split="test", limit=40)
-    with pytest.raises(UserError, match="test pictures of the same classes"):
+    with pytest.raises(UserError, match="test images of the same classes"):
         audit(
             protected,
             "quick",

@@ -1,4 +1,4 @@
-"""T is the paper's distribution: the batched matrices against one picture at a time."""
+"""T is the paper's distribution: the batched matrices against one image at a time."""
 
 import math
 
@@ -21,15 +21,15 @@ from unlearnable.training.augment import (
 
 
 def slow_flip_crop(x: torch.Tensor, padding: int, g: torch.Generator) -> torch.Tensor:
-    """The same draws in the same order, but pad, slice and flip picture by picture."""
+    """The same draws in the same order, but pad, slice and flip image by image."""
     n = len(x)
     top, left = (torch.randint(-padding, padding + 1, (n,), generator=g) for _ in range(2))
     flip = torch.rand(n, generator=g) < 0.5
     out = []
     for k in range(n):
         a, b = int(top[k]) + padding, int(left[k]) + padding
-        picture = F.pad(x[k], (padding,) * 4)[:, a : a + x.shape[2], b : b + x.shape[3]]
-        out.append(picture.flip(2) if flip[k] else picture)
+        image = F.pad(x[k], (padding,) * 4)[:, a : a + x.shape[2], b : b + x.shape[3]]
+        out.append(image.flip(2) if flip[k] else image)
     return torch.stack(out)
 
 
@@ -79,7 +79,7 @@ def slow_box(height: int, width: int, g: torch.Generator) -> tuple[int, int, int
             top = int(torch.randint(0, height - h + 1, (1,), generator=g))
             left = int(torch.randint(0, width - w + 1, (1,), generator=g))
             return top, left, h, w
-    raise AssertionError("ten tries failed on a square picture")
+    raise AssertionError("ten tries failed on a square image")
 
 
 def test_boxes_have_the_slow_ones_distribution():
@@ -100,7 +100,7 @@ def test_boxes_have_the_slow_ones_distribution():
         assert float(d) < 2.69 * math.sqrt(2 / n)
 
 
-def test_box_that_never_fits_is_the_largest_centred_one():
+def test_box_that_never_fits_is_the_largest_centered_one():
     top, left, h, w = ResizedCrop(224).boxes(3, 40, 4000, "cpu", generator("cpu", 0))
     assert (
         (h <= 40).all() and (w <= 4000).all() and (left + w <= 4000).all() and (top + h <= 40).all()
@@ -126,7 +126,7 @@ def test_the_paper_s_t_for_each_size():
 
 
 def test_contrastive_views():
-    """Strength 0 is flip and resize only; otherwise the gradient reaches the picture and draws follow the generator."""
+    """Strength 0 is flip and resize only; otherwise the gradient reaches the image and draws follow the generator."""
     x = torch.rand(40, 3, 32, 32, generator=generator("cpu", 1))
     plain = Contrastive(32, 0.0)(x, generator("cpu", 2))
     assert all(

@@ -13,7 +13,7 @@ WEIGHT = 0.1  # the network's only one
 
 
 class Threshold(nn.Module):
-    """Class 1 where the picture's brightness is above 1/2 - w: where all are of class 1, the accuracy rises with w."""
+    """Class 1 where the image's brightness is above 1/2 - w: where all are of class 1, the accuracy rises with w."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ def test_of_training():
     assert training_flags(cell(20, 2.0, 1.9), cell(60), 10) == ["not-converged"]
     assert (
         training_flags(cell(20, 2.0, 1.7), cell(49, 2.2, 1.6), 10) == []
-    )  # strong AT on clean pictures is no lower
+    )  # strong AT on clean images is no lower
     assert training_flags(cell(20, 2.0, 1.8), cell(49, 2.2, 1.6), 10) == ["not-converged"]
     assert training_flags(cell(20, 2.0, float("nan")), cell(60), 10) == ["not-converged"]
     assert training_flags(cell(20, 0.05, 0.05), None, 10) == []  # converged early
@@ -48,7 +48,7 @@ def test_known_baselines_are_those_of_that_learner_on_that_data():
     )
 
 
-def test_of_pictures():
+def test_of_images():
     clean = Images(
         torch.full((6, 3, 8, 8), 100, dtype=torch.uint8), torch.arange(6) % 2, ("a", "b")
     )

@@ -112,7 +112,7 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "empty folder": ([*rem, *NOISE, "--data", "empty"], "no sub-folders"),
         "eps 0": ([*rem, *NOISE, "--eps", "0"], "eps must be above 0"),
         "eps negative": ([*rem, *NOISE, "--eps", "-8"], "eps must be above 0"),
-        "eps of no grey level": ([*rem, *NOISE, "--eps", "0.4"], "leaves none"),
+        "eps of no gray level": ([*rem, *NOISE, "--eps", "0.4"], "leaves none"),
         "somebody's folder": ([*rem, *NOISE, "--out", "other"], "not this run's output"),
         "a file as folder": ([*rem, *NOISE, "--out", "other/letter.txt"], "letter.txt"),
         "no such device": ([*rem, *NOISE, "--device", "cuda:77"], "cuda:77"),
@@ -133,7 +133,7 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
             "--counter NAME",
         ),
         "no such list": (["ls", "cows"], "no list"),
-        "pictures beside folders": ([*rem, *NOISE, "--data", "mixed"], "pictures beside them"),
+        "images beside folders": ([*rem, *NOISE, "--data", "mixed"], "images beside them"),
         "one cluster": (
             ["protect", "unlearnable-clusters", "--clusters", "1"],
             "clusters must be 2 or more",
@@ -142,9 +142,9 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
 
 
 MISTAKES = """unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty folder,
-eps 0, eps negative, eps of no grey level, somebody's folder, a file as folder, no such device, not protected,
+eps 0, eps negative, eps of no gray level, somebody's folder, a file as folder, no such device, not protected,
 nothing to export, no noise file, audit of what is not protected, unknown suite, unknown counter,
-counter of nothing, no such list, pictures beside folders, one cluster"""
+counter of nothing, no such list, images beside folders, one cluster"""
 
 
 @pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])
@@ -163,7 +163,7 @@ def test_a_mistake_gets_one_sentence_and_writes_nothing(tmp_path, mistake, monke
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("size", [20_000, 2_000_000], ids=["pictures", "state"])
+@pytest.mark.parametrize("size", [20_000, 2_000_000], ids=["images", "state"])
 def test_a_disk_that_is_full_halfway_gets_one_sentence_and_keeps_no_part(tmp_path, size):
     """The system refuses files above ``size`` bytes: the writers of json, numpy and torch meet a real short write."""
     program = (
@@ -272,7 +272,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(words):
     ids=["rem", "em", "tap", "pue", "clusters"],
 )
 def test_two_processes(tmp_path, extra):
-    """41 pictures over two processes: every row is covered, the contract holds, the learner runs on the result."""
+    """41 images over two processes: every row is covered, the contract holds, the learner runs on the result."""
     torchrun("protect", *extra, *NOISE, "--limit", 41, "--out", tmp_path / "out", cwd=tmp_path)
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     x = np.load(tmp_path / "out" / "images.npy")

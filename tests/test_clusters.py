@@ -53,21 +53,21 @@ def test_k_means_finds_the_best_of_all_divisions():
     for division in itertools.product(range(3), repeat=8):
         parts = [x[[d == c for d in division]] for c in range(3)]
         costs[division] = sum(float((p - p.mean(0)).square().sum()) for p in parts if len(p))
-    centres, cluster = k_means(x, 3, generator("cpu", 1))
-    assert float((x - centres[cluster]).square().sum()) == pytest.approx(
+    centers, cluster = k_means(x, 3, generator("cpu", 1))
+    assert float((x - centers[cluster]).square().sum()) == pytest.approx(
         min(costs.values()), rel=1e-5
     )
     for c in range(3):
-        assert torch.allclose(centres[c], x[cluster == c].mean(0), atol=1e-5)
+        assert torch.allclose(centers[c], x[cluster == c].mean(0), atol=1e-5)
 
 
 def test_k_means_makes_no_more_clusters_than_there_are_different_rows():
     x = torch.tensor([[0.0, 1.0], [5.0, 5.0]]).repeat(6, 1)
-    centres, cluster = k_means(x, 4, generator("cpu", 0))
-    assert len(centres) == 2 and torch.equal(centres[cluster], x)
+    centers, cluster = k_means(x, 4, generator("cpu", 0))
+    assert len(centers) == 2 and torch.equal(centers[cluster], x)
 
 
-def test_turned_pictures_are_labelled_by_their_turn():
+def test_turned_images_are_labeled_by_their_turn():
     x = torch.zeros(2, 3, 32, 40, dtype=torch.uint8)
     x[:, :, 0, 4:36] = 255  # a line at the top of the middle square
     data = turned(Images(x, torch.zeros(2, dtype=torch.int64), ("",)))
@@ -82,19 +82,19 @@ def test_turned_pictures_are_labelled_by_their_turn():
         assert (edge[data.y == turn] == 255).all()
 
 
-def test_noise_moves_a_cluster_to_the_next_ones_centre(trained):
+def test_noise_moves_a_cluster_to_the_next_ones_center(trained):
     model, folder = trained
     data = load("shapes", limit=60)
     m = UnlearnableClusters(**SMALL | {"surrogate": str(folder), "steps": 60, "samples": 0})
     delta = m.craft(data, Context(seed=4)).delta
     frozen = Frozen(model, bfloat16=False)
     features = features_of(frozen, data, torch.device("cpu"))
-    centres, cluster = k_means(features, 3, generator("cpu", 4, "k-means"))
+    centers, cluster = k_means(features, 3, generator("cpu", 4, "k-means"))
     for c in range(3):  # one noise a cluster
         assert len(delta[cluster == c].unique(dim=0)) == 1
     assert len(delta.unique(dim=0)) == len(cluster.unique()) > 1 and int(delta.abs().max()) <= 8
     hidden = Images((data.x.short() + delta).clamp(0, 255).to(torch.uint8), data.y, data.classes)
-    target = centres[(cluster + 1) % len(centres)]
+    target = centers[(cluster + 1) % len(centers)]
     before, after = (
         (f - target).square().sum(1)
         for f in (features, features_of(frozen, hidden, torch.device("cpu")))
@@ -103,19 +103,19 @@ def test_noise_moves_a_cluster_to_the_next_ones_centre(trained):
 
 
 def test_on_a_surrogate_that_sees_brightness_the_noise_is_the_closed_form():
-    """The feature is the sum of all pixels: dark pictures get brighter by the whole budget, and bright ones darker."""
+    """The feature is the sum of all pixels: dark images get brighter by the whole budget, and bright ones darker."""
     x = torch.randint(0, 60, (32, 3, 32, 32), dtype=torch.uint8, generator=generator("cpu", 0)) + 20
     x[::2] += 150
     data = Images(x, torch.zeros(32, dtype=torch.int64), ("",))
     model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 1), nn.Linear(1, 2))
     nn.init.constant_(model[1].weight, 0.01)
     frozen = Frozen(model, bfloat16=False)
-    centres, cluster = k_means(
+    centers, cluster = k_means(
         features_of(frozen, data, torch.device("cpu")), 2, generator("cpu", 0)
     )
     assert (cluster[::2] == cluster[0]).all() and (cluster[1::2] == 1 - cluster[0]).all()
     m = UnlearnableClusters(**SMALL | {"clusters": 2, "samples": 0, "steps": 40, "lr": 0.02})
-    noise = 255 * ClusterNoise(m, data, Context(), frozen, centres, cluster).train()
+    noise = 255 * ClusterNoise(m, data, Context(), frozen, centers, cluster).train()
     bright, dark = noise[cluster[0]], noise[1 - cluster[0]]
     assert (
         float((dark > 7.5).float().mean()) > 0.95 and float((bright < -7.5).float().mean()) > 0.95

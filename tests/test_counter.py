@@ -67,10 +67,10 @@ def test_jpeg_gray_and_bits_by_hand(noisy):
     assert np.array_equal(
         countermeasure("jpeg30", noisy).x[2].permute(1, 2, 0), np.asarray(Image.open(file))
     )
-    grey = countermeasure("gray", noisy).x
-    assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 0], grey[:, 2])
+    gray = countermeasure("gray", noisy).x
+    assert torch.equal(gray[:, 0], gray[:, 1]) and torch.equal(gray[:, 0], gray[:, 2])
     r, g, b = noisy.x[0, :, 3, 3].tolist()
-    assert abs(int(grey[0, 0, 3, 3]) - (0.299 * r + 0.587 * g + 0.114 * b)) <= 0.51
+    assert abs(int(gray[0, 0, 3, 3]) - (0.299 * r + 0.587 * g + 0.114 * b)) <= 0.51
     assert set(countermeasure("bits2", noisy).x.unique().tolist()) == {0, 85, 170, 255}
     assert int((countermeasure("bits2", noisy).x.short() - noisy.x.short()).abs().max()) <= 43
 
@@ -81,10 +81,10 @@ def test_an_unknown_counter(noisy):
 
 
 def test_bilateral_by_hand(noisy):
-    """Its weights: a Gaussian of the distance times one of the colours' L1 difference, over 9 x 9 mirrored pixels."""
+    """Its weights: a Gaussian of the distance times one of the colors' L1 difference, over 9 x 9 mirrored pixels."""
     x = np.pad(noisy.x[1].numpy().astype(float), ((0, 0), (4, 4), (4, 4)), mode="reflect")
-    window, centre = x[:, 3:12, 2:11], x[:, 7:8, 6:7]
-    apart = np.abs(window - centre).sum(0) / 75
+    window, center = x[:, 3:12, 2:11], x[:, 7:8, 6:7]
+    apart = np.abs(window - center).sum(0) / 75
     near = np.add.outer(np.arange(-4, 5) ** 2, np.arange(-4, 5) ** 2) / 75**2
     weight = np.exp(-(apart**2 + near) / 2)
     known = (window * weight).sum((1, 2)) / weight.sum()
@@ -99,7 +99,7 @@ def test_coin_moves_a_slope_by_up_to_two_pixels(noisy):
 
 
 def test_projection_takes_away_what_a_line_separates():
-    """Known answer: on gray pictures with one flat tint a class, the tint is what the classifier uses, and goes."""
+    """Known answer: on gray images with one flat tint a class, the tint is what the classifier uses, and goes."""
     y = torch.arange(60) % 3
     x = torch.full((60, 3, 8, 8), 128.0)
     x[torch.arange(60), y] += 8
@@ -139,7 +139,7 @@ def test_a_persons_own(noisy, tmp_path, monkeypatch):
 
 
 def test_denoiser_learns_the_noise_of_the_leaked_pairs():
-    """One tint on every picture: the pictures that did not leak come back within a third of it."""
+    """One tint on every image: the images that did not leak come back within a third of it."""
     clean = load("shapes", limit=100)
     hidden = replace(
         clean,
@@ -148,7 +148,7 @@ def test_denoiser_learns_the_noise_of_the_leaked_pairs():
     x = denoised(train_denoiser(clean, hidden, share=0.2, steps=100), hidden.x)
     before, after = ((z.float() - clean.x.float()).abs().mean() for z in (hidden.x, x))
     assert float(after) < float(before) / 3
-    with pytest.raises(UserError, match="same pictures"):
+    with pytest.raises(UserError, match="same images"):
         train_denoiser(clean, load("shapes", limit=50), share=0.2)
     with pytest.raises(UserError, match="above 0"):
         train_denoiser(clean, hidden, share=0)

@@ -11,15 +11,15 @@ from PIL import Image
 from unlearnable import Images, UserError, load
 
 
-def picture(path, size=(40, 30), colour=(10, 200, 30)):
+def image(path, size=(40, 30), color=(10, 200, 30)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, color).save(path)
 
 
 def folder_of(root, classes=("cat", "dog"), each=3, size=(40, 30)):
     for c, name in enumerate(classes):
         for k in range(each):
-            picture(root / name / f"{k}.png", size, (50 * c, 10 * k, 0))
+            image(root / name / f"{k}.png", size, (50 * c, 10 * k, 0))
     return root
 
 
@@ -65,7 +65,7 @@ def test_real_photographs_load(photos):
     assert data.x.shape == (12, 3, 32, 32) and data.classes[0] == "cardboard"
 
 
-def test_picture_folder_native_and_resized(tmp_path):
+def test_image_folder_native_and_resized(tmp_path):
     folder_of(tmp_path)
     data = load(tmp_path)
     assert (
@@ -80,7 +80,7 @@ def test_picture_folder_native_and_resized(tmp_path):
 def test_imagenet_layout_is_resized_once_and_memory_mapped(tmp_path):
     for split in ("train", "val"):
         for k in range(101):
-            picture(tmp_path / "imagenet" / split / f"n{k:08d}" / "a.JPEG", (300, 400))
+            image(tmp_path / "imagenet" / split / f"n{k:08d}" / "a.JPEG", (300, 400))
     train = load("imagenet100", root=tmp_path)
     assert train.x.shape == (100, 3, 256, 256) and train.classes[-1] == "n00000099"
     cache = tmp_path / "imagenet" / "imagenet100-train-256.npy"
@@ -108,17 +108,17 @@ def _truncate(path):
 MISTAKES = {
     "no such source": (lambda root: {"source": root / "nowhere"}, "no folder"),
     "empty folder": (lambda root: {"source": root}, "no sub-folders"),
-    "one picture a class": (lambda root: {"source": folder_of(root, each=1)}, "two or more"),
-    "not a picture": (
+    "one image a class": (lambda root: {"source": folder_of(root, each=1)}, "two or more"),
+    "not an image": (
         lambda root: {"source": folder_of(root), "_": (root / "cat" / "x.jpg").write_text("hello")},
-        "x.jpg cannot be read as a picture",
+        "x.jpg cannot be read as an image",
     ),
     "zero bytes": (
         lambda root: {"source": folder_of(root), "_": (root / "cat" / "x.png").write_bytes(b"")},
         "x.png cannot be read",
     ),
     "mixed sizes": (
-        lambda root: {"source": folder_of(root), "_": picture(root / "cat" / "x.png", (5, 5))},
+        lambda root: {"source": folder_of(root), "_": image(root / "cat" / "x.png", (5, 5))},
         "--size",
     ),
     "limit 0": (lambda root: {"source": "shapes", "limit": 0}, "at least 1"),

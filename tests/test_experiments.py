@@ -123,7 +123,7 @@ def test_an_audit_of_a_protected_set_shares_the_trainings_of_the_tables(tmp_path
     )
     assert (
         len(list(lab.trials.glob("*/cell.json"))) == 6
-    )  # three learners, on clean and on protected pictures
+    )  # three learners, on clean and on protected images
     assert (
         quick.rows[1]["learner"] == "adversarial 2/255"
         and quick.rows[1]["protected"] == cell["accuracy"]
@@ -299,7 +299,7 @@ def test_passes_are_counted_before_they_are_spent(few):
         TAP.preset("short", steps=2, train_steps=2),
     ):
         counted, spent = noise_passes(method, len(few)), protect(few, method).card["passes"]
-        # the learners of fixed surrogates take at most 40 pictures a step here
+        # the learners of fixed surrogates take at most 40 images a step here
         assert 0.6 * counted <= spent <= counted or isinstance(method, TAP), method
 
 
@@ -389,7 +389,7 @@ def test_the_page_in_a_browser(tmp_path, width):
     assert seen["sorted"] <= seen["before"] and "CONSOLE" not in done.stderr
 
 
-def test_pictures_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):
+def test_images_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):
     from unlearnable.experiments import report
 
     at = replace(TINY, data="shapes")

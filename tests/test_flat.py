@@ -1,4 +1,4 @@
-"""Pictures without classes: a folder without sub-folders, from the command to the page."""
+"""Images without classes: a folder without sub-folders, from the command to the page."""
 
 import json
 import sys
@@ -44,10 +44,10 @@ def type_in(monkeypatch, *args) -> None:
     main()
 
 
-def test_a_flat_folder_has_pictures_and_no_classes(flat):
+def test_a_flat_folder_has_images_and_no_classes(flat):
     data = load(flat, size=32)
-    assert data.x.shape == (4, 3, 32, 32) and not data.labelled and data.y.tolist() == [0, 0, 0, 0]
-    assert len(load(flat, size=32, limit=2)) == 2 and load("shapes", limit=10).labelled
+    assert data.x.shape == (4, 3, 32, 32) and not data.labeled and data.y.tolist() == [0, 0, 0, 0]
+    assert len(load(flat, size=32, limit=2)) == 2 and load("shapes", limit=10).labeled
     assert [p.name for p, _ in listing(flat).files] == list(NAMES)
 
 
@@ -59,19 +59,19 @@ def test_bad_files_of_a_flat_folder_are_named(flat):
     for name in NAMES[1:]:
         (flat / name).unlink()
     (flat / "c.png").unlink()
-    with pytest.raises(UserError, match="has 1 readable pictures; it needs two or more"):
+    with pytest.raises(UserError, match="has 1 readable images; it needs two or more"):
         listing(flat, check=True)
 
 
-def test_pictures_beside_sub_folders_are_a_mistake(flat):
+def test_images_beside_sub_folders_are_a_mistake(flat):
     (flat / "cat").mkdir()
     for k in range(2):
         Image.new("RGB", (9, 9)).save(flat / "cat" / f"{k}.png")
-    with pytest.raises(UserError, match="pictures beside them"):
+    with pytest.raises(UserError, match="images beside them"):
         load(flat)
     for name in NAMES:
         (flat / name).unlink()
-    (flat / "readme.txt").write_text("my cats")  # no picture: passed over as before
+    (flat / "readme.txt").write_text("my cats")  # no image: passed over as before
     assert load(flat).classes == ("cat",)
 
 
@@ -102,7 +102,7 @@ def test_photographs_keep_the_flat_layout(flat, tmp_path, monkeypatch, capsys):
         a, b = read(flat / name), Image.open((out / name).with_suffix(".png"))
         assert a.size == b.size and 0 < np.abs(np.asarray(a, int) - np.asarray(b, int)).max() <= 8
     assert protect_photos(flat, out, Uniform(), size=32) == card
-    assert torch.equal(originals_of(out).x, load(flat, size=32).x) and not load(out).labelled
+    assert torch.equal(originals_of(out).x, load(flat, size=32).x) and not load(out).labeled
     with pytest.raises(UserError, match="has no classes"):
         verify(flat, out, out=tmp_path / "verified")
     assert not (tmp_path / "verified").exists()
@@ -121,7 +121,7 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert (
         said.count("has no sub-folders") == 1
-        and "4 pictures would be protected" in said
+        and "4 images would be protected" in said
         and "one class" not in said
     )
     type_in(monkeypatch, "protect", "photos", "hidden", *few)
@@ -135,6 +135,6 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     type_in(
         monkeypatch, "protect", "unlearnable-clusters", "--data", "photos", "--size", 32, *small
     )
-    assert not load("protected/unlearnable-clusters").labelled
+    assert not load("protected/unlearnable-clusters").labeled
     with pytest.raises(UserError, match="no gray views"):
         photo_method(_Photos(flat, tmp_path / "gray", gray=0.4))

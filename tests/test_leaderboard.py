@@ -25,7 +25,7 @@ def one(folder, method, peaks, **about):
     } | about
     about = {
         "psnr": 32.0,
-        "pictures": "40 pictures",
+        "images": "40 images",
         "recipe": {"model": "convnet", "steps": 4},
         "seed": 0,
     } | about
@@ -100,7 +100,7 @@ def test_a_real_audit_enters(tmp_path):
     )
     (table,) = collect(tmp_path / "audits")
     assert table.rows[0]["worst"] == done.worst["peak"] and table.rows[0]["method"] == "uniform"
-    assert "40 pictures of shapes, convnet, 1 steps" in table.title
+    assert "40 images of shapes, convnet, 1 steps" in table.title
 
 
 def test_an_audit_is_added_by_dropping_its_file_in(tmp_path):

@@ -18,8 +18,8 @@ ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
 
 
 def restated_step(x, y, model, m, seed: int, step: int):
-    """The inner minimisation of Fu et al. (2022), algorithm 1, for one batch: plain eval-mode model, one
-    picture's transformation at a time, one adversary at a time. Draws as ``min_min`` draws them. Returns the noise
+    """The inner minimization of Fu et al. (2022), algorithm 1, for one batch: plain eval-mode model, one
+    image's transformation at a time, one adversary at a time. Draws as ``min_min`` draws them. Returns the noise
     [n, 3, H, W] in /255 and the gradient before the first sign."""
     g = generator("cpu", seed, "noise", step, 0)
     model.eval()
@@ -103,8 +103,8 @@ def test_sem_and_rem_differ_only_in_what_the_noise_meets(few: Images):
     )
 
 
-def test_the_final_pass_covers_every_picture(few: Images):
-    """41 pictures in batches of 16: the last, incomplete batch gets the finished model's noise too."""
+def test_the_final_pass_covers_every_image(few: Images):
+    """41 images in batches of 16: the last, incomplete batch gets the finished model's noise too."""
     data = Images(few.x[[*range(40), 0]], few.y[[*range(40), 0]], few.classes)
     loop = MinMinLoop(REM(**ROBUST), data, Context())
     assert torch.equal(torch.cat(loop.parts), torch.arange(41))
@@ -159,7 +159,7 @@ def test_same_seed_same_noise_other_seed_other_noise(few: Images, method):
 
 
 def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few: Images):
-    """Without the adversary too, it is EM with expectation; with the term, the surrogate guesses at clean pictures."""
+    """Without the adversary too, it is EM with expectation; with the term, the surrogate guesses at clean images."""
     plain = min_min(ASR(**SMALL, adv_eps=0.0, calm=0.0), few, Context())
     em = min_min(EM(**SMALL, warm=False, pass_every=0, stop_error=0.0), few, Context())
     assert torch.equal(plain.delta, em.delta)
@@ -274,7 +274,7 @@ def test_a_step_in_shares_is_the_step_on_their_sum(few: Images):
     assert torch.allclose(models[0], models[1], atol=1e-5) and passes == [16, 48]
 
 
-def test_noise_does_not_depend_on_how_many_pictures_go_through_at_once(
+def test_noise_does_not_depend_on_how_many_images_go_through_at_once(
     few: Images, in_double, monkeypatch
 ):
     made = []

@@ -94,13 +94,13 @@ def test_imagenet_parameter_count(name: str, expected: int) -> None:
 
 
 @EACH
-def test_first_layer_centres(name: str) -> None:
+def test_first_layer_centers(name: str) -> None:
     first = next(small(name).children())
     assert isinstance(first, Center)
     assert first(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-0.5, 0.0, 0.5]
 
 
-def test_logits_depend_on_centred_pixels() -> None:
+def test_logits_depend_on_centered_pixels() -> None:
     x = pixels(2, 3, 32, 32)
     model = small("convnet")
     with torch.no_grad():

@@ -15,7 +15,7 @@ from unlearnable.protection.methods.ntga import _dual, cnn_ntk, fc_ntk, predicti
 VARIANCES = {"w_var": 1.7, "b_var": 0.1}
 
 
-def pictures(n: int, size: int = 4) -> torch.Tensor:
+def images(n: int, size: int = 4) -> torch.Tensor:
     return torch.rand(n, 3, size, size, generator=generator("cpu", n))
 
 
@@ -40,9 +40,9 @@ def test_dual_activations_agree_with_a_million_draws(activation):
         assert formula == pytest.approx(float(draws.detach().mean()), abs=0.005)
 
 
-def test_relu_kernel_of_a_picture_with_itself_has_the_known_closed_form():
+def test_relu_kernel_of_a_image_with_itself_has_the_known_closed_form():
     """Weight variance 2, no bias: the variance stays, and the tangent kernel is (depth + 1) times it."""
-    x = pictures(5)
+    x = images(5)
     for depth in (1, 3):
         k = fc_ntk(x, x, depth=depth, activation="relu", w_var=2.0, b_var=0.0)
         known = (depth + 1) * 2 * x.flatten(1).square().mean(1)
@@ -53,7 +53,7 @@ def test_relu_kernel_of_a_picture_with_itself_has_the_known_closed_form():
 def test_relu_kernel_is_the_published_closed_form_on_the_sphere(depth):
     """Bietti & Mairal (2019): on unit vectors with cosine u, k = u and s = u, then ``depth`` times s = s k0(k) + k1(k),
     k = k1(k), with k0(u) = (pi - acos u) / pi and k1(u) = u k0(u) + sqrt(1 - u^2) / pi."""
-    x = nn.functional.normalize(pictures(6).flatten(1) - 0.5, dim=1)
+    x = nn.functional.normalize(images(6).flatten(1) - 0.5, dim=1)
 
     def known(u: float) -> float:
         k, s = u, u
@@ -71,7 +71,7 @@ def test_relu_kernel_is_the_published_closed_form_on_the_sphere(depth):
 
 def test_erf_kernel_of_one_layer_is_the_published_closed_form():
     """Williams (1997): 2 / pi asin(2 c / sqrt((1 + 2 a) (1 + 2 b))), here behind a readout of variance w."""
-    x, w, b = pictures(2).flatten(1), VARIANCES["w_var"], VARIANCES["b_var"]
+    x, w, b = images(2).flatten(1), VARIANCES["w_var"], VARIANCES["b_var"]
     c, a, d = (w * float(x[i] @ x[j]) / 48 + b for i, j in ((0, 1), (0, 0), (1, 1)))
     root = math.sqrt((1 + 2 * a) * (1 + 2 * d))
     value = 2 / math.pi * math.asin(2 * c / root)
@@ -110,8 +110,8 @@ class Activation(nn.Module):
 
 def empirical(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     rows = []
-    for picture in x:
-        gradients = torch.autograd.grad(model(picture[None]).sum(), list(model.parameters()))
+    for image in x:
+        gradients = torch.autograd.grad(model(image[None]).sum(), list(model.parameters()))
         rows.append(torch.cat([g.flatten() for g in gradients]))
     rows = torch.stack(rows)
     return rows @ rows.T
@@ -119,7 +119,7 @@ def empirical(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 def test_fc_kernel_is_the_limit_of_wide_networks(activation):
-    x, g, width = pictures(4), generator("cpu", 1), 1024
+    x, g, width = images(4), generator("cpu", 1), 1024
     kernels = []
     for _ in range(8):
         layers = [nn.Linear(48, width), nn.Linear(width, width), nn.Linear(width, 1)]
@@ -137,7 +137,7 @@ def test_fc_kernel_is_the_limit_of_wide_networks(activation):
 
 
 def test_cnn_kernel_is_the_limit_of_wide_networks():
-    x, g, width = pictures(3), generator("cpu", 2), 256
+    x, g, width = images(3), generator("cpu", 2), 256
     kernels = []
     for _ in range(12):
         a = Scaled(nn.Conv2d(3, width, 3, padding=1), g)
@@ -151,7 +151,7 @@ def test_cnn_kernel_is_the_limit_of_wide_networks():
 
 
 def test_the_predictor_starts_at_zero_and_ends_as_kernel_regression():
-    x, test = pictures(12).double(), pictures(5).double()
+    x, test = images(12).double(), images(5).double()
     settings = {"depth": 2, "activation": "erf"} | VARIANCES
     k, k_test = (fc_ntk(a, x, **settings) for a in (x, test))
     y = torch.eye(3).double()[torch.arange(12) % 3]
@@ -169,7 +169,7 @@ def test_the_predictor_starts_at_zero_and_ends_as_kernel_regression():
 
 
 @pytest.mark.parametrize("preset", ["paper", "cnn"])
-def test_noise_raises_the_loss_and_covers_every_picture(preset):
+def test_noise_raises_the_loss_and_covers_every_image(preset):
     data = load("shapes", limit=70)
     method = NTGA.preset(preset, block=32 if preset == "paper" else 12, steps=3)
     noise = method.craft(data, Context()).delta

@@ -11,8 +11,8 @@ from unlearnable.protection.methods.base import Context
 from unlearnable.protection.methods.patterns import ar_process, ar_rules, class_filters, shortcut
 
 
-def grey(n: int = 40, size: int = 32, classes: int = 10) -> Images:
-    """Pictures far enough from black and white that no noise is cut."""
+def gray(n: int = 40, size: int = 32, classes: int = 10) -> Images:
+    """Images far enough from black and white that no noise is cut."""
     x = torch.randint(
         100, 150, (n, 3, size, size), dtype=torch.uint8, generator=generator("cpu", 1)
     )
@@ -32,7 +32,7 @@ def test_ar_noise_follows_its_own_rule():
 
 
 def test_ar_noise_has_the_stated_norm_and_a_rule_a_class():
-    data = grey()
+    data = gray()
     noise = AR().craft(data, Context()).delta.float() / 255
     assert torch.allclose(noise.flatten(1).norm(dim=1), torch.ones(len(data)), atol=0.02)
     kernel = torch.cat([ar_rules(10, (36, 36), 0), torch.full((10, 3, 1), -1.0)], 2).view(
@@ -45,8 +45,8 @@ def test_ar_noise_has_the_stated_norm_and_a_rule_a_class():
 
 
 def test_lsp_noise_is_linearly_separable_blocks_of_the_stated_size():
-    data = grey(400)
-    noise = LSP().craft(data, Context()).delta.float()  # 48 colours a picture, each rounded
+    data = gray(400)
+    noise = LSP().craft(data, Context()).delta.float()  # 48 colors an image, each rounded
     assert torch.allclose(
         noise.square().mean((1, 2, 3)).sqrt(), torch.full((400,), 6.0), atol=0.25
     )  # 48 cells, rounded
@@ -61,7 +61,7 @@ def test_lsp_noise_is_linearly_separable_blocks_of_the_stated_size():
 
 
 def test_ops_changes_one_pixel_the_same_for_a_class():
-    data = grey()
+    data = gray()
     noise = OPS().craft(data, Context()).delta
     assert ((noise != 0).any(1).flatten(1).sum(1) == 1).all()
     after = data.x.short() + noise
@@ -69,8 +69,8 @@ def test_ops_changes_one_pixel_the_same_for_a_class():
         i = (data.y == c).nonzero()[:, 0]
         places = (noise[i] != 0).any(1).flatten(1).int().argmax(1)
         assert len(places.unique()) == 1
-        colours = after[i].flatten(2)[:, :, places[0]]
-        assert len(colours.unique(dim=0)) == 1 and set(colours.unique().tolist()) <= {0, 255}
+        colors = after[i].flatten(2)[:, :, places[0]]
+        assert len(colors.unique(dim=0)) == 1 and set(colors.unique().tolist()) <= {0, 255}
 
 
 def test_ops_agrees_with_a_search_by_hand():
@@ -83,12 +83,12 @@ def test_ops_agrees_with_a_search_by_hand():
                 score = change.mean() / change.var()
                 if score > best[0]:
                     best = (score, row * 5 + column, list(k))
-    place, colour = shortcut(x)
-    assert (place, colour.tolist()) == best[1:]
+    place, color = shortcut(x)
+    assert (place, color.tolist()) == best[1:]
 
 
 def test_cuda_is_the_stated_convolution():
-    data = grey(10)
+    data = gray(10)
     after = data.x.short() + CUDA().craft(data, Context(seed=3)).delta
     weight = class_filters(10, 3, 0.3, 3)
     assert (weight == 1).flatten(1).sum(1).eq(1).all() and float(
@@ -96,16 +96,16 @@ def test_cuda_is_the_stated_convolution():
     ) <= 0.3
     k = 7
     padded = np.pad(data.x[k].numpy() / 255.0, ((0, 0), (1, 1), (1, 1)))
-    picture = np.zeros((3, 32, 32))
+    image = np.zeros((3, 32, 32))
     for dy in range(3):
         for dx in range(3):
-            picture += float(weight[k, dy, dx]) * padded[:, dy : dy + 32, dx : dx + 32]
-    picture /= picture.max()
-    assert np.abs(after[k].numpy() - 255 * picture).max() < 0.51
+            image += float(weight[k, dy, dx]) * padded[:, dy : dy + 32, dx : dx + 32]
+    image /= image.max()
+    assert np.abs(after[k].numpy() - 255 * image).max() < 0.51
 
 
 def test_uniform_noise_fills_the_ball_by_sample_and_by_class():
-    data = grey(400)
+    data = gray(400)
     noise = Uniform().craft(data, Context()).delta
     assert noise.min() == -8 and noise.max() == 8 and abs(float(noise.float().mean())) < 0.05
     shared = Uniform(per="class").craft(data, Context()).delta

@@ -36,7 +36,7 @@ def test_adversary_on_a_linear_classifier_is_the_closed_form():
 
 
 def test_l2_adversary_on_a_linear_classifier_is_the_closed_form():
-    """x - eps (w_y - w_other) / |w_y - w_other|, for two classes far from the borders of the picture."""
+    """x - eps (w_y - w_other) / |w_y - w_other|, for two classes far from the borders of the image."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).eval().requires_grad_(False)
     x = 0.4 + 0.2 * torch.rand(6, 3, 8, 8, generator=generator("cpu", 2))
     y = torch.arange(6) % 2
@@ -46,7 +46,7 @@ def test_l2_adversary_on_a_linear_classifier_is_the_closed_form():
     assert torch.allclose(a.flatten(1), -0.5 * w / w.norm(dim=1, keepdim=True), atol=1e-3)
 
 
-def test_perturbations_stay_in_the_ball_and_in_the_picture():
+def test_perturbations_stay_in_the_ball_and_in_the_image():
     x = torch.tensor([0.0, 1.0, 0.5]).view(3, 1, 1, 1).expand(3, 3, 8, 8).contiguous()
     y = torch.zeros(3, dtype=torch.long)
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).requires_grad_(False)

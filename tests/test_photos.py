@@ -1,4 +1,4 @@
-"""A person's own folder: native sizes, odd formats, hostile files, further pictures, and the proof."""
+"""A person's own folder: native sizes, odd formats, hostile files, further images, and the proof."""
 
 import hashlib
 import io
@@ -47,7 +47,7 @@ SIZE = 16
 
 
 def noisy(size, seed):
-    """A picture like no other."""
+    """An image like no other."""
     width, height = size
     return Image.fromarray(
         np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -55,14 +55,14 @@ def noisy(size, seed):
 
 
 def album(root: Path, each: int = 4, classes=("cat", "dog")) -> Path:
-    """Pictures of many sizes and formats."""
+    """Images of many sizes and formats."""
     seed = 0
     for name in classes:
         (root / name).mkdir(parents=True)
         for k in range(each):
             seed += 1
             suffix = ("png", "jpg", "webp", "bmp")[k % 4]
-            noisy((20 + 5 * k, 50 - 3 * k), seed).save(root / name / f"{k} my picture.{suffix}")
+            noisy((20 + 5 * k, 50 - 3 * k), seed).save(root / name / f"{k} my image.{suffix}")
     return root
 
 
@@ -152,7 +152,7 @@ def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
 
 
 def odd(folder: Path) -> None:
-    """One picture of every kind that is handled, 20 x 30 as a viewer shows it."""
+    """One image of every kind that is handled, 20 x 30 as a viewer shows it."""
     plain = noisy((20, 30), 99)
     folder.mkdir(parents=True)
     turned = plain.transpose(Image.Transpose.ROTATE_90)
@@ -207,7 +207,7 @@ def bomb(path: Path) -> None:
     raw_png(path, 30000, 8, b"")
 
 
-def deep_colour(path: Path) -> None:
+def deep_color(path: Path) -> None:
     """9 x 9 pixels of 16 bits a channel, which Pillow would read as 8 bits without a word."""
     raw_png(path, 9, 16, bytes(9 * (1 + 9 * 6)))
 
@@ -218,22 +218,22 @@ def cut(path: Path) -> None:
 
 
 BAD = {
-    "cut.png": (cut, "cannot be read as a picture"),
-    "empty.jpg": (lambda p: p.write_bytes(b""), "cannot be read as a picture"),
-    "letter.jpg": (lambda p: p.write_text("dear reader"), "cannot be read as a picture"),
+    "cut.png": (cut, "cannot be read as an image"),
+    "empty.jpg": (lambda p: p.write_bytes(b""), "cannot be read as an image"),
+    "letter.jpg": (lambda p: p.write_text("dear reader"), "cannot be read as an image"),
     "bomb.png": (bomb, "more pixels than any photograph"),
     "link.png": (lambda p: p.symlink_to("/etc/passwd"), "symbolic link"),
     "deep.png": (
         lambda p: Image.fromarray(np.zeros((9, 9), np.uint16)).save(p),
         "8 bits a channel",
     ),
-    "deep colour.png": (deep_colour, "8 bits a channel"),
+    "deep color.png": (deep_color, "8 bits a channel"),
     "film.gif": (
         lambda p: noisy((9, 9), 1).save(p, save_all=True, append_images=[noisy((9, 9), 2)]),
         "animation",
     ),
     f"{'x' * 251}.png": (lambda p: noisy((9, 9), 4).save(p), "too long a name"),
-    "0 my picture.jpg": (lambda p: noisy((9, 9), 3).save(p), "same name as"),
+    "0 my image.jpg": (lambda p: noisy((9, 9), 3).save(p), "same name as"),
 }
 
 
@@ -243,7 +243,7 @@ def test_every_bad_file_gets_a_sentence_and_the_rest_can_go_on(tmp_path):
         make(photos / "cat" / name)
     album(photos / "cat" / "more", each=1, classes=("within",))
     noisy((9, 9), 7).save(photos / "loose.jpg")
-    (photos / "notes.txt").write_text("no picture, and not looked at")
+    (photos / "notes.txt").write_text("no image, and not looked at")
     with pytest.raises(UserError, match="12 files .* --skip-bad") as e:
         protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
     assert not (tmp_path / "out").exists()
@@ -308,7 +308,7 @@ def test_folders_without_permission(tmp_path):
         (photos / "cat").chmod(0o700)
 
 
-def test_further_pictures_from_the_generator(tmp_path):
+def test_further_images_from_the_generator(tmp_path):
     photos = album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     file = tmp_path / "out" / "generator.safetensors"
@@ -317,7 +317,7 @@ def test_further_pictures_from_the_generator(tmp_path):
     assert method.size == SIZE and method.eps == 8 and method.family == METHOD
     card = protect_photos(more, tmp_path / "more out", method, size=SIZE)
     assert 0 < card["measured"]["linf"] <= 8 and not (tmp_path / "more out" / file.name).exists()
-    with pytest.raises(UserError, match="knows the classes cat, dog; the pictures have cat, cow"):
+    with pytest.raises(UserError, match="knows the classes cat, dog; the images have cat, cow"):
         protect_photos(
             album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE
         )
@@ -335,7 +335,7 @@ def generated(folder: Path, data, seed: int = 0):
 
 
 def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):
-    """Known answer: from a random start, noise for the training pictures is that of the run's last pass."""
+    """Known answer: from a random start, noise for the training images is that of the run's last pass."""
     train = load("shapes", limit=100)
     method = SEM.preset("short", train_steps=2, batch=30, warm=False)
     own = protect(train, method, tmp_path / "out", seed=3, precision="fp32").images
@@ -343,7 +343,7 @@ def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):
     assert not torch.equal(generated(tmp_path / "out", train, seed=4).x, own.x)
 
 
-def test_the_generator_lowers_the_loss_of_pictures_it_never_saw(tmp_path):
+def test_the_generator_lowers_the_loss_of_images_it_never_saw(tmp_path):
     train, more = load("shapes", limit=200), load("shapes", limit=40, split="test")
     protect(train, SEM.preset("short", train_steps=40, batch=50), tmp_path / "out")
     model = build("convnet", 10, size=32).eval()
@@ -394,13 +394,13 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     )
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
     assert "will take" not in capsys.readouterr().err
-    with pytest.raises(UserError, match="no countermeasure 'grey'"):
-        verify(photos, tmp_path / "out", recipe, counters=("grey",), **options)
-    (tmp_path / "out" / "cat" / "0 my picture.png").unlink()
+    with pytest.raises(UserError, match="no countermeasure 'gray'"):
+        verify(photos, tmp_path / "out", recipe, counters=("gray",), **options)
+    (tmp_path / "out" / "cat" / "0 my image.png").unlink()
     with pytest.raises(UserError, match="missing from"):
         verify(photos, tmp_path / "out", recipe, **options)
-    (photos / "cat" / "0 my picture.png").unlink()
-    with pytest.raises(UserError, match="was not made from the pictures"):
+    (photos / "cat" / "0 my image.png").unlink()
+    with pytest.raises(UserError, match="was not made from the images"):
         verify(photos, tmp_path / "out", recipe, **options)
     with pytest.raises(UserError, match="no folder of protected photographs"):
         verify(photos, photos, recipe, **options)
@@ -414,14 +414,14 @@ class Page(HTMLParser):
 
     def __init__(self, text: str):
         super().__init__()
-        self.open, self.links, self.pictures, self.text = [], [], [], ""
+        self.open, self.links, self.images, self.text = [], [], [], ""
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         if tag not in ("meta", "img"):
             self.open.append(tag)
         self.links += [v for k, v in attrs if k in ("src", "href")]
-        self.pictures += [dict(attrs)["src"]] if tag == "img" else []
+        self.images += [dict(attrs)["src"]] if tag == "img" else []
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -435,11 +435,11 @@ def test_report_says_what_verify_measured(tmp_path):
     card = protect_photos(photos, out, METHOD, size=SIZE)
     page = Page(report(out, out=tmp_path / "x.html").read_text())
     assert "not measured yet" in page.text and str(out) in page.text and not page.open
-    assert len(page.pictures) == 6 and all(
+    assert len(page.images) == 6 and all(
         link.startswith("data:image/png;base64,") for link in page.links
     )
     first, second, noise = (
-        np.asarray(Image.open(io.BytesIO(b64decode(p.split(",")[1])))) for p in page.pictures[:3]
+        np.asarray(Image.open(io.BytesIO(b64decode(p.split(",")[1])))) for p in page.images[:3]
     )
     assert np.array_equal(noise, np.clip(128 + 8 * (second.astype(int) - first), 0, 255))
 
@@ -470,15 +470,15 @@ def test_report_says_what_verify_measured(tmp_path):
     }
     said = proof([held, failed])
     assert (
-        "Protected in part, not from adversarial 2/255: models that train on these pictures get 4 to 84\u00a0% of"
+        "Protected in part, not from adversarial 2/255: models that train on these images get 4 to 84\u00a0% of"
         in said
     )
     assert "90.5" in said and "75.5" in said and said.count("not protected enough") == 1
-    assert "Protected: models that train on these pictures get 4\u00a0% of" in proof([held])
+    assert "Protected: models that train on these images get 4\u00a0% of" in proof([held])
     assert "Not protected enough: models" in proof([failed])
     assert "no verdict" in proof([held], ["weak-baseline"]).lower()
     write_json(tmp_path / "proof" / "verify.json", {"digest": "another"})
-    with pytest.raises(UserError, match="other pictures"):
+    with pytest.raises(UserError, match="other images"):
         report(out, tmp_path / "proof", out=tmp_path / "x.html")
     with pytest.raises(UserError, match=r"no folder that .unlearnable verify. wrote"):
         report(out, tmp_path, out=tmp_path / "x.html")
@@ -488,7 +488,7 @@ def test_report_says_what_verify_measured(tmp_path):
 
 def test_by_the_command_line(tmp_path):
     photos = album(tmp_path / "photos")
-    (photos / "cat" / "x.jpg").write_text("no picture")
+    (photos / "cat" / "x.jpg").write_text("no image")
 
     def run(*args, status=0):
         command = [sys.executable, "-m", "unlearnable", *map(str, args)]
@@ -500,7 +500,7 @@ def test_by_the_command_line(tmp_path):
     assert "x.jpg cannot be read" in run("protect", "photos", "out", *small, status=2).stderr
     planned = run("protect", "photos", "out", *small, "--dry-run")
     assert (
-        "cat: 4 pictures" in planned.stdout
+        "cat: 4 images" in planned.stdout
         and "takes about 1 min" in planned.stdout
         and "x.jpg" in planned.stderr
         and not (tmp_path / "out").exists()

@@ -52,9 +52,9 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
 
 
 @pytest.mark.parametrize("name", list(METHODS))
-@pytest.mark.parametrize("pictures", ["few", "extremes"])
-def test_contract(name, pictures, request, tmp_path):
-    data = request.getfixturevalue(pictures)
+@pytest.mark.parametrize("images", ["few", "extremes"])
+def test_contract(name, images, request, tmp_path):
+    data = request.getfixturevalue(images)
     x, y = data.x.clone(), data.y.clone()
     done = protect(data, tiny(name, tuple(data.x.shape), tmp_path), tmp_path / "out")
     assert torch.equal(data.x, x) and torch.equal(data.y, y)  # the originals are not touched

@@ -26,12 +26,12 @@ def _linear(
     return 100 * float(((b @ w).argmax(1).numpy() == labels).mean())
 
 
-def test_no_linear_rule_on_pixels_or_colours_finds_the_class():
+def test_no_linear_rule_on_pixels_or_colors_finds_the_class():
     (x, y), (u, v) = generate(1500, 3), generate(500, 4)
     pixels = [(a / 255).reshape(len(a), -1) for a in (x, u)]
-    colours = [np.c_[a.mean((2, 3)), a.std((2, 3))] / 255 for a in (x, u)]
+    colors = [np.c_[a.mean((2, 3)), a.std((2, 3))] / 255 for a in (x, u)]
     assert _linear(pixels[0], y, pixels[1], v, 100.0) < 30
-    assert _linear(colours[0], y, colours[1], v, 1e-3) < 20
+    assert _linear(colors[0], y, colors[1], v, 1e-3) < 20
 
 
 def test_shapes_have_about_the_same_area():

@@ -1,4 +1,4 @@
-"""What a learner may add to T: labels and pictures stay together, and every draw follows from the seed."""
+"""What a learner may add to T: labels and images stay together, and every draw follows from the seed."""
 
 import pytest
 import torch
@@ -8,12 +8,12 @@ from unlearnable import AUGMENTATIONS, Images, Recipe, UserError, learn
 
 FLAT = (
     torch.arange(12).view(12, 1, 1, 1) / 12 * torch.ones(1, 3, 16, 16)
-)  # picture k is k / 12 all over
+)  # image k is k / 12 all over
 Y = torch.arange(12) % 4
 
 
 class Brightness(nn.Module):
-    """Says class 0 in so far as a picture is dark."""
+    """Says class 0 in so far as an image is dark."""
 
     def forward(self, x):
         dark = 1 - x.mean((1, 2, 3))
@@ -21,7 +21,7 @@ class Brightness(nn.Module):
 
 
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))
-def test_pictures_stay_pictures_and_draws_follow_the_seed(name):
+def test_images_stay_images_and_draws_follow_the_seed(name):
     x, before = torch.rand(12, 3, 16, 16), None
     for _ in range(2):
         torch.manual_seed(1)
@@ -38,8 +38,8 @@ def test_pictures_stay_pictures_and_draws_follow_the_seed(name):
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
-def test_shares_of_labels_are_shares_of_pictures(name):
-    """Picture k is 1 all over in the channel of its class (0 to 2) or black (3), so the picture tells its label."""
+def test_shares_of_labels_are_shares_of_images(name):
+    """Image k is 1 all over in the channel of its class (0 to 2) or black (3), so the image tells its label."""
     x = torch.nn.functional.one_hot(Y, 4)[:, :3, None, None].float() * torch.ones(1, 1, 16, 16)
     torch.manual_seed(3)
     z, y = AUGMENTATIONS[name].change(x, Y, 4, Brightness())
@@ -50,7 +50,7 @@ def test_shares_of_labels_are_shares_of_pictures(name):
 def test_cutout_is_a_square_of_half_the_side():
     z, _ = AUGMENTATIONS["cutout"].change(torch.zeros(12, 3, 16, 16), Y, 4, Brightness())
     assert ((z == 0.5).sum((1, 2, 3)) == 3 * 64).all() and ((z == 0) | (z == 0.5)).all()
-    assert all(float(picture[0].amax(0).sum()) == 8 * 0.5 for picture in z)  # eight columns wide
+    assert all(float(image[0].amax(0).sum()) == 8 * 0.5 for image in z)  # eight columns wide
 
 
 def test_ueraser_max_takes_the_copy_with_the_highest_loss():

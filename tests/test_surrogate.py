@@ -11,7 +11,7 @@ from torch import nn
 from unlearnable import HYPO, PIL, TAP, EntF, Frozen, Recipe, UserError, build, learn, load, protect
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.fixed_surrogate import feature_centres
+from unlearnable.protection.methods.fixed_surrogate import feature_centers
 from unlearnable.protection.methods.pil import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
@@ -26,7 +26,7 @@ SIZES = {
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A surrogate, its folder and its pictures."""
+    """A surrogate, its folder and its images."""
     data = load("shapes", limit=60)
     out = tmp_path_factory.mktemp("surrogate") / "run"
     done = learn(data, Recipe.preset("short", steps=40, batch=20, tests=1), out=out)
@@ -48,15 +48,15 @@ def test_tap_and_hypo_lower_the_loss_of_their_target(trained):
         assert after < 0.8 * before
 
 
-def test_entf_pushes_from_its_own_centre_and_pulls_to_another(trained):
+def test_entf_pushes_from_its_own_center_and_pulls_to_another(trained):
     data, model, out = trained
     frozen = Frozen(model, bfloat16=False)
-    centres = feature_centres(frozen, data, torch.device("cpu"))
+    centers = feature_centers(frozen, data, torch.device("cpu"))
     by_hand = model[:-1](pixels(data.x[data.y == 3])).mean(0)
-    assert torch.allclose(centres[3], by_hand, atol=1e-4)
-    nearest = torch.stack([min((c for k, c in enumerate(centres) if k != j), key=lambda c: (c - centres[j]).norm())
+    assert torch.allclose(centers[3], by_hand, atol=1e-4)
+    nearest = torch.stack([min((c for k, c in enumerate(centers) if k != j), key=lambda c: (c - centers[j]).norm())
                            for j in range(10)])  # fmt: skip
-    for how, aim, sign in (("push", centres, 1), ("pull", nearest, -1)):
+    for how, aim, sign in (("push", centers, 1), ("pull", nearest, -1)):
         noisy = protect(data, EntF(surrogate=str(out), steps=20, how=how), precision="fp32").images
         before, after = (
             ((frozen.features(pixels(x)) - aim[data.y]).norm(dim=1)).mean()
@@ -132,7 +132,7 @@ def test_features_are_what_the_last_layer_gets():
         Frozen(nn.Linear(2, 2), bfloat16=False).features(x)
 
 
-def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_picture_is_not():
+def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_image_is_not():
     data = load("shapes", limit=200)
     noise = PIL().craft(data, Context()).delta
     weight = linear_classifier(data, 30, Context())

@@ -1,4 +1,4 @@
-"""unlearnable: publish pictures that models cannot learn from, and prove it.
+"""unlearnable: publish images that models cannot learn from, and prove it.
 
 from unlearnable import REM, Recipe, learn, load, protect
 

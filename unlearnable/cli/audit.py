@@ -25,11 +25,11 @@ class _Audit:
     out: Path | None = None
     """folder for audit.json (default: audits/<name of the folder>, for seeds above 0 with -seed-<seed>)"""
     cells: Path = Path("audits/cells")
-    """folder for every training's result: audits of the same originals share those on clean pictures"""
+    """folder for every training's result: audits of the same originals share those on clean images"""
     test: str | None = None
-    """a folder of clean test pictures (default: the test split of the originals' source)"""
+    """a folder of clean test images (default: the test split of the originals' source)"""
     test_limit: int | None = None
-    """at most this many test pictures, the same number of every class"""
+    """at most this many test images, the same number of every class"""
     root: str | None = None
     """where the named sets lie"""
     machine: Machine = field(default_factory=Machine)
@@ -40,7 +40,7 @@ def audit_verb(args: list[str]) -> None:
     preset, args = take(args, "--preset", "short")
     text = (
         "What the best countermeasure leaves of a protection: every learner of the suite on the protected and on the "
-        f"clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
+        f"clean images. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
     )
     o = options("audit", text, _Audit, args, _Audit(tyro.MISSING, recipe=Recipe.preset(preset)))
     learners, device = find_suite(o.suite), {"device": o.machine.device}

@@ -22,13 +22,13 @@ class _Learn:
     out: Path | None = None
     """folder for log.jsonl, result.json and the model (default: runs/<hash of the settings>)"""
     test: str | None = None
-    """clean test pictures: a name or a folder (default: the test split of the training pictures' source)"""
+    """clean test images: a name or a folder (default: the test split of the training images' source)"""
     test_limit: int | None = None
-    """at most this many test pictures, the same number of every class"""
+    """at most this many test images, the same number of every class"""
     countermeasure: str | None = None
-    """a countermeasure of `unlearnable ls counters`, or my_module:function, done to the training pictures first"""
+    """a countermeasure of `unlearnable ls counters`, or my_module:function, done to the training images first"""
     counter_test: bool = False
-    """do it to the test pictures too"""
+    """do it to the test images too"""
     clean_share: float = 0.0
     """this share of every class comes clean: from a protected folder's originals"""
     source: Source = field(default_factory=Source)
@@ -40,7 +40,7 @@ def learn_verb(args: list[str]) -> None:
     preset, args = take(args, "--preset", "paper")
     if args and not args[0].startswith("-"):
         args = ["--data", *args]
-    text = f"Train a learner and test it on clean pictures. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
+    text = f"Train a learner and test it on clean images. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
     o = options("learn DATA", text, _Learn, args, _Learn(recipe=Recipe.preset(preset)))
     data = o.source.load().for_learning()
     asked = dataclasses.replace(o.source, limit=o.test_limit)
@@ -83,6 +83,6 @@ def learn_verb(args: list[str]) -> None:
         if distributed.rank() == 0:
             r = done.result
             print(
-                f"Accuracy on {len(test)} clean test pictures: {r['accuracy']:.1f} % (peak {r['peak']:.1f} %, chance "
+                f"Accuracy on {len(test)} clean test images: {r['accuracy']:.1f} % (peak {r['peak']:.1f} %, chance "
                 f"{100 / len(data.classes):.1f} %), {r['seconds']:.0f} s. Log and model: {out}"
             )

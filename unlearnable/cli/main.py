@@ -1,5 +1,5 @@
 """The command line: one function a verb, options generated from the dataclasses' fields and docstrings. Here are the
-verbs of noise and of one's own pictures; the others have rooms in verbs/."""
+verbs of noise and of one's own images; the others have rooms in verbs/."""
 
 import os
 import sys
@@ -17,15 +17,15 @@ from unlearnable.core.errors import UserError
 
 USAGE = """usage: unlearnable VERB ...
 
-  protect METHOD   make a set of pictures unlearnable       unlearnable protect rem --data shapes --preset short
-  protect PHOTOS OUT   a folder of your own pictures, at their own sizes    unlearnable protect photos/ protected/
+  protect METHOD   make a set of images unlearnable       unlearnable protect rem --data shapes --preset short
+  protect PHOTOS OUT   a folder of your own images, at their own sizes    unlearnable protect photos/ protected/
                        (without classes, that is without sub-folders, too)
-  verify PHOTOS OUT    the proof: learners on the clean and on the protected pictures
+  verify PHOTOS OUT    the proof: learners on the clean and on the protected images
   report FOLDER        the same as one HTML page; of audits, a leaderboard; of results, tables and plots
-  learn DATA       train a learner, test it on clean pictures   unlearnable learn protected/rem --preset short
+  learn DATA       train a learner, test it on clean images   unlearnable learn protected/rem --preset short
   audit FOLDER     what the best countermeasure leaves of a protection     unlearnable audit protected/rem
   reproduce TABLE  the paper's tables, measured here beside its figures; without a TABLE: which there are
-  show FOLDER      a sheet of originals, protected pictures and noise, as PNG
+  show FOLDER      a sheet of originals, protected images and noise, as PNG
   export FOLDER    the noise (.npy, or the pickle of Fu et al.) or the official CIFAR layout
   ls [WHAT]        methods, models, data, counters, suites, presets
 

@@ -15,19 +15,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source:
-    """Which pictures."""
+    """Which images."""
 
     data: str = "shapes"
-    """a name of `unlearnable ls data`, a folder with one sub-folder of pictures a class, or a protected folder; for
-    unlearnable-clusters and uniform also a folder of pictures without sub-folders"""
+    """a name of `unlearnable ls data`, a folder with one sub-folder of images a class, or a protected folder; for
+    unlearnable-clusters and uniform also a folder of images without sub-folders"""
     limit: int | None = None
-    """at most this many pictures, the same number of every class"""
+    """at most this many images, the same number of every class"""
     classes: tuple[str, ...] | None = None
     """only these classes"""
     size: int | None = None
-    """resize the pictures of a folder to size x size pixels"""
+    """resize the images of a folder to size x size pixels"""
     data_seed: int = 0
-    """chooses the pictures under --limit; generates `shapes`"""
+    """chooses the images under --limit; generates `shapes`"""
     root: str | None = None
     """where the named sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
 

@@ -32,7 +32,7 @@ def protect_verb(args: list[str]) -> None:
 
     out = Annotated[
         Path,
-        arg(help="folder for the pictures, the card and the generator; the same command resumes"),
+        arg(help="folder for the images, the card and the generator; the same command resumes"),
     ]
     fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
     options = dataclasses.make_dataclass("Protect", fields, frozen=True)
@@ -52,7 +52,7 @@ def protect_verb(args: list[str]) -> None:
     if done:
         m = done.card["measured"]
         print(
-            f"{len(done.images)} pictures in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']} dB, "
+            f"{len(done.images)} images in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']} dB, "
             f"SSIM {m['ssim']}, made in {done.card['seconds']:.0f} s.\n"
             f"See it: unlearnable show {o.out}    Prove it: unlearnable learn {o.out}"
         )

@@ -1,4 +1,4 @@
-"""``protect PHOTOS OUT``: a folder of own photographs."""
+"""``protect PHOTOS OUT``: a folder of own photos."""
 
 import sys
 from dataclasses import dataclass, field
@@ -24,28 +24,28 @@ LEVELS = {"light": 4, "normal": 8, "strong": 16}
 @dataclass(frozen=True)
 class _Photos:
     folder: Positional[Path]
-    """your pictures, in one sub-folder a class, or all in it directly if you have no classes; never written to"""
+    """your photos, in one sub-folder a class, or all in it directly if you have no classes; never written to"""
     out: Positional[Path]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] | None = None
     """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md): light is hardly visible and does
     not protect, normal protects and tints smooth areas, strong protects more and shows (default: normal)"""
     size: int | None = None
-    """the side at which the noise is made, in pixels: more is slower, and protected less (default: 32). The pictures
+    """the side at which the noise is made, in pixels: more is slower, and protected less (default: 32). The photos
     keep their own sizes"""
     steps: int | None = None
     """training steps of the noise's own network (default: 800)"""
     gray: float | None = None
     """share of gray views for which the noise is made, 0 to 1 (default: 0), against models that train on grayscale
-    copies. It costs protection in colour: read docs/results.md and verify"""
+    copies. It costs protection in color: read docs/results.md and verify"""
     format: Format = "png"
     """both are lossless"""
     keep_metadata: bool = False
-    """keep EXIF data (place, camera, time); it is dropped otherwise. The colour profile is always kept"""
+    """keep EXIF data (place, camera, time); it is dropped otherwise. The color profile is always kept"""
     skip_bad: bool = False
     """protect the rest when some files cannot be read"""
     generator: Path | None = None
-    """generator.safetensors of an earlier run: protect further pictures of the same classes without training"""
+    """generator.safetensors of an earlier run: protect further photos of the same classes without training"""
     dry_run: bool = False
     """say what would be done, and stop"""
     machine: Machine = field(default_factory=Machine)
@@ -53,7 +53,7 @@ class _Photos:
 
 def protect_photos_verb(args: list[str]) -> None:
     text = (
-        "Protect a folder of your own pictures, at their own sizes: with SEM noise against adversarial training 2/255, "
+        "Protect a folder of your own photos, at their own sizes: with SEM noise against adversarial training 2/255, "
         "or, where it has no sub-folders and so no classes, with Unlearnable Clusters."
     )
     o = options("protect PHOTOS OUT", text, _Photos, args)
@@ -81,14 +81,14 @@ def protect_photos_verb(args: list[str]) -> None:
     _say(card["left_out"])
     m = card["measured"]
     print(
-        f"{card['shape'][0]} pictures in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']:.1f} dB (lowest "
+        f"{card['shape'][0]} photos in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']:.1f} dB (lowest "
         f"{m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}.\n"
         + (
             f"Prove it: unlearnable verify {o.folder} {o.out}\n"
             if card["classes"] != [*NO_CLASSES]
             else ""
         )
-        + f"Publish the pictures. Keep {o.out / 'generator.safetensors'}, card.json and the originals to yourself."
+        + f"Publish the photos. Keep {o.out / 'generator.safetensors'}, card.json and the originals to yourself."
     )
 
 
@@ -107,8 +107,8 @@ def photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
     size, eps = o.size or 32, LEVELS[o.level or "normal"]
     if o.folder.is_dir() and listing(o.folder).classes == NO_CLASSES:
         print(
-            f"{o.folder} has no sub-folders, so its pictures have no classes: Unlearnable Clusters is used, not SEM. "
-            "It protected nothing where it was measured (docs/results.md); if you can, sort the pictures into classes."
+            f"{o.folder} has no sub-folders, so its photos have no classes: Unlearnable Clusters is used, not SEM. "
+            "It protected nothing where it was measured (docs/results.md); if you can, sort the photos into classes."
         )
         if o.gray is not None:
             raise UserError("Unlearnable Clusters have no gray views; leave --gray.")
@@ -130,7 +130,7 @@ def _dry_run(o: _Photos, method: PhotoMethod, size: int) -> None:
     counts = [sum(label == c for _, label in found.files) for c in range(len(found.classes))]
     for name, n in zip(found.classes, counts) if found.classes != NO_CLASSES else ():
         print(
-            f"{name}: {n} pictures"
+            f"{name}: {n} photos"
             + (" (few: under 50, a learner may learn nothing anyway)" if n < 50 else "")
         )
     if len(found.classes) == 1 and found.classes != NO_CLASSES:
@@ -140,7 +140,7 @@ def _dry_run(o: _Photos, method: PhotoMethod, size: int) -> None:
     images = load(o.folder, size=size, skip_bad=True)
     groups = near_duplicates(images.x)
     print(
-        f"{len(found.files)} pictures would be protected into {o.out} at their own sizes, the noise made at {size} px; "
+        f"{len(found.files)} photos would be protected into {o.out} at their own sizes, the noise made at {size} px; "
         f"{len(groups) - len(groups.unique())} of them are near-duplicates of others."
     )
     if n := len(found.problems):

@@ -24,7 +24,7 @@ class _Report:
     count: int = 3
     """photographs shown, one a class"""
     root: str | None = None
-    """where the named sets lie, to show pictures and noise of results"""
+    """where the named sets lie, to show images and noise of results"""
 
 
 def report_verb(args: list[str]) -> None:

@@ -19,7 +19,7 @@ class _Reproduce:
     table: Positional[str]
     """a table of `unlearnable reproduce`, or all"""
     size: Literal["small", "paper"] = "small"
-    """small: 5,000 pictures and convnet, for 2 CPU cores; paper: the authors' settings, for a GPU"""
+    """small: 5,000 images and convnet, for 2 CPU cores; paper: the authors' settings, for a GPU"""
     data: str = "cifar10"
     """cifar10, cifar100 or imagenet100"""
     seeds: tuple[int, ...] = (0,)

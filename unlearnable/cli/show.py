@@ -16,9 +16,9 @@ class _Show:
     folder: Positional[Path]
     """a protected folder"""
     out: Path | None = None
-    """the PNG (default: FOLDER/sheet.png; for pictures without classes FOLDER-sheet.png)"""
+    """the PNG (default: FOLDER/sheet.png; for images without classes FOLDER-sheet.png)"""
     count: int = 10
-    """how many pictures"""
+    """how many images"""
     gain: int = 8
     """the noise is shown times this, around gray"""
     root: str | None = None
@@ -26,14 +26,12 @@ class _Show:
 
 
 def show_verb(args: list[str]) -> None:
-    o = options(
-        "show", "A sheet of originals, protected pictures and magnified noise.", _Show, args
-    )
+    o = options("show", "A sheet of originals, protected images and magnified noise.", _Show, args)
     clean = originals_of(o.folder, o.root)
     protected, name = load(o.folder), o.folder.resolve()
-    # a folder without sub-folders holds pictures only: the sheet goes beside it
+    # a folder without sub-folders holds images only: the sheet goes beside it
     out = o.out or (
-        o.folder / "sheet.png" if protected.labelled else name.with_name(f"{name.name}-sheet.png")
+        o.folder / "sheet.png" if protected.labeled else name.with_name(f"{name.name}-sheet.png")
     )
     contact_sheet(clean, protected, out, count=o.count, gain=o.gain)
     print(out)

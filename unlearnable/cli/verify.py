@@ -23,22 +23,22 @@ class _Verify:
     out: Path | None = None
     """folder for the results (default: verified/<name of the protected folder>)"""
     seeds: int = 3
-    """how often everything is repeated, with other pictures held out"""
+    """how often everything is repeated, with other photos held out"""
     radii: tuple[float, ...] = (0.0, 2.0)
     """0 is ordinary training, others adversarial training of that radius in /255"""
     counters: tuple[str, ...] = ("gray",)
-    """ordinary training again, on pictures after each of these (`unlearnable ls counters`, or my_module:function)"""
+    """ordinary training again, on photos after each of these (`unlearnable ls counters`, or my_module:function)"""
     size: int | None = None
-    """the side at which the learner sees the pictures (default: 1.5 times that at which the noise was made)"""
+    """the side at which the learner sees the photos (default: 1.5 times that at which the noise was made)"""
     holdout: float = 0.25
-    """share of clean pictures of every class that is used for testing only"""
+    """share of clean photos of every class that is used for testing only"""
     machine: Machine = field(default_factory=Machine)
     recipe: Recipe = field(default_factory=Recipe)
 
 
 def verify_verb(args: list[str]) -> None:
     preset, args = take(args, "--preset", "photos")
-    text = "Learners on your clean and on your protected pictures, tested on clean ones that were held out."
+    text = "Learners on your clean and on your protected photos, tested on clean ones that were held out."
     default = _Verify(tyro.MISSING, tyro.MISSING, recipe=Recipe.preset(preset))
     o = options(
         "verify",

@@ -10,11 +10,11 @@ from unlearnable.core.files import atomic_write
 from unlearnable.data.image_files import in_threads, listing, pixels, read
 from unlearnable.data.images import Images
 
-# ── folders of pictures ──
+# ── folders of images ──
 
 
 def imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images:
-    """The first 100 synsets of ILSVRC2012 at 256 x 256 (training: aspect not kept; test: resized, centre-cropped)."""
+    """The first 100 synsets of ILSVRC2012 at 256 x 256 (training: aspect not kept; test: resized, center-cropped)."""
     folder = root / "imagenet" / {"train": "train", "test": "val"}[split]
     if not folder.is_dir():
         raise UserError(
@@ -32,17 +32,17 @@ def imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images:
     x = np.load(cache, mmap_mode="c")
     if len(x) != len(files):
         raise UserError(
-            f"{cache} was made from {len(x)} pictures, but there are {len(files)} now; delete it."
+            f"{cache} was made from {len(x)} images, but there are {len(files)} now; delete it."
         )
     return Images(torch.from_numpy(x), torch.tensor([c for _, c in files]), names)
 
 
 def read_folder(folder: Path, size: int | None, skip_bad: bool = False) -> Images:
     found = listing(folder, check=skip_bad)
-    arrays = in_threads(lambda file: pixels(read(file[0]), size), found.files, "reading pictures")
+    arrays = in_threads(lambda file: pixels(read(file[0]), size), found.files, "reading images")
     if len({a.shape for a in arrays}) > 1:
         raise UserError(
-            f"The pictures in {folder} differ in size; choose one with --size, for instance --size 64."
+            f"The images in {folder} differ in size; choose one with --size, for instance --size 64."
         )
     return Images(
         torch.from_numpy(np.stack(arrays)), torch.tensor([c for _, c in found.files]), found.classes

@@ -1,4 +1,4 @@
-"""Pictures and their labels as one tensor."""
+"""Images and their labels as one tensor."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ class Images:
     def __post_init__(self) -> None:
         if self.x.dtype != torch.uint8 or self.x.ndim != 4 or self.x.shape[1] != 3:
             raise UserError(
-                f"Pictures must be uint8 [N, 3, H, W]; these are {self.x.dtype} {list(self.x.shape)}."
+                f"Images must be uint8 [N, 3, H, W]; these are {self.x.dtype} {list(self.x.shape)}."
             )
         if self.y.shape != (len(self.x),):
             raise UserError(
-                f"{len(self.x)} pictures but {len(self.y)} labels; give one label a picture."
+                f"{len(self.x)} images but {len(self.y)} labels; give one label an image."
             )
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
             raise UserError(
@@ -46,25 +46,25 @@ class Images:
         return min(self.x.shape[-2:])
 
     @property
-    def labelled(self) -> bool:
-        """False for the pictures of a flat folder: all of y is 0 and means nothing."""
+    def labeled(self) -> bool:
+        """False for the images of a flat folder: all of y is 0 and means nothing."""
         return self.classes != NO_CLASSES
 
     def for_learning(self) -> Self:
         """Itself. Raises UserError where there are no classes to learn."""
-        if not self.labelled:
+        if not self.labeled:
             raise UserError(
-                "These pictures have no classes to learn; put those of each class into a sub-folder of its own."
+                "These images have no classes to learn; put those of each class into a sub-folder of its own."
             )
         return self
 
     def pixels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
-        """Pictures ``i`` as float32 in [0, 1] on ``device``."""
+        """Images ``i`` as float32 in [0, 1] on ``device``."""
         x, _ = self._held(torch.device(device))
         return to_device(x[_index(i, x.device)], device).float() / 255
 
     def labels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
-        """Labels of the pictures ``i``, int64, on ``device``."""
+        """Labels of the images ``i``, int64, on ``device``."""
         _, y = self._held(torch.device(device))
         return to_device(y[_index(i, y.device)], device)
 
@@ -82,7 +82,7 @@ class Images:
         return {}
 
     def digest(self) -> str:
-        """sha256 of pictures, labels and class names; taken once, because every training and audit asks for it."""
+        """sha256 of images, labels and class names; taken once, because every training and audit asks for it."""
         return self._digest
 
     @cached_property

@@ -1,6 +1,6 @@
-"""Pictures and their labels as one tensor: ``load`` reads every source into the same ``Images``.
+"""Images and their labels as one tensor: ``load`` reads every source into the same ``Images``.
 
-A source is a name of ``DATA``, a folder of pictures with one sub-folder a class, a flat folder of pictures without
+A source is a name of ``DATA``, a folder of images with one sub-folder a class, a flat folder of images without
 classes, or a protected folder. A protected set loads exactly like a clean one.
 """
 
@@ -32,17 +32,17 @@ def load(
     root: str | Path | None = None,
     skip_bad: bool = False,
 ) -> Images:
-    """Pictures of a source.
+    """Images of a source.
 
-    source: a name of ``DATA``, a picture folder with one sub-folder a class or with pictures only, or a protected
-    folder (its "test" split is its source's).  limit: at most this many pictures, the same number of every class,
-    chosen by ``seed``.  classes: only these, relabelled 0.. in the order given.  seed: also generates ``shapes``.
-    size: resize a folder's pictures to size x size (default for protected photographs: that at which their noise was
+    source: a name of ``DATA``, an image folder with one sub-folder a class or with images only, or a protected
+    folder (its "test" split is its source's).  limit: at most this many images, the same number of every class,
+    chosen by ``seed``.  classes: only these, relabeled 0.. in the order given.  seed: also generates ``shapes``.
+    size: resize a folder's images to size x size (default for protected photographs: that at which their noise was
     made).  root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's
     files that do not read.
     """
     if limit is not None and limit < 1:
-        raise UserError(f"The limit of pictures must be at least 1, not {limit}.")
+        raise UserError(f"The limit of images must be at least 1, not {limit}.")
     asked = {
         "source": str(source),
         "limit": limit,
@@ -66,7 +66,7 @@ def load(
     elif path.is_dir():
         if split == "test":
             raise UserError(
-                f"The picture folder {path} has no test split; give test pictures with --test FOLDER."
+                f"The image folder {path} has no test split; give test images with --test FOLDER."
             )
         images = read_folder(path, size, skip_bad)
     else:
@@ -91,7 +91,7 @@ def _read_protected(folder: Path, card: dict) -> Images:
         y = np.load(folder / "labels.npy")
     except (OSError, ValueError) as e:
         raise UserError(
-            f"The protected folder {folder} is incomplete ({e}); protect the pictures again."
+            f"The protected folder {folder} is incomplete ({e}); protect the images again."
         ) from e
     return Images(torch.from_numpy(x), torch.from_numpy(y), tuple(card["classes"]))
 
@@ -109,7 +109,7 @@ DATA: dict[str, Reader] = {
 
 DESCRIPTIONS = {
     "shapes": "10 classes of textured shapes on clutter, 32 px, generated from the seed (no files needed)",
-    "cifar10": "CIFAR-10, 50,000 + 10,000 pictures of 32 px (Krizhevsky 2009)",
-    "cifar100": "CIFAR-100, 50,000 + 10,000 pictures of 32 px (Krizhevsky 2009)",
+    "cifar10": "CIFAR-10, 50,000 + 10,000 images of 32 px (Krizhevsky 2009)",
+    "cifar100": "CIFAR-100, 50,000 + 10,000 images of 32 px (Krizhevsky 2009)",
     "imagenet100": "the first 100 classes of ILSVRC2012 at 256 px (the paper's ImageNet subset)",
 }

@@ -1,6 +1,6 @@
-"""``shapes``: the embedded picture set. Ten textured shapes on cluttered backgrounds, generated from a seed.
+"""``shapes``: the embedded image set. Ten textured shapes on cluttered backgrounds, generated from a seed.
 
-Colour, texture, place, size and rotation are drawn alike for every class, so that only the shape tells the class.
+Color, texture, place, size and rotation are drawn alike for every class, so that only the shape tells the class.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ CLASSES = (
 )
 
 
-CHUNK = 500  # pictures drawn from one seed, so that a smaller set is the beginning of a larger one
+CHUNK = 500  # images drawn from one seed, so that a smaller set is the beginning of a larger one
 
 
 SAMPLES = 2  # sub-pixels a side, for smooth edges
@@ -67,7 +67,7 @@ def _radius(name: str) -> float:
 
 
 def _texture(g: np.random.Generator, n: int, u: ndarray, v: ndarray) -> ndarray:
-    """n x s x s in -1..1: each picture one of a slope, stripes, checks, blobs."""
+    """n x s x s in -1..1: each image one of a slope, stripes, checks, blobs."""
     kind, angle = g.integers(4, size=(n, 1, 1)), g.uniform(0, np.pi, (n, 1, 1))
     pitch, phase = g.uniform(5, 11, (n, 1, 1)), g.uniform(0, 2 * np.pi, (2, n, 1, 1))
     a, b = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
@@ -96,7 +96,7 @@ def _chunk(n: int, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]
     shape_paint = front + amount[:, 0] * _texture(g, n, u, v)[:, None]
     paint = back + amount[:, 1] * _texture(g, n, u, v)[:, None]
 
-    for k in range(4):  # clutter in the shape's own colours: strokes and dots behind it
+    for k in range(4):  # clutter in the shape's own colors: strokes and dots behind it
         x, y, angle, length = (
             draw(-1, 1, 1, 1),
             draw(-1, 1, 1, 1),
@@ -121,14 +121,14 @@ def _chunk(n: int, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]
         p, q = (u - x[i]) / r, (v - y[i]) / r
         cos, sin = np.cos(angle[i]), np.sin(angle[i])
         mask[i] = _inside(name, p * cos + q * sin, q * cos - p * sin)
-    picture = np.where(mask[:, None], shape_paint, paint) + tilt
-    picture = picture.reshape(n, 3, size, SAMPLES, size, SAMPLES).mean((3, 5))
-    picture += g.normal(0, 0.02, picture.shape)
-    return (picture.clip(0, 1) * 255).round().astype(np.uint8), labels.astype(np.int64)
+    image = np.where(mask[:, None], shape_paint, paint) + tilt
+    image = image.reshape(n, 3, size, SAMPLES, size, SAMPLES).mean((3, 5))
+    image += g.normal(0, 0.02, image.shape)
+    return (image.clip(0, 1) * 255).round().astype(np.uint8), labels.astype(np.int64)
 
 
 def generate(n: int, seed: int, *, size: int = 32) -> tuple[ndarray, ndarray]:
-    """n pictures, uint8 [n, 3, size, size], and their labels, int64 [n], in turn 0, 1, ... 9, 0, ...
+    """n images, uint8 [n, 3, size, size], and their labels, int64 [n], in turn 0, 1, ... 9, 0, ...
 
     The same (n, seed) gives the same bytes, and a smaller n the beginning of a larger one.
     """

@@ -33,7 +33,7 @@ def select(images: Images, limit: int | None, classes: tuple[str, ...] | None, s
 
 
 def clean_mask(y: Tensor, share: float, seed: int) -> Tensor:
-    """Which pictures stay clean, bool [N]: ``share`` of every class of y [N], drawn by ``seed``; a larger share keeps
+    """Which images stay clean, bool [N]: ``share`` of every class of y [N], drawn by ``seed``; a larger share keeps
     those of a smaller one. Raises UserError for a share outside 0..1."""
     if not 0 <= share <= 1:
         raise UserError(f"The clean share must lie between 0 and 1, not at {share}.")
@@ -49,7 +49,7 @@ def mix_in_clean(protected: Images, clean: Images, share: float, seed: int = 0) 
     are not pairs."""
     if clean.x.shape != protected.x.shape or not torch.equal(clean.y, protected.y):
         raise UserError(
-            "Clean pictures can only stand in for protected ones of the same set, in the same order."
+            "Clean images can only stand in for protected ones of the same set, in the same order."
         )
     keep = clean_mask(clean.y, share, seed)
     x = torch.where(keep[:, None, None, None], clean.x, protected.x)
@@ -57,7 +57,7 @@ def mix_in_clean(protected: Images, clean: Images, share: float, seed: int = 0) 
 
 
 NEAR_DUPLICATE_DISTANCE = (
-    6.0  # mean difference in /255 at 16 x 16 pixels under which two pictures are near-duplicates
+    6.0  # mean difference in /255 at 16 x 16 pixels under which two images are near-duplicates
 )
 
 
@@ -66,7 +66,7 @@ def subset(images: Images, keep: Tensor) -> Images:
 
 
 def near_duplicates(x: Tensor) -> Tensor:
-    """The group of every picture, int64 [N]: pictures that differ by less than ``ALIKE`` on average at 16 x 16 pixels
+    """The group of every image, int64 [N]: images that differ by less than ``ALIKE`` on average at 16 x 16 pixels
     share one, as do those that are joined by others. Needs N x N distances, a thousand rows at a time."""
     small = torch.cat(
         [F.interpolate(c.float(), (16, 16), mode="area").flatten(1) for c in x.split(500)]
@@ -87,8 +87,8 @@ def near_duplicates(x: Tensor) -> Tensor:
 
 
 def holdout_split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tensor:
-    """Which pictures are held out, bool [N]: ``holdout`` of every class (at least one, at most all but one), groups of
-    near-duplicates whole. A group counts to the class of its first picture."""
+    """Which images are held out, bool [N]: ``holdout`` of every class (at least one, at most all but one), groups of
+    near-duplicates whole. A group counts to the class of its first image."""
     random, test = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
     for c in range(int(y.max()) + 1):
         own = [g for g in groups.unique().tolist() if int(y[g]) == c]
@@ -101,11 +101,11 @@ def holdout_split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tenso
     missing = [c for c in range(int(y.max()) + 1) if not test[y == c].any() or test[y == c].all()]
     if missing:
         raise UserError(
-            "A class consists of near-duplicates only, and cannot be divided into training and test pictures."
+            "A class consists of near-duplicates only, and cannot be divided into training and test images."
         )
     return test
 
 
 def count_near_duplicates(groups: Tensor) -> int:
-    """How many pictures have a near-duplicate before them."""
+    """How many images have a near-duplicate before them."""
     return len(groups) - len(groups.unique())

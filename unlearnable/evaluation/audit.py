@@ -1,5 +1,5 @@
 """``audit``: a protection is worth what the best countermeasure leaves of it. Every learner of a suite trains on the
-protected pictures and, as its own baseline, on the clean ones; the highest accuracy on clean test pictures counts."""
+protected images and, as its own baseline, on the clean ones; the highest accuracy on clean test images counts."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +22,7 @@ from unlearnable.training.recipe import Recipe
 @dataclass(frozen=True)
 class Audit:
     """A suite's result (audit.json). rows: learner, clean, protected, peak and flags, accuracies in %; worst: the row
-    whose protected peak is highest; flags: of the protected pictures (docs/checks.md)."""
+    whose protected peak is highest; flags: of the protected images (docs/checks.md)."""
 
     suite: str
     version: int
@@ -45,11 +45,11 @@ def audit(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Audit:
-    """Run ``suite`` on a protected folder and its clean originals. test: clean test pictures (default: the test split
+    """Run ``suite`` on a protected folder and its clean originals. test: clean test images (default: the test split
     of the originals' source). out: a folder for audit.json. cells: a folder for every training's result, which audits
     of the same originals share, beside each other too (default: ``cells`` beside ``out``); the same call resumes.
 
-    Raises UserError for what is no protected folder, for originals that are gone or changed, for test pictures of
+    Raises UserError for what is no protected folder, for originals that are gone or changed, for test images of
     other classes, and for an ``out`` that holds an audit of something else.
     """
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
@@ -62,13 +62,13 @@ def audit(
     test = test if test is not None else load(folder, split="test", root=root)
     if test.classes != clean.classes:
         raise UserError(
-            f"The test pictures have the classes {', '.join(test.classes[:5])}..., those of {folder} are "
-            f"{', '.join(clean.classes[:5])}...; give test pictures of the same classes."
+            f"The test images have the classes {', '.join(test.classes[:5])}..., those of {folder} are "
+            f"{', '.join(clean.classes[:5])}...; give test images of the same classes."
         )
     if clean.x.shape != protected.x.shape:
         raise UserError(
-            f"{folder} holds {list(protected.x.shape)} pictures, its originals are {list(clean.x.shape)}; protect "
-            "the pictures again."
+            f"{folder} holds {list(protected.x.shape)} images, its originals are {list(clean.x.shape)}; protect "
+            "the images again."
         )
     card, chance, sets = (
         read_json(folder / "card.json"),
@@ -83,7 +83,7 @@ def audit(
     }
     about |= {
         "psnr": card["measured"]["psnr"],
-        "pictures": f"{len(clean)} pictures of {card['data']['source']}",
+        "images": f"{len(clean)} images of {card['data']['source']}",
     }
     about |= {"recipe": asdict(recipe), "digest": protected.digest(), "version": VERSION}
     _check_place(out, about)
@@ -101,7 +101,7 @@ def audit(
 
 @dataclass(frozen=True, eq=False)
 class Sets:
-    """What an audit trains and tests on: originals, protected pictures, clean test pictures."""
+    """What an audit trains and tests on: originals, protected images, clean test images."""
 
     clean: Images
     protected: Images
@@ -130,7 +130,7 @@ def _check_place(out: Path, about: dict) -> None:
 def _trainings(
     learners: tuple[Learner, ...], recipe: Recipe, sets: Sets, cells: Path, machine: dict
 ) -> list[tuple[dict, dict]]:
-    """Every learner's result on the clean and on the protected pictures. What another audit is at comes last."""
+    """Every learner's result on the clean and on the protected images. What another audit is at comes last."""
     done: dict[tuple[int, bool], dict | None] = {}
     for wait in (False, True):
         for k, learner in enumerate(learners):
@@ -168,8 +168,8 @@ def _training(
 def estimate(
     learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto"
 ) -> float:
-    """Seconds that the trainings of an audit take here, each on clean and on protected pictures, from trying two steps
-    of each; what is done to the pictures before is not counted."""
+    """Seconds that the trainings of an audit take here, each on clean and on protected images, from trying two steps
+    of each; what is done to the images before is not counted."""
     tried: dict[Recipe, float] = {}
     for learner in learners:
         asked = replace(recipe, **dict(learner.recipe))

@@ -1,6 +1,6 @@
 """A certificate of learnability by parametric smoothing (Wang et al., NDSS 2025).
 
-A(w) is the accuracy, on given test pictures, of one network with the weights w, and h_q(v) the q-quantile of A(w) for w
+A(w) is the accuracy, on given test images, of one network with the weights w, and h_q(v) the q-quantile of A(w) for w
 drawn from N(v, std^2 I). Of all sets that w ~ N(v, std^2 I) hits with a given probability, none loses more than a
 half-space does when v moves by eta (Neyman and Pearson). So for every v' within the L2 distance eta of v
 
@@ -40,7 +40,7 @@ def certify(
     probability ``q`` or more, wherever v' lies within that distance of ``model``'s weights. The bound is estimated from
     ``draws`` and true with probability ``confidence``; None: there are too few draws to say.
 
-    ``model``: trained on the protected pictures, on ``device``; it is as it was afterwards. Raises UserError for
+    ``model``: trained on the protected images, on ``device``; it is as it was afterwards. Raises UserError for
     numbers outside their ranges."""
     if not (
         0 < q < 1

@@ -1,4 +1,4 @@
-"""What a learner does to the pictures to undo their protection, before training: ``COUNTERS``, each Images -> Images.
+"""What a learner does to the images to undo their protection, before training: ``COUNTERS``, each Images -> Images.
 
 Adversarial training and augmentation are the learner's own (``Recipe``). Settings are those of the field's comparisons.
 """
@@ -20,15 +20,15 @@ from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
 from unlearnable.training.augment import LUMA
 
-CHUNK = 512  # pictures handled at a time
+CHUNK = 512  # images handled at a time
 
 
 def jpeg(x: Tensor, quality: int) -> Tensor:
-    """x uint8 [N, 3, H, W] through JPEG files of that quality (4:2:0 colours, as programs write by default)."""
+    """x uint8 [N, 3, H, W] through JPEG files of that quality (4:2:0 colors, as programs write by default)."""
 
-    def through(picture: Image.Image) -> Image.Image:
+    def through(image: Image.Image) -> Image.Image:
         file = io.BytesIO()
-        picture.save(file, format="JPEG", quality=quality)
+        image.save(file, format="JPEG", quality=quality)
         return Image.open(file)
 
     return _each(x, through)
@@ -61,11 +61,11 @@ def gaussian_filter(x: Tensor, size: int, sigma: float) -> Tensor:
 
 def median_filter(x: Tensor, size: int) -> Tensor:
     """The median over size x size pixels, channel by channel."""
-    return _each(x, lambda picture: picture.filter(ImageFilter.MedianFilter(size)))
+    return _each(x, lambda image: image.filter(ImageFilter.MedianFilter(size)))
 
 
-def bilateral_filter(x: Tensor, size: int, colour: float, space: float) -> Tensor:
-    """The mean over size x size pixels, weighted by likeness of colour (``colour``, in /255) and nearness (pixels)."""
+def bilateral_filter(x: Tensor, size: int, color: float, space: float) -> Tensor:
+    """The mean over size x size pixels, weighted by likeness of color (``color``, in /255) and nearness (pixels)."""
     from kornia.filters import bilateral_blur  # takes seconds to import
 
     out, chunk = (
@@ -73,14 +73,14 @@ def bilateral_filter(x: Tensor, size: int, colour: float, space: float) -> Tenso
         max(1, 2**18 // (x.shape[2] * x.shape[3])),
     )  # it needs size^2 copies of a chunk
     for i in torch.arange(len(x)).split(chunk):
-        y = bilateral_blur(x[i].float() / 255, size, colour / 255, (space, space))
+        y = bilateral_blur(x[i].float() / 255, size, color / 255, (space, space))
         out[i] = (y * 255).round().clamp(0, 255).to(torch.uint8)
     return out
 
 
 def coin(x: Tensor, reach: float) -> Tensor:
-    """COIN: every pixel takes the (bilinear) colour at a place up to ``reach`` pixels away in each direction, drawn
-    anew for every pixel and picture."""
+    """COIN: every pixel takes the (bilinear) color at a place up to ``reach`` pixels away in each direction, drawn
+    anew for every pixel and image."""
     out, (height, width) = torch.empty_like(x), x.shape[2:]
     g = generator("cpu", "COIN")
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -97,7 +97,7 @@ def coin(x: Tensor, reach: float) -> Tensor:
 
 def orthogonal_projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1) -> Tensor:
     """Orthogonal projection (Sandoval-Segura et al., 2023): a linear classifier without bias is trained on the
-    pictures, and the span of its weight vectors taken out of them."""
+    images, and the span of its weight vectors taken out of them."""
     pixels, weight = (
         x.flatten(1).float() / 255,
         torch.zeros(int(y.max()) + 1, x[0].numel(), requires_grad=True),
@@ -128,8 +128,8 @@ def _filtered(x: Tensor, weight: Tensor) -> Tensor:
 
 def _each(x: Tensor, through: Callable[[Image.Image], Image.Image]) -> Tensor:
     out = torch.empty(tuple(x.shape), dtype=torch.uint8)
-    for k, picture in enumerate(x):
-        done = through(Image.fromarray(picture.permute(1, 2, 0).numpy()))
+    for k, image in enumerate(x):
+        done = through(Image.fromarray(image.permute(1, 2, 0).numpy()))
         out[k] = torch.from_numpy(np.asarray(done).copy()).permute(2, 0, 1)
     return out
 
@@ -155,7 +155,7 @@ COUNTERMEASURES: dict[str, Countermeasure] = {
     ),
     "median3": Countermeasure("median over 3 x 3 pixels", partial(median_filter, size=3)),
     "bilateral": Countermeasure(
-        "bilateral filter (9, 75, 75)", partial(bilateral_filter, size=9, colour=75, space=75)
+        "bilateral filter (9, 75, 75)", partial(bilateral_filter, size=9, color=75, space=75)
     ),
     "coin": Countermeasure(
         "every pixel from a place up to 2 pixels away (COIN)", partial(coin, reach=2.0)

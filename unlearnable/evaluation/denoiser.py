@@ -1,4 +1,4 @@
-"""A small denoiser that a learner trains who holds some of the pictures both clean and protected (leaked pairs)."""
+"""A small denoiser that a learner trains who holds some of the images both clean and protected (leaked pairs)."""
 
 import numpy as np
 import torch
@@ -40,11 +40,11 @@ def train_denoiser(
     Raises UserError for sets that are not pairs."""
     if clean.x.shape != protected.x.shape:
         raise UserError(
-            "The leaked pairs must be the same pictures clean and protected, in the same order."
+            "The leaked pairs must be the same images clean and protected, in the same order."
         )
     if not 0 < share <= 1:
         raise UserError(
-            f"The leaked share of the pictures must be above 0 and at most 1, not {share}."
+            f"The leaked share of the images must be above 0 and at most 1, not {share}."
         )
     rows = np.random.default_rng(seed).permutation(len(clean))[: max(1, round(share * len(clean)))]
     torch.manual_seed(seed)

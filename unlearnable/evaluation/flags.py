@@ -15,7 +15,7 @@ SLACK = 3.0  # points under a known baseline that are still chance
 KEPT_NOISE = 0.9  # of the noise's size: less is a loss
 
 
-# data, pictures (None: all), recipe, clean accuracy by AT radius: the paper's, and our own of docs/results.md
+# data, images (None: all), recipe, clean accuracy by AT radius: the paper's, and our own of docs/results.md
 KNOWN: list[tuple[str, int | None, Recipe, dict[float, float]]] = [
     *(
         (
@@ -31,23 +31,23 @@ KNOWN: list[tuple[str, int | None, Recipe, dict[float, float]]] = [
 
 
 def known_baseline(source: str, limit: int | None, recipe: Recipe) -> float | None:
-    """The clean accuracy that this learner is known to reach on clean pictures, in %, where it is known."""
-    for data, pictures, plain, by_radius in KNOWN:
+    """The clean accuracy that this learner is known to reach on clean images, in %, where it is known."""
+    for data, images, plain, by_radius in KNOWN:
         bare = replace(recipe, adv_eps=0.0, tests=plain.tests)
-        if (data, pictures, plain) == (source, limit, bare):
+        if (data, images, plain) == (source, limit, bare):
             return by_radius.get(recipe.adv_eps)
     return None
 
 
 def weak(accuracy: float, chance: float) -> bool:
-    """Whether a learner on clean pictures reaches less than chance and a fifth of the rest, all in %."""
+    """Whether a learner on clean images reaches less than chance and a fifth of the rest, all in %."""
     return accuracy < chance + 0.2 * (100 - chance)
 
 
 def training_flags(
     cell: dict, clean: dict | None, chance: float, known: float | None = None
 ) -> list[str]:
-    """Flags of one learner. cell, clean: its results on the pictures in question and on clean ones (None: not there);
+    """Flags of one learner. cell, clean: its results on the images in question and on clean ones (None: not there);
     chance and the known baseline in %."""
     flags = []
     if clean and weak(clean["accuracy"], chance):
@@ -60,7 +60,7 @@ def training_flags(
 
 
 def _converged(losses: list[float], clean: float | None) -> bool:
-    """Fell by 30 %, or is as low as on clean pictures (strong AT ends high there too), or near 0 however early; nan is
+    """Fell by 30 %, or is as low as on clean images (strong AT ends high there too), or near 0 however early; nan is
     none of these."""
     last = losses[-1]
     return (
@@ -72,7 +72,7 @@ def _converged(losses: list[float], clean: float | None) -> bool:
 
 
 def image_flags(clean: Images, protected: Images, card: dict) -> list[str]:
-    """Flags of a protected set, from the pictures as they are now and what its card says."""
+    """Flags of a protected set, from the images as they are now and what its card says."""
     flags = []
     if not torch.equal(clean.y, protected.y) or clean.classes != protected.classes:
         flags.append("changed-labels")

@@ -1,4 +1,4 @@
-"""``verify``: the proof for one's own pictures. Learners train on clean and on protected pictures and are tested on
+"""``verify``: the proof for one's own photos. Learners train on clean and on protected photos and are tested on
 clean ones that neither has seen: ordinarily, adversarially, and on grayscale copies, over several seeds."""
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from unlearnable.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class _Learner:
-    """How a learner trains, and what it does to its training pictures before (a name for ``counter``)."""
+    """How a learner trains, and what it does to its training photos before (a name for ``counter``)."""
 
     name: str
     recipe: Recipe
@@ -56,8 +56,8 @@ def verify(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Verified:
-    """Train on clean and on protected pictures and test on clean ones held out: ``holdout`` of every class, others
-    every seed, near-duplicates together. counters: ordinary training again, on training pictures that went through
+    """Train on clean and on protected photos and test on clean ones held out: ``holdout`` of every class, others
+    every seed, near-duplicates together. counters: ordinary training again, on training photos that went through
     each of them. size: at which the learner sees them (default: 1.5 times that at which the
     noise was made, because nobody knows what a learner picks). out: a folder for every result; the same call resumes.
     Raises UserError for folders that do not belong together."""
@@ -144,11 +144,11 @@ def _say_time(images: Images, learners: list[_Learner], missing: list[int], devi
 
 
 def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
-    """Originals and protected pictures in the same order, at the learner's size."""
+    """Originals and protected photos in the same order, at the learner's size."""
     card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
     if "photos" not in card:
         raise UserError(
-            f"{protected} is no folder of protected photographs; make it with `unlearnable protect`."
+            f"{protected} is no folder of protected photos; make it with `unlearnable protect`."
         )
     if tuple(card["classes"]) == NO_CLASSES:
         raise UserError(
@@ -159,14 +159,14 @@ def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, 
     clean = load(photos, size=working, skip_bad=True)
     if clean.digest() != card["digest"]:
         raise UserError(
-            f"{protected} was not made from the pictures that are in {photos} now; protect them again."
+            f"{protected} was not made from the photos that are in {photos} now; protect them again."
         )
     size = size or working * 3 // 2
     clean = clean if size == working else load(photos, size=size, skip_bad=True)
     hidden = load(protected, size=size)
     if not torch.equal(clean.y, hidden.y) or clean.classes != hidden.classes:
         raise UserError(
-            f"Pictures are missing from {protected} or were added to it; protect them again."
+            f"Photos are missing from {protected} or were added to it; protect them again."
         )
     return clean, hidden
 

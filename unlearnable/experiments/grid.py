@@ -39,7 +39,7 @@ def learner(
 
 
 def passes(method: Method | None) -> Cell | None:
-    """Forward and backward passes of one picture that its noise cost."""
+    """Forward and backward passes of one image that its noise cost."""
     return method and Cell(
         NoiseSpec(method), lambda card: card.get("passes", 0) / card["shape"][0], digits=0
     )
@@ -81,7 +81,7 @@ class Grid:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     chart: Chart | None = None
-    unit: str = "accuracy on clean test pictures, %"
+    unit: str = "accuracy on clean test images, %"
     note: str = ""
 
     def __post_init__(self) -> None:

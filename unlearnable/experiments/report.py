@@ -31,7 +31,7 @@ from unlearnable.reports.plots import Line, Plot, plot
 SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
 
 
-GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT pictures
+GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT images
 
 
 Found = tuple[Table, Scale, Grid, Runner]
@@ -45,7 +45,7 @@ def has_results(folder: Path) -> bool:
 
 def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[Path]:
     """Write tables.md, .csv and .html into ``out``, and the plots, which tables.md shows, into ``out``/plots. root:
-    where the named sets lie, for the pictures of protected sets in ``folder``. Returns the three files. Raises
+    where the named sets lie, for the images of protected sets in ``folder``. Returns the three files. Raises
     UserError where no table has anything."""
     found = list(_found(folder, root))
     if not found:
@@ -131,7 +131,7 @@ def _html(found: list[Found]) -> str:
     labs = {lab.data + at.size: lab for _, at, _, lab in found}
     return rendered(
         "tables.html",
-        title="Unlearnable pictures, measured",
+        title="Unlearnable images, measured",
         tables=[_table(*one) for one in found],
         hardware=sorted({h for lab in labs.values() for h in lab.book.hardware()}),
         sheets=[sheet for lab in labs.values() for sheet in _sheets(found, lab)],
@@ -213,7 +213,7 @@ def _plots(grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool) ->
 
 def _plot(grid: Grid, lines: list[Line], ticks: tuple[float, ...]) -> Plot:
     names = tuple(dict.fromkeys(row.series or row.name for row in grid.rows))
-    ticks, y = ticks if len(ticks) <= 10 else (), "accuracy on clean pictures, %"
+    ticks, y = ticks if len(ticks) <= 10 else (), "accuracy on clean images, %"
     return plot(lines, grid.chart.label, y, names=names, ticks=ticks, log=grid.chart.log)
 
 
@@ -237,11 +237,11 @@ def _points(grid: Grid, rows: list[tuple[str, list[CellValue]]], column: str) ->
             yield Line(series, points)
 
 
-# ── pictures ──
+# ── images ──
 
 
 def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
-    """(method, picture) of every protected set that still lies in the folder, seed 0; none without the originals."""
+    """(method, image) of every protected set that still lies in the folder, seed 0; none without the originals."""
     named: dict[Method, str] = {}
     for _, _, grid, own in found:
         if own is not lab:
@@ -264,7 +264,7 @@ def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
 
 
 def _sheet(clean: Images, hidden: np.ndarray) -> np.ndarray:
-    """[H, W, 3]: a line of originals, of protected pictures, of noise; the first picture of the first classes."""
+    """[H, W, 3]: a line of originals, of protected images, of noise; the first image of the first classes."""
     first = [int((clean.y == c).nonzero()[0]) for c in range(min(COUNT, len(clean.classes)))]
     a, b = clean.x[first].numpy().astype(int), hidden[first].astype(int)
     lines = [

@@ -108,7 +108,7 @@ def _make(
 def described(spec: Spec) -> str:
     """A spec in words: the method and what differs from its defaults, then the learner."""
     method = spec.method
-    words = ["clean pictures"]
+    words = ["clean images"]
     if method is not None:
         changed = {k: v for k, v in vars(method).items() if v != getattr(type(method)(), k, None)}
         words = [f"{type(method).__name__}({', '.join(f'{k}={v}' for k, v in changed.items())})"]

@@ -1,4 +1,4 @@
-"""The cells of which all tables are made: one learner, trained on one set, tested on clean pictures. A cell is made
+"""The cells of which all tables are made: one learner, trained on one set, tested on clean images. A cell is made
 once, kept as one small JSON file, and shared by every table that asks for it."""
 
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +22,7 @@ from unlearnable.training.recipe import Recipe
 @dataclass(frozen=True)
 class LearnerSpec:
     """A learner: what it trains on, and how. share: of every class is protected, the rest clean.  rest: it trains on
-    that clean rest alone.  counter: a line of ``COUNTERS``, done to the training pictures first.  recipe: the fields of
+    that clean rest alone.  counter: a line of ``COUNTERS``, done to the training images first.  recipe: the fields of
     the lab's recipe that it changes."""
 
     method: Method | None = None
@@ -46,7 +46,7 @@ Spec = LearnerSpec | NoiseSpec
 class Runner:
     """A data set, a learner's recipe and the folder ``root`` in which protected sets and cells are kept.
 
-    limit, test_limit: at most this many pictures, the same number of every class (None: all)."""
+    limit, test_limit: at most this many images, the same number of every class (None: all)."""
 
     data: str
     recipe: Recipe
@@ -75,7 +75,7 @@ class Runner:
         return {"device": self.device, "precision": self.precision}
 
     def protected(self, method: Method | None, seed: int) -> Images:
-        """The pictures with that noise (None: the clean ones), crafted the first time and read afterwards."""
+        """The images with that noise (None: the clean ones), crafted the first time and read afterwards."""
         if method is None:
             return self.clean
         self.make(
@@ -127,7 +127,7 @@ class Runner:
         return Records(self.root)
 
     def _noise(self, method: Method | None, seed: int) -> dict:
-        """What names the pictures with that noise."""
+        """What names the images with that noise."""
         name = method and next(
             (n for n, m in METHODS.items() if m is type(method)), type(method).__name__
         )
@@ -140,7 +140,7 @@ class Runner:
         }
 
     def place(self, method: Method, seed: int) -> Path:
-        """The folder of the pictures with that noise."""
+        """The folder of the images with that noise."""
         return self.root / "protected" / config_hash(self._noise(method, seed))
 
 

@@ -17,7 +17,7 @@ from unlearnable.training.recipe import Recipe
 @dataclass(frozen=True)
 class Scale:
     """A size on one data set. radius: of the learner's AT and of REM and SEM where a table has one, in /255; radii:
-    where it has several. shares: in %, of the pictures that are protected. networks: of the table of networks, with
+    where it has several. shares: in %, of the images that are protected. networks: of the table of networks, with
     what their recipe changes besides."""
 
     size: str
@@ -53,7 +53,7 @@ class Scale:
     @property
     def em(self) -> Method:
         """The EM of the papers' comparisons: noise renewed at a batch's visit, no T. (The authors' program stores noise
-        made on augmented pictures by the picture's number; here noise and picture are aligned.)"""
+        made on augmented images by the image's number; here noise and image are aligned.)"""
         if self.size == "small":
             return self.method(EM, samples=0)
         if self.data == "imagenet100":
@@ -91,7 +91,7 @@ class Scale:
         return self.method(NTGA)
 
     def compared(self) -> dict[str, Method | None]:
-        """The rows of the paper's comparisons: clean pictures, the three baselines, REM and SEM for ``radius``."""
+        """The rows of the paper's comparisons: clean images, the three baselines, REM and SEM for ``radius``."""
         rows: dict[str, Method | None] = {
             "clean": None,
             "EM": self.em,
@@ -117,14 +117,12 @@ def get_scale(size: str, data: str) -> Scale:
         )
     if size == "paper":
         preset = "imagenet" if data == "imagenet100" else "paper"
-        about = "the authors' settings: all pictures, ResNet-18, 40,000 learner steps; for a GPU"
+        about = "the authors' settings: all images, ResNet-18, 40,000 learner steps; for a GPU"
         others = ("vgg16", "resnet18", "resnet50", "densenet121", "wrn-34-10")
         networks = tuple((name, (("model", name),)) for name in others)
         return Scale(size, data, about, Recipe.preset(preset), networks=networks)
     if size == "small":
-        about = (
-            "5,000 training and 2,000 test pictures, convnet, 800 learner steps; for 2 CPU cores"
-        )
+        about = "5,000 training and 2,000 test images, convnet, 800 learner steps; for 2 CPU cores"
         networks = (
             ("convnet", ()),
             *((n, (("model", n), ("steps", 300))) for n in ("vgg16", "resnet18")),

@@ -21,7 +21,7 @@ def missing(lab: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tupl
 
 
 def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
-    """What the learners and the noise in ``todo`` take here; kernels, patterns and what is done to the pictures before
+    """What the learners and the noise in ``todo`` take here; kernels, patterns and what is done to the images before
     training are not counted."""
     work: dict[str, float] = {}  # network -> passes
     noises: set[tuple[int, Method]] = set()
@@ -44,7 +44,7 @@ def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
 
 
 def noise_passes(method: Method, n: int) -> int:
-    """Passes of one picture that making noise for ``n`` pictures takes, at most; 0 where there is no surrogate."""
+    """Passes of one image that making noise for ``n`` images takes, at most; 0 where there is no surrogate."""
     if isinstance(method, MinMin):
         draws = (
             method.steps

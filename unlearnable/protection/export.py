@@ -15,12 +15,12 @@ from unlearnable.data.load import load
 
 
 def originals_of(folder: Path, root: Path | str | None = None) -> Images:
-    """The pictures from which a protected folder was made. Raises UserError where they cannot be found or changed."""
+    """The images from which a protected folder was made. Raises UserError where they cannot be found or changed."""
     if not (folder / "card.json").exists():
         raise UserError(f"{folder} is no protected folder (it has no card.json).")
     card = read_json(folder / "card.json")
     if not isinstance(card, dict) or not {"data", "digest", "settings", "measured"} <= card.keys():
-        raise UserError(f"{folder / 'card.json'} is no whole card; protect the pictures again.")
+        raise UserError(f"{folder / 'card.json'} is no whole card; protect the images again.")
     if "source" not in card["data"]:
         raise UserError(
             f"{folder} was protected from Python without a named source; its originals are not known."
@@ -28,7 +28,7 @@ def originals_of(folder: Path, root: Path | str | None = None) -> Images:
     clean = load(**card["data"], root=root)
     if clean.digest() != card["digest"]:
         raise UserError(
-            f"The pictures of {card['data']['source']} have changed since {folder} was made from them."
+            f"The images of {card['data']['source']} have changed since {folder} was made from them."
         )
     return clean
 
@@ -38,16 +38,16 @@ def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
     noise = load(folder).x.short() - originals_of(folder, root).x.short()
     if (worst := int(noise.abs().max())) > 127:
         raise UserError(
-            f"The noise of {folder} reaches {worst}/255, more than int8 holds; use the pictures themselves."
+            f"The noise of {folder} reaches {worst}/255, more than int8 holds; use the images themselves."
         )
     return noise.to(torch.int8)
 
 
 def export_cifar(train: Images, test: Images, root: Path) -> Path:
-    """Write 32 x 32 pictures in CIFAR-10's official python layout (five training batches, one test batch)."""
+    """Write 32 x 32 images in CIFAR-10's official python layout (five training batches, one test batch)."""
     if tuple(train.x.shape[1:]) != (3, 32, 32):
         raise UserError(
-            f"The CIFAR layout holds 32 x 32 pictures; these are {list(train.x.shape[1:])}."
+            f"The CIFAR layout holds 32 x 32 images; these are {list(train.x.shape[1:])}."
         )
     folder = root / "cifar-10-batches-py"
     if folder.exists():

@@ -1,6 +1,6 @@
-"""Own photographs: a folder with one sub-folder a class in, or a flat one, and the same with protected pictures out.
+"""Own photos: a folder with one sub-folder a class in, or a flat one, and the same with protected photos out.
 
-The noise is made at a working size, at which training is affordable, and carried to every picture's own size by bicubic
+The noise is made at a working size, at which training is affordable, and carried to every photo's own size by bicubic
 interpolation: of the usual filters it loses least in a learner's resizing for what it adds at full size
 (docs/results.md). The contract is checked on the files as they were written.
 """
@@ -45,14 +45,14 @@ from unlearnable.protection.methods.min_min import MinMin, MinMinLoop
 from unlearnable.protection.protect import protect
 from unlearnable.training.precision import Precision, use_bfloat16
 
-WINDOW = 256  # visibility is measured on the middle of large pictures, at most this wide and high
+WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
 
 
-TRIED = 16  # pictures tried for an estimate of the time
+TRIED = 16  # photos tried for an estimate of the time
 
 
 READS = (
-    1.3  # all reads and the write of a picture, as a multiple of reading, writing and reading back
+    1.3  # all reads and the write of a photo, as a multiple of reading, writing and reading back
 )
 
 
@@ -72,14 +72,14 @@ def protect_photos(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> dict:
-    """Protect the pictures of ``folder`` at their own sizes; ``folder`` is never written to.
+    """Protect the photos of ``folder`` at their own sizes; ``folder`` is never written to.
 
     out: gets the same sub-folders and names, lossless (``kind``), card.json and, where the method has a surrogate,
     generator.safetensors. size: the side at which the noise is made, in pixels. The same call resumes. Returns the
     card.
 
     Raises UserError for places that overlap, another run's folder, a broken contract, and for files that are no
-    pictures unless ``skip_bad`` (its ``details`` list them all).
+    photos unless ``skip_bad`` (its ``details`` list them all).
     """
     folder, out = Path(folder), Path(out)
     check_places(folder, out)
@@ -95,7 +95,7 @@ def protect_photos(
         card = read_json(out / "card.json")
         if {k: card.get(k) for k in asked} != asked:
             raise UserError(
-                f"{out} holds another run's protected pictures; give another folder, or delete it."
+                f"{out} holds another run's protected photos; give another folder, or delete it."
             )
         return card
     done = protect(data, method, out / WORK, seed=seed, device=device, precision=precision)
@@ -113,7 +113,7 @@ def check_places(folder: Path, out: Path) -> None:
     """Raises UserError unless ``folder`` is there, ``out`` is elsewhere, and ``out`` is new or this program's."""
     if not folder.is_dir():
         raise UserError(
-            f"There is no folder {folder}; give one with a sub-folder of pictures for every class."
+            f"There is no folder {folder}; give one with a sub-folder of photos for every class."
         )
     if inside(out, folder) or inside(folder, out):
         raise UserError(
@@ -145,7 +145,7 @@ def check_files(folder: Path, *, skip_bad: bool) -> Listing:
 
 
 def upsample_noise(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
-    """Noise [3, s, s] in /255 at a picture's own size: int8 [3, height, width] within eps."""
+    """Noise [3, s, s] in /255 at a photo's own size: int8 [3, height, width] within eps."""
     up = F.interpolate(noise[None].float(), (height, width), mode="bicubic", align_corners=False)[0]
     return up.round_().clamp_(-eps, eps).to(torch.int8)
 
@@ -158,7 +158,7 @@ def estimate(
     kind: Format,
     device: str = "auto",
 ) -> float:
-    """Seconds that ``protect_photos`` would take here: two steps and a few pictures are tried, and multiplied."""
+    """Seconds that ``protect_photos`` would take here: two steps and a few photos are tried, and multiplied."""
     few = found.files[:: max(1, len(found.files) // TRIED)]
     x = torch.from_numpy(np.stack([pixels(read(path), size) for path, _ in few]))
     family = method.family if isinstance(method, Generated) else method
@@ -179,10 +179,10 @@ def estimate(
     return noise + READS * len(found.files) * float(np.mean(each)) / THREADS
 
 
-def _noise_seconds(method: MinMin | Generated, loop: MinMinLoop, pictures: int) -> float:
+def _noise_seconds(method: MinMin | Generated, loop: MinMinLoop, photos: int) -> float:
     loop.descend(0)  # the first step pays for what is set up once
     step, visit = _timed(lambda: loop.descend(1)), _timed(lambda: loop.renew(loop.parts[0], 0, 0))
-    parts = -(-pictures // loop.m.batch)
+    parts = -(-photos // loop.m.batch)
     return (
         parts * visit * VISITS
         if isinstance(method, Generated)
@@ -207,7 +207,7 @@ def _write_all(
     kind: Format,
     keep_metadata: bool,
 ) -> dict:
-    """Write every picture that is not there yet, read it back, check it; what was measured over all of them."""
+    """Write every photo that is not there yet, read it back, check it; what was measured over all of them."""
 
     def one(k: int) -> dict:
         path, c = found.files[k]
@@ -215,10 +215,10 @@ def _write_all(
             path, out / found.classes[c] / f"{path.stem}.{kind}", delta[k], eps, kind, keep_metadata
         )
 
-    each = in_threads(one, range(len(found.files)), "writing pictures")
+    each = in_threads(one, range(len(found.files)), "writing photos")
     if len(listing(out).files) > len(each):
         raise UserError(
-            f"{out} holds pictures that this run did not write; give another folder, or delete it."
+            f"{out} holds photos that this run did not write; give another folder, or delete it."
         )
     mean = {key: round(float(np.mean([m[key] for m in each])), 4) for key in ("psnr", "ssim")}
     worst = min(m["psnr"] for m in each)
@@ -234,7 +234,7 @@ def _write_all(
 def _one(
     path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_metadata: bool
 ) -> dict:
-    """Write one picture with its noise, unless it is there, and measure what was written."""
+    """Write one photo with its noise, unless it is there, and measure what was written."""
     clean = read(path)
     x = torch.from_numpy(pixels(clean, None))
     if not to.exists():

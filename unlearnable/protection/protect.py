@@ -1,7 +1,7 @@
 """``protect``: the one verb around every method. It crafts, checks the contract and writes.
 
-The contract: the noise is whole steps of 1/255, has the pictures' shape and stays within the method's budget; labels,
-their order and the pictures' size are untouched.
+The contract: the noise is whole steps of 1/255, has the images' shape and stays within the method's budget; labels,
+their order and the images' size are untouched.
 """
 
 import json
@@ -30,7 +30,7 @@ from unlearnable.training.precision import Precision, use_bfloat16
 
 @dataclass(frozen=True, eq=False)
 class Protected:
-    """images: the protected pictures; card: what was done and measured (card.json)."""
+    """images: the protected images; card: what was done and measured (card.json)."""
 
     images: Images
     card: dict
@@ -54,11 +54,11 @@ def protect(
     where = pick_device(device)
     bfloat16 = use_bfloat16(precision, where)
     if len(data) < 2:
-        raise UserError(f"There are {len(data)} pictures to protect; two or more are needed.")
+        raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
     name = next((n for n, m in METHODS.items() if m is type(method)), type(method).__name__)
-    if method.needs_labels and not data.labelled:
+    if method.needs_labels and not data.labeled:
         raise UserError(
-            f"{name} needs classes, and these pictures have none; put those of each class into a sub-folder of its "
+            f"{name} needs classes, and these images have none; put those of each class into a sub-folder of its "
             "own, or take unlearnable-clusters."
         )
     config = {
@@ -103,7 +103,7 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
         )
     if delta.shape != data.x.shape:
         raise UserError(
-            f"The noise has the shape {list(delta.shape)}, but the pictures {list(data.x.shape)}."
+            f"The noise has the shape {list(delta.shape)}, but the images {list(data.x.shape)}."
         )
     # abs() of int8 -128 is -128
     if (worst := max(int(delta.max()), -int(delta.min()))) > eps:
@@ -115,7 +115,7 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
 
 
 def _check_space(out: Path, data: Images) -> None:
-    """Before hours of work: pictures, noise table and states of the run need about four times the pictures."""
+    """Before hours of work: images, noise table and states of the run need about four times the images."""
     parent = next(p for p in [out, *out.absolute().parents] if p.exists())
     need, free = 4 * data.x.numel(), shutil.disk_usage(parent).free
     if free < need:
@@ -147,6 +147,6 @@ def _finished(out: Path, config: dict) -> Protected:
     card = read_json(out / "card.json")
     if {k: card.get(k) for k in config} != json.loads(json.dumps(config)):
         raise UserError(
-            f"{out} holds another run's protected pictures; give another --out, or delete it."
+            f"{out} holds another run's protected images; give another --out, or delete it."
         )
     return Protected(load(out), card)

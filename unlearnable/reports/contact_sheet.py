@@ -1,4 +1,4 @@
-"""Originals, protected pictures and magnified noise side by side."""
+"""Originals, protected images and magnified noise side by side."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from unlearnable.data.images import Images
 def contact_sheet(
     clean: Images, protected: Images, path: Path, *, count: int = 10, gain: int = 8, seed: int = 0
 ) -> None:
-    """Write a PNG with three rows: originals, protected pictures, noise times ``gain`` around gray; one picture a class
+    """Write a PNG with three rows: originals, protected images, noise times ``gain`` around gray; one image a class
     while they last."""
     order = np.random.default_rng(seed).permutation(len(clean))
     seen = np.zeros(len(clean.classes), int)
-    rank = np.empty(len(clean), int)  # the how-manieth of its class a picture is
+    rank = np.empty(len(clean), int)  # the how-manieth of its class an image is
     for k in order:
         label = int(clean.y[k])
         rank[k], seen[label] = seen[label], seen[label] + 1
@@ -31,8 +31,8 @@ def contact_sheet(
     titles = ("original", "protected", f"noise x {gain}")
     for r, (title, row) in enumerate(zip(titles, rows, strict=True)):
         draw.text((gap, r * (head + h) + 4), title, fill="black")
-        for c, picture in enumerate(row):
-            tile = Image.fromarray(picture.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())
+        for c, image in enumerate(row):
+            tile = Image.fromarray(image.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())
             page.paste(
                 tile.resize((w, h), Image.Resampling.NEAREST),
                 (gap + c * (w + gap), r * (head + h) + head),

@@ -22,9 +22,9 @@ def rendered(template: str, **values: object) -> str:
 
 def image_uri(x: np.ndarray, side: int | None = None) -> str:
     """[H, W, 3], clipped to 0..255, as a PNG inside the page; at most ``side`` pixels a side."""
-    picture = Image.fromarray(x.clip(0, 255).astype(np.uint8))
+    image = Image.fromarray(x.clip(0, 255).astype(np.uint8))
     if side:
-        picture.thumbnail((side, side))
+        image.thumbnail((side, side))
     file = io.BytesIO()
-    picture.save(file, format="PNG", optimize=True)
+    image.save(file, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

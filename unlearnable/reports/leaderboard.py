@@ -1,5 +1,5 @@
 """``report`` of a folder of audits: tables of worst-case learnability as Markdown, CSV and one HTML page. Audits of
-different suites, versions, pictures or recipes are different questions and never share a table. Only reads results."""
+different suites, versions, images or recipes are different questions and never share a table. Only reads results."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ NEEDED = {
     "method",
     "budget",
     "psnr",
-    "pictures",
+    "images",
     "recipe",
     "seed",
 }
@@ -59,7 +59,7 @@ def collect(folder: Path) -> list[Table]:
             raise UserError(
                 f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again."
             )
-        asked = {k: audit[k] for k in ("suite", "version", "pictures", "recipe", "chance")}
+        asked = {k: audit[k] for k in ("suite", "version", "images", "recipe", "chance")}
         group = groups.setdefault(json.dumps(asked, sort_keys=True), {})
         group.setdefault(
             json.dumps([audit["method"], audit.get("settings")], sort_keys=True), []
@@ -90,7 +90,7 @@ def _table(methods: list[list[dict]]) -> Table:
     for k, row in enumerate(rows):
         row["rank"] = "-" if "outside-ball" in row["flags"] else str(k + 1)
     title = (
-        f"Suite {first['suite']}, version {first['version']}: {first['pictures']}, {first['recipe']['model']}, "
+        f"Suite {first['suite']}, version {first['version']}: {first['images']}, {first['recipe']['model']}, "
         f"{first['recipe']['steps']} steps"
     )
     return Table(title, first["chance"], learners, rows)
@@ -159,7 +159,7 @@ def _lead(row: dict) -> list[str]:
 def _markdown(tables: list[Table]) -> str:
     lines = ["# Worst-case learnability", ""]
     lines += [
-        "Highest accuracy on clean test pictures during training, in %: lower is better protected.",
+        "Highest accuracy on clean test images during training, in %: lower is better protected.",
         "",
     ]
     for t in tables:

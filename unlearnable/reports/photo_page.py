@@ -1,4 +1,4 @@
-"""``report``: one self-contained HTML page about a folder of protected photographs. It only reads results."""
+"""``report``: one self-contained HTML page about a folder of protected photos. It only reads results."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from unlearnable.data.image_files import NO_CLASSES, listing, read
 from unlearnable.reports.html import image_uri, rendered
 from unlearnable.reports.tables import mean_std
 
-SIDE = 320  # pixels of a picture's longer side on the page
+SIDE = 320  # pixels of a photo's longer side on the page
 
 
 GAIN = 8  # the noise is shown times this, around gray
 
 
 FLAGS = {
-    "weak-baseline": "even from the clean pictures the model learned little, so that its failing on the protected ones "
-    "proves little. More pictures or more training steps would tell more.",
-    "few-seeds": "fewer than three splits into training and test pictures were tried; one split differs from the next "
+    "weak-baseline": "even from the clean photos the model learned little, so that its failing on the protected ones "
+    "proves little. More photos or more training steps would tell more.",
+    "few-seeds": "fewer than three splits into training and test photos were tried; one split differs from the next "
     "by many points.",
 }
 
@@ -28,20 +28,20 @@ def report(
     protected: Path | str, proof: Path | str | None = None, *, out: Path | str, count: int = 3
 ) -> Path:
     """Write the page. proof: the folder that ``verify`` wrote (None: the page says that nothing was measured).
-    count: pictures shown. Raises UserError for what is no folder of protected photographs, and for a proof of another
+    count: photos shown. Raises UserError for what is no folder of protected photos, and for a proof of another
     one."""
     protected, out = Path(protected), Path(out)
     card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
     if "photos" not in card:
         raise UserError(
-            f"{protected} is no folder of protected photographs; make it with `unlearnable protect`."
+            f"{protected} is no folder of protected photos; make it with `unlearnable protect`."
         )
     if proof and not (Path(proof) / "verify.json").exists():
         raise UserError(f"{proof} is no folder that `unlearnable verify` wrote; check the path.")
     shown = read_json(Path(proof) / "verify.json") if proof else None
     if shown and shown["digest"] != card["digest"]:
         raise UserError(
-            f"{proof} proves something about other pictures than {protected}; run `unlearnable verify` again."
+            f"{proof} proves something about other photos than {protected}; run `unlearnable verify` again."
         )
     rows = [_row(row, shown["chance"]) for row in shown["rows"]] if shown else []
     verdict, good = _verdict(rows, shown["flags"] if shown else [])
@@ -62,7 +62,7 @@ def report(
         proof=shown,
         rows=rows,
         flags=[(flag, FLAGS[flag]) for flag in (shown["flags"] if shown else [])],
-        pictures=list(_pictures(protected, card, count)),
+        photos=list(_photos(protected, card, count)),
         histogram=histogram,
         most=max(n for _, n in histogram),
         settings=_settings(card, shown),
@@ -94,14 +94,14 @@ def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
     if not rows:
         return "Protected; whether it works was not measured yet.", False
     if "weak-baseline" in flags:
-        return "No verdict: the test models learn too little even from the clean pictures.", False
+        return "No verdict: the test models learn too little even from the clean photos.", False
     failed = [row["learner"] for row in rows if not row["held"]]
     most = max(row["left"] for row in rows)
     least = min(row["left"] for row in rows)
     left = (
         f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
     )  # not divided over two lines
-    said = f"models that train on these pictures get {left} of what they would get from clean ones."
+    said = f"models that train on these photos get {left} of what they would get from clean ones."
     if not failed:
         return f"Protected: {said}", True
     if len(failed) == len(rows):
@@ -109,8 +109,8 @@ def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
     return f"Protected in part, not from {', '.join(failed)}: {said}", False
 
 
-def _pictures(protected: Path, card: dict, count: int):
-    """(original, protected, noise) of one picture a class, as (data URI, label), where the original is still there."""
+def _photos(protected: Path, card: dict, count: int):
+    """(original, protected, noise) of one photo a class, as (data URI, label), where the original is still there."""
     originals = Path(card["data"]["source"])
     files = listing(protected).files
     firsts = [next(p for p, c in files if c == k) for k in range(min(count, len(card["classes"])))]

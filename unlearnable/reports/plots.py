@@ -37,7 +37,7 @@ def plot(
     log: bool = False,
 ) -> Plot:
     """A plot of at least one point; y begins at 0. names: of all lines that plots beside each other may have, for their
-    colours. ticks: the marked x (default: chosen from the points)."""
+    colors. ticks: the marked x (default: chosen from the points)."""
     xs = [x for line in lines for x, _, _ in line.points]
     top = max(y + bar for line in lines for _, y, bar in line.points)
     step = 20 if top > 50 else 10 if top > 20 else 5

@@ -22,25 +22,25 @@ def audit_table(done: Audit) -> str:
             f"{row['learner']:30}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
         )
     if done.flags:
-        lines.append(f"The protected pictures: {', '.join(done.flags)} (docs/checks.md).")
+        lines.append(f"The protected images: {', '.join(done.flags)} (docs/checks.md).")
     ordinary = done.rows[0]["clean"]
     lines.append(
         f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); chance {done.chance:.1f} %, "
-        f"clean pictures {ordinary:.1f} %."
+        f"clean images {ordinary:.1f} %."
     )
     return "\n".join(lines)
 
 
 def verify_table(done: Verified) -> str:
     """The proof as text, for a terminal."""
-    lines = [f"{'accuracy on clean pictures, %':32}{'clean':>16}{'protected':>16}"]
+    lines = [f"{'accuracy on clean images, %':32}{'clean':>16}{'protected':>16}"]
     for row in done.rows:
         mark = "" if row["held"] else "   NOT PROTECTED: over half of what can be learned is left"
         lines.append(
             f"{row['learner']:32}{mean_std(row['clean']):>16}{mean_std(row['protected']):>16}{mark}"
         )
     lines.append(
-        f"Guessing gives {done.chance:.1f}. Trained on clean or on protected pictures, tested on clean ones."
+        f"Guessing gives {done.chance:.1f}. Trained on clean or on protected images, tested on clean ones."
     )
     if done.flags:
         lines.append(f"Flags: {', '.join(done.flags)} (docs/checks.md).")

@@ -1,8 +1,8 @@
-"""Random transformations of the training pictures: the paper's T. Batched, drawn per picture, differentiable.
+"""Random transformations of the training images: the paper's T. Batched, drawn per image, differentiable.
 
-Flip, crop and resize are all linear and separable: a transformed picture is R x C^T, with one row matrix R and one
-column matrix C a picture. So a batch is two batched matrix products, the gradient flows through them by itself, and
-there is no Python loop over pictures.
+Flip, crop and resize are all linear and separable: a transformed image is R x C^T, with one row matrix R and one
+column matrix C an image. So a batch is two batched matrix products, the gradient flows through them by itself, and
+there is no Python loop over images.
 """
 
 import math
@@ -31,7 +31,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class FlipCrop:
-    """Horizontal flip with probability 1/2, then a crop of the picture's own size out of its black-padded self."""
+    """Horizontal flip with probability 1/2, then a crop of the image's own size out of its black-padded self."""
 
     padding: int = 4
 
@@ -52,7 +52,7 @@ class FlipCrop:
 @dataclass(frozen=True)
 class ResizedCrop:
     """RandomResizedCrop and horizontal flip: a box of 8 to 100 % of the area and aspect 3/4 to 4/3, resized to ``size``
-    (bilinear, antialiased). Test pictures get the centre crop."""
+    (bilinear, antialiased). Test images get the center crop."""
 
     size: int = 224
     area: tuple[float, float] = (0.08, 1.0)
@@ -70,7 +70,7 @@ class ResizedCrop:
         self, n: int, height: int, width: int, device: torch.device | str, g: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """n random boxes (top, left, height, width), int64 [n]: the first of ten tries that fits, else the largest
-        centred box of an allowed aspect."""
+        centered box of an allowed aspect."""
         tries = (n, 10)
         area = torch.empty(tries, device=device).uniform_(*self.area, generator=g) * height * width
         lo, hi = (math.log(a) for a in self.aspect)
@@ -100,7 +100,7 @@ class ResizedCrop:
 @dataclass(frozen=True)
 class Contrastive:
     """The augmentation of contrastive learners, differentiable, at ``strength`` 0 to 1: a crop down to 1 - 0.9 strength
-    of the area and a flip, then in 4 of 5 pictures brightness, contrast and saturation changed by up to 0.4 strength
+    of the area and a flip, then in 4 of 5 images brightness, contrast and saturation changed by up to 0.4 strength
     and hue by up to 0.1 strength, then gray with probability 0.2 strength (the last three by kornia)."""
 
     size: int
@@ -114,7 +114,7 @@ class Contrastive:
         x = self.crop(x, g)
         if not self.strength:
             return x
-        jitter, gray = _colours(self.strength)
+        jitter, gray = _colors(self.strength)
         with torch.random.fork_rng(
             [x.device] if x.is_cuda else []
         ):  # kornia draws from torch's global generator
@@ -143,7 +143,7 @@ class Gray:
 
 
 @cache
-def _colours(strength: float) -> tuple[nn.Module, nn.Module]:
+def _colors(strength: float) -> tuple[nn.Module, nn.Module]:
     import kornia.augmentation as K  # takes seconds
 
     change = 0.4 * strength
@@ -156,7 +156,7 @@ Augmentation = Identity | FlipCrop | ResizedCrop | Contrastive | Gray
 
 
 def for_size(height: int, width: int) -> Augmentation:
-    """The paper's T: padded crop and flip for small pictures (4 of 32 pixels), RandomResizedCrop from 256 to 224."""
+    """The paper's T: padded crop and flip for small images (4 of 32 pixels), RandomResizedCrop from 256 to 224."""
     size = min(height, width)
     return FlipCrop(padding=size // 8) if size < 128 else ResizedCrop(size=size * 7 // 8)
 
@@ -183,21 +183,21 @@ def _flipped(columns: Tensor, flip: Tensor) -> Tensor:
 def _resize(start: Tensor, length: Tensor, source: int, target: int) -> Tensor:
     """[N, target, source]: antialiased bilinear resize of ``length`` pixels from ``start`` to ``target`` pixels.
 
-    The triangle filter of torch's ``interpolate(antialias=True)``: output i is centred on (i + 1/2) length / target and
+    The triangle filter of torch's ``interpolate(antialias=True)``: output i is centered on (i + 1/2) length / target and
     reaches max(1, length / target) input pixels to each side, without looking over the box's edge.
     """
     start, length = start[:, None, None].float(), length[:, None, None].float()
     scale = length / target
-    centre = (torch.arange(target, device=start.device)[None, :, None] + 0.5) * scale
+    center = (torch.arange(target, device=start.device)[None, :, None] + 0.5) * scale
     pixel = (
         torch.arange(source, device=start.device)[None, None, :] - start
     )  # position inside the box
-    weight = (1 - (pixel + 0.5 - centre).abs() / scale.clamp(min=1)).clamp(min=0)
+    weight = (1 - (pixel + 0.5 - center).abs() / scale.clamp(min=1)).clamp(min=0)
     weight = torch.where((pixel >= 0) & (pixel < length), weight, 0.0)
     return weight / weight.sum(2, keepdim=True)
 
 
-COPIES = 5  # of a picture, of which ueraser-max keeps the one with the highest loss
+COPIES = 5  # of an image, of which ueraser-max keeps the one with the highest loss
 
 
 @cache
@@ -277,10 +277,10 @@ AUGMENTATIONS: dict[str, LearnerAugmentation] = {
         "a gray square of half the side (DeVries & Taylor, 2017)", _changed("cutout")
     ),
     "mixup": LearnerAugmentation(
-        "pictures and labels blended in pairs (Zhang et al., 2018)", _mixed("mixup")
+        "images and labels blended in pairs (Zhang et al., 2018)", _mixed("mixup")
     ),
     "cutmix": LearnerAugmentation(
-        "a box of another picture, with its share of the label (Yun et al., 2019)", _mixed("cutmix")
+        "a box of another image, with its share of the label (Yun et al., 2019)", _mixed("cutmix")
     ),
     "randaugment": LearnerAugmentation(
         "two random operations a batch (Cubuk et al., 2020)", _changed("randaugment")

@@ -41,7 +41,7 @@ class Frozen(nn.Module):
         super().__init__()
         keep_freed_memory()
         self.bfloat16 = bfloat16
-        self.passes = 0  # pictures sent forward and backward so far
+        self.passes = 0  # images sent forward and backward so far
         self._model = [model]  # in a list: not a sub-module
         self._copy = copy.deepcopy(model).eval().requires_grad_(False)
         self._folds: list[tuple[str, str]] = []  # names of (convolution, batch norm)

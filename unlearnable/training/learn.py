@@ -48,7 +48,7 @@ def learn(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Learned:
-    """Train a learner on ``data`` and take its accuracy on the clean ``test`` pictures.
+    """Train a learner on ``data`` and take its accuracy on the clean ``test`` images.
 
     out: a folder for log.jsonl, result.json, model.safetensors and, until done, the state that the same call resumes
     from.  Bit for bit the same with and without interruption (CPU, same threads).
@@ -59,7 +59,7 @@ def learn(
     data.for_learning()
     if test is not None and test.classes != data.classes:
         raise UserError(
-            f"The test pictures have the classes {', '.join(test.classes[:5])}..., not the training ones."
+            f"The test images have the classes {', '.join(test.classes[:5])}..., not the training ones."
         )
     out = Path(out) if out else None
     config = {

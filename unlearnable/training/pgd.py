@@ -1,4 +1,4 @@
-"""The one inner loop and what a picture can meet: pure functions of a loss."""
+"""The one inner loop and what an image can meet: pure functions of a loss."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -28,7 +28,7 @@ def pgd(
     """Projected gradient descent or ascent in a ball (Madry et al., 2018): sign steps in the L-infinity ball, or steps
     of that length along the gradient in the L2 ball.
 
-    loss: x + delta -> scalar, a sum over pictures.  x: [N, ...]; all of eps and step in x's own unit ([0, 1] pixels).
+    loss: x + delta -> scalar, a sum over images.  x: [N, ...]; all of eps and step in x's own unit ([0, 1] pixels).
     start: the first delta (default 0).  valid: also keep x + delta inside [0, 1].  Returns delta, no gradient.
     """
     delta = torch.zeros_like(x) if start is None else start
@@ -48,7 +48,7 @@ def pgd(
 
 
 def _length(x: Tensor) -> Tensor:
-    """The L2 norm of every picture, [N, 1, ...], never 0."""
+    """The L2 norm of every image, [N, 1, ...], never 0."""
     return x.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, *[1] * (x.dim() - 1))
 
 
@@ -68,7 +68,7 @@ def adversary(
     steps: int,
     norm: Norm = "linf",
 ) -> Tensor:
-    """The perturbation of x [N, C, H, W] that maximises the cross-entropy: PGD from a random start, x + a valid.
+    """The perturbation of x [N, C, H, W] that maximizes the cross-entropy: PGD from a random start, x + a valid.
 
     ``model`` in eval mode with frozen parameters (see ``Frozen``). eps 0 returns zeros and draws nothing.
     """

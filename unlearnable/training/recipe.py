@@ -16,9 +16,9 @@ class Recipe(Presets):
     model: str = "resnet18"
     """a name of `unlearnable ls models`, or my_module:factory"""
     steps: int = 40_000
-    """optimiser steps"""
+    """optimizer steps"""
     batch: int = 128
-    """pictures a step, over all processes"""
+    """images a step, over all processes"""
     lr: float = 0.1
     """learning rate of SGD at its start (step schedule) or peak (onecycle)"""
     momentum: float = 0.9
@@ -54,7 +54,7 @@ class Recipe(Presets):
             "adv_steps": 3,
             "tests": 8,
         },
-        # a few hundred pictures: 80 epochs of 480
+        # a few hundred images: 80 epochs of 480
         "photos": {
             "model": "convnet",
             "steps": 300,

@@ -2,7 +2,7 @@
 
 On such a CPU the convolutions that torch calls (oneDNN) fall far behind a matrix product of the same size where a map
 is few pixels wide: five times for the gradient of the weights on 4 x 4 pixels, and in all three directions once the
-weights outgrow the cache. There every picture's neighbourhoods are laid side by side ([n h w, k k C]) and multiplied.
+weights outgrow the cache. There every image's neighborhoods are laid side by side ([n h w, k k C]) and multiplied.
 On larger maps that copy costs more than it saves. docs/results.md has the figures.
 """
 
@@ -97,7 +97,7 @@ def _out(size: int, k: int, stride: int, padding: int) -> int:
 
 
 def _rows(x: Tensor, k: int, stride: int, padding: int) -> Tensor:
-    """The rows of every pixel's neighbourhood, a view [N, h, w, k, k C]: in channels_last, the k pixels of a row lie
+    """The rows of every pixel's neighborhood, a view [N, h, w, k, k C]: in channels_last, the k pixels of a row lie
     side by side."""
     x = F.pad(x, (padding,) * 4) if padding else x
     x = x.permute(0, 2, 3, 1).contiguous()
@@ -108,7 +108,7 @@ def _rows(x: Tensor, k: int, stride: int, padding: int) -> Tensor:
 
 
 def _chunks(x: Tensor, k: int, stride: int, padding: int) -> list[slice]:
-    """Parts of the batch whose neighbourhoods are at most ``AT_ONCE`` numbers."""
+    """Parts of the batch whose neighborhoods are at most ``AT_ONCE`` numbers."""
     n, c, height, width = x.shape
     each = _out(height, k, stride, padding) * _out(width, k, stride, padding) * k * k * c
     at_once = max(1, MAX_ELEMENTS // each)
@@ -118,7 +118,7 @@ def _chunks(x: Tensor, k: int, stride: int, padding: int) -> list[slice]:
 def _product(
     x: Tensor, matrix: Tensor, bias: Tensor | None, k: int, stride: int, padding: int
 ) -> Tensor:
-    """``matrix`` [D, k k C] on the neighbourhoods of x -> [N, D, h, w], channels_last."""
+    """``matrix`` [D, k k C] on the neighborhoods of x -> [N, D, h, w], channels_last."""
     out = []
     for part in _chunks(x, k, stride, padding):
         rows = _rows(x[part], k, stride, padding)

@@ -25,7 +25,7 @@ class Trainer:
         self.frozen = Frozen(model, bfloat16=bfloat16)
         # no CUDA graph: the step between two forward passes changes the weights in place
         self._network = Compiled(model, graphs=False)
-        self._steps = 0  # pictures of training steps so far
+        self._steps = 0  # images of training steps so far
 
     def step(
         self,
@@ -39,7 +39,7 @@ class Trainer:
     ) -> Tensor:
         """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean loss (a tensor, so
         that nothing waits for the device). ``refresh`` False leaves the frozen copy behind; ``also`` is a second term
-        of the loss, on as many pictures. ``shares``: the loss is taken once for each and counts by it; what yields them
+        of the loss, on as many images. ``shares``: the loss is taken once for each and counts by it; what yields them
         may change the model's weights meanwhile, and must have put them back at the end."""
         self.model.train()
         for group in self.optimizer.param_groups:
@@ -63,7 +63,7 @@ class Trainer:
 
     @property
     def passes(self) -> int:
-        """Forward and backward passes of one picture so far, on this process: training steps and PGD steps."""
+        """Forward and backward passes of one image so far, on this process: training steps and PGD steps."""
         return self._steps + self.frozen.passes
 
     def state(self) -> dict:

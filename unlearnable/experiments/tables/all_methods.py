@@ -54,7 +54,7 @@ def grid(setting: Scale) -> Grid:
         )
 
     return Grid(
-        ("ordinary", *(f"AT-{r}" for r in RADII[1:]), "passes a picture", "minutes", "PSNR, dB"),
+        ("ordinary", *(f"AT-{r}" for r in RADII[1:]), "passes per image", "minutes", "PSNR, dB"),
         tuple(
             Row(
                 title(name, method),

@@ -1,7 +1,7 @@
 """Expectation over transformations on and off.
 
 A row is EM or REM with J draws of T a noise step; J = 0 is without T, for the noise and for the surrogate. Columns: the
-radius of the learner's adversarial training in /255, and the picture passes that the noise took. The learner always
+radius of the learner's adversarial training in /255, and the image passes that the noise took. The learner always
 augments. About 40 minutes a seed on 2 cores.
 """
 
@@ -21,7 +21,7 @@ def grid(setting: Scale) -> Grid:
     robust = setting.rem(setting.radius)
     rows |= {f"REM({setting.radius:g}), J = {j}": replace(robust, samples=j) for j in DRAWS}
     return Grid(
-        ("ordinary", *(f"AT-{r}" for r in RADII[1:]), "passes a picture"),
+        ("ordinary", *(f"AT-{r}" for r in RADII[1:]), "passes per image"),
         tuple(Row(n, (*(learner(m, r) for r in RADII), passes(m))) for n, m in rows.items()),
     )
 

@@ -1,8 +1,8 @@
-"""Gray: noise made under a T that loses its colours at times, against learners that throw colours away.
+"""Gray: noise made under a T that loses its colors at times, against learners that throw colors away.
 
 A row is a noise, with the share of T's draws that are gray. Columns: the radius of the learner's adversarial training
-in /255, then ordinary training on copies of the training pictures, in grayscale and through JPEG of quality 10; tests
-are in colour. Without gray views the noise of REM and SEM lies in colour, and grayscale copies get furthest of all
+in /255, then ordinary training on copies of the training images, in grayscale and through JPEG of quality 10; tests
+are in color. Without gray views the noise of REM and SEM lies in color, and grayscale copies get furthest of all
 countermeasures (docs/audits). About 15 minutes a seed on 2 cores.
 """
 

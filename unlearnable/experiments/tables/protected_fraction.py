@@ -1,4 +1,4 @@
-"""Protected shares: what a learner gets where only a part of the pictures is protected.
+"""Protected shares: what a learner gets where only a part of the images is protected.
 
 A row is a method, a column the share of every class that is protected, the rest being clean; the last row trains on
 that clean rest alone. The learner trains adversarially at the radius that REM and SEM are built for (small: 2, paper:
@@ -41,7 +41,7 @@ def grid(setting: Scale) -> Grid:
     return Grid(
         ("0 %", *(f"{p} %" for p in setting.shares)),
         (*rows, Row(name, (clean, *rest, None))),
-        Chart("share of the pictures that is protected, %", (0, *setting.shares)),
+        Chart("share of the images that is protected, %", (0, *setting.shares)),
         note=f"Learners train adversarially at radius {at:g}/255.",
     )
 

@@ -1,7 +1,7 @@
-"""Protection against work: what a learner reaches, by the picture passes that the noise took.
+"""Protection against work: what a learner reaches, by the image passes that the noise took.
 
 A row is one way to make the noise, a point of the plot; ways that differ in length only are joined by a line.
-Columns: passes of one picture, minutes, then the radius of the learner's adversarial training in /255. The first way
+Columns: passes of one image, minutes, then the radius of the learner's adversarial training in /255. The first way
 is the paper's inner loop (K_u = 10, J = 5, K_a = 10), as long as two cores allow; a radius in brackets is another one
 than the size's own; EM has T; *short* is the size's own preset, and what follows is what was changed. A further way
 is one more line of WAYS. About five minutes a row and seed on 2 cores, twenty for the first.
@@ -77,9 +77,9 @@ def grid(setting: Scale) -> Grid:
             rows.append(Row(f"{way}: {steps:,} steps", entries, series=way))
     names = ("ordinary", *(f"AT-{r}" for r in RADII[1:]))
     return Grid(
-        ("passes a picture", "minutes", *names),
+        ("passes per image", "minutes", *names),
         tuple(rows),
-        Chart("forward and backward passes a picture", "passes a picture", names, log=True),
+        Chart("forward and backward passes per image", "passes per image", names, log=True),
     )
 
 

@@ -1,6 +1,6 @@
 """Time cost: what making the noise takes.
 
-A row is a method; columns: forward and backward passes of one picture (the kernels of NTGA have none), minutes on the
+A row is a method; columns: forward and backward passes of one image (the kernels of NTGA have none), minutes on the
 machine that the cells name, and how visible the noise is. The paper's minutes are those of one V100. Nothing is trained
 but the noise, which the other tables share.
 """
@@ -16,7 +16,7 @@ def grid(setting: Scale) -> Grid:
         "REM(4)": setting.rem(4)
     }
     return Grid(
-        ("passes a picture", "minutes", "PSNR, dB"),
+        ("passes per image", "minutes", "PSNR, dB"),
         tuple(
             Row(
                 n,

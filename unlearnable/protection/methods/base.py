@@ -25,7 +25,7 @@ class Context:
 @dataclass(frozen=True, eq=False)
 class Noise:
     """delta: int8 [N, 3, H, W] in /255, on the CPU (int16 where it may exceed 127; None on other ranks than 0);
-    generator: the surrogate, if any; passes: forward and backward passes of one picture that it cost, over all
+    generator: the surrogate, if any; passes: forward and backward passes of one image that it cost, over all
     processes."""
 
     delta: Tensor | None
@@ -38,7 +38,7 @@ class Method(Presets, ABC):
 
     eps: ClassVar[float]  # a dataclass field, or 255 where a method does not keep to a ball
     needs_labels: ClassVar[bool] = (
-        True  # False: also for a flat folder, whose pictures have no classes
+        True  # False: also for a flat folder, whose images have no classes
     )
 
     @property
@@ -48,4 +48,4 @@ class Method(Presets, ABC):
 
     @abstractmethod
     def craft(self, data: Images, run: Context) -> Noise:
-        """The noise for every picture of ``data``; resumable through ``run.state``."""
+        """The noise for every image of ``data``; resumable through ``run.state``."""

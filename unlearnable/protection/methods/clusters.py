@@ -1,11 +1,11 @@
-"""Unlearnable Clusters (Zhang et al., CVPR 2023): noise for pictures whose labels nobody knows, not even the learner's.
+"""Unlearnable Clusters (Zhang et al., CVPR 2023): noise for images whose labels nobody knows, not even the learner's.
 
-K-means divides the pictures in a surrogate's feature space. Every cluster gets one noise, which moves its pictures to
-the centre of another cluster: what belongs together falls apart, and the noise tells more than the picture. A network
+K-means divides the images in a surrogate's feature space. Every cluster gets one noise, which moves its images to
+the center of another cluster: what belongs together falls apart, and the noise tells more than the image. A network
 makes the noises, each from a fixed random input.
 
 The paper's surrogate was trained elsewhere (CLIP). None is at hand here, so that without ``surrogate`` a network
-learns on the pictures themselves to tell by how much they are turned (Gidaris et al., 2018), which needs no labels. One
+learns on the images themselves to tell by how much they are turned (Gidaris et al., 2018), which needs no labels. One
 network makes all noises; the paper has one a cluster. The distance is the one that k-means knows, squared Euclidean.
 """
 
@@ -39,7 +39,7 @@ from unlearnable.training import augment
 from unlearnable.training.frozen import Frozen
 from unlearnable.training.learn import seconds_a_step
 
-MOST = 4 << 30  # bytes of pictures that the surrogate trains on
+MOST = 4 << 30  # bytes of images that the surrogate trains on
 
 
 WIDTH = 32  # channels of the noise network's first layer
@@ -47,9 +47,9 @@ WIDTH = 32  # channels of the noise network's first layer
 
 @dataclass(frozen=True)
 class UnlearnableClusters(OnSurrogate):
-    """unlearnable clusters (Zhang et al., CVPR 2023): for pictures without labels. One noise a cluster of like pictures
-    moves them to another cluster's centre on a surrogate. The paper's budget is 16/255 and its surrogate CLIP; with 8
-    and a surrogate that knows only these pictures, expect less. Nothing in it meets an adversary."""
+    """unlearnable clusters (Zhang et al., CVPR 2023): for images without labels. One noise a cluster of like images
+    moves them to another cluster's center on a surrogate. The paper's budget is 16/255 and its surrogate CLIP; with 8
+    and a surrogate that knows only these images, expect less. Nothing in it meets an adversary."""
 
     needs_labels: ClassVar[bool] = False
 
@@ -58,7 +58,7 @@ class UnlearnableClusters(OnSurrogate):
     samples: int = 1
     batch: int = 256
     clusters: int = 10
-    """how many, at most: there are never more than different pictures"""
+    """how many, at most: there are never more than different images"""
     lr: float = 1e-4
     """learning rate of the network that makes the noises (Adam, falling to 0 along a cosine)"""
 
@@ -84,12 +84,12 @@ class UnlearnableClusters(OnSurrogate):
         frozen = Frozen(model, bfloat16=run.bfloat16)
         features = features_of(frozen, data, run.device)
         g = generator("cpu", run.seed, "k-means")
-        centres, cluster = k_means(features, self.clusters, g)
-        if len(centres) < 2:
+        centers, cluster = k_means(features, self.clusters, g)
+        if len(centers) < 2:
             raise UserError(
-                "All pictures look alike to the surrogate, which leaves no second cluster; give others."
+                "All images look alike to the surrogate, which leaves no second cluster; give others."
             )
-        noise = ClusterNoise(self, data, run, frozen, centres, cluster).train()
+        noise = ClusterNoise(self, data, run, frozen, centers, cluster).train()
         delta = (noise * 255).round().to("cpu", torch.int8)[cluster]
         return Noise(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
 
@@ -97,13 +97,13 @@ class UnlearnableClusters(OnSurrogate):
         """The surrogate and the passes that its training cost here."""
         if self.surrogate:
             return read_surrogate(Path(self.surrogate), data, any_classes=True).to(run.device), 0
-        # T would flip: a picture turned to the left and flipped is a flipped one turned to the right
+        # T would flip: an image turned to the left and flipped is a flipped one turned to the right
         return train_surrogate(turned(data), surrogate_recipe(self, augment=False), run)
 
 
 def turned(data: Images) -> Images:
-    """Every picture four times, turned by 0, 90, 180 and 270 degrees (its middle square), labelled by the turn. Of a
-    set that would take more than ``MOST`` bytes, every other picture, every third, ..."""
+    """Every image four times, turned by 0, 90, 180 and 270 degrees (its middle square), labeled by the turn. Of a
+    set that would take more than ``MOST`` bytes, every other image, every third, ..."""
     side, (height, width) = data.size, data.x.shape[-2:]
     top, left = (height - side) // 2, (width - side) // 2
     every = max(1, math.ceil(4 * len(data) * 3 * side**2 / MOST))
@@ -114,7 +114,7 @@ def turned(data: Images) -> Images:
 
 @torch.no_grad()
 def features_of(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
-    """[N, D] on the CPU. Every process looks at all pictures: they must agree on the clusters."""
+    """[N, D] on the CPU. Every process looks at all images: they must agree on the clusters."""
     t = augment.for_size(*data.x.shape[-2:])
     parts = torch.arange(len(data)).split(500)
     return torch.cat([frozen.features(t.test(data.pixels(i, device))).cpu() for i in parts])
@@ -123,28 +123,28 @@ def features_of(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
 def k_means(
     x: Tensor, k: int, g: torch.Generator, *, starts: int = 5, rounds: int = 100
 ) -> tuple[Tensor, Tensor]:
-    """Centres [k, D] and the cluster of every row of x [N, D]: the best of ``starts`` runs of Lloyd's iteration, each
-    from centres drawn in proportion to their squared distance from those before (Arthur & Vassilvitskii, 2007). Fewer
+    """Centers [k, D] and the cluster of every row of x [N, D]: the best of ``starts`` runs of Lloyd's iteration, each
+    from centers drawn in proportion to their squared distance from those before (Arthur & Vassilvitskii, 2007). Fewer
     than k where x has fewer different rows."""
-    runs = [_lloyd(x, _first_centres(x, k, g), rounds) for _ in range(starts)]
+    runs = [_lloyd(x, _first_centers(x, k, g), rounds) for _ in range(starts)]
     return min(runs, key=lambda run: float((x - run[0][run[1]]).square().sum()))
 
 
-def _lloyd(x: Tensor, centres: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
-    cluster = torch.cdist(x, centres).argmin(1)
+def _lloyd(x: Tensor, centers: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
+    cluster = torch.cdist(x, centers).argmin(1)
     for _ in range(rounds):
-        count = torch.bincount(cluster, minlength=len(centres))[:, None]
-        total = torch.zeros_like(centres).index_add_(0, cluster, x)
-        centres = torch.where(
-            count > 0, total / count.clamp(min=1), centres
+        count = torch.bincount(cluster, minlength=len(centers))[:, None]
+        total = torch.zeros_like(centers).index_add_(0, cluster, x)
+        centers = torch.where(
+            count > 0, total / count.clamp(min=1), centers
         )  # an empty cluster stays where it is
-        before, cluster = cluster, torch.cdist(x, centres).argmin(1)
+        before, cluster = cluster, torch.cdist(x, centers).argmin(1)
         if torch.equal(cluster, before):
             break
-    return centres, cluster
+    return centers, cluster
 
 
-def _first_centres(x: Tensor, k: int, g: torch.Generator) -> Tensor:
+def _first_centers(x: Tensor, k: int, g: torch.Generator) -> Tensor:
     rows = [int(torch.randint(len(x), (), generator=g))]
     distance = (x - x[rows[0]]).square().sum(1)
     rounding = 1e-9 * float(x.square().sum(1).max())
@@ -177,8 +177,8 @@ class NoiseNetwork(nn.Module):
 
 
 class ClusterNoise:
-    """The training of the noise network: its steps lower the squared distance of protected pictures' features from the
-    centre of the next cluster."""
+    """The training of the noise network: its steps lower the squared distance of protected images' features from the
+    center of the next cluster."""
 
     def __init__(
         self,
@@ -186,17 +186,17 @@ class ClusterNoise:
         data: Images,
         run: Context,
         frozen: Frozen,
-        centres: Tensor,
+        centers: Tensor,
         own: Tensor,
     ):
         self.m, self.data, self.run, self.frozen, self.cluster = m, data, run, frozen, own
-        self.target = centres.roll(-1, 0).to(run.device)
+        self.target = centers.roll(-1, 0).to(run.device)
         self.t = augment.for_size(*data.x.shape[-2:])
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(run.seed)
             self.network = NoiseNetwork().to(run.device)
         g = generator("cpu", run.seed, "noise inputs")
-        self.inputs = torch.rand(len(centres), *data.x.shape[1:], generator=g).to(run.device)
+        self.inputs = torch.rand(len(centers), *data.x.shape[1:], generator=g).to(run.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=m.lr)
 
     def noises(self) -> Tensor:
@@ -204,7 +204,7 @@ class ClusterNoise:
         return self.m.eps / 255 * self.network(self.inputs)
 
     def distance(self, i: Tensor, noise: Tensor, g: torch.Generator) -> Tensor:
-        """Of the pictures ``i`` with their clusters' noise from their targets: the mean squared distance."""
+        """Of the images ``i`` with their clusters' noise from their targets: the mean squared distance."""
         own, draws = self.cluster[i].to(self.run.device), max(1, self.m.samples)
         # not noise[own]: the gradient of an index adds up in the order in which threads come
         noise = noise.index_select(0, own)
@@ -244,14 +244,14 @@ class ClusterNoise:
 
 
 def estimate_seconds(m: UnlearnableClusters, sample: Images, run: Context) -> float:
-    """Seconds that a run without ``surrogate`` takes here, from trying two steps of each part on a few pictures."""
+    """Seconds that a run without ``surrogate`` takes here, from trying two steps of each part on a few images."""
     recipe = surrogate_recipe(m, augment=False)
     training = m.train_steps * seconds_a_step(turned(sample), recipe, device=str(run.device))
     frozen = Frozen(build(m.model, 4, size=sample.size).to(run.device), bfloat16=run.bfloat16)
-    centres, cluster = k_means(
+    centers, cluster = k_means(
         features_of(frozen, sample, run.device), m.clusters, generator("cpu", 0)
     )
-    noise = ClusterNoise(m, sample, run, frozen, centres, cluster)
+    noise = ClusterNoise(m, sample, run, frozen, centers, cluster)
     noise.step(0)  # the first pays for what is set up once
     begin = time.monotonic()
     noise.step(1)

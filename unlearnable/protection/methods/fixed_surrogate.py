@@ -1,4 +1,4 @@
-"""Noise made on a surrogate that was trained once, on the clean pictures, and stays as it is: TAP, HYPO, EntF."""
+"""Noise made on a surrogate that was trained once, on the clean images, and stays as it is: TAP, HYPO, EntF."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from unlearnable.training.recipe import Recipe
 
 Goal = Callable[
     [Tensor, Tensor], Tensor
-]  # pictures [n, 3, H, W] and labels [n] -> what the noise lowers, a sum
+]  # images [n, 3, H, W] and labels [n] -> what the noise lowers, a sum
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class OnSurrogate(Method):
     samples: int = 0
     """draws of the augmentation T a noise step; 0: no T"""
     batch: int = 128
-    """pictures at a time, over all processes"""
+    """images at a time, over all processes"""
     surrogate: str = ""
     """a folder that `unlearnable learn` wrote; default: train one here"""
     model: str = "resnet18"
@@ -94,7 +94,7 @@ SHORT = {
 
 @dataclass(frozen=True)
 class TAP(FixedSurrogate):
-    """targeted adversarial poisoning (Fowl et al., NeurIPS 2021): every picture is moved to look like the next class to
+    """targeted adversarial poisoning (Fowl et al., NeurIPS 2021): every image is moved to look like the next class to
     a clean-trained model. Collapses ordinary training; undone by adversarial training."""
 
     steps: int = 250
@@ -109,7 +109,7 @@ class TAP(FixedSurrogate):
 
 @dataclass(frozen=True)
 class HYPO(FixedSurrogate):
-    """hypocritical perturbations (Tao et al., NeurIPS 2021): every picture is moved deeper into its own class on a
+    """hypocritical perturbations (Tao et al., NeurIPS 2021): every image is moved deeper into its own class on a
     clean-trained model. Weak against ordinary training (about 70 % remain in the papers), none against adversarial."""
 
     presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
@@ -120,21 +120,21 @@ class HYPO(FixedSurrogate):
 
 @dataclass(frozen=True)
 class EntF(FixedSurrogate):
-    """entangled features (Wen et al., ICLR 2023): on an adversarially trained model, a picture's features are pushed
-    from its class's centre, or pulled to the nearest other. Made against adversarial training of a large radius."""
+    """entangled features (Wen et al., ICLR 2023): on an adversarially trained model, an image's features are pushed
+    from its class's center, or pulled to the nearest other. Made against adversarial training of a large radius."""
 
     steps: int = 300
     step: float = 0.4
     train_adv_eps: float = 4.0
     how: Literal["push", "pull"] = "push"
-    """push: away from the own class's centre; pull: toward the nearest other class's centre"""
+    """push: away from the own class's center; pull: toward the nearest other class's center"""
 
     presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
 
     def goal(self, frozen: Frozen, data: Images, run: Context) -> Goal:
-        centres = feature_centres(frozen, data, run.device)
-        apart = torch.cdist(centres, centres) + torch.eye(len(centres), device=centres.device) * 1e9
-        aim, sign = (centres, -1.0) if self.how == "push" else (centres[apart.argmin(1)], 1.0)
+        centers = feature_centers(frozen, data, run.device)
+        apart = torch.cdist(centers, centers) + torch.eye(len(centers), device=centers.device) * 1e9
+        aim, sign = (centers, -1.0) if self.how == "push" else (centers[apart.argmin(1)], 1.0)
 
         def goal(z: Tensor, y: Tensor) -> Tensor:
             # epsilon under the root: the distance of a feature from itself has no gradient
@@ -145,8 +145,8 @@ class EntF(FixedSurrogate):
 
 
 @torch.no_grad()
-def feature_centres(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
-    """[classes, D]: the mean penultimate features of every class's clean pictures."""
+def feature_centers(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
+    """[classes, D]: the mean penultimate features of every class's clean images."""
     total, count = None, torch.zeros(len(data.classes), device=device)
     for i in distributed.local_rows(len(data)).split(500):
         features, y = frozen.features(data.pixels(i, device)), data.labels(i, device)
@@ -201,13 +201,13 @@ def read_surrogate(folder: Path, data: Images, *, any_classes: bool = False) -> 
         model = build(name, classes, size=data.size)
         model.load_state_dict(weights)
     except RuntimeError as e:
-        wanted = "as pictures of this size need it" if any_classes else f"on {classes} classes"
+        wanted = "as images of this size need it" if any_classes else f"on {classes} classes"
         raise UserError(f"The model in {folder} was not trained {wanted}; train another.") from e
     return model
 
 
 def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
-    """``steps`` sign steps down ``m.goal`` for every picture, batch by batch, resuming from ``run.state``."""
+    """``steps`` sign steps down ``m.goal`` for every image, batch by batch, resuming from ``run.state``."""
     own = distributed.local_rows(len(data))
     # the same number of parts on every process: all of them save together
     largest, part = -(-len(data) // distributed.world()), max(1, m.batch // distributed.world())

@@ -1,4 +1,4 @@
-"""Noise for further pictures, from the surrogate of an earlier run."""
+"""Noise for further images, from the surrogate of an earlier run."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ VISITS = 20  # of a warm-started noise, which takes few steps a visit
 
 @dataclass(frozen=True)
 class Generated(Method):
-    """noise for further pictures of the same classes from generator.safetensors, without training: the last pass of the
+    """noise for further images of the same classes from generator.safetensors, without training: the last pass of the
     min-min family (Fu et al., 2022, algorithm 1), repeated where the noise is warm-started."""
 
     file: str
@@ -28,7 +28,7 @@ class Generated(Method):
     """the method and settings that made it"""
     classes: tuple[str, ...]
     size: int
-    """height of the pictures it was trained on, in pixels"""
+    """height of the images it was trained on, in pixels"""
 
     @property
     def eps(self) -> float:
@@ -49,22 +49,22 @@ class Generated(Method):
             ) from e
         if not isinstance(family, MinMin):
             raise UserError(
-                f"{file} was made by {about['method']}; only the min-min family protects further pictures."
+                f"{file} was made by {about['method']}; only the min-min family protects further images."
             )
         if family.per == "class":
             raise UserError(
-                f"{file} was made for class-wise noise, which is not kept in it; protect all pictures again."
+                f"{file} was made for class-wise noise, which is not kept in it; protect all images again."
             )
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
     def craft(self, data: Images, run: Context) -> Noise:
         if data.classes != self.classes:
             raise UserError(
-                f"{self.file} knows the classes {', '.join(self.classes)}; the pictures have {', '.join(data.classes)}."
+                f"{self.file} knows the classes {', '.join(self.classes)}; the images have {', '.join(data.classes)}."
             )
         if data.x.shape[2] != self.size:
             raise UserError(
-                f"{self.file} was made at {self.size} px, and the pictures have {data.x.shape[2]} px."
+                f"{self.file} was made at {self.size} px, and the images have {data.x.shape[2]} px."
             )
         loop = MinMinLoop(self.family, data, run)
         with safe_open(self.file, "pt") as f:
@@ -75,7 +75,7 @@ class Generated(Method):
         done = 0
         if saved := run.state.load():
             loop.table, done = saved["table"].to(run.device), saved["done"]
-        with Progress("noise for further pictures", len(work), first=done) as progress:
+        with Progress("noise for further images", len(work), first=done) as progress:
             for at in range(done, len(work)):
                 visit, part = work[at]
                 loop.renew(loop.parts[part], self.family.train_steps - 1 + visit, part)

@@ -45,7 +45,7 @@ def read_noise(path: Path) -> Tensor:
     else:
         noise = load_pickle(path)
         if isinstance(noise, list) and len({getattr(x, "shape", None) for x in noise}) == 1:
-            noise = np.asarray(noise)  # one array a picture
+            noise = np.asarray(noise)  # one array an image
     if (
         not isinstance(noise, np.ndarray)
         or noise.dtype != np.int8

@@ -1,7 +1,7 @@
 """The min-min family: noise descends, surrogate descends, on one loss. EM, REM and SEM differ only in what the
-protected picture meets before the loss is taken: nothing, an adversary, or a uniform draw from the adversary's ball.
+protected image meets before the loss is taken: nothing, an adversary, or a uniform draw from the adversary's ball.
 
-Two traps of the authors' released program (Fu et al., 2022) and what happens here: the final pass covers every picture
+Two traps of the authors' released program (Fu et al., 2022) and what happens here: the final pass covers every image
 (theirs drops the last incomplete batch); the noise is clipped to valid pixels where it is added, not where it is kept
 (as theirs).
 """
@@ -30,7 +30,7 @@ from unlearnable.training.trainer import Trainer
 
 MAX_PIXELS_PER_FORWARD = (
     2**23
-)  # pixels of all views together that go through the surrogate at once: 41 pictures of 224 px, 4 views
+)  # pixels of all views together that go through the surrogate at once: 41 images of 224 px, 4 views
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class MinMin(Method):
     """The settings that the whole family shares."""
 
     apart: ClassVar[bool] = (
-        True  # a picture's noise does not depend on which others are in its batch
+        True  # an image's noise does not depend on which others are in its batch
     )
 
     eps: float = 8.0
@@ -50,21 +50,21 @@ class MinMin(Method):
     samples: int = 5
     """draws of the augmentation T a noise step (J); 0: no T, neither for the noise nor for the surrogate"""
     gray: float = 0.0
-    """share of the draws of T that lose their colours, 0 to 1: against learners of grayscale copies"""
+    """share of the draws of T that lose their colors, 0 to 1: against learners of grayscale copies"""
     warm: bool = False
     """start a visit from the noise of the last one, not from a fresh random draw"""
     per: Literal["sample", "class"] = "sample"
-    """one noise a picture, or one a class"""
+    """one noise an image, or one a class"""
     pass_every: int = 0
     """0: a batch's noise is renewed when the batch is visited; k: all noise is renewed after every k surrogate steps"""
     stop_error: float = 0.0
-    """stop once the surrogate's error on the protected pictures is below this, in %; needs pass_every"""
+    """stop once the surrogate's error on the protected images is below this, in %; needs pass_every"""
     model: str = "resnet18"
     """the surrogate: a name of `unlearnable ls models`, or my_module:factory"""
     train_steps: int = 5000
     """surrogate steps (M), at most"""
     batch: int = 128
-    """pictures a step, over all processes"""
+    """images a step, over all processes"""
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -100,7 +100,7 @@ class MinMin(Method):
         """The same for the surrogate's step."""
 
     def noise_lowers(self, model: Frozen, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
-        """The noise step's loss, a sum over pictures; the cross-entropy unless a member says otherwise."""
+        """The noise step's loss, a sum over images; the cross-entropy unless a member says otherwise."""
         return total_loss(model, z, y)
 
     def views(self, height: int, width: int) -> augment.Augmentation:
@@ -115,7 +115,7 @@ class MinMin(Method):
         return self.lr * self.lr_decay ** (step // self.decay_every)
 
     def surrogate_also(self) -> Callable[[nn.Module, Tensor], Tensor] | None:
-        """A second term of the surrogate's loss, if any: (model, t(x) of the step's clean pictures) -> its mean."""
+        """A second term of the surrogate's loss, if any: (model, t(x) of the step's clean images) -> its mean."""
         return None
 
     def surrogate_shares(self, model: nn.Module, g: torch.Generator) -> Iterable[float]:
@@ -136,7 +136,7 @@ _VISITS = {
 @dataclass(frozen=True)
 class EM(MinMin):
     """error-minimizing noise (Huang et al., ICLR 2021): cheap, strong against ordinary training, undone by adversarial
-    training. Fair form: noise and picture aligned, warm-started, renewed for the whole set every 10 surrogate steps."""
+    training. Fair form: noise and image aligned, warm-started, renewed for the whole set every 10 surrogate steps."""
 
     steps: int = 20
     samples: int = 0
@@ -192,7 +192,7 @@ class Robust(MinMin):
 @dataclass(frozen=True)
 class REM(Robust):
     """robust error-minimizing noise (Fu et al., ICLR 2022, algorithm 1): holds against adversarial training up to about
-    adv_eps, not beyond, and only when nearly every picture is protected. Costly: the adversary runs in every draw."""
+    adv_eps, not beyond, and only when nearly every image is protected. Costly: the adversary runs in every draw."""
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
@@ -270,7 +270,7 @@ class MinMinLoop:
         self.table = self.table.to(run.device)
 
     def rows(self, i: Tensor) -> Tensor:
-        """Where the noise of the pictures ``i`` stands in the table, on its device."""
+        """Where the noise of the images ``i`` stands in the table, on its device."""
         device = self.run.device
         return (
             self.data.labels(i, device)
@@ -279,22 +279,22 @@ class MinMinLoop:
         )
 
     def renew(self, i: Tensor, step: int, part: int | None = None) -> None:
-        """The inner minimisation for the pictures ``i`` of surrogate step ``step`` (or of a part of the pass after it),
+        """The inner minimization for the images ``i`` of surrogate step ``step`` (or of a part of the pass after it),
         as many at once as memory allows."""
         key = (step,) if part is None else ("pass", step, part)
         views = (
             max(1, self.m.samples) * self.data.x.shape[-2] * self.data.x.shape[-1]
-        )  # pixels a picture
+        )  # pixels an image
         at_once = (
             max(1, MAX_PIXELS_PER_FORWARD // views)
             if self.m.apart and self.m.per == "sample"
             else len(i)
         )
         for k, rows in enumerate(i.split(at_once)):
-            self._minimise(rows, step, key if k == 0 else (*key, "rows", k))
+            self._minimize(rows, step, key if k == 0 else (*key, "rows", k))
 
-    def _minimise(self, i: Tensor, step: int, key: tuple) -> None:
-        """u minimises E_t loss(f(t(x + u) + a)), N[i] = round(u); ``key`` names the random draws."""
+    def _minimize(self, i: Tensor, step: int, key: tuple) -> None:
+        """u minimizes E_t loss(f(t(x + u) + a)), N[i] = round(u); ``key`` names the random draws."""
         m, device = self.m, self.run.device
         g = generator(device, self.run.seed, "noise", *key, distributed.rank())
         x, y = self.data.pixels(i, device), self.data.labels(i, device)
@@ -328,7 +328,7 @@ class MinMinLoop:
         self.table[noise] = (u * 255).round().to(torch.int8)
 
     def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
-        """Sum over pictures and draws t of loss(f(t(clip(x + u)) + a)); all draws go through the model in one batch."""
+        """Sum over images and draws t of loss(f(t(clip(x + u)) + a)); all draws go through the model in one batch."""
         draws = max(1, self.m.samples)
         y = y.repeat(draws)
         z = self.t((x + u).clamp(0, 1).repeat(draws, 1, 1, 1), g)
@@ -336,7 +336,7 @@ class MinMinLoop:
         return self.m.noise_lowers(self.trainer.frozen, z + a, y, g)
 
     def protected(self, i: Tensor) -> Tensor:
-        """The pictures ``i`` with their present noise, float [n, 3, H, W] in [0, 1]."""
+        """The images ``i`` with their present noise, float [n, 3, H, W] in [0, 1]."""
         u = self.table[self.rows(i)].float() / 255
         return (self.data.pixels(i, self.run.device) + u).clamp(0, 1)
 
@@ -361,7 +361,7 @@ class MinMinLoop:
 
     @torch.no_grad()
     def error(self) -> float:
-        """The surrogate's error on the protected pictures, in %."""
+        """The surrogate's error on the protected images, in %."""
         wrong = torch.zeros((), device=self.run.device)
         for i in self.parts:
             guess = self.trainer.frozen(self.t.test(self.protected(i))).argmax(1)
@@ -370,7 +370,7 @@ class MinMinLoop:
         return 100 * float(wrong) / len(self.data)
 
     def delta(self) -> Tensor | None:
-        """int8 [N, 3, H, W] for all pictures, on rank 0."""
+        """int8 [N, 3, H, W] for all images, on rank 0."""
         if self.m.per == "class":
             return self.table.cpu()[self.data.y] if distributed.rank() == 0 else None
         return distributed.gather_rows(self.table.cpu(), len(self.data))

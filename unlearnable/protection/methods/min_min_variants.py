@@ -19,11 +19,11 @@ from unlearnable.training.pgd import total_loss
 
 @dataclass(frozen=True)
 class ASR(Robust):
-    """EM whose surrogate trains adversarially and must not tell the clean pictures' classes (2024): the noise then
+    """EM whose surrogate trains adversarially and must not tell the clean images' classes (2024): the noise then
     carries all of the information. Cheaper than REM; its paper's figures were not found."""
 
     calm: float = 1.0
-    """weight of the mean distance of the surrogate's guess on clean pictures from a uniform guess"""
+    """weight of the mean distance of the surrogate's guess on clean images from a uniform guess"""
 
     presets: ClassVar[dict[str, dict]] = SEM.presets
 
@@ -168,13 +168,13 @@ class PUE(EM):
 
 
 def class_contrast(features: Tensor, y: Tensor, temperature: float) -> Tensor:
-    """Supervised contrast of features [N, D]: the sum over pictures of -log(sum over the others of the same class
-    exp(cos / temperature) / sum over all others). Pictures without a classmate in the batch count nothing."""
+    """Supervised contrast of features [N, D]: the sum over images of -log(sum over the others of the same class
+    exp(cos / temperature) / sum over all others). Images without a classmate in the batch count nothing."""
     f = F.normalize(features, dim=1)
     logits = f @ f.T / temperature
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
     mates = (y[:, None] == y[None, :]) & ~itself
     every = logits.masked_fill(itself, -torch.inf).logsumexp(1)
-    # a finite floor, lest a picture without classmates makes a gradient of nan
+    # a finite floor, lest an image without classmates makes a gradient of nan
     same = logits.masked_fill(~mates, -1e9).logsumexp(1)
     return (every - same)[mates.any(1)].sum()

@@ -1,12 +1,12 @@
 """NTGA: noise against networks of infinite width, whose training has a closed form (Yuan & Wu, ICML 2021).
 
 The neural tangent kernel K of an infinitely wide network does not change in training. Under gradient flow on half the
-mean squared error over the m = n x classes outputs of n pictures, its mean prediction at time t is
+mean squared error over the m = n x classes outputs of n images, its mean prediction at time t is
 
     f_t(x) = K(x, X) phi(K(X, X)) Y,    phi(K) = (I - exp(-t K / m)) / K,
 
 (Lee et al., 2019; m as in the authors' program), and the noise on X ascends the cross-entropy of f_t on other, clean
-pictures. phi(K) Y is the upper right block of exp([[-t K / m, t Y / m], [0, 0]]): no inverse, and a gradient even where
+images. phi(K) Y is the upper right block of exp([[-t K / m, t Y / m], [0, 0]]): no inverse, and a gradient even where
 eigenvalues coincide.
 """
 
@@ -31,7 +31,7 @@ from unlearnable.training.pgd import pgd
 @dataclass(frozen=True)
 class NTGA(Method):
     """neural tangent generalization attack (Yuan & Wu, ICML 2021): needs no trained surrogate. Undone by adversarial
-    training, and with a few thousand pictures it hardly hurts ordinary training either (docs/results.md). Memory: about
+    training, and with a few thousand images it hardly hurts ordinary training either (docs/results.md). Memory: about
     16 block^2 (fc), 40 block^2 H W (cnn) floats of 4 bytes a layer."""
 
     eps: float = 8.0
@@ -41,7 +41,7 @@ class NTGA(Method):
     step: float | None = None
     """size of a noise step in /255; default: 1.1 eps / steps"""
     block: int = 512
-    """pictures that are attacked together, against as many clean ones"""
+    """images that are attacked together, against as many clean ones"""
     kernel: Literal["fc", "cnn"] = "fc"
     """fully connected, or 3 x 3 convolutions with a dense readout"""
     activation: Literal["erf", "relu"] = "erf"
@@ -70,7 +70,7 @@ class NTGA(Method):
     def __post_init__(self) -> None:
         require(self, positive="eps steps step block depth w_var time", whole="b_var")
         if self.block < 2:
-            raise UserError("block must be 2 or more: one picture teaches no kernel.")
+            raise UserError("block must be 2 or more: one image teaches no kernel.")
 
     def craft(self, data: Images, run: Context) -> Noise:
         own = distributed.local_rows(len(data))
@@ -92,7 +92,7 @@ class NTGA(Method):
         return Noise(distributed.gather_rows(table, len(data)))
 
     def attack(self, data: Images, i: Tensor, run: Context, block: int) -> Tensor:
-        """int8 noise for the pictures ``i``, ascending the loss on as many others."""
+        """int8 noise for the images ``i``, ascending the loss on as many others."""
         g = generator("cpu", run.seed, "ntga", block, distributed.rank())
         others = torch.ones(len(data), dtype=torch.bool)
         others[i] = len(data) == len(i)  # a single block has only itself to be tested on
@@ -113,7 +113,7 @@ class NTGA(Method):
         return (u * 255).round().to("cpu", torch.int8)
 
     def ntk(self, a: Tensor, b: Tensor) -> Tensor:
-        """The kernel [N, M] between pictures a [N, C, H, W] and b [M, C, H, W]."""
+        """The kernel [N, M] between images a [N, C, H, W] and b [M, C, H, W]."""
         of = fc_ntk if self.kernel == "fc" else cnn_ntk
         return of(
             a, b, depth=self.depth, activation=self.activation, w_var=self.w_var, b_var=self.b_var
@@ -184,7 +184,7 @@ def _dual(
             *(2 / math.pi * torch.asin(2 * v / (1 + 2 * v)) for v in (own_a, own_b)),
         )
     size = (own_a * own_b).sqrt()
-    # a picture with itself: the cosine is 1, where the angle has no gradient
+    # an image with itself: the cosine is 1, where the angle has no gradient
     cosine = (cross / size.clamp(min=1e-12)).clamp(-1 + 1e-6, 1 - 1e-6)
     angle = torch.acos(cosine)
     value = size / (2 * math.pi) * (torch.sin(angle) + (math.pi - angle) * cosine)

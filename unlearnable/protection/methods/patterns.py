@@ -13,18 +13,18 @@ from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
 from unlearnable.protection.methods.base import Context, Method, Noise
 
-CHUNK = 512  # pictures handled at a time
+CHUNK = 512  # images handled at a time
 
 
 @dataclass(frozen=True)
 class Uniform(Method):
-    """the control: uniform random noise of the same budget. Protects nothing per picture; per class it is a shortcut
+    """the control: uniform random noise of the same budget. Protects nothing per image; per class it is a shortcut
     that ordinary training takes."""
 
     eps: float = 8.0
     """budget, in /255"""
     per: Literal["sample", "class"] = "sample"
-    """one noise a picture, or one a class"""
+    """one noise an image, or one a class"""
 
     @property
     def needs_labels(self) -> bool:
@@ -44,16 +44,16 @@ class Uniform(Method):
 
 @dataclass(frozen=True)
 class LSP(Method):
-    """linearly separable perturbations (Yu et al., KDD 2022): a coarse grid of colours from linearly separable
-    vectors. Milliseconds a picture; collapses ordinary training; undone by adversarial training, grayscale, JPEG."""
+    """linearly separable perturbations (Yu et al., KDD 2022): a coarse grid of colors from linearly separable
+    vectors. Milliseconds an image; collapses ordinary training; undone by adversarial training, grayscale, JPEG."""
 
     eps: ClassVar[float] = 255.0
     l2: float = 6.0
     """root mean square of the noise, in /255: its L2 norm is l2/255 sqrt(3 H W)"""
     cells: int = 4
-    """colour patches a side"""
+    """color patches a side"""
     separation: float = 10.0
-    """distance of the class centres from 0 along every axis, in units of the vectors' own normal draws"""
+    """distance of the class centers from 0 along every axis, in units of the vectors' own normal draws"""
 
     def __post_init__(self) -> None:
         require(self, positive="l2 cells separation")
@@ -84,22 +84,22 @@ def separable(y: Tensor, classes: int, size: int, separation: float, g: torch.Ge
     corners: dict[tuple[int, ...], None] = {}
     while len(corners) < classes:
         corners[tuple((torch.randint(0, 2, (size,), generator=g) * 2 - 1).tolist())] = None
-    centre = separation * torch.tensor(list(corners), dtype=torch.float32)
+    center = separation * torch.tensor(list(corners), dtype=torch.float32)
     vectors = torch.randn(len(y), size, generator=g)
     for c in range(classes):
         mix = torch.empty(size, size).uniform_(-1, 1, generator=g)
         vectors[y == c] = vectors[y == c] @ mix
-    return vectors + centre[y]
+    return vectors + center[y]
 
 
 @dataclass(frozen=True)
 class AR(Method):
     """autoregressive noise (Sandoval-Segura et al., NeurIPS 2022): every class has its own rule by which a pixel
-    follows from its neighbours. Collapses ordinary training; undone by adversarial training and by JPEG."""
+    follows from its neighbors. Collapses ordinary training; undone by adversarial training and by JPEG."""
 
     eps: ClassVar[float] = 255.0
     l2: float = 1.0
-    """L2 norm of a picture's noise, in [0, 1] units at 32 px (larger pictures: the same root mean square)"""
+    """L2 norm of an image's noise, in [0, 1] units at 32 px (larger images: the same root mean square)"""
     border: int = 4
     """rows and columns at the top and left that are dropped while the process settles"""
 
@@ -131,10 +131,10 @@ AR_TAPS = [(dy, dx) for dy in (2, 1, 0) for dx in (2, 1, 0)][
 
 def ar_process(start: Tensor, rules: Tensor) -> Tensor:
     """float [N, C, H, W]: the first two rows and columns of ``start``, every other pixel the sum of its eight
-    neighbours up and to the left, weighted by rules [N, C, 8] (in the order of ``AR_TAPS``)."""
+    neighbors up and to the left, weighted by rules [N, C, 8] (in the order of ``AR_TAPS``)."""
     x = start.permute(
         2, 3, 0, 1
-    ).contiguous()  # [H, W, N, C]: a pixel of all pictures is one piece of memory
+    ).contiguous()  # [H, W, N, C]: a pixel of all images is one piece of memory
     weights = rules.permute(2, 0, 1).contiguous()
     for i in range(2, x.shape[0]):
         for j in range(2, x.shape[1]):
@@ -144,7 +144,7 @@ def ar_process(start: Tensor, rules: Tensor) -> Tensor:
 
 
 def ar_rules(classes: int, size: tuple[int, int], seed: int) -> Tensor:
-    """[classes, 3, 8] coefficients that sum to 1, each stable over pictures of ``size``: the process neither explodes
+    """[classes, 3, 8] coefficients that sum to 1, each stable over images of ``size``: the process neither explodes
     nor settles to a constant."""
     good = torch.empty(0, 8)
     attempt = 0
@@ -160,14 +160,14 @@ def ar_rules(classes: int, size: tuple[int, int], seed: int) -> Tensor:
         attempt += 1
         if attempt > 200:
             raise UserError(
-                f"No stable autoregressive rules were found for pictures of {size[0]} x {size[1]} pixels."
+                f"No stable autoregressive rules were found for images of {size[0]} x {size[1]} pixels."
             )
     return good[: 3 * classes].view(classes, 3, 8)
 
 
 @dataclass(frozen=True)
 class OPS(Method):
-    """one-pixel shortcut (Wu et al., ICLR 2023): one pixel a class takes one colour. Collapses ordinary and adversarial
+    """one-pixel shortcut (Wu et al., ICLR 2023): one pixel a class takes one color. Collapses ordinary and adversarial
     training; undone by Cutout, random augmentation and a median filter. One pixel changes by up to 255."""
 
     eps: ClassVar[float] = 255.0
@@ -181,28 +181,28 @@ class OPS(Method):
         for c in range(len(data.classes)):
             i = (data.y == c).nonzero()[:, 0]
             if len(i):
-                place, colour = shortcut(data.x[i])
+                place, color = shortcut(data.x[i])
                 top, left = divmod(place, data.x.shape[-1])
-                noise[i, :, top, left] = 255 * colour - data.x[i, :, top, left].short()
+                noise[i, :, top, left] = 255 * color - data.x[i, :, top, left].short()
         return Noise(noise)
 
 
 def shortcut(x: Tensor) -> tuple[int, Tensor]:
-    """The place (row * W + column) and the colour (int16 [3] of 0 and 1) with the largest mean over variance of the
-    absolute change, over pictures uint8 [n, 3, H, W] of one class."""
+    """The place (row * W + column) and the color (int16 [3] of 0 and 1) with the largest mean over variance of the
+    absolute change, over images uint8 [n, 3, H, W] of one class."""
     best, place, found = -1.0, 0, torch.zeros(3, dtype=torch.int16)
     x = x.flatten(2)
     for k in range(8):
-        colour = torch.tensor([k >> 2 & 1, k >> 1 & 1, k & 1], dtype=torch.int16)
+        color = torch.tensor([k >> 2 & 1, k >> 1 & 1, k & 1], dtype=torch.int16)
         total, squares = (torch.zeros(x.shape[2], dtype=torch.float64) for _ in range(2))
         for part in x.split(CHUNK):
-            change = (255 * colour[:, None] - part.short()).abs().sum(1).double() / 255
+            change = (255 * color[:, None] - part.short()).abs().sum(1).double() / 255
             total += change.sum(0)
             squares += change.square().sum(0)
         mean = total / len(x)
         score = mean / (squares / len(x) - mean.square()).clamp(min=1e-6)
         if float(score.max()) > best:
-            best, place, found = float(score.max()), int(score.argmax()), colour
+            best, place, found = float(score.max()), int(score.argmax()), color
     return place, found
 
 
@@ -248,7 +248,7 @@ def class_filters(classes: int, kernel: int, blur: float, seed: int) -> Tensor:
 
 def class_blur(x: Tensor, weight: Tensor) -> Tensor:
     """x [N, C, H, W] in [0, 1], every channel cross-correlated with ``weight`` [k, k] (black outside), then each
-    picture divided by its maximum."""
+    image divided by its maximum."""
     y = F.conv2d(
         x.flatten(0, 1)[:, None], weight[None, None], padding=weight.shape[0] // 2
     ).view_as(x)

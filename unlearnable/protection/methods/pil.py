@@ -16,7 +16,7 @@ from unlearnable.training.pgd import pgd
 
 @dataclass(frozen=True)
 class PIL(Method):
-    """perturbation-induced linearization (2026): noise that one linear classifier reads, on pictures that it cannot.
+    """perturbation-induced linearization (2026): noise that one linear classifier reads, on images that it cannot.
     Seconds on a CPU; undone by adversarial training beyond a small radius."""
 
     eps: float = 8.0
@@ -26,9 +26,9 @@ class PIL(Method):
     step: float = 0.8
     """size of a noise step in /255"""
     epochs: int = 30
-    """passes over the pictures that train the linear classifier"""
+    """passes over the images that train the linear classifier"""
     share: float = 0.9
-    """weight of the cross-entropy on the noise; 1 - share: of the pictures' divergence from a uniform guess"""
+    """weight of the cross-entropy on the noise; 1 - share: of the images' divergence from a uniform guess"""
 
     def __post_init__(self) -> None:
         require(self, positive="eps step epochs", whole="steps share")
@@ -63,7 +63,7 @@ class PIL(Method):
 
 def linear_classifier(data: Images, epochs: int, run: Context, batch: int = 128) -> Tensor:
     """[3 H W, classes]: bias-free logistic regression on pixels in [0, 1], SGD with a cosine from 0.01 to 0
-    (0.1 diverges on pixels that are not centred)."""
+    (0.1 diverges on pixels that are not centered)."""
     size = data.x[0].numel()
     weight = torch.zeros(size, len(data.classes), device=run.device, requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=0.01, momentum=0.9)
