@@ -200,9 +200,9 @@ def forward_flops(model: nn.Module, x: Tensor) -> float:
     down to the pixels is twice this, one that trains the weights three times."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as countermeasure, torch.no_grad():
         model.eval()(x[:2])
-    return counter.get_total_flops() / 2
+    return countermeasure.get_total_flops() / 2
 
 
 def measure(name: str, args: argparse.Namespace, device: torch.device) -> list[dict]:

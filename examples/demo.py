@@ -22,10 +22,10 @@ METHODS = {
         batch=100,
         train_steps=60,
         decay_every=30,
-        warm=False,
+        warm_start=False,
         steps=10,
         step=1.6,
-        samples=5,
+        eot_samples=5,
     ),
 }
 LEARNERS = {"ordinary": 0, "adversarial (2/255)": 2}
@@ -46,7 +46,7 @@ def main() -> None:
             contact_sheet(train, data, OUT / "sheet.png")
         line = f"{name:12}"
         for radius in LEARNERS.values():
-            recipe = Recipe.preset("short", steps=210, batch=100, adv_eps=radius, tests=1)
+            recipe = Recipe.preset("short", steps=210, batch=100, adv_eps=radius, evals=1)
             done = learn(data, recipe, test=test, out=OUT / f"{name}-adv{radius}")
             line += f"{done.result['accuracy']:22.1f}"
         print(line, flush=True)

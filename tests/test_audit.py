@@ -27,7 +27,7 @@ from unlearnable.evaluation.suites import Learner
 from unlearnable.protection.export import noise_of
 from unlearnable.reports.tables import audit_table
 
-SHORT = Recipe.preset("short", steps=4, batch=16, tests=2, adv_steps=1)
+SHORT = Recipe.preset("short", steps=4, batch=16, evals=2, adv_steps=1)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_worst_case_is_the_highest_peak_and_a_second_call_trains_nothing(pro
 
 def test_audits_of_the_same_originals_share_the_trainings_on_clean_images(protected, tmp_path):
     test = load("shapes", split="test", limit=40)
-    protect(load("shapes", limit=40), Uniform(per="class"), tmp_path / "other")
+    protect(load("shapes", limit=40), Uniform(noise_type="classwise"), tmp_path / "other")
     one = audit(protected, "quick", SHORT, out=tmp_path / "audits" / "one", test=test)
     two = audit(tmp_path / "other", "quick", SHORT, out=tmp_path / "audits" / "two", test=test)
     assert (
@@ -93,7 +93,7 @@ def test_larger_suites_contain_the_smaller_ones():
 def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch):
     module = sys.modules[audit.__module__]  # unlearnable.audit is the function
     monkeypatch.setattr(module, "train_denoiser", partial(train_denoiser, steps=2))
-    shortest = Recipe.preset("short", steps=1, batch=8, tests=1, adv_steps=1)
+    shortest = Recipe.preset("short", steps=1, batch=8, evals=1, adv_steps=1)
     done = audit(
         protected,
         "full",
@@ -108,8 +108,8 @@ def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch
 def test_what_is_refused(protected, tmp_path):
     with pytest.raises(UserError, match="no suite 'huge'"):
         audit(protected, "huge", SHORT, out=tmp_path / "a")
-    with pytest.raises(UserError, match="leave adv_eps, adv_l2 and strong out"):
-        audit(protected, "quick", Recipe.preset("short", strong="cutout"), out=tmp_path / "a")
+    with pytest.raises(UserError, match="leave adv_eps, adv_l2 and augmentation out"):
+        audit(protected, "quick", Recipe.preset("short", augmentation="cutout"), out=tmp_path / "a")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no protected folder"):
         audit(tmp_path / "empty", "quick", SHORT, out=tmp_path / "a")

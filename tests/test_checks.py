@@ -32,14 +32,14 @@ def test_of_training():
 
 def test_known_baselines_are_those_of_that_learner_on_that_data():
     assert known_baseline("cifar10", None, Recipe()) == 94.66
-    assert known_baseline("cifar10", None, Recipe(adv_eps=4, tests=5)) == 89.51
+    assert known_baseline("cifar10", None, Recipe(adv_eps=4, evals=5)) == 89.51
     assert known_baseline("imagenet100", None, Recipe.preset("imagenet", adv_eps=4)) == 66.62
     assert known_baseline("cifar10", 5000, Recipe.preset("short", adv_eps=2)) == 55.0
     for other in (
         Recipe(steps=100),
         Recipe(adv_eps=3),
         Recipe(model="vgg16"),
-        Recipe(strong="cutout"),
+        Recipe(augmentation="cutout"),
     ):
         assert known_baseline("cifar10", None, other) is None
     assert (

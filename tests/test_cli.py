@@ -26,7 +26,7 @@ def test_the_whole_path(tmp_path):
     assert (
         "PSNR"
         in run(
-            "protect", "rem", *NOISE, "--adv-steps", 1, "--samples", 1, "--out", out, cwd=tmp_path
+            "protect", "rem", *NOISE, "--adv-steps", 1, "--eot-samples", 1, "--out", out, cwd=tmp_path
         ).stdout
     )
     learned = run(
@@ -41,14 +41,14 @@ def test_the_whole_path(tmp_path):
             16,
             "--test-limit",
             40,
-            "--tests",
+            "--evals",
             2,
         ),
         cwd=tmp_path,
     ).stdout
     assert "chance 10.0 %" in learned
     assert len(list((tmp_path / "runs").glob("*/result.json"))) == 1
-    countered = [
+    countermeasure = [
         "--preset",
         "short",
         "--steps",
@@ -57,14 +57,14 @@ def test_the_whole_path(tmp_path):
         16,
         "--test-limit",
         40,
-        "--counter",
+        "--countermeasure",
         "gray",
     ]
-    run("learn", out, *countered, "--counter-test", "--out", "gray", cwd=tmp_path)
+    run("learn", out, *countermeasure, "--countermeasure-test", "--out", "gray", cwd=tmp_path)
     assert (
-        json.loads((tmp_path / "gray" / "result.json").read_text())["source"]["counter"] == "gray"
+        json.loads((tmp_path / "gray" / "result.json").read_text())["source"]["countermeasure"] == "gray"
     )
-    quick = ["--steps", 2, "--batch", 16, "--test-limit", 40, "--adv-steps", 1, "--tests", 1]
+    quick = ["--steps", 2, "--batch", 16, "--test-limit", 40, "--adv-steps", 1, "--evals", 1]
     audited = run("audit", out, *quick, cwd=tmp_path).stdout
     assert "6 trainings of 2 steps" in audited and "Worst-case learnability" in audited
     assert (tmp_path / "audits" / "rem" / "audit.json").exists()
@@ -124,13 +124,13 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         ),
         "audit of what is not protected": (["audit", "empty"], "no protected folder"),
         "unknown suite": (["audit", "empty", "--suite", "huge"], "no suite 'huge'"),
-        "unknown counter": (
-            ["learn", "shapes", "--limit", "40", "--counter", "jpg"],
+        "unknown countermeasure": (
+            ["learn", "shapes", "--limit", "40", "--countermeasure", "jpg"],
             "no countermeasure 'jpg'",
         ),
-        "counter of nothing": (
-            ["learn", "shapes", "--limit", "40", "--counter-test"],
-            "--counter NAME",
+        "countermeasure of nothing": (
+            ["learn", "shapes", "--limit", "40", "--countermeasure-test"],
+            "--countermeasure NAME",
         ),
         "no such list": (["ls", "cows"], "no list"),
         "images beside folders": ([*rem, *NOISE, "--data", "mixed"], "images beside them"),
@@ -143,8 +143,8 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
 
 MISTAKES = """unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty folder,
 eps 0, eps negative, eps of no gray level, somebody's folder, a file as folder, no such device, not protected,
-nothing to export, no noise file, audit of what is not protected, unknown suite, unknown counter,
-counter of nothing, no such list, images beside folders, one cluster"""
+nothing to export, no noise file, audit of what is not protected, unknown suite, unknown countermeasure,
+countermeasure of nothing, no such list, images beside folders, one cluster"""
 
 
 @pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])
@@ -263,8 +263,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(words):
 @pytest.mark.parametrize(
     "extra",
     [
-        ["rem", "--adv-steps", "1", "--samples", "1"],
-        ["em", "--per", "class"],
+        ["rem", "--adv-steps", "1", "--eot-samples", "1"],
+        ["em", "--noise-type", "classwise"],
         ["tap", "--steps", "2", "--step", "4"],
         ["pue", "--draws", "2"],
         ["unlearnable-clusters", "--lr", "0.01"],
@@ -291,7 +291,7 @@ def test_two_processes(tmp_path, extra):
             16,
             "--test-limit",
             40,
-            "--tests",
+            "--evals",
             2,
             "--adv-eps",
             2,

@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
     """A surrogate of four classes, and its folder."""
     out = tmp_path_factory.mktemp("surrogate") / "run"
     data = load("shapes", limit=60, classes=("ring", "star", "circle", "cross"))
-    done = learn(data, Recipe.preset("short", steps=30, batch=20, tests=1), out=out)
+    done = learn(data, Recipe.preset("short", steps=30, batch=20, evals=1), out=out)
     return done.model, out
 
 
@@ -85,7 +85,7 @@ def test_turned_images_are_labeled_by_their_turn():
 def test_noise_moves_a_cluster_to_the_next_ones_center(trained):
     model, folder = trained
     data = load("shapes", limit=60)
-    m = UnlearnableClusters(**SMALL | {"surrogate": str(folder), "steps": 60, "samples": 0})
+    m = UnlearnableClusters(**SMALL | {"surrogate": str(folder), "steps": 60, "eot_samples": 0})
     delta = m.craft(data, Context(seed=4)).delta
     frozen = Frozen(model, bfloat16=False)
     features = features_of(frozen, data, torch.device("cpu"))
@@ -114,7 +114,7 @@ def test_on_a_surrogate_that_sees_brightness_the_noise_is_the_closed_form():
         features_of(frozen, data, torch.device("cpu")), 2, generator("cpu", 0)
     )
     assert (cluster[::2] == cluster[0]).all() and (cluster[1::2] == 1 - cluster[0]).all()
-    m = UnlearnableClusters(**SMALL | {"clusters": 2, "samples": 0, "steps": 40, "lr": 0.02})
+    m = UnlearnableClusters(**SMALL | {"clusters": 2, "eot_samples": 0, "steps": 40, "lr": 0.02})
     noise = 255 * ClusterNoise(m, data, Context(), frozen, centers, cluster).train()
     bright, dark = noise[cluster[0]], noise[1 - cluster[0]]
     assert (

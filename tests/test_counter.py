@@ -12,7 +12,7 @@ from unlearnable import (
     COUNTERMEASURES,
     Images,
     UserError,
-    countermeasure,
+    apply_countermeasure,
     denoised,
     load,
     mix_in_clean,
@@ -30,18 +30,18 @@ def noisy() -> Images:
 @pytest.mark.parametrize("name", list(COUNTERMEASURES))
 def test_every_counter_keeps_labels_shape_and_input(noisy, name):
     before = noisy.x.clone()
-    done = countermeasure(name, noisy)
+    done = apply_countermeasure(name, noisy)
     assert torch.equal(noisy.x, before) and done.y is noisy.y and done.classes == noisy.classes
     assert (
         done.x.dtype == torch.uint8
         and done.x.shape == before.shape
         and not torch.equal(done.x, before)
     )
-    assert done.source == {"source": "made up", "counter": name}
+    assert done.source == {"source": "made up", "countermeasure": name}
     flat = Images(
         torch.full((2, 3, 16, 16), 85, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b")
     )
-    after = countermeasure(name, flat).x  # a level of 2 bits, without detail: nothing to remove
+    after = apply_countermeasure(name, flat).x  # a level of 2 bits, without detail: nothing to remove
     # JPEG of quality 10 rounds a block's mean to steps of 80 / 8
     assert int((after.short() - 85).abs().max()) <= (5 if name.startswith("jpeg") else 0)
     assert len(after.unique()) == 1
@@ -49,7 +49,7 @@ def test_every_counter_keeps_labels_shape_and_input(noisy, name):
 
 @pytest.mark.parametrize("name", ["mean3", "median3", "gaussian3"])
 def test_filters_by_hand(noisy, name):
-    done = countermeasure(name, noisy).x
+    done = apply_countermeasure(name, noisy).x
     g = np.exp(-np.array([1, 0, 1]) / (2 * 0.8**2))
     for row, column in ((4, 5), (7, 2)):
         window = noisy.x[1, 2, row - 1 : row + 2, column - 1 : column + 2].numpy().astype(float)
@@ -65,19 +65,19 @@ def test_jpeg_gray_and_bits_by_hand(noisy):
     file = io.BytesIO()
     Image.fromarray(noisy.x[2].permute(1, 2, 0).numpy()).save(file, "JPEG", quality=30)
     assert np.array_equal(
-        countermeasure("jpeg30", noisy).x[2].permute(1, 2, 0), np.asarray(Image.open(file))
+        apply_countermeasure("jpeg30", noisy).x[2].permute(1, 2, 0), np.asarray(Image.open(file))
     )
-    gray = countermeasure("gray", noisy).x
+    gray = apply_countermeasure("gray", noisy).x
     assert torch.equal(gray[:, 0], gray[:, 1]) and torch.equal(gray[:, 0], gray[:, 2])
     r, g, b = noisy.x[0, :, 3, 3].tolist()
     assert abs(int(gray[0, 0, 3, 3]) - (0.299 * r + 0.587 * g + 0.114 * b)) <= 0.51
-    assert set(countermeasure("bits2", noisy).x.unique().tolist()) == {0, 85, 170, 255}
-    assert int((countermeasure("bits2", noisy).x.short() - noisy.x.short()).abs().max()) <= 43
+    assert set(apply_countermeasure("bits2", noisy).x.unique().tolist()) == {0, 85, 170, 255}
+    assert int((apply_countermeasure("bits2", noisy).x.short() - noisy.x.short()).abs().max()) <= 43
 
 
 def test_an_unknown_counter(noisy):
     with pytest.raises(UserError, match="no countermeasure 'jpg'"):
-        countermeasure("jpg", noisy)
+        apply_countermeasure("jpg", noisy)
 
 
 def test_bilateral_by_hand(noisy):
@@ -88,12 +88,12 @@ def test_bilateral_by_hand(noisy):
     near = np.add.outer(np.arange(-4, 5) ** 2, np.arange(-4, 5) ** 2) / 75**2
     weight = np.exp(-(apart**2 + near) / 2)
     known = (window * weight).sum((1, 2)) / weight.sum()
-    assert np.abs(countermeasure("bilateral", noisy).x[1, :, 3, 2].numpy() - known).max() <= 0.6
+    assert np.abs(apply_countermeasure("bilateral", noisy).x[1, :, 3, 2].numpy() - known).max() <= 0.6
 
 
 def test_coin_moves_a_slope_by_up_to_two_pixels(noisy):
     slope = (10 * torch.arange(16)).to(torch.uint8).expand(3, 3, 16, 16).contiguous()
-    away = (countermeasure("coin", replace(noisy, x=slope)).x.float() - slope)[..., 2:-2] / 10
+    away = (apply_countermeasure("coin", replace(noisy, x=slope)).x.float() - slope)[..., 2:-2] / 10
     assert float(away.abs().max()) <= 2.05 and abs(float(away.mean())) < 0.15
     assert abs(float(away.std()) - 2 / 3**0.5) < 0.15  # uniform on [-2, 2]
 
@@ -106,7 +106,7 @@ def test_projection_takes_away_what_a_line_separates():
     x += torch.randint(-2, 3, x.shape, generator=generator("cpu", 1))
     data = Images(x.to(torch.uint8), y, ("a", "b", "c"))
     tint = torch.stack(
-        [countermeasure("projection", data).x[y == c].float().mean((0, 2, 3)) for c in range(3)]
+        [apply_countermeasure("projection", data).x[y == c].float().mean((0, 2, 3)) for c in range(3)]
     )
     assert float((tint - tint.mean(0)).abs().max()) < 0.5  # 5.3 before
 
@@ -131,11 +131,11 @@ def test_a_persons_own(noisy, tmp_path, monkeypatch):
         "def invert(x):\n    return 255 - x\n\ndef wrong(x):\n    return x.float()\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert torch.equal(countermeasure("mine:invert", noisy).x, 255 - noisy.x)
+    assert torch.equal(apply_countermeasure("mine:invert", noisy).x, 255 - noisy.x)
     with pytest.raises(UserError, match="must return uint8"):
-        countermeasure("mine:wrong", noisy)
+        apply_countermeasure("mine:wrong", noisy)
     with pytest.raises(UserError, match="no 'other'"):
-        countermeasure("mine:other", noisy)
+        apply_countermeasure("mine:other", noisy)
 
 
 def test_denoiser_learns_the_noise_of_the_leaked_pairs():
@@ -145,10 +145,10 @@ def test_denoiser_learns_the_noise_of_the_leaked_pairs():
         clean,
         x=(clean.x.short() + torch.tensor([8, -8, 8]).view(3, 1, 1)).clamp(0, 255).to(torch.uint8),
     )
-    x = denoised(train_denoiser(clean, hidden, share=0.2, steps=100), hidden.x)
+    x = denoised(train_denoiser(clean, hidden, fraction=0.2, steps=100), hidden.x)
     before, after = ((z.float() - clean.x.float()).abs().mean() for z in (hidden.x, x))
     assert float(after) < float(before) / 3
     with pytest.raises(UserError, match="same images"):
-        train_denoiser(clean, load("shapes", limit=50), share=0.2)
+        train_denoiser(clean, load("shapes", limit=50), fraction=0.2)
     with pytest.raises(UserError, match="above 0"):
-        train_denoiser(clean, hidden, share=0)
+        train_denoiser(clean, hidden, fraction=0)

@@ -31,7 +31,7 @@ TINY = Scale(
     "small",
     "shapes",
     "tiny",
-    Recipe.preset("short", steps=2, batch=16, tests=2, adv_steps=1),
+    Recipe.preset("short", steps=2, batch=16, evals=2, adv_steps=1),
     40,
     20,
     2.0,
@@ -88,7 +88,7 @@ def test_every_table_stands_at_every_size_and_asks_for_nothing_twice(size, data,
 def test_the_authors_settings(tmp_path):
     at = get_scale("paper", "cifar10")
     assert (at.rem(4), at.recipe, at.limit) == (REM(), Recipe(), None)
-    assert (at.em.steps, at.em.noise_step(0), at.em.samples, at.em.train_steps) == (
+    assert (at.em.steps, at.em.noise_step(0), at.em.eot_samples, at.em.train_steps) == (
         10,
         1.6,
         0,
@@ -97,7 +97,7 @@ def test_the_authors_settings(tmp_path):
     other = get_scale("paper", "imagenet100")
     assert (
         other.rem(4).steps,
-        other.rem(4).samples,
+        other.rem(4).eot_samples,
         other.em.noise_step(0),
         other.em.train_steps,
     ) == (7, 4, 2.0, 3000)
@@ -144,7 +144,7 @@ def test_a_result_is_found_by_what_was_asked(tmp_path):
         lab.asked(LearnerSpec(REM.preset("short", lr_decay=0.2), recipe=(("adv_eps", 2.0),)), 3),
         lab.asked(LearnerSpec(REM.preset("short"), recipe=(("adv_eps", 4.0),)), 3),
         lab.asked(LearnerSpec(SEM.preset("short"), recipe=(("adv_eps", 2.0),)), 3),
-        lab.asked(LearnerSpec(REM.preset("short"), share=0.8, recipe=(("adv_eps", 2.0),)), 3),
+        lab.asked(LearnerSpec(REM.preset("short"), fraction=0.8, recipe=(("adv_eps", 2.0),)), 3),
     ):
         assert canonical(changed) != canonical(asked)
     write_records([{"config": old, "accuracy": 1.0}], tmp_path / "one.json")
@@ -256,7 +256,7 @@ def test_shares_and_curves_read_what_they_say(tmp_path):
         == by_name["REM(2)"][0].spec
         == LearnerSpec(recipe=(("adv_eps", 2.0),))
     )
-    assert by_name["EM"][2].spec.share == 0.8 and not by_name["EM"][2].spec.rest
+    assert by_name["EM"][2].spec.fraction == 0.8 and not by_name["EM"][2].spec.rest
     rest = by_name["the clean rest alone"]
     assert (
         rest[2].spec == LearnerSpec(None, 0.8, True, None, (("adv_eps", 2.0),)) and rest[3] is None
@@ -293,9 +293,9 @@ def test_passes_are_counted_before_they_are_spent(few):
     short = {"train_steps": 3, "batch": 16}
     for method in (
         EM.preset("short", steps=2, **short),
-        EM(model="convnet", steps=2, pass_every=2, stop_error=0.0, **short),
+        EM(model="convnet", steps=2, refresh_every=2, stop_error=0.0, **short),
         SEM.preset("short", steps=2, adv_steps=2, **short),
-        REM.preset("short", steps=2, samples=2, adv_steps=2, **short),
+        REM.preset("short", steps=2, eot_samples=2, adv_steps=2, **short),
         TAP.preset("short", steps=2, train_steps=2),
     ):
         counted, spent = noise_passes(method, len(few)), protect(few, method).card["passes"]

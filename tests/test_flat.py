@@ -77,7 +77,7 @@ def test_images_beside_sub_folders_are_a_mistake(flat):
 
 def test_what_needs_classes_says_so(flat, tmp_path):
     data = load(flat, size=32)
-    for method in (EM(model="convnet"), Uniform(per="class")):
+    for method in (EM(model="convnet"), Uniform(noise_type="classwise")):
         with pytest.raises(UserError, match="needs classes"):
             protect(data, method, tmp_path / "out")
     with pytest.raises(UserError, match="no classes to learn"):
@@ -137,4 +137,4 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     )
     assert not load("protected/unlearnable-clusters").labeled
     with pytest.raises(UserError, match="no gray views"):
-        photo_method(_Photos(flat, tmp_path / "gray", gray=0.4))
+        photo_method(_Photos(flat, tmp_path / "gray", gray_prob=0.4))

@@ -77,9 +77,9 @@ def test_a_replayed_graph_follows_the_weights(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_noise_and_learner_run_there(few: Images, tmp_path) -> None:
-    method = REM(model="convnet", steps=2, samples=2, adv_steps=2, train_steps=3, batch=16)
+    method = REM(model="convnet", steps=2, eot_samples=2, adv_steps=2, train_steps=3, batch=16)
     done = protect(few, method, tmp_path / "protected", device="cuda")
     assert int((done.images.x.int() - few.x.int()).abs().max()) in range(1, 9)
-    recipe = Recipe.preset("short", steps=4, adv_eps=2.0, tests=1)
+    recipe = Recipe.preset("short", steps=4, adv_eps=2.0, evals=1)
     result = learn(done.images, recipe, test=few, device="cuda").result
     assert torch.cuda.get_device_name() in result["hardware"]

@@ -90,7 +90,7 @@ def test_files_hold_the_same_numbers(tmp_path):
 
 def test_a_real_audit_enters(tmp_path):
     protect(load("shapes", limit=40), Uniform(), tmp_path / "protected")
-    recipe = Recipe.preset("short", steps=1, batch=16, tests=1, adv_steps=1)
+    recipe = Recipe.preset("short", steps=1, batch=16, evals=1, adv_steps=1)
     done = audit(
         tmp_path / "protected",
         "quick",

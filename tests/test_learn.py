@@ -13,8 +13,8 @@ from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
 from unlearnable.training.trainer import Trainer
 
-TINY = Recipe.preset("short", steps=6, batch=16, adv_steps=1, tests=3)
-NOISE = {"model": "convnet", "train_steps": 4, "batch": 16, "steps": 1, "samples": 1}
+TINY = Recipe.preset("short", steps=6, batch=16, adv_steps=1, evals=3)
+NOISE = {"model": "convnet", "train_steps": 4, "batch": 16, "steps": 1, "eot_samples": 1}
 
 
 def test_result_and_log(few, tmp_path):
@@ -66,7 +66,7 @@ def killed_at(monkeypatch, n):
 @pytest.mark.parametrize("n", [1, 4])
 @pytest.mark.parametrize("adv_eps", [0.0, 2.0])
 def test_learn_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, adv_eps):
-    recipe = Recipe.preset("short", steps=6, batch=16, adv_steps=1, tests=3, adv_eps=adv_eps)
+    recipe = Recipe.preset("short", steps=6, batch=16, adv_steps=1, evals=3, adv_eps=adv_eps)
     whole = learn(few, recipe, test=few, out=tmp_path / "whole")
     with monkeypatch.context() as m, pytest.raises(Killed):
         killed_at(m, n)
@@ -81,7 +81,7 @@ def test_learn_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, adv_eps):
 
 @pytest.mark.parametrize("n", [2, 6])  # in the loop; in the final pass
 @pytest.mark.parametrize(
-    "method", [REM(**NOISE, adv_steps=1), EM(**NOISE, pass_every=2)], ids=["rem", "em"]
+    "method", [REM(**NOISE, adv_steps=1), EM(**NOISE, refresh_every=2)], ids=["rem", "em"]
 )
 def test_protect_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, method):
     whole = protect(few, method, tmp_path / "whole")
@@ -158,7 +158,7 @@ def test_other_classes_are_refused(few):
 def test_start_from_another_learner(tmp_path):
     """All layers that fit are taken over; the head for another number of classes starts at random."""
     data = load("shapes", limit=20)
-    recipe = Recipe.preset("short", steps=1, batch=8, tests=1)
+    recipe = Recipe.preset("short", steps=1, batch=8, evals=1)
     first = learn(data, recipe, out=tmp_path / "first").model.state_dict()
     start = {"start": str(tmp_path / "first" / "model.safetensors"), "lr": 1e-12}
     again = learn(data, replace(recipe, **start)).model.state_dict()
@@ -173,7 +173,7 @@ def test_start_from_another_learner(tmp_path):
     assert all(torch.allclose(other[k], first[k]) for k in weights)
     (tmp_path / "bad").write_text("no model")
     with pytest.raises(UserError, match="no model.safetensors"):
-        learn(data, replace(recipe, start=str(tmp_path / "bad")))
+        learn(data, replace(recipe, init_from=str(tmp_path / "bad")))
     with pytest.raises(UserError, match="another network"):
         learn(data, replace(recipe, start=start["start"], model="vgg11"))
     with pytest.raises(UserError, match="one radius"):

@@ -13,7 +13,7 @@ from unlearnable.protection.methods.min_min_variants import class_contrast
 from unlearnable.training.augment import LUMA
 from unlearnable.training.frozen import Frozen, noised
 
-SMALL = {"model": "convnet", "train_steps": 3, "batch": 16, "steps": 2, "samples": 2}
+SMALL = {"model": "convnet", "train_steps": 3, "batch": 16, "steps": 2, "eot_samples": 2}
 ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
 
 
@@ -33,10 +33,10 @@ def restated_step(x, y, model, m, seed: int, step: int):
     first = None
     for _ in range(m.steps):
         u = u.detach().requires_grad_()
-        views = slow_flip_crop((x + u).clamp(0, 1).repeat(m.samples, 1, 1, 1), 4, g)
+        views = slow_flip_crop((x + u).clamp(0, 1).repeat(m.eot_samples, 1, 1, 1), 4, g)
         noise = torch.empty_like(views).uniform_(-rho, rho, generator=g)
         gradient = torch.zeros_like(x)
-        for j in range(m.samples):
+        for j in range(m.eot_samples):
             rows = slice(j * len(x), (j + 1) * len(x))
             z = views[rows]
             fixed = z.detach()
@@ -80,10 +80,10 @@ def test_one_visit_equals_the_restated_algorithm(few: Images, in_double, monkeyp
     assert torch.equal(loop.table[rows].float(), slow)
 
 
-@pytest.mark.parametrize("warm", [False, True])
-def test_rem_without_adversary_is_em_with_expectation_bit_for_bit(few: Images, warm):
-    shared = SMALL | {"warm": warm}
-    em = min_min(EM(**shared, pass_every=0, stop_error=0.0), few, Context(seed=1))
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_rem_without_adversary_is_em_with_expectation_bit_for_bit(few: Images, warm_start):
+    shared = SMALL | {"warm_start": warm_start}
+    em = min_min(EM(**shared, refresh_every=0, stop_error=0.0), few, Context(seed=1))
     rem = min_min(REM(**shared, adv_eps=0.0), few, Context(seed=1))
     assert torch.equal(em.delta, rem.delta)
     for a, b in zip(
@@ -142,7 +142,7 @@ def test_early_stop_ends_with_noise_from_the_finished_model(few: Images, monkeyp
     monkeypatch.setattr(
         MinMinLoop, "descend", lambda loop, step: (steps.append(step), descend(loop, step))
     )
-    m = EM(model="convnet", steps=10, pass_every=5, train_steps=400, batch=40, stop_error=60.0)
+    m = EM(model="convnet", steps=10, refresh_every=5, train_steps=400, batch=40, stop_error=60.0)
     done = min_min(m, few, Context())
     assert len(steps) < 400 and len(steps) % 5 == 0
     x = (few.x.short() + done.delta).clamp(0, 255).float() / 255
@@ -160,19 +160,19 @@ def test_same_seed_same_noise_other_seed_other_noise(few: Images, method):
 
 def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few: Images):
     """Without the adversary too, it is EM with expectation; with the term, the surrogate guesses at clean images."""
-    plain = min_min(ASR(**SMALL, adv_eps=0.0, calm=0.0), few, Context())
-    em = min_min(EM(**SMALL, warm=False, pass_every=0, stop_error=0.0), few, Context())
+    plain = min_min(ASR(**SMALL, adv_eps=0.0, uniformity_weight=0.0), few, Context())
+    em = min_min(EM(**SMALL, warm_start=False, refresh_every=0, stop_error=0.0), few, Context())
     assert torch.equal(plain.delta, em.delta)
     model = build("convnet", 10, size=32, seed=1)
     x = few.pixels(slice(None), "cpu")
     guess = model(x).softmax(1).detach()
     by_hand = sum(float((row - 0.1).square().sum().sqrt()) for row in guess) / len(x)
-    assert float(ASR(calm=2.0).surrogate_also()(model, x).detach()) == pytest.approx(
+    assert float(ASR(uniformity_weight=2.0).surrogate_also()(model, x).detach()) == pytest.approx(
         2 * by_hand, rel=1e-4
     )
     certain = {}
     for calm in (0.0, 20.0):
-        m = ASR(**ROBUST | {"train_steps": 40, "steps": 1, "adv_steps": 1, "samples": 1}, calm=calm)
+        m = ASR(**ROBUST | {"train_steps": 40, "steps": 1, "adv_steps": 1, "eot_samples": 1}, uniformity_weight=calm)
         done = min_min(m, few, Context())
         certain[calm] = float((done.generator(x).softmax(1) - 0.1).norm(dim=1).mean())
     assert certain[20.0] < 0.5 * certain[0.0]
@@ -200,7 +200,7 @@ def test_class_contrast_is_the_stated_sum():
 
 
 def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
-    m = MIUE(model="convnet", train_steps=30, pass_every=10, batch=40, step=0.8)
+    m = MIUE(model="convnet", train_steps=30, refresh_every=10, batch=40, step=0.8)
     assert m.noise_step(0) == 0.8 and m.noise_step(15) == pytest.approx(1.2)
     assert m.lr_at(0) == m.lr and m.lr_at(15) == pytest.approx(m.lr / 2)
     loop = MinMinLoop(m, few, Context())
@@ -219,7 +219,7 @@ def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
 
 @pytest.mark.parametrize("draws", [1, 3])
 def test_pue_without_weight_noise_is_em_bit_for_bit(few: Images, draws):
-    shared = SMALL | {"pass_every": 0, "stop_error": 0.0}
+    shared = SMALL | {"refresh_every": 0, "stop_error": 0.0}
     em = min_min(EM(**shared), few, Context(seed=1))
     pue = min_min(PUE(**shared, weight_std=0.0, draws=draws), few, Context(seed=1))
     assert torch.equal(em.delta, pue.delta) and em.passes == pue.passes
@@ -284,7 +284,7 @@ def test_noise_does_not_depend_on_how_many_images_go_through_at_once(
         )
         # nothing is drawn: no T, and the noise starts from the table
         loop = MinMinLoop(
-            EM(**SMALL | {"samples": 0, "pass_every": 0, "stop_error": 0.0}), few, Context(seed=3)
+            EM(**SMALL | {"eot_samples": 0, "refresh_every": 0, "stop_error": 0.0}), few, Context(seed=3)
         )
         loop.renew(torch.arange(16), 0)
         made.append(loop.table[:16].clone())
@@ -296,10 +296,10 @@ def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, m
     m = EM(
         **SMALL
         | {
-            "per": "class",
-            "samples": 0,
+            "noise_type": "classwise",
+            "eot_samples": 0,
             "steps": 1,
-            "pass_every": 0,
+            "refresh_every": 0,
             "stop_error": 0.0,
             "batch": 40,
         }
@@ -319,7 +319,7 @@ def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, m
 @pytest.mark.parametrize("kind", [EM, SEM, AUE])
 def test_where_every_view_is_gray_the_noise_follows_the_luma(few: Images, kind):
     """The gradient of every pixel is then the luma's weights times one number, whatever the rest of T does."""
-    settings = {"model": "convnet", "samples": 2, "gray": 1.0} | (
+    settings = {"model": "convnet", "eot_samples": 2, "gray_prob": 1.0} | (
         {"strength": 0.0} if kind is AUE else {}
     )
     loop = MinMinLoop(kind(**settings), few, Context())
@@ -336,6 +336,6 @@ def test_where_every_view_is_gray_the_noise_follows_the_luma(few: Images, kind):
 
 def test_gray_is_a_share_and_a_part_of_t():
     with pytest.raises(UserError, match="between 0 and 1, not 2"):
-        SEM(gray=2.0)
-    with pytest.raises(UserError, match="set samples to 1 or more"):
-        EM(gray=0.5)
+        SEM(gray_prob=2.0)
+    with pytest.raises(UserError, match="set eot_samples to 1 or more"):
+        EM(gray_prob=0.5)

@@ -108,7 +108,7 @@ def test_uniform_noise_fills_the_ball_by_sample_and_by_class():
     data = gray(400)
     noise = Uniform().craft(data, Context()).delta
     assert noise.min() == -8 and noise.max() == 8 and abs(float(noise.float().mean())) < 0.05
-    shared = Uniform(per="class").craft(data, Context()).delta
+    shared = Uniform(noise_type="classwise").craft(data, Context()).delta
     assert all(len(shared[data.y == c].unique(dim=0)) == 1 for c in range(10))
 
 

@@ -337,7 +337,7 @@ def generated(folder: Path, data, seed: int = 0):
 def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):
     """Known answer: from a random start, noise for the training images is that of the run's last pass."""
     train = load("shapes", limit=100)
-    method = SEM.preset("short", train_steps=2, batch=30, warm=False)
+    method = SEM.preset("short", train_steps=2, batch=30, warm_start=False)
     own = protect(train, method, tmp_path / "out", seed=3, precision="fp32").images
     assert torch.equal(generated(tmp_path / "out", train, seed=3).x, own.x)
     assert not torch.equal(generated(tmp_path / "out", train, seed=4).x, own.x)
@@ -379,7 +379,7 @@ def test_near_duplicates_stay_together():
 def test_verify_measures_what_learn_measures(tmp_path, capsys):
     photos = album(tmp_path / "photos", each=8)
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
-    recipe = Recipe.preset("short", steps=2, batch=8, tests=1, adv_steps=1)
+    recipe = Recipe.preset("short", steps=2, batch=8, evals=1, adv_steps=1)
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
     done = verify(photos, tmp_path / "out", recipe, **options)
     assert [len(row["clean"]) for row in done.rows] == [2, 2, 2] and done.chance == 50
@@ -395,7 +395,7 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
     assert "will take" not in capsys.readouterr().err
     with pytest.raises(UserError, match="no countermeasure 'gray'"):
-        verify(photos, tmp_path / "out", recipe, counters=("gray",), **options)
+        verify(photos, tmp_path / "out", recipe, countermeasures=("gray",), **options)
     (tmp_path / "out" / "cat" / "0 my image.png").unlink()
     with pytest.raises(UserError, match="missing from"):
         verify(photos, tmp_path / "out", recipe, **options)
@@ -505,9 +505,9 @@ def test_by_the_command_line(tmp_path):
         and "x.jpg" in planned.stderr
         and not (tmp_path / "out").exists()
     )
-    done = run("protect", "photos", "out", *small, "--skip-bad", "--level", "light", "--gray", 0.4)
+    done = run("protect", "photos", "out", *small, "--skip-bad", "--level", "light", "--gray-prob", 0.4)
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
-    assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray"] == 0.4
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray_prob"] == 0.4
     (photos / "cat" / "x.jpg").unlink()
     run(
         "protect",
@@ -517,9 +517,9 @@ def test_by_the_command_line(tmp_path):
         "out/generator.safetensors",
     )
     refused = run(
-        "protect", "more", "o", "--generator", "out/generator.safetensors", "--gray", 0.4, status=2
+        "protect", "more", "o", "--generator", "out/generator.safetensors", "--gray-prob", 0.4, status=2
     )
-    assert "leave --level, --size, --steps, --gray" in refused.stderr
+    assert "leave --level, --size, --steps, --gray-prob" in refused.stderr
     proved = run(
         "verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8
     ).stdout

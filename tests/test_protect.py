@@ -27,7 +27,7 @@ from unlearnable.protection.export import export_cifar, noise_of, originals_of
 from unlearnable.protection.methods.imported import read_noise, write_noise
 from unlearnable.reports.contact_sheet import contact_sheet
 
-TINY = {"model": "convnet", "train_steps": 2, "batch": 16, "steps": 2, "samples": 1}
+TINY = {"model": "convnet", "train_steps": 2, "batch": 16, "steps": 2, "eot_samples": 1}
 
 
 def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
@@ -41,13 +41,13 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
             model="convnet", train_steps=2, batch=16, steps=2, step=2.0, train_adv_steps=1
         )
     if name in ("em", "rem", "sem", "asr"):
-        return METHODS[name](**TINY, adv_steps=1) if name != "em" else EM(**TINY, pass_every=1)
+        return METHODS[name](**TINY, adv_steps=1) if name != "em" else EM(**TINY, refresh_every=1)
     if name in ("mi-ue", "aue"):
-        return METHODS[name](**TINY, pass_every=1, step=2.0)
+        return METHODS[name](**TINY, refresh_every=1, step=2.0)
     if name == "unlearnable-clusters":
         return METHODS[name](model="convnet", train_steps=2, batch=16, steps=3, lr=0.01, clusters=3)
     if name == "pue":
-        return METHODS[name](**TINY, pass_every=1, draws=2)
+        return METHODS[name](**TINY, refresh_every=1, draws=2)
     return METHODS[name](**({"steps": 2, "block": 16} if name == "ntga" else {}))
 
 
@@ -132,7 +132,7 @@ def test_same_command_again_returns_what_is_there_and_another_is_refused(few, tm
 
 @pytest.mark.parametrize("suffix", ["npy", "pkl"])
 def test_noise_goes_out_and_comes_in(few, tmp_path, suffix):
-    done = protect(few, EM(**TINY, pass_every=1), tmp_path / "out")
+    done = protect(few, EM(**TINY, refresh_every=1), tmp_path / "out")
     noise = noise_of(tmp_path / "out")
     file = tmp_path / f"noise.{suffix}"
     write_noise(noise, file)
@@ -170,7 +170,7 @@ def test_other_things_are_no_noise(tmp_path, noise):
 
 
 def test_the_official_layout_is_read_like_a_clean_set(few, tmp_path):
-    done = protect(few, EM(**TINY, pass_every=1), tmp_path / "out")
+    done = protect(few, EM(**TINY, refresh_every=1), tmp_path / "out")
     export_cifar(load(tmp_path / "out"), few, tmp_path / "root")
     train, test = (load("cifar10", split=s, root=tmp_path / "root") for s in ("train", "test"))
     assert (
@@ -182,7 +182,7 @@ def test_the_official_layout_is_read_like_a_clean_set(few, tmp_path):
 
 
 def test_originals_are_found_again_and_a_change_is_noticed(few, tmp_path):
-    protect(few, EM(**TINY, pass_every=1), tmp_path / "out")
+    protect(few, EM(**TINY, refresh_every=1), tmp_path / "out")
     assert torch.equal(originals_of(tmp_path / "out").x, few.x)
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     card["digest"] = "0"

@@ -67,8 +67,8 @@ def test_ueraser_max_takes_the_copy_with_the_highest_loss():
 @pytest.mark.parametrize("name", ["mixup", "ueraser-max"])
 def test_learn_takes_one_and_resumes_nothing_else(name, tmp_path):
     data = Images((FLAT * 255).byte(), Y, ("a", "b", "c", "d"))
-    recipe = Recipe.preset("short", steps=3, batch=8, tests=1, strong=name, adv_eps=2, adv_steps=1)
+    recipe = Recipe.preset("short", steps=3, batch=8, evals=1, augmentation=name, adv_eps=2, adv_steps=1)
     one, two = (learn(data, recipe, test=data, seed=5).model.state_dict() for _ in range(2))
     assert all(torch.equal(one[k], two[k]) for k in one)
     with pytest.raises(UserError, match="no augmentation 'cutoff'"):
-        Recipe(strong="cutoff")
+        Recipe(augmentation="cutoff")

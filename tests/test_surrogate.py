@@ -29,7 +29,7 @@ def trained(tmp_path_factory):
     """A surrogate, its folder and its images."""
     data = load("shapes", limit=60)
     out = tmp_path_factory.mktemp("surrogate") / "run"
-    done = learn(data, Recipe.preset("short", steps=40, batch=20, tests=1), out=out)
+    done = learn(data, Recipe.preset("short", steps=40, batch=20, evals=1), out=out)
     return data, done.model, out
 
 
@@ -68,7 +68,7 @@ def test_entf_pushes_from_its_own_center_and_pulls_to_another(trained):
 def test_one_step_is_the_sign_of_the_gradient_at_the_random_start(trained, in_double):
     data, model, out = trained
     model = copy.deepcopy(model).double()
-    noise = TAP(surrogate=str(out), samples=0, steps=1, step=16.0).craft(data, Context()).delta
+    noise = TAP(surrogate=str(out), eot_samples=0, steps=1, step=16.0).craft(data, Context()).delta
     x = pixels(data.x)
     draws = [
         uniform(part, 8 / 255, generator("cpu", 0, "fixed", k, 0))
@@ -138,7 +138,7 @@ def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_image_is
     weight = linear_classifier(data, 30, Context())
     published = -pixels(noise).flatten(1)  # d, in the paper's x - d
     assert ((published @ weight).argmax(1) == data.y).all()
-    calm = PIL(share=0.0).craft(data, Context()).delta  # only the divergence counts
+    calm = PIL(noise_weight=0.0).craft(data, Context()).delta  # only the divergence counts
     logits = [pixels(data.x.short() + n).flatten(1) @ weight for n in (0, calm)]
     before, after = (
         float(-v.log_softmax(1).mean()) - math.log(10) for v in logits

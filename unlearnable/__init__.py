@@ -13,7 +13,7 @@ from unlearnable.data.subsets import mix_in_clean
 from unlearnable.data.visibility import ssim, visibility
 from unlearnable.evaluation.audit import Audit, audit
 from unlearnable.evaluation.certify import certify
-from unlearnable.evaluation.countermeasures import COUNTERMEASURES, countermeasure
+from unlearnable.evaluation.countermeasures import COUNTERMEASURES, apply_countermeasure
 from unlearnable.evaluation.denoiser import Denoiser, denoised, train_denoiser
 from unlearnable.evaluation.suites import SUITES
 from unlearnable.evaluation.verify import Verified, verify
@@ -99,7 +99,7 @@ __all__ = [
     "audit",
     "build",
     "certify",
-    "countermeasure",
+    "apply_countermeasure",
     "denoised",
     "leaderboard",
     "learn",

@@ -11,7 +11,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import config_hash
 from unlearnable.data.load import load
 from unlearnable.data.subsets import mix_in_clean
-from unlearnable.evaluation.countermeasures import countermeasure
+from unlearnable.evaluation.countermeasures import apply_countermeasure
 from unlearnable.protection.export import originals_of
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
@@ -26,10 +26,10 @@ class _Learn:
     test_limit: int | None = None
     """at most this many test images, the same number of every class"""
     countermeasure: str | None = None
-    """a countermeasure of `unlearnable ls counters`, or my_module:function, done to the training images first"""
-    counter_test: bool = False
+    """a countermeasure of `unlearnable ls countermeasures`, or my_module:function, done to the training images first"""
+    countermeasure_test: bool = False
     """do it to the test images too"""
-    clean_share: float = 0.0
+    clean_fraction: float = 0.0
     """this share of every class comes clean: from a protected folder's originals"""
     source: Source = field(default_factory=Source)
     machine: Machine = field(default_factory=Machine)
@@ -53,15 +53,15 @@ def learn_verb(args: list[str]) -> None:
         size=asked.size or (data.size if o.test and Path(o.test).is_dir() else None),
         root=asked.root,
     )
-    if o.clean_share:
+    if o.clean_fraction:
         data = mix_in_clean(
-            data, originals_of(Path(o.source.data), o.source.root), o.clean_share, o.machine.seed
+            data, originals_of(Path(o.source.data), o.source.root), o.clean_fraction, o.machine.seed
         )
-    if o.counter:
-        data = countermeasure(o.counter, data)
-        test = countermeasure(o.counter, test) if o.counter_test else test
-    elif o.counter_test:
-        raise UserError("--counter-test needs a countermeasure; give --counter NAME too.")
+    if o.countermeasure:
+        data = apply_countermeasure(o.countermeasure, data)
+        test = apply_countermeasure(o.countermeasure, test) if o.countermeasure_test else test
+    elif o.countermeasure_test:
+        raise UserError("--countermeasure-test needs a countermeasure; give --countermeasure NAME too.")
     settings = {
         "recipe": dataclasses.asdict(o.recipe),
         "data": data.digest(),

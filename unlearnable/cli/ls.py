@@ -16,8 +16,8 @@ def ls_verb(what: str = "") -> None:
         "methods": {n: about(m).split(". ")[0] for n, m in METHODS.items()},
         "models": {n: describe(n) for n in MODELS},
         "data": DESCRIPTIONS,
-        "counters": {n: c.about for n, c in COUNTERMEASURES.items()},
-        "strong": {n: c.about for n, c in AUGMENTATIONS.items()},
+        "countermeasures": {n: c.about for n, c in COUNTERMEASURES.items()},
+        "augmentations": {n: c.about for n, c in AUGMENTATIONS.items()},
         "suites": {n: ", ".join(learner.name for learner in suite) for n, suite in SUITES.items()},
         "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},
     }

@@ -27,7 +27,7 @@ USAGE = """usage: unlearnable VERB ...
   reproduce TABLE  the paper's tables, measured here beside its figures; without a TABLE: which there are
   show FOLDER      a sheet of originals, protected images and noise, as PNG
   export FOLDER    the noise (.npy, or the pickle of Fu et al.) or the official CIFAR layout
-  ls [WHAT]        methods, models, data, counters, suites, presets
+  ls [WHAT]        methods, models, data, countermeasures, suites, presets
 
 All sizes of noise are in /255. unlearnable VERB --help shows a verb's options; --preset NAME (of `ls presets`) sets a
 method's or a learner's defaults. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ...

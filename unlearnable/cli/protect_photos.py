@@ -35,7 +35,7 @@ class _Photos:
     keep their own sizes"""
     steps: int | None = None
     """training steps of the noise's own network (default: 800)"""
-    gray: float | None = None
+    gray_prob: float | None = None
     """share of gray views for which the noise is made, 0 to 1 (default: 0), against models that train on grayscale
     copies. It costs protection in color: read docs/results.md and verify"""
     format: Format = "png"
@@ -98,9 +98,9 @@ PhotoMethod = MinMin | Generated | UnlearnableClusters
 def photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
     """What protects this folder, and the size at which its noise is made."""
     if o.generator:
-        if o.steps or o.level or o.size or o.gray is not None:
+        if o.steps or o.level or o.size or o.gray_prob is not None:
             raise UserError(
-                "A generator keeps the settings that it was made with; leave --level, --size, --steps, --gray."
+                "A generator keeps the settings that it was made with; leave --level, --size, --steps, --gray-prob."
             )
         method = Generated.of(o.generator)
         return method, method.size
@@ -110,12 +110,12 @@ def photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
             f"{o.folder} has no sub-folders, so its photos have no classes: Unlearnable Clusters is used, not SEM. "
             "It protected nothing where it was measured (docs/results.md); if you can, sort the photos into classes."
         )
-        if o.gray is not None:
-            raise UserError("Unlearnable Clusters have no gray views; leave --gray.")
+        if o.gray_prob is not None:
+            raise UserError("Unlearnable Clusters have no gray views; leave --gray-prob.")
         steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
         return UnlearnableClusters.preset("short", eps=eps, **steps), size
     return SEM.preset(
-        "short", eps=eps, gray=o.gray or 0.0, **({"train_steps": o.steps} if o.steps else {})
+        "short", eps=eps, gray_prob=o.gray_prob or 0.0, **({"train_steps": o.steps} if o.steps else {})
     ), size
 
 

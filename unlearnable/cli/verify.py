@@ -26,8 +26,8 @@ class _Verify:
     """how often everything is repeated, with other photos held out"""
     radii: tuple[float, ...] = (0.0, 2.0)
     """0 is ordinary training, others adversarial training of that radius in /255"""
-    counters: tuple[str, ...] = ("gray",)
-    """ordinary training again, on photos after each of these (`unlearnable ls counters`, or my_module:function)"""
+    countermeasures: tuple[str, ...] = ("gray",)
+    """ordinary training again, on photos after each of these (`unlearnable ls countermeasures`, or my_module:function)"""
     size: int | None = None
     """the side at which the learner sees the photos (default: 1.5 times that at which the noise was made)"""
     holdout: float = 0.25
@@ -53,7 +53,7 @@ def verify_verb(args: list[str]) -> None:
         o.recipe,
         out=o.out or Path("verified") / o.protected.resolve().name,
         radii=o.radii,
-        counters=o.counters,
+        countermeasures=o.countermeasures,
         seeds=o.seeds,
         size=o.size,
         holdout=o.holdout,

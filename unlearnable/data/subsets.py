@@ -32,28 +32,28 @@ def select(images: Images, limit: int | None, classes: tuple[str, ...] | None, s
     return Images(x, y, names)
 
 
-def clean_mask(y: Tensor, share: float, seed: int) -> Tensor:
-    """Which images stay clean, bool [N]: ``share`` of every class of y [N], drawn by ``seed``; a larger share keeps
+def clean_mask(y: Tensor, fraction: float, seed: int) -> Tensor:
+    """Which images stay clean, bool [N]: ``fraction`` of every class of y [N], drawn by ``seed``; a larger share keeps
     those of a smaller one. Raises UserError for a share outside 0..1."""
-    if not 0 <= share <= 1:
-        raise UserError(f"The clean share must lie between 0 and 1, not at {share}.")
+    if not 0 <= fraction <= 1:
+        raise UserError(f"The clean share must lie between 0 and 1, not at {fraction}.")
     random, keep = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
     for c in range(int(y.max()) + 1):
         rows = random.permutation(np.flatnonzero(y.numpy() == c))
-        keep[rows[: round(share * len(rows))]] = True
+        keep[rows[: round(fraction * len(rows))]] = True
     return keep
 
 
-def mix_in_clean(protected: Images, clean: Images, share: float, seed: int = 0) -> Images:
-    """``protected`` with ``share`` of every class as in ``clean``, drawn by ``seed``. Raises UserError for sets that
+def mix_in_clean(protected: Images, clean: Images, fraction: float, seed: int = 0) -> Images:
+    """``protected`` with ``fraction`` of every class as in ``clean``, drawn by ``seed``. Raises UserError for sets that
     are not pairs."""
     if clean.x.shape != protected.x.shape or not torch.equal(clean.y, protected.y):
         raise UserError(
             "Clean images can only stand in for protected ones of the same set, in the same order."
         )
-    keep = clean_mask(clean.y, share, seed)
+    keep = clean_mask(clean.y, fraction, seed)
     x = torch.where(keep[:, None, None, None], clean.x, protected.x)
-    return replace(protected, x=x, source={**protected.source, "clean_share": share})
+    return replace(protected, x=x, source={**protected.source, "clean_fraction": fraction})
 
 
 NEAR_DUPLICATE_DISTANCE = (

@@ -54,9 +54,9 @@ def audit(
     """
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
-    if recipe.adversarial or recipe.strong:
+    if recipe.adversarial or recipe.augmentation:
         raise UserError(
-            "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and strong out."
+            "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and augmentation out."
         )
     clean, protected = originals_of(folder, root), load(folder).for_learning()
     test = test if test is not None else load(folder, split="test", root=root)
@@ -150,12 +150,12 @@ def _training(
     wait: bool,
 ) -> dict | None:
     data = sets.protected if hidden else sets.clean
-    options = {"countered": learner.counter, "test_too": learner.test}
+    options = {"countermeasure": learner.countermeasure, "test_too": learner.test}
     if learner.leaked:
 
         def cleaned() -> Images:
             model = train_denoiser(
-                sets.clean, sets.protected, share=learner.leaked, seed=machine["seed"]
+                sets.clean, sets.protected, fraction=learner.leaked, seed=machine["seed"]
             )
             return replace(data, x=denoised(model, data.x))
 
@@ -184,7 +184,7 @@ def _row(
     learner: Learner, recipe: Recipe, clean: dict, protected: dict, chance: float, card: dict
 ) -> dict:
     known = None
-    if not learner.counter and not learner.leaked:
+    if not learner.countermeasure and not learner.leaked:
         asked = replace(recipe, **dict(learner.recipe))
         known = known_baseline(card["data"]["source"], card["data"].get("limit"), asked)
     return {

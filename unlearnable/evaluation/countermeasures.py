@@ -1,4 +1,4 @@
-"""What a learner does to the images to undo their protection, before training: ``COUNTERS``, each Images -> Images.
+"""What a learner does to the images to undo their protection, before training: ``COUNTERMEASURES``, each Images -> Images.
 
 Adversarial training and augmentation are the learner's own (``Recipe``). Settings are those of the field's comparisons.
 """
@@ -136,7 +136,7 @@ def _each(x: Tensor, through: Callable[[Image.Image], Image.Image]) -> Tensor:
 
 @dataclass(frozen=True)
 class Countermeasure:
-    """A line of ``COUNTERS``: what it does, in words, and how; whether it looks at the labels."""
+    """A line of ``COUNTERMEASURES``: what it does, in words, and how; whether it looks at the labels."""
 
     about: str
     change: Callable[..., Tensor]
@@ -175,8 +175,8 @@ def describe_countermeasure(name: str) -> str:
     return name if ":" in name else COUNTERMEASURES[name].about
 
 
-def countermeasure(name: str, data: Images) -> Images:
-    """``data`` after the countermeasure ``name`` of ``COUNTERS`` or a person's own ``my_module:function``, which takes
+def apply_countermeasure(name: str, data: Images) -> Images:
+    """``data`` after the countermeasure ``name`` of ``COUNTERMEASURES`` or a person's own ``my_module:function``, which takes
     and returns uint8 [N, 3, H, W]; labels and order stay. Raises UserError for another name and for a result of another
     shape or type."""
     describe_countermeasure(name)  # or there is none
@@ -189,4 +189,4 @@ def countermeasure(name: str, data: Images) -> Images:
     else:
         line = COUNTERMEASURES[name]
         x = line.change(data.x, data.y) if line.labels else line.change(data.x)
-    return replace(data, x=x, source={**data.source, "counter": name})
+    return replace(data, x=x, source={**data.source, "countermeasure": name})

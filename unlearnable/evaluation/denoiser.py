@@ -34,19 +34,19 @@ class Denoiser(nn.Module):
 
 
 def train_denoiser(
-    clean: Images, protected: Images, *, share: float, seed: int = 0, steps: int = STEPS
+    clean: Images, protected: Images, *, fraction: float, seed: int = 0, steps: int = STEPS
 ) -> Denoiser:
-    """Learn clean from protected on ``share`` of the pairs, drawn by ``seed`` (Adam, mean absolute error, on the CPU).
+    """Learn clean from protected on ``fraction`` of the pairs, drawn by ``seed`` (Adam, mean absolute error, on the CPU).
     Raises UserError for sets that are not pairs."""
     if clean.x.shape != protected.x.shape:
         raise UserError(
             "The leaked pairs must be the same images clean and protected, in the same order."
         )
-    if not 0 < share <= 1:
+    if not 0 < fraction <= 1:
         raise UserError(
-            f"The leaked share of the images must be above 0 and at most 1, not {share}."
+            f"The leaked share of the images must be above 0 and at most 1, not {fraction}."
         )
-    rows = np.random.default_rng(seed).permutation(len(clean))[: max(1, round(share * len(clean)))]
+    rows = np.random.default_rng(seed).permutation(len(clean))[: max(1, round(fraction * len(clean)))]
     torch.manual_seed(seed)
     model = Denoiser()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

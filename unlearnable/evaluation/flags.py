@@ -33,7 +33,7 @@ KNOWN: list[tuple[str, int | None, Recipe, dict[float, float]]] = [
 def known_baseline(source: str, limit: int | None, recipe: Recipe) -> float | None:
     """The clean accuracy that this learner is known to reach on clean images, in %, where it is known."""
     for data, images, plain, by_radius in KNOWN:
-        bare = replace(recipe, adv_eps=0.0, tests=plain.tests)
+        bare = replace(recipe, adv_eps=0.0, evals=plain.evals)
         if (data, images, plain) == (source, limit, bare):
             return by_radius.get(recipe.adv_eps)
     return None

@@ -63,7 +63,7 @@ OTHERS = {  # CIFAR-10, ResNet-18, other groups: (row, AT radius)
 PERCENT = (20, 40, 60, 80, 100)
 
 
-SHARES = {  # CIFAR-10, AT-4, ResNet-18, by the share that is protected (PERCENT)
+FRACTIONS = {  # CIFAR-10, AT-4, ResNet-18, by the share that is protected (PERCENT)
     "EM": (89.60, 89.40, 89.49, 89.10, 88.62),
     "TAP": (89.01, 88.66, 88.40, 88.04, 88.02),
     "NTGA": (89.56, 89.35, 89.22, 89.17, 88.96),

@@ -9,13 +9,13 @@ VERSION = 2  # of the suites: results of different versions never share a table
 
 @dataclass(frozen=True)
 class Learner:
-    """One countermeasure. recipe: what it changes in the learner's recipe, as (field, value); counter: a line of
-    ``COUNTERS``, done to the training images and, where ``test`` is set, to the test images too; leaked: the share
+    """One countermeasure. recipe: what it changes in the learner's recipe, as (field, value); countermeasure: a line of
+    ``COUNTERMEASURES``, done to the training images and, where ``test`` is set, to the test images too; leaked: the share
     of the images that the learner also has clean, to train a denoiser on."""
 
     name: str
     recipe: tuple[tuple[str, str | float], ...] = ()
-    counter: str | None = None
+    countermeasure: str | None = None
     test: bool = False
     leaked: float = 0.0
 
@@ -27,7 +27,7 @@ def _recipe(name: str, **changes: str | float) -> Learner:
 _QUICK = (
     Learner("ordinary training"),
     _recipe("adversarial 2/255", adv_eps=2.0),
-    Learner("JPEG 10", counter="jpeg10"),
+    Learner("JPEG 10", countermeasure="jpeg10"),
 )
 
 
@@ -35,17 +35,17 @@ _STANDARD = (
     *_QUICK,
     _recipe("adversarial 4/255", adv_eps=4.0),
     _recipe("adversarial 8/255", adv_eps=8.0),
-    Learner("grayscale", counter="gray"),
-    Learner("2 bits", counter="bits2"),
-    Learner("mean 3x3", counter="mean3"),
-    Learner("Gaussian 3x3", counter="gaussian3"),
-    Learner("median 3x3", counter="median3"),
-    Learner("bilateral", counter="bilateral"),
-    Learner("orthogonal projection", counter="projection"),
-    Learner("COIN", counter="coin"),
-    _recipe("Cutout", strong="cutout"),
-    _recipe("Mixup", strong="mixup"),
-    _recipe("CutMix", strong="cutmix"),
+    Learner("grayscale", countermeasure="gray"),
+    Learner("2 bits", countermeasure="bits2"),
+    Learner("mean 3x3", countermeasure="mean3"),
+    Learner("Gaussian 3x3", countermeasure="gaussian3"),
+    Learner("median 3x3", countermeasure="median3"),
+    Learner("bilateral", countermeasure="bilateral"),
+    Learner("orthogonal projection", countermeasure="projection"),
+    Learner("COIN", countermeasure="coin"),
+    _recipe("Cutout", augmentation="cutout"),
+    _recipe("Mixup", augmentation="mixup"),
+    _recipe("CutMix", augmentation="cutmix"),
 )
 
 
@@ -56,14 +56,14 @@ _FULL = (
     _recipe("adversarial L2 0.25", adv_l2=0.25),
     _recipe("adversarial L2 0.5", adv_l2=0.5),
     _recipe("adversarial L2 0.75", adv_l2=0.75),
-    Learner("JPEG 30", counter="jpeg30"),
-    Learner("JPEG 50", counter="jpeg50"),
-    Learner("grayscale, also tested", counter="gray", test=True),
-    _recipe("grayscale jitter", strong="gray"),
-    _recipe("Gaussian noise", strong="noise"),
-    _recipe("RandAugment", strong="randaugment"),
-    _recipe("UEraser", strong="ueraser"),
-    _recipe("UEraser-max", strong="ueraser-max"),
+    Learner("JPEG 30", countermeasure="jpeg30"),
+    Learner("JPEG 50", countermeasure="jpeg50"),
+    Learner("grayscale, also tested", countermeasure="gray", test=True),
+    _recipe("grayscale jitter", augmentation="gray"),
+    _recipe("Gaussian noise", augmentation="noise"),
+    _recipe("RandAugment", augmentation="randaugment"),
+    _recipe("UEraser", augmentation="ueraser"),
+    _recipe("UEraser-max", augmentation="ueraser-max"),
     Learner("denoiser from a tenth leaked", leaked=0.1),
 )
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unlearnable.data.images import Images
-from unlearnable.evaluation.countermeasures import countermeasure
+from unlearnable.evaluation.countermeasures import apply_countermeasure
 from unlearnable.evaluation.store import LEARNER_FIELDS, get_or_compute
 from unlearnable.training.learn import learn
 from unlearnable.training.precision import Precision
@@ -20,7 +20,7 @@ def train_and_test(
     test: Images,
     recipe: Recipe,
     *,
-    countered: str | None = None,
+    countermeasure: str | None = None,
     test_too: bool = False,
     change: Callable[[], Images] | None = None,
     changed: object = None,
@@ -31,7 +31,7 @@ def train_and_test(
 ) -> dict | None:
     """A learner's accuracy and peak in %, its log and evidence, kept in ``cells``.
 
-    countered: a line of ``COUNTERS``, done to the training images first and, with ``test_too``, to the test images.
+    countermeasure: a line of ``COUNTERMEASURES``, done to the training images first and, with ``test_too``, to the test images.
     change: makes the images that are really trained on, where that is dear; ``changed`` is what they depend on
     besides ``data``.  None where another process is at the same trial and it is not to be waited for."""
     asked = {
@@ -41,12 +41,12 @@ def train_and_test(
         "recipe": asdict(recipe),
         "seed": seed,
     }
-    asked |= {"counter": countered, "test counter": test_too, "changed": changed}
+    asked |= {"countermeasure": countermeasure, "test countermeasure": test_too, "changed": changed}
 
     def compute(folder: Path) -> dict:
         shown = change() if change else data
-        shown = countermeasure(countered, shown) if countered else shown
-        seen = countermeasure(countered, test) if countered and test_too else test
+        shown = apply_countermeasure(countermeasure, shown) if countermeasure else shown
+        seen = apply_countermeasure(countermeasure, test) if countermeasure and test_too else test
         done = learn(
             shown,
             recipe,

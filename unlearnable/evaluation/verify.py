@@ -14,7 +14,7 @@ from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates, subset
-from unlearnable.evaluation.countermeasures import countermeasure, describe_countermeasure
+from unlearnable.evaluation.countermeasures import apply_countermeasure, describe_countermeasure
 from unlearnable.evaluation.flags import weak
 from unlearnable.evaluation.store import exists, get_or_compute
 from unlearnable.training.learn import learn, seconds_a_step
@@ -24,7 +24,7 @@ from unlearnable.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class _Learner:
-    """How a learner trains, and what it does to its training photos before (a name for ``counter``)."""
+    """How a learner trains, and what it does to its training photos before (a name for ``countermeasure``)."""
 
     name: str
     recipe: Recipe
@@ -49,7 +49,7 @@ def verify(
     *,
     out: Path | str,
     radii: tuple[float, ...] = (0.0, 2.0),
-    counters: tuple[str, ...] = ("gray",),
+    countermeasures: tuple[str, ...] = ("gray",),
     seeds: int = 3,
     size: int | None = None,
     holdout: float = 0.25,
@@ -57,7 +57,7 @@ def verify(
     precision: Precision = "auto",
 ) -> Verified:
     """Train on clean and on protected photos and test on clean ones held out: ``holdout`` of every class, others
-    every seed, near-duplicates together. counters: ordinary training again, on training photos that went through
+    every seed, near-duplicates together. countermeasures: ordinary training again, on training photos that went through
     each of them. size: at which the learner sees them (default: 1.5 times that at which the
     noise was made, because nobody knows what a learner picks). out: a folder for every result; the same call resumes.
     Raises UserError for folders that do not belong together."""
@@ -71,7 +71,7 @@ def verify(
     clean, hidden = load_pair(Path(photos), protected, size)
     groups = near_duplicates(clean.x)
     asked = {"data": clean.digest(), "holdout": holdout}
-    learners = _learners(recipe, radii, counters)
+    learners = _learners(recipe, radii, countermeasures)
     sets = {"clean": clean, "protected": hidden}
 
     def config(by: _Learner, kind: str, seed: int) -> dict:
@@ -79,7 +79,7 @@ def verify(
             **asked,
             "on": sets[kind].digest(),
             "recipe": vars(by.recipe),
-            "counter": by.counter,
+            "countermeasure": by.countermeasure,
             "seed": seed,
         }
 
@@ -99,7 +99,7 @@ def verify(
                     folder: Path, images: Images = images, by: _Learner = by, test: Tensor = test
                 ) -> dict:
                     train, held_out = subset(images, ~test), subset(clean, test)
-                    train = countermeasure(by.counter, train) if by.counter else train
+                    train = apply_countermeasure(by.countermeasure, train) if by.countermeasure else train
                     kept = {"device": device, "precision": precision, "seed": seed}  # noqa: B023  called at once
                     done = learn(train, by.recipe, test=held_out, out=folder / "run", **kept).result
                     return {k: done[k] for k in ("accuracy", "peak", "seconds", "hardware")}
@@ -120,7 +120,7 @@ def verify(
 
 
 def _learners(
-    recipe: Recipe, radii: tuple[float, ...], counters: tuple[str, ...]
+    recipe: Recipe, radii: tuple[float, ...], countermeasures: tuple[str, ...]
 ) -> list[_Learner]:
     at = [
         _Learner(f"adversarial {r:g}/255" if r else "ordinary training", replace(recipe, adv_eps=r))
@@ -128,7 +128,7 @@ def _learners(
     ]
     return at + [
         _Learner(f"training after {describe_countermeasure(name)}", recipe, name)
-        for name in counters
+        for name in countermeasures
     ]
 
 

@@ -23,9 +23,9 @@ def flags(grid: Grid, lab: Runner) -> dict[str, list[str]]:
 
 def _of(spec: LearnerSpec, lab: Runner) -> set[str]:
     cells = lab.book.of(lab.asked(spec, 0))
-    clean = lab.book.of(lab.asked(replace(spec, method=None, share=1.0, rest=False), 0))
+    clean = lab.book.of(lab.asked(replace(spec, method=None, fraction=1.0, rest=False), 0))
     recipe = replace(lab.recipe, **dict(spec.recipe))
-    known = None if spec.counter else known_baseline(lab.data, lab.limit, recipe)
+    known = None if spec.countermeasure else known_baseline(lab.data, lab.limit, recipe)
     chance = CHANCE.get(lab.data, 10.0)
     names = {
         flag
@@ -34,6 +34,6 @@ def _of(spec: LearnerSpec, lab: Runner) -> set[str]:
     }
     if len(cells) == 1:
         names.add("few-seeds")
-    if cells and spec.method is not None and spec.share < 1:
+    if cells and spec.method is not None and spec.fraction < 1:
         names.add("partly-protected")
     return names

@@ -24,15 +24,15 @@ def learner(
     radius: float = 0.0,
     *,
     paper: Figure | None = None,
-    share: float = 1.0,
+    fraction: float = 1.0,
     rest: bool = False,
-    counter: str | None = None,
+    countermeasure: str | None = None,
     **recipe: object,
 ) -> Cell:
     """The clean accuracy of a learner under AT of that radius in /255, at its last step; more as in ``Lab.cell``."""
     changes = {"adv_eps": float(radius), **recipe} if radius else recipe
     return Cell(
-        LearnerSpec(method, share, rest, counter, tuple(changes.items())),
+        LearnerSpec(method, fraction, rest, countermeasure, tuple(changes.items())),
         lambda cell: cell["accuracy"],
         paper,
     )

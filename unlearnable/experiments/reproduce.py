@@ -114,8 +114,8 @@ def described(spec: Spec) -> str:
         words = [f"{type(method).__name__}({', '.join(f'{k}={v}' for k, v in changed.items())})"]
     if isinstance(spec, NoiseSpec):
         return f"noise of {words[0]}"
-    words += [f"{spec.share:.0%} protected"] * (spec.share != 1) + ["the rest alone"] * spec.rest
-    words += [spec.counter] if spec.counter else []
+    words += [f"{spec.fraction:.0%} protected"] * (spec.fraction != 1) + ["the rest alone"] * spec.rest
+    words += [spec.countermeasure] if spec.countermeasure else []
     return ", ".join(
         [*words, *(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in spec.recipe)]
     )

@@ -21,14 +21,14 @@ from unlearnable.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """A learner: what it trains on, and how. share: of every class is protected, the rest clean.  rest: it trains on
-    that clean rest alone.  counter: a line of ``COUNTERS``, done to the training images first.  recipe: the fields of
+    """A learner: what it trains on, and how. fraction: of every class is protected, the rest clean.  rest: it trains on
+    that clean rest alone.  countermeasure: a line of ``COUNTERMEASURES``, done to the training images first.  recipe: the fields of
     the lab's recipe that it changes."""
 
     method: Method | None = None
-    share: float = 1.0
+    fraction: float = 1.0
     rest: bool = False
-    counter: str | None = None
+    countermeasure: str | None = None
     recipe: tuple[tuple[str, object], ...] = ()
 
 
@@ -92,7 +92,7 @@ class Runner:
             return asked | {"what": "noise"}
         recipe = asdict(replace(self.recipe, **dict(spec.recipe)))
         asked |= {"what": "learner", "recipe": recipe, "test": self.test_limit}
-        return asked | {"share": spec.share, "rest": spec.rest, "counter": spec.counter}
+        return asked | {"fraction": spec.fraction, "rest": spec.rest, "countermeasure": spec.countermeasure}
 
     def make(self, spec: Spec, seed: int, *, wait: bool = True) -> dict | None:
         """The cell, made the first time, read afterwards: of a learner its accuracy and peak in %, its log and
@@ -114,10 +114,10 @@ class Runner:
         return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
 
     def _train(self, spec: LearnerSpec, seed: int) -> dict:
-        data = _mixed(self.protected(spec.method, seed), self.clean, spec.share, spec.rest, seed)
+        data = _mixed(self.protected(spec.method, seed), self.clean, spec.fraction, spec.rest, seed)
         recipe = replace(self.recipe, **dict(spec.recipe))
         done = train_and_test(
-            self.trials, data, self.test, recipe, countered=spec.counter, seed=seed, **self.machine
+            self.trials, data, self.test, recipe, countermeasure=spec.countermeasure, seed=seed, **self.machine
         )
         return {k: v for k, v in done.items() if k != "config"}
 
@@ -144,9 +144,9 @@ class Runner:
         return self.root / "protected" / config_hash(self._noise(method, seed))
 
 
-def _mixed(protected: Images, clean: Images, share: float, rest: bool, seed: int) -> Images:
-    """``protected`` with 1 - share of every class clean, or (``rest``) only those clean ones."""
+def _mixed(protected: Images, clean: Images, fraction: float, rest: bool, seed: int) -> Images:
+    """``protected`` with 1 - fraction of every class clean, or (``rest``) only those clean ones."""
     if rest:
-        keep = clean_mask(clean.y, 1 - share, seed)
+        keep = clean_mask(clean.y, 1 - fraction, seed)
         return replace(clean, x=clean.x[keep], y=clean.y[keep])
-    return protected if share == 1 else mix_in_clean(protected, clean, 1 - share, seed)
+    return protected if fraction == 1 else mix_in_clean(protected, clean, 1 - fraction, seed)

@@ -28,7 +28,7 @@ class Scale:
     test_limit: int | None = None
     radius: float = 4.0
     radii: tuple[int, ...] = (0, 1, 2, 3, 4)
-    shares: tuple[int, ...] = (20, 40, 60, 80, 100)
+    fractions: tuple[int, ...] = (20, 40, 60, 80, 100)
     networks: tuple[tuple[str, tuple[tuple[str, object], ...]], ...] = ()
 
     def lab(
@@ -55,10 +55,10 @@ class Scale:
         """The EM of the papers' comparisons: noise renewed at a batch's visit, no T. (The authors' program stores noise
         made on augmented images by the image's number; here noise and image are aligned.)"""
         if self.size == "small":
-            return self.method(EM, samples=0)
+            return self.method(EM, eot_samples=0)
         if self.data == "imagenet100":
-            return self.method(EM, warm=False, pass_every=0, stop_error=0.0)
-        return EM.preset("eot", samples=0)
+            return self.method(EM, warm_start=False, refresh_every=0, stop_error=0.0)
+        return EM.preset("eot", eot_samples=0)
 
     @property
     def em_t(self) -> Method:
@@ -66,7 +66,7 @@ class Scale:
         if self.size == "small":
             return self.method(EM)
         if self.data == "imagenet100":
-            return self.method(EM, samples=4, warm=False, pass_every=0, stop_error=0.0)
+            return self.method(EM, eot_samples=4, warm_start=False, refresh_every=0, stop_error=0.0)
         return EM.preset("eot")
 
     def rem(self, rho_a: float, **changes: object) -> Method:

@@ -48,17 +48,17 @@ def noise_passes(method: Method, n: int) -> int:
     if isinstance(method, MinMin):
         draws = (
             method.steps
-            * max(1, method.samples)
+            * max(1, method.eot_samples)
             * (1 + method.adv_steps if isinstance(method, REM) else 1)
         )
         visited = method.train_steps * method.batch
-        renewed = -(-method.train_steps // method.pass_every) * n if method.pass_every else visited
+        renewed = -(-method.train_steps // method.refresh_every) * n if method.refresh_every else visited
         return draws * (renewed + n) + visited * (
             1 + method.adv_steps if isinstance(method, Robust) else 1
         )
     if isinstance(method, FixedSurrogate):
         walk = 1 + (method.train_adv_steps if method.train_adv_eps else 0)
-        return method.train_steps * 128 * walk + n * method.steps * max(1, method.samples)
+        return method.train_steps * 128 * walk + n * method.steps * max(1, method.eot_samples)
     return 0
 
 

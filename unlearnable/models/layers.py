@@ -1,4 +1,4 @@
-"""The parts that all networks share: input centring, the two stems, and the classifier on top."""
+"""The parts that all networks share: input centering, the two stems, and the classifier on top."""
 
 from collections import OrderedDict
 

@@ -70,8 +70,8 @@ def learn(
         "bfloat16": bfloat16,
     }
     model = build(recipe.model, len(data.classes), size=data.size, seed=seed)
-    if recipe.start:
-        config["start"] = _start_from(model, Path(recipe.start))
+    if recipe.init_from:
+        config["init_from"] = _init_from(model, Path(recipe.init_from))
     model = model.to(where)
     if out and (out / "result.json").exists():
         return _finished(out, config, model)
@@ -103,7 +103,7 @@ def learn(
     return Learned(model.eval(), result)
 
 
-def _start_from(model: nn.Module, file: Path) -> str:
+def _init_from(model: nn.Module, file: Path) -> str:
     """Take over the weights in ``file`` whose names and shapes fit; the file's hash. UserError where none fit."""
     try:
         saved, digest = load_file(file), hashlib.sha256(file.read_bytes()).hexdigest()[:16]
@@ -138,7 +138,7 @@ def _train(
     if saved := state.load():
         trainer.load(saved)
         first, log = saved["step"], saved["log"]
-    every = max(1, recipe.steps // recipe.tests)
+    every = max(1, recipe.steps // recipe.evals)
     with Progress(f"learning ({_title(recipe)})", recipe.steps, first=first) as progress:
         for step in range(first, recipe.steps):
             loss = _step(trainer, recipe, data, t, seed, step, where)
@@ -167,8 +167,8 @@ def _step(
     g = generator(device, seed, "learn", step, distributed.rank())
     torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
     x, y = t(data.pixels(i, device), g), data.labels(i, device)
-    if recipe.strong:
-        x, y = AUGMENTATIONS[recipe.strong].change(x, y, len(data.classes), trainer.frozen)
+    if recipe.augmentation:
+        x, y = AUGMENTATIONS[recipe.augmentation].change(x, y, len(data.classes), trainer.frozen)
     x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
     return trainer.step(x, y, recipe.lr_at(step), refresh=_looked_at(recipe, step))
 
@@ -189,9 +189,9 @@ def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> flo
 
 def _looked_at(recipe: Recipe, step: int) -> bool:
     """Whether anything looks at the frozen copy after this step: an adversary, an augmentation, a test."""
-    if recipe.adversarial or (recipe.strong and AUGMENTATIONS[recipe.strong].needs_model):
+    if recipe.adversarial or (recipe.augmentation and AUGMENTATIONS[recipe.augmentation].needs_model):
         return True
-    return (step + 1) % max(1, recipe.steps // recipe.tests) == 0 or step + 1 == recipe.steps
+    return (step + 1) % max(1, recipe.steps // recipe.evals) == 0 or step + 1 == recipe.steps
 
 
 def _title(recipe: Recipe) -> str:
@@ -200,7 +200,7 @@ def _title(recipe: Recipe) -> str:
         [
             recipe.model,
             *[f"adversarial {radius}"] * recipe.adversarial,
-            *[recipe.strong] * bool(recipe.strong),
+            *[recipe.augmentation] * bool(recipe.augmentation),
         ]
     )
 

@@ -37,11 +37,11 @@ class Recipe(Presets):
     """PGD step size in /255; default: 2 adv_eps / adv_steps (the paper's adv_eps / 5 at 10 steps)"""
     adv_l2: float = 0.0
     """radius of adversarial training in the L2 norm instead, pixels in [0, 1] (0.25 to 0.75 are usual)"""
-    strong: str = ""
-    """an augmentation of `unlearnable ls strong`, after T"""
-    start: str = ""
+    augmentation: str = ""
+    """an augmentation of `unlearnable ls augmentations`, after T"""
+    init_from: str = ""
     """model.safetensors to start from; layers of another shape (the head) start at random"""
-    tests: int = 20
+    evals: int = 20
     """how often the test accuracy is taken on the way, for the peak"""
 
     presets: ClassVar[dict[str, dict]] = {
@@ -52,7 +52,7 @@ class Recipe(Presets):
             "steps": 800,
             "schedule": "onecycle",
             "adv_steps": 3,
-            "tests": 8,
+            "evals": 8,
         },
         # a few hundred images: 80 epochs of 480
         "photos": {
@@ -60,23 +60,23 @@ class Recipe(Presets):
             "steps": 300,
             "schedule": "onecycle",
             "adv_steps": 3,
-            "tests": 1,
+            "evals": 1,
         },
     }
 
     def __post_init__(self) -> None:
         require(
             self,
-            positive="steps batch lr decay_every adv_step tests",
+            positive="steps batch lr decay_every adv_step evals",
             whole="adv_eps adv_l2 adv_steps momentum weight_decay",
         )
         if self.adv_eps and self.adv_l2:
             raise UserError(
                 "Adversarial training has one radius; give adv_eps or adv_l2, not both."
             )
-        if self.strong and self.strong not in AUGMENTATIONS:
+        if self.augmentation and self.augmentation not in AUGMENTATIONS:
             raise UserError(
-                f"There is no augmentation '{self.strong}'; there are {', '.join(AUGMENTATIONS)}."
+                f"There is no augmentation '{self.augmentation}'; there are {', '.join(AUGMENTATIONS)}."
             )
 
     def lr_at(self, step: int) -> float:

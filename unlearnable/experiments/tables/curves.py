@@ -14,7 +14,7 @@ def at(entry: Cell, k: int) -> Cell:
 
 def grid(setting: Scale) -> Grid:
     recipe = setting.recipe
-    every = max(1, recipe.steps // recipe.tests)
+    every = max(1, recipe.steps // recipe.evals)
     steps = tuple(sorted({*range(every, recipe.steps + 1, every), recipe.steps}))
     learners = {
         f"{n}, AT-{r:g}" if r else f"{n}, ordinary": learner(m, r)

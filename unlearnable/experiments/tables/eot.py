@@ -17,9 +17,9 @@ DRAWS = (0, 1, 5)
 
 
 def grid(setting: Scale) -> Grid:
-    rows = {"clean": None} | {f"EM, J = {j}": replace(setting.em_t, samples=j) for j in DRAWS}
+    rows = {"clean": None} | {f"EM, J = {j}": replace(setting.em_t, eot_samples=j) for j in DRAWS}
     robust = setting.rem(setting.radius)
-    rows |= {f"REM({setting.radius:g}), J = {j}": replace(robust, samples=j) for j in DRAWS}
+    rows |= {f"REM({setting.radius:g}), J = {j}": replace(robust, eot_samples=j) for j in DRAWS}
     return Grid(
         ("ordinary", *(f"AT-{r}" for r in RADII[1:]), "passes per image"),
         tuple(Row(n, (*(learner(m, r) for r in RADII), passes(m))) for n, m in rows.items()),

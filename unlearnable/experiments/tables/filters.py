@@ -24,7 +24,7 @@ def grid(setting: Scale) -> Grid:
     return Grid(
         tuple(f"{n}, AT-{r:g}" if r else f"{n}, ordinary" for n, _, r in learners),
         tuple(
-            Row(f, tuple(learner(m, r, counter=c) for _, m, r in learners))
+            Row(f, tuple(learner(m, r, countermeasure=c) for _, m, r in learners))
             for f, c in FILTERS.items()
         ),
     )

@@ -14,23 +14,23 @@ from unlearnable.experiments.scale import Scale
 RADII = (0, 2, 4)
 
 
-COUNTERS = {"grayscale": "gray", "JPEG 10": "jpeg10"}
+COUNTERMEASURES = {"grayscale": "gray", "JPEG 10": "jpeg10"}
 
 
-SHARE = 0.5
+FRACTION = 0.5
 
 
 def grid(setting: Scale) -> Grid:
     name, sem = f"SEM({setting.radius:g})", setting.sem(setting.radius)
-    rows = {"clean": None, name: sem, f"{name}, gray {SHARE:g}": replace(sem, gray=SHARE)}
+    rows = {"clean": None, name: sem, f"{name}, gray {FRACTION:g}": replace(sem, gray_prob=FRACTION)}
     return Grid(
-        ("ordinary", *(f"AT-{r}" for r in RADII[1:]), *COUNTERS),
+        ("ordinary", *(f"AT-{r}" for r in RADII[1:]), *COUNTERMEASURES),
         tuple(
             Row(
                 n,
                 (
                     *(learner(m, r) for r in RADII),
-                    *(learner(m, counter=c) for c in COUNTERS.values()),
+                    *(learner(m, countermeasure=c) for c in COUNTERMEASURES.values()),
                 ),
             )
             for n, m in rows.items()

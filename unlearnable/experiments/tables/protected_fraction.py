@@ -7,19 +7,19 @@ says how much of that the clean rest gives alone. The small size has EM, REM and
 minute a cell on 2 cores.
 """
 
-from unlearnable.evaluation.published import PERCENT, SHARES, Figure
+from unlearnable.evaluation.published import FRACTIONS, PERCENT, Figure
 from unlearnable.experiments.grid import Chart, Grid, Row, Table, learner
 from unlearnable.experiments.scale import Scale
 
 
 def grid(setting: Scale) -> Grid:
-    def published(name: str, share: int) -> Figure:
+    def published(name: str, fraction: int) -> Figure:
         known = (
-            SHARES.get(name.replace(f"({setting.radius:g})", "(4)"), ())
+            FRACTIONS.get(name.replace(f"({setting.radius:g})", "(4)"), ())
             if setting.data == "cifar10"
             else ()
         )
-        return Figure(dict(zip(PERCENT, known)).get(share))
+        return Figure(dict(zip(PERCENT, known)).get(fraction))
 
     clean, at = learner(None, setting.radius), setting.radius
     rows = [
@@ -27,7 +27,7 @@ def grid(setting: Scale) -> Grid:
             n,
             (
                 clean,
-                *(learner(m, at, share=p / 100, paper=published(n, p)) for p in setting.shares),
+                *(learner(m, at, fraction=p / 100, paper=published(n, p)) for p in setting.fractions),
             ),
         )
         for n, m in setting.affordable().items()
@@ -35,13 +35,13 @@ def grid(setting: Scale) -> Grid:
     ]
     name = "the clean rest alone"
     rest = [
-        learner(None, at, share=p / 100, rest=True, paper=published(name, p))
-        for p in setting.shares[:-1]
+        learner(None, at, fraction=p / 100, rest=True, paper=published(name, p))
+        for p in setting.fractions[:-1]
     ]
     return Grid(
-        ("0 %", *(f"{p} %" for p in setting.shares)),
+        ("0 %", *(f"{p} %" for p in setting.fractions)),
         (*rows, Row(name, (clean, *rest, None))),
-        Chart("share of the images that is protected, %", (0, *setting.shares)),
+        Chart("share of the images that is protected, %", (0, *setting.fractions)),
         note=f"Learners train adversarially at radius {at:g}/255.",
     )
 

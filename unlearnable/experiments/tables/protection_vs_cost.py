@@ -18,16 +18,16 @@ RADII = (0, 2, 4)
 
 
 COLD = {
-    "warm": False,
+    "warm_start": False,
     "steps": 10,
     "step": None,
-    "samples": 5,
+    "eot_samples": 5,
     "adv_steps": 10,
 }  # the paper's K_u, J, K_a
 
 
 TEN = {
-    "warm": False,
+    "warm_start": False,
     "steps": 10,
     "step": 1.6,
 }  # a fresh start at every visit, as in the paper, but one draw of T

@@ -55,7 +55,7 @@ class UnlearnableClusters(OnSurrogate):
 
     steps: int = 10_000
     """training steps of the network that makes the noises"""
-    samples: int = 1
+    eot_samples: int = 1
     batch: int = 256
     clusters: int = 10
     """how many, at most: there are never more than different images"""
@@ -205,11 +205,11 @@ class ClusterNoise:
 
     def distance(self, i: Tensor, noise: Tensor, g: torch.Generator) -> Tensor:
         """Of the images ``i`` with their clusters' noise from their targets: the mean squared distance."""
-        own, draws = self.cluster[i].to(self.run.device), max(1, self.m.samples)
+        own, draws = self.cluster[i].to(self.run.device), max(1, self.m.eot_samples)
         # not noise[own]: the gradient of an index adds up in the order in which threads come
         noise = noise.index_select(0, own)
         z = (self.data.pixels(i, self.run.device) + noise).clamp(0, 1)
-        z = self.t(z.repeat(draws, 1, 1, 1), g) if self.m.samples else self.t.test(z)
+        z = self.t(z.repeat(draws, 1, 1, 1), g) if self.m.eot_samples else self.t.test(z)
         return (self.frozen.features(z) - self.target[own.repeat(draws)]).square().sum(1).mean()
 
     def step(self, k: int) -> None:

@@ -38,7 +38,7 @@ class OnSurrogate(Method):
     """budget of the noise, in /255"""
     steps: int = 100
     """noise steps"""
-    samples: int = 0
+    eot_samples: int = 0
     """draws of the augmentation T a noise step; 0: no T"""
     batch: int = 128
     """images at a time, over all processes"""
@@ -59,7 +59,7 @@ class OnSurrogate(Method):
         require(
             self,
             positive="eps batch train_steps",
-            whole="steps samples train_adv_eps train_adv_steps",
+            whole="steps eot_samples train_adv_eps train_adv_steps",
         )
 
 
@@ -99,7 +99,7 @@ class TAP(FixedSurrogate):
 
     steps: int = 250
     step: float = 0.064
-    samples: int = 1
+    eot_samples: int = 1
 
     presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
 
@@ -173,7 +173,7 @@ def surrogate_recipe(m: OnSurrogate, *, augment: bool = True) -> Recipe:
         augment=augment,
         adv_eps=m.train_adv_eps,
         adv_steps=m.train_adv_steps,
-        tests=1,
+        evals=1,
     )
 
 
@@ -243,9 +243,9 @@ def _descend(
     x, y = data.pixels(i, run.device), data.labels(i, run.device)
 
     def loss(z: Tensor) -> Tensor:
-        if not m.samples:
+        if not m.eot_samples:
             return goal(t.test(z), y)
-        return goal(t(z.repeat(m.samples, 1, 1, 1), g), y.repeat(m.samples))
+        return goal(t(z.repeat(m.eot_samples, 1, 1, 1), g), y.repeat(m.eot_samples))
 
     start = (x + uniform(x, m.eps / 255, g)).clamp(0, 1) - x
     u = pgd(loss, x, eps=m.eps / 255, step=m.step / 255, steps=m.steps, minimize=True, start=start)

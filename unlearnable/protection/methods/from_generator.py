@@ -51,7 +51,7 @@ class Generated(Method):
             raise UserError(
                 f"{file} was made by {about['method']}; only the min-min family protects further images."
             )
-        if family.per == "class":
+        if family.noise_type == "classwise":
             raise UserError(
                 f"{file} was made for class-wise noise, which is not kept in it; protect all images again."
             )
@@ -70,7 +70,7 @@ class Generated(Method):
         with safe_open(self.file, "pt") as f:
             loop.trainer.model.load_state_dict({k: f.get_tensor(k) for k in f.keys()})  # noqa: SIM118  not a dict
         loop.trainer.frozen.refresh()
-        visits = VISITS if self.family.warm else 1
+        visits = VISITS if self.family.warm_start else 1
         work = [(visit, part) for visit in range(visits) for part in range(len(loop.parts))]
         done = 0
         if saved := run.state.load():

@@ -37,7 +37,7 @@ MAX_PIXELS_PER_FORWARD = (
 class MinMin(Method):
     """The settings that the whole family shares."""
 
-    apart: ClassVar[bool] = (
+    independent: ClassVar[bool] = (
         True  # an image's noise does not depend on which others are in its batch
     )
 
@@ -47,18 +47,18 @@ class MinMin(Method):
     """noise steps a visit (K_u)"""
     step: float | None = None
     """size of a noise step in /255; default: 2 eps / steps (the paper's eps / 5 at 10 steps)"""
-    samples: int = 5
+    eot_samples: int = 5
     """draws of the augmentation T a noise step (J); 0: no T, neither for the noise nor for the surrogate"""
-    gray: float = 0.0
+    gray_prob: float = 0.0
     """share of the draws of T that lose their colors, 0 to 1: against learners of grayscale copies"""
-    warm: bool = False
+    warm_start: bool = False
     """start a visit from the noise of the last one, not from a fresh random draw"""
-    per: Literal["sample", "class"] = "sample"
+    noise_type: Literal["samplewise", "classwise"] = "samplewise"
     """one noise an image, or one a class"""
-    pass_every: int = 0
+    refresh_every: int = 0
     """0: a batch's noise is renewed when the batch is visited; k: all noise is renewed after every k surrogate steps"""
     stop_error: float = 0.0
-    """stop once the surrogate's error on the protected images is below this, in %; needs pass_every"""
+    """stop once the surrogate's error on the protected images is below this, in %; needs refresh_every"""
     model: str = "resnet18"
     """the surrogate: a name of `unlearnable ls models`, or my_module:factory"""
     train_steps: int = 5000
@@ -74,15 +74,15 @@ class MinMin(Method):
 
     def __post_init__(self) -> None:
         require(self, positive="eps step batch train_steps decay_every lr")
-        require(self, whole="steps samples pass_every stop_error momentum weight_decay")
-        if self.stop_error and not self.pass_every:
+        require(self, whole="steps eot_samples refresh_every stop_error momentum weight_decay")
+        if self.stop_error and not self.refresh_every:
             raise UserError(
-                "stop_error is looked at after a noise pass; set pass_every too, or stop_error to 0."
+                "stop_error is looked at after a noise pass; set refresh_every too, or stop_error to 0."
             )
-        if not 0 <= self.gray <= 1:
-            raise UserError(f"gray is a share between 0 and 1, not {self.gray}.")
-        if self.gray and not self.samples:
-            raise UserError("gray is a part of T; set samples to 1 or more too, or gray to 0.")
+        if not 0 <= self.gray_prob <= 1:
+            raise UserError(f"gray_prob is a probability between 0 and 1, not {self.gray_prob}.")
+        if self.gray_prob and not self.eot_samples:
+            raise UserError("gray_prob is a part of T; set eot_samples to 1 or more too, or gray_prob to 0.")
         if self.eps < 1:
             raise UserError(
                 f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none."
@@ -105,7 +105,7 @@ class MinMin(Method):
 
     def views(self, height: int, width: int) -> augment.Augmentation:
         """What stands for T at this size."""
-        return augment.for_size(height, width) if self.samples else augment.Identity()
+        return augment.for_size(height, width) if self.eot_samples else augment.Identity()
 
     def noise_step(self, step: int) -> float:
         """Size of a noise step in /255 at surrogate step ``step``."""
@@ -125,10 +125,10 @@ class MinMin(Method):
 
 _VISITS = {
     "model": "convnet",
-    "samples": 1,
+    "eot_samples": 1,
     "steps": 2,
     "step": 1.6,
-    "pass_every": 0,
+    "refresh_every": 0,
     "stop_error": 0.0,
 }
 
@@ -139,15 +139,15 @@ class EM(MinMin):
     training. Fair form: noise and image aligned, warm-started, renewed for the whole set every 10 surrogate steps."""
 
     steps: int = 20
-    samples: int = 0
-    warm: bool = True
-    pass_every: int = 10
+    eot_samples: int = 0
+    warm_start: bool = True
+    refresh_every: int = 10
     stop_error: float = 1.0
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "eot": {"steps": 10, "samples": 5, "warm": False, "pass_every": 0, "stop_error": 0.0},
-        "class": {"per": "class", "steps": 1, "step": 1.0},
+        "eot": {"steps": 10, "eot_samples": 5, "warm_start": False, "refresh_every": 0, "stop_error": 0.0},
+        "class": {"noise_type": "classwise", "steps": 1, "step": 1.0},
         "imagenet": {"steps": 7, "step": 2.0, "train_steps": 3000, "decay_every": 1200},
         # one draw of T, noise renewed at every visit: far stronger here than the default form (docs/results.md)
         "short": _VISITS | {"train_steps": 800, "decay_every": 320},
@@ -196,15 +196,15 @@ class REM(Robust):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "imagenet": {"steps": 7, "step": 2.0, "samples": 4, "adv_steps": 7, "adv_step": 1.0}
+        "imagenet": {"steps": 7, "step": 2.0, "eot_samples": 4, "adv_steps": 7, "adv_step": 1.0}
         | {"train_steps": 3000, "decay_every": 1200},
         "short": {
             "model": "convnet",
             "adv_eps": 2.0,
-            "warm": True,
+            "warm_start": True,
             "steps": 2,
             "step": 1.6,
-            "samples": 1,
+            "eot_samples": 1,
         }
         | {"adv_steps": 3, "train_steps": 800, "decay_every": 320},
     }
@@ -223,10 +223,10 @@ class SEM(Robust):
         "short": {
             "model": "convnet",
             "adv_eps": 2.0,
-            "warm": True,
+            "warm_start": True,
             "steps": 2,
             "step": 1.6,
-            "samples": 1,
+            "eot_samples": 1,
         }
         | {"adv_steps": 3, "train_steps": 800, "decay_every": 320},
     }
@@ -244,7 +244,7 @@ class MinMinLoop:
     def __init__(self, method: MinMin, data: Images, run: Context):
         self.m, self.data, self.run = method, data, run
         views = method.views(*data.x.shape[-2:])
-        self.t = augment.Gray(views, method.gray) if method.gray else views
+        self.t = augment.Gray(views, method.gray_prob) if method.gray_prob else views
         model = build(method.model, len(data.classes), size=data.size, seed=run.seed).to(run.device)
         self.trainer = Trainer(
             model,
@@ -260,10 +260,10 @@ class MinMinLoop:
             max(1, method.batch // distributed.world()),
         )
         self.parts = own.tensor_split(-(-largest // part))
-        rows = len(own) if method.per == "sample" else len(data.classes)
+        rows = len(own) if method.noise_type == "samplewise" else len(data.classes)
         self.table = torch.zeros((rows, *data.x.shape[1:]), dtype=torch.int8)
-        if method.warm:
-            key = distributed.rank() if method.per == "sample" else "class"
+        if method.warm_start:
+            key = distributed.rank() if method.noise_type == "samplewise" else "class"
             random = generator("cpu", run.seed, "first noise", key)
             eps = int(method.eps)
             self.table.random_(-eps, eps + 1, generator=random)
@@ -274,7 +274,7 @@ class MinMinLoop:
         device = self.run.device
         return (
             self.data.labels(i, device)
-            if self.m.per == "class"
+            if self.m.noise_type == "classwise"
             else to_device(i, device) // distributed.world()
         )
 
@@ -283,11 +283,11 @@ class MinMinLoop:
         as many at once as memory allows."""
         key = (step,) if part is None else ("pass", step, part)
         views = (
-            max(1, self.m.samples) * self.data.x.shape[-2] * self.data.x.shape[-1]
+            max(1, self.m.eot_samples) * self.data.x.shape[-2] * self.data.x.shape[-1]
         )  # pixels an image
         at_once = (
             max(1, MAX_PIXELS_PER_FORWARD // views)
-            if self.m.apart and self.m.per == "sample"
+            if self.m.independent and self.m.noise_type == "samplewise"
             else len(i)
         )
         for k, rows in enumerate(i.split(at_once)):
@@ -298,10 +298,10 @@ class MinMinLoop:
         m, device = self.m, self.run.device
         g = generator(device, self.run.seed, "noise", *key, distributed.rank())
         x, y = self.data.pixels(i, device), self.data.labels(i, device)
-        by_class = m.per == "class"
+        by_class = m.noise_type == "classwise"
         noise = slice(None) if by_class else self.rows(i)
         start = self.table[noise].float() / 255
-        if not m.warm:
+        if not m.warm_start:
             # class noise must start equal on all processes
             start = uniform(
                 start, m.eps / 255, generator(device, self.run.seed, *key) if by_class else g
@@ -329,7 +329,7 @@ class MinMinLoop:
 
     def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         """Sum over images and draws t of loss(f(t(clip(x + u)) + a)); all draws go through the model in one batch."""
-        draws = max(1, self.m.samples)
+        draws = max(1, self.m.eot_samples)
         y = y.repeat(draws)
         z = self.t((x + u).clamp(0, 1).repeat(draws, 1, 1, 1), g)
         a = self.m.noise_meets(self.trainer.frozen, z.detach(), y, g)
@@ -344,7 +344,7 @@ class MinMinLoop:
         """Surrogate step number ``step``, after the noise of its batch was renewed (unless that is done in passes)."""
         m = self.m
         i = batch_rows(len(self.data), m.batch, self.run.seed, step)
-        if not m.pass_every:
+        if not m.refresh_every:
             self.renew(i, step)
         g = generator(self.run.device, self.run.seed, "surrogate", step, distributed.rank())
         torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
@@ -371,7 +371,7 @@ class MinMinLoop:
 
     def delta(self) -> Tensor | None:
         """int8 [N, 3, H, W] for all images, on rank 0."""
-        if self.m.per == "class":
+        if self.m.noise_type == "classwise":
             return self.table.cpu()[self.data.y] if distributed.rank() == 0 else None
         return distributed.gather_rows(self.table.cpu(), len(self.data))
 
@@ -388,7 +388,7 @@ def _plan(m: MinMin, parts: int) -> Iterator[tuple[str, int, int]]:
     for step in range(m.train_steps):
         yield "descend", step, 0
         last = step + 1 == m.train_steps
-        if last or (m.pass_every and (step + 1) % m.pass_every == 0):
+        if last or (m.refresh_every and (step + 1) % m.refresh_every == 0):
             for part in range(parts):
                 yield "renew", step, part
             yield "check", step, 0

@@ -22,14 +22,14 @@ class ASR(Robust):
     """EM whose surrogate trains adversarially and must not tell the clean images' classes (2024): the noise then
     carries all of the information. Cheaper than REM; its paper's figures were not found."""
 
-    calm: float = 1.0
+    uniformity_weight: float = 1.0
     """weight of the mean distance of the surrogate's guess on clean images from a uniform guess"""
 
     presets: ClassVar[dict[str, dict]] = SEM.presets
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self, whole="calm")
+        require(self, whole="uniformity_weight")
 
     def noise_meets(self, model: nn.Module, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
         return torch.zeros_like(z)
@@ -37,9 +37,9 @@ class ASR(Robust):
     def surrogate_also(self) -> Callable[[nn.Module, Tensor], Tensor] | None:
         def uncertain(model: nn.Module, clean: Tensor) -> Tensor:
             guess = model(clean).float().softmax(1)
-            return self.calm * (guess - 1 / guess.shape[1]).norm(dim=1).mean()
+            return self.uniformity_weight * (guess - 1 / guess.shape[1]).norm(dim=1).mean()
 
-        return uncertain if self.calm else None
+        return uncertain if self.uniformity_weight else None
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class MIUE(EM):
 
     steps: int = 10
     step: float | None = 0.2
-    pass_every: int = 390
+    refresh_every: int = 390
     stop_error: float = 0.0
     train_steps: int = 39_000
     growth: float = 2.0
@@ -57,15 +57,15 @@ class MIUE(EM):
     temperature: float = 0.1
     """by which the cosines are divided"""
 
-    apart: ClassVar[bool] = False
+    independent: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
         "short": {
             "model": "convnet",
-            "pass_every": 39,
+            "refresh_every": 39,
             "train_steps": 800,
             "step": 0.8,
-            "samples": 1,
+            "eot_samples": 1,
         },
     }
 
@@ -90,8 +90,8 @@ class AUE(EM):
 
     steps: int = 5
     step: float | None = 0.8
-    samples: int = 1
-    pass_every: int = 390
+    eot_samples: int = 1
+    refresh_every: int = 390
     stop_error: float = 0.0
     train_steps: int = 23_400
     strength: float = 0.6
@@ -101,7 +101,7 @@ class AUE(EM):
         "paper": {},
         "short": {
             "model": "convnet",
-            "pass_every": 39,
+            "refresh_every": 39,
             "train_steps": 800,
             "decay_every": 320,
             "step": 1.6,

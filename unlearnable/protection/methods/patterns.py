@@ -23,23 +23,23 @@ class Uniform(Method):
 
     eps: float = 8.0
     """budget, in /255"""
-    per: Literal["sample", "class"] = "sample"
+    noise_type: Literal["samplewise", "classwise"] = "samplewise"
     """one noise an image, or one a class"""
 
     @property
     def needs_labels(self) -> bool:
-        return self.per == "class"
+        return self.noise_type == "classwise"
 
     def __post_init__(self) -> None:
         require(self, positive="eps")
 
     def craft(self, data: Images, run: Context) -> Noise:
-        rows = len(data) if self.per == "sample" else len(data.classes)
+        rows = len(data) if self.noise_type == "samplewise" else len(data.classes)
         noise = torch.empty(rows, *data.x.shape[1:], dtype=torch.int8)
         noise.random_(
             -int(self.eps), int(self.eps) + 1, generator=generator("cpu", run.seed, "uniform")
         )
-        return Noise(noise if self.per == "sample" else noise[data.y])
+        return Noise(noise if self.noise_type == "samplewise" else noise[data.y])
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,13 @@ class PIL(Method):
     """size of a noise step in /255"""
     epochs: int = 30
     """passes over the images that train the linear classifier"""
-    share: float = 0.9
-    """weight of the cross-entropy on the noise; 1 - share: of the images' divergence from a uniform guess"""
+    noise_weight: float = 0.9
+    """weight of the cross-entropy on the noise; 1 - noise_weight: of the images' divergence from a uniform guess"""
 
     def __post_init__(self) -> None:
-        require(self, positive="eps step epochs", whole="steps share")
-        if self.share > 1:
-            raise UserError(f"share must lie in 0..1, not {self.share}.")
+        require(self, positive="eps step epochs", whole="steps noise_weight")
+        if self.noise_weight > 1:
+            raise UserError(f"noise_weight must lie in 0..1, not {self.noise_weight}.")
 
     def craft(self, data: Images, run: Context) -> Noise:
         weight = linear_classifier(data, self.epochs, run)
@@ -45,7 +45,7 @@ class PIL(Method):
                 guess = F.log_softmax((x - d).flatten(1) @ weight, 1)
                 read = F.cross_entropy(d.flatten(1) @ weight, y, reduction="sum")
                 # KL(uniform || guess), up to a constant
-                return self.share * read - (1 - self.share) * guess.mean(1).sum()
+                return self.noise_weight * read - (1 - self.noise_weight) * guess.mean(1).sum()
 
             zero = torch.zeros_like(x)
             d = pgd(
