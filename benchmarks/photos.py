@@ -1,8 +1,9 @@
-"""Memory and time of a large folder of photos: does memory stay flat, and what does a large photo cost?
+"""Memory and time of a large folder of photos: does memory stay flat, and what does a large photo
+cost?
 
-Generates photos (smooth random color with grain, JPEG) and protects them in a process of its own with a noise run of
-two steps, so that what is measured is the handling of files. Prints peak memory of that process and the seconds a
-photo.
+Generates photos (smooth random color with grain, JPEG) and protects them in a process of its own
+with a noise run of two steps, so that what is measured is the handling of files. Prints peak memory
+of that process and the seconds a photo.
 
     python benchmarks/photos.py --count 1000 10000          # mixed sizes, 40 to 500 pixels a side
     python benchmarks/photos.py --count 8 --side 4000       # 12 megapixels each

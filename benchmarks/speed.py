@@ -1,13 +1,16 @@
-"""How fast the inner loops are, against a plain restatement of them and against the machine's matrix product.
+"""How fast the inner loops are, against a plain restatement of them and against the machine's
+matrix product.
 
-The restatement is what a research program does at first: float32, contiguous images, batch norm as it is, the
-transformation T in a Python loop over images, one draw at a time. Same model, same batch, same machine, the two
-alternating in one run; a ratio is taken within each round, and the median and range of the rounds are printed.
+The restatement is what a research program does at first: float32, contiguous images, batch norm as
+it is, the transformation T in a Python loop over images, one draw at a time. Same model, same
+batch, same machine, the two alternating in one run; a ratio is taken within each round, and the
+median and range of the rounds are printed.
 
 A pass is one image forward and backward through the model. Run it on a quiet machine:
 
-    python benchmarks/speed.py                          # convnet and resnet18, about 10 minutes on 2 cores
-    python benchmarks/speed.py --models convnet --rounds 3 --record benchmarks/records/mine.json
+    python benchmarks/speed.py                          # convnet and resnet18, about 10 minutes on
+    2 cores python benchmarks/speed.py --models convnet --rounds 3 --record
+    benchmarks/records/mine.json
 """
 
 import argparse
@@ -82,7 +85,8 @@ def plain_pgd(model: nn.Module, x: Tensor, y: Tensor, steps: int) -> Tensor:
 
 
 def plain_noise(case: Case) -> Tensor:
-    """One visit of REM: ``steps`` noise steps, each over ``draws`` draws of T, each met by its own adversary."""
+    """One visit of REM: ``steps`` noise steps, each over ``draws`` draws of T, each met by its own
+    adversary."""
     u = torch.zeros_like(case.x)
     for _ in range(case.steps):
         u.requires_grad_()
@@ -133,7 +137,8 @@ Pieces = dict[str, tuple[int, int, Callable[[], object], Callable[[], object]]]
 
 
 def pieces(case: Case, trainer: Trainer) -> Pieces:
-    """name -> (passes per image down to the pixels, those that also train the weights, ours, the restatement)."""
+    """name -> (passes per image down to the pixels, those that also train the weights, ours, the
+    restatement)."""
     g = generator(case.x.device, 0)
     sgd = torch.optim.SGD(case.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     frozen, k = trainer.frozen, case.steps
@@ -196,8 +201,8 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def forward_flops(model: nn.Module, x: Tensor) -> float:
-    """Floating-point operations of one image forward, counted by torch in convolutions and matrix products. A pass
-    down to the pixels is twice this, one that trains the weights three times."""
+    """Floating-point operations of one image forward, counted by torch in convolutions and matrix
+    products. A pass down to the pixels is twice this, one that trains the weights three times."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as countermeasure, torch.no_grad():

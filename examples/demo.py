@@ -1,8 +1,9 @@
 """The paper's story in minutes, on the embedded images: ``make demo``.
 
-Noise that nobody sees makes a model fail that is trained on the images (EM). Adversarial training undoes that noise;
-the robust methods withstand it, at this length in part. SEM stands for them here: REM's adversary does not fit into
-minutes. The numbers are measured while you wait; nothing here is promised.
+Noise that nobody sees makes a model fail that is trained on the images (EM). Adversarial training
+undoes that noise; the robust methods withstand it, at this length in part. SEM stands for them
+here: REM's adversary does not fit into minutes. The numbers are measured while you wait; nothing
+here is promised.
 """
 
 import sys

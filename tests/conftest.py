@@ -20,7 +20,8 @@ def few() -> Images:
 
 @pytest.fixture(scope="session")
 def extremes() -> Images:
-    """Images at the ends of the range: black, white, and half of each; three classes, one image size."""
+    """Images at the ends of the range: black, white, and half of each; three classes, one image
+    size."""
     x = torch.zeros(12, 3, 32, 32, dtype=torch.uint8)
     x[1::3] = 255
     x[2::3, :, :, 16:] = 255
@@ -29,7 +30,8 @@ def extremes() -> Images:
 
 @pytest.fixture(scope="session")
 def cifar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with CIFAR-10's first training batch five times over and its test batch, in the official layout."""
+    """A folder with CIFAR-10's first training batch five times over and its test batch, in the
+    official layout."""
     if not (SHARED / "unpack_cifar10.py").exists():
         pytest.skip("the real images (../shared/data) are not beside the project")
     root = tmp_path_factory.mktemp("cifar")
@@ -57,8 +59,9 @@ def photos() -> Path:
 
 @pytest.fixture
 def in_double(monkeypatch):
-    """Everything in float64: two restatements of one formula then agree in every sign. In float32 a gradient that is
-    zero up to rounding gives an adversary's step either sign, as the processor's convolutions happen to add."""
+    """Everything in float64: two restatements of one formula then agree in every sign. In float32 a
+    gradient that is zero up to rounding gives an adversary's step either sign, as the processor's
+    convolutions happen to add."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)

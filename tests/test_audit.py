@@ -65,7 +65,8 @@ def test_audits_of_the_same_originals_share_the_trainings_on_clean_images(protec
 
 @pytest.mark.parametrize("kind", ["npy", "pickle", "list", "old numpy"])
 def test_noise_made_by_others_is_audited_like_ours(protected, tmp_path, kind):
-    """int8 NCHW as .npy, as Fu et al.'s program pickles it, as a list of arrays, and under numpy 1's names."""
+    """int8 NCHW as .npy, as Fu et al.'s program pickles it, as a list of arrays, and under numpy
+    1's names."""
     noise = noise_of(protected).numpy()
     file = tmp_path / ("noise.npy" if kind == "npy" else "noise.pkl")
     if kind == "npy":

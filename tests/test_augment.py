@@ -126,7 +126,8 @@ def test_the_paper_s_t_for_each_size():
 
 
 def test_contrastive_views():
-    """Strength 0 is flip and resize only; otherwise the gradient reaches the image and draws follow the generator."""
+    """Strength 0 is flip and resize only; otherwise the gradient reaches the image and draws follow
+    the generator."""
     x = torch.rand(40, 3, 32, 32, generator=generator("cpu", 1))
     plain = Contrastive(32, 0.0)(x, generator("cpu", 2))
     assert all(

@@ -13,7 +13,8 @@ WEIGHT = 0.1  # the network's only one
 
 
 class Threshold(nn.Module):
-    """Class 1 where the image's brightness is above 1/2 - w: where all are of class 1, the accuracy rises with w."""
+    """Class 1 where the image's brightness is above 1/2 - w: where all are of class 1, the accuracy
+    rises with w."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +50,8 @@ def test_the_bound_is_tight_where_accuracy_rises_with_one_weight():
 
 
 def test_no_direction_and_no_smaller_step_exceeds_the_bound():
-    """Two weights, of which only their sum counts: the worst direction is the diagonal, any other gives less."""
+    """Two weights, of which only their sum counts: the worst direction is the diagonal, any other
+    gives less."""
 
     def quantile(v: tuple[float, float]) -> float:
         return exact(0.7, sum(v), 0.1 * 2**0.5)
@@ -64,7 +66,8 @@ def test_no_direction_and_no_smaller_step_exceeds_the_bound():
 
 
 def test_the_order_statistic_holds_as_often_as_it_says():
-    """Of 400 samples of 100 draws from U(0, 1), the bound on the 0.9-quantile is right in 95 % or more of them."""
+    """Of 400 samples of 100 draws from U(0, 1), the bound on the 0.9-quantile is right in 95 % or
+    more of them."""
     g = torch.Generator().manual_seed(0)
     bounds = [bound(torch.rand(100, generator=g).tolist(), 0.9, 0.95) for _ in range(400)]
     right = sum(b >= 0.9 for b in bounds) / len(bounds)

@@ -26,7 +26,16 @@ def test_the_whole_path(tmp_path):
     assert (
         "PSNR"
         in run(
-            "protect", "rem", *NOISE, "--adv-steps", 1, "--eot-samples", 1, "--out", out, cwd=tmp_path
+            "protect",
+            "rem",
+            *NOISE,
+            "--adv-steps",
+            1,
+            "--eot-samples",
+            1,
+            "--out",
+            out,
+            cwd=tmp_path,
         ).stdout
     )
     learned = run(
@@ -62,7 +71,8 @@ def test_the_whole_path(tmp_path):
     ]
     run("learn", out, *countermeasure, "--countermeasure-test", "--out", "gray", cwd=tmp_path)
     assert (
-        json.loads((tmp_path / "gray" / "result.json").read_text())["source"]["countermeasure"] == "gray"
+        json.loads((tmp_path / "gray" / "result.json").read_text())["source"]["countermeasure"]
+        == "gray"
     )
     quick = ["--steps", 2, "--batch", 16, "--test-limit", 40, "--adv-steps", 1, "--evals", 1]
     audited = run("audit", out, *quick, cwd=tmp_path).stdout
@@ -165,7 +175,8 @@ def test_a_mistake_gets_one_sentence_and_writes_nothing(tmp_path, mistake, monke
 
 @pytest.mark.parametrize("size", [20_000, 2_000_000], ids=["images", "state"])
 def test_a_disk_that_is_full_halfway_gets_one_sentence_and_keeps_no_part(tmp_path, size):
-    """The system refuses files above ``size`` bytes: the writers of json, numpy and torch meet a real short write."""
+    """The system refuses files above ``size`` bytes: the writers of json, numpy and torch meet a
+    real short write."""
     program = (
         "import resource, signal, unlearnable.core.checkpoint, unlearnable.cli.main\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -272,7 +283,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(words):
     ids=["rem", "em", "tap", "pue", "clusters"],
 )
 def test_two_processes(tmp_path, extra):
-    """41 images over two processes: every row is covered, the contract holds, the learner runs on the result."""
+    """41 images over two processes: every row is covered, the contract holds, the learner runs on
+    the result."""
     torchrun("protect", *extra, *NOISE, "--limit", 41, "--out", tmp_path / "out", cwd=tmp_path)
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     x = np.load(tmp_path / "out" / "images.npy")

@@ -1,4 +1,5 @@
-"""Unlearnable Clusters: k-means against all divisions, noise that moves clusters, no look at the labels."""
+"""Unlearnable Clusters: k-means against all divisions, noise that moves clusters, no look at the
+labels."""
 
 import itertools
 import sys
@@ -103,7 +104,8 @@ def test_noise_moves_a_cluster_to_the_next_ones_center(trained):
 
 
 def test_on_a_surrogate_that_sees_brightness_the_noise_is_the_closed_form():
-    """The feature is the sum of all pixels: dark images get brighter by the whole budget, and bright ones darker."""
+    """The feature is the sum of all pixels: dark images get brighter by the whole budget, and
+    bright ones darker."""
     x = torch.randint(0, 60, (32, 3, 32, 32), dtype=torch.uint8, generator=generator("cpu", 0)) + 20
     x[::2] += 150
     data = Images(x, torch.zeros(32, dtype=torch.int64), ("",))

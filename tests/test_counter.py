@@ -41,7 +41,8 @@ def test_every_counter_keeps_labels_shape_and_input(noisy, name):
     flat = Images(
         torch.full((2, 3, 16, 16), 85, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b")
     )
-    after = apply_countermeasure(name, flat).x  # a level of 2 bits, without detail: nothing to remove
+    # a level of 2 bits, without detail: nothing to remove
+    after = apply_countermeasure(name, flat).x
     # JPEG of quality 10 rounds a block's mean to steps of 80 / 8
     assert int((after.short() - 85).abs().max()) <= (5 if name.startswith("jpeg") else 0)
     assert len(after.unique()) == 1
@@ -81,14 +82,17 @@ def test_an_unknown_counter(noisy):
 
 
 def test_bilateral_by_hand(noisy):
-    """Its weights: a Gaussian of the distance times one of the colors' L1 difference, over 9 x 9 mirrored pixels."""
+    """Its weights: a Gaussian of the distance times one of the colors' L1 difference, over 9 x 9
+    mirrored pixels."""
     x = np.pad(noisy.x[1].numpy().astype(float), ((0, 0), (4, 4), (4, 4)), mode="reflect")
     window, center = x[:, 3:12, 2:11], x[:, 7:8, 6:7]
     apart = np.abs(window - center).sum(0) / 75
     near = np.add.outer(np.arange(-4, 5) ** 2, np.arange(-4, 5) ** 2) / 75**2
     weight = np.exp(-(apart**2 + near) / 2)
     known = (window * weight).sum((1, 2)) / weight.sum()
-    assert np.abs(apply_countermeasure("bilateral", noisy).x[1, :, 3, 2].numpy() - known).max() <= 0.6
+    assert (
+        np.abs(apply_countermeasure("bilateral", noisy).x[1, :, 3, 2].numpy() - known).max() <= 0.6
+    )
 
 
 def test_coin_moves_a_slope_by_up_to_two_pixels(noisy):
@@ -99,14 +103,18 @@ def test_coin_moves_a_slope_by_up_to_two_pixels(noisy):
 
 
 def test_projection_takes_away_what_a_line_separates():
-    """Known answer: on gray images with one flat tint a class, the tint is what the classifier uses, and goes."""
+    """Known answer: on gray images with one flat tint a class, the tint is what the classifier
+    uses, and goes."""
     y = torch.arange(60) % 3
     x = torch.full((60, 3, 8, 8), 128.0)
     x[torch.arange(60), y] += 8
     x += torch.randint(-2, 3, x.shape, generator=generator("cpu", 1))
     data = Images(x.to(torch.uint8), y, ("a", "b", "c"))
     tint = torch.stack(
-        [apply_countermeasure("projection", data).x[y == c].float().mean((0, 2, 3)) for c in range(3)]
+        [
+            apply_countermeasure("projection", data).x[y == c].float().mean((0, 2, 3))
+            for c in range(3)
+        ]
     )
     assert float((tint - tint.mean(0)).abs().max()) < 0.5  # 5.3 before
 

@@ -1,4 +1,5 @@
-"""What README and docs show runs: their Python and their commands, with the presets cut to a few steps."""
+"""What README and docs show runs: their Python and their commands, with the presets cut to a few
+steps."""
 
 import re
 import shlex

@@ -1,4 +1,5 @@
-"""The tables of the paper: what they ask for, resuming, what is printed beside what, records, flags, the page."""
+"""The tables of the paper: what they ask for, resuming, what is printed beside what, records,
+flags, the page."""
 
 import csv
 import hashlib

@@ -1,4 +1,5 @@
-"""What only a CUDA device can show: the same numbers as on the CPU, as far as its arithmetic allows."""
+"""What only a CUDA device can show: the same numbers as on the CPU, as far as its arithmetic
+allows."""
 
 import copy
 

@@ -96,7 +96,8 @@ def test_protect_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, method):
 
 
 def test_a_run_s_seconds_are_those_of_all_its_parts(tmp_path, monkeypatch):
-    """A clock by hand: 100 seconds to the save and 5 after it, which the kill loses; then 30 in the next process."""
+    """A clock by hand: 100 seconds to the save and 5 after it, which the kill loses; then 30 in the
+    next process."""
     clock = [1000.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
     first = Checkpoint(tmp_path / "run", {"a": 1})

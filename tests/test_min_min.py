@@ -18,9 +18,9 @@ ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
 
 
 def restated_step(x, y, model, m, seed: int, step: int):
-    """The inner minimization of Fu et al. (2022), algorithm 1, for one batch: plain eval-mode model, one
-    image's transformation at a time, one adversary at a time. Draws as ``min_min`` draws them. Returns the noise
-    [n, 3, H, W] in /255 and the gradient before the first sign."""
+    """The inner minimization of Fu et al. (2022), algorithm 1, for one batch: plain eval-mode
+    model, one image's transformation at a time, one adversary at a time. Draws as ``min_min`` draws
+    them. Returns the noise [n, 3, H, W] in /255 and the gradient before the first sign."""
     g = generator("cpu", seed, "noise", step, 0)
     model.eval()
     eps, alpha, rho, alpha_a = (
@@ -93,7 +93,8 @@ def test_rem_without_adversary_is_em_with_expectation_bit_for_bit(few: Images, w
 
 
 def test_sem_and_rem_differ_only_in_what_the_noise_meets(few: Images):
-    """With one adversary step of size 0 the adversary is its own uniform start: REM's noise step is then SEM's."""
+    """With one adversary step of size 0 the adversary is its own uniform start: REM's noise step is
+    then SEM's."""
     flat = ROBUST | {"adv_steps": 0}
     assert torch.equal(
         min_min(REM(**flat), few, Context()).delta, min_min(SEM(**flat), few, Context()).delta
@@ -159,7 +160,8 @@ def test_same_seed_same_noise_other_seed_other_noise(few: Images, method):
 
 
 def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few: Images):
-    """Without the adversary too, it is EM with expectation; with the term, the surrogate guesses at clean images."""
+    """Without the adversary too, it is EM with expectation; with the term, the surrogate guesses at
+    clean images."""
     plain = min_min(ASR(**SMALL, adv_eps=0.0, uniformity_weight=0.0), few, Context())
     em = min_min(EM(**SMALL, warm_start=False, refresh_every=0, stop_error=0.0), few, Context())
     assert torch.equal(plain.delta, em.delta)
@@ -172,7 +174,10 @@ def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few:
     )
     certain = {}
     for calm in (0.0, 20.0):
-        m = ASR(**ROBUST | {"train_steps": 40, "steps": 1, "adv_steps": 1, "eot_samples": 1}, uniformity_weight=calm)
+        m = ASR(
+            **ROBUST | {"train_steps": 40, "steps": 1, "adv_steps": 1, "eot_samples": 1},
+            uniformity_weight=calm,
+        )
         done = min_min(m, few, Context())
         certain[calm] = float((done.generator(x).softmax(1) - 0.1).norm(dim=1).mean())
     assert certain[20.0] < 0.5 * certain[0.0]
@@ -230,8 +235,8 @@ def test_pue_without_weight_noise_is_em_bit_for_bit(few: Images, draws):
 
 
 def test_pue_descends_the_mean_over_noisy_weights(few: Images):
-    """The noise step's gradient and the surrogate's against plain models, each with the noise of one draw. In double
-    precision, lest a ReLU at zero falls to either side."""
+    """The noise step's gradient and the surrogate's against plain models, each with the noise of
+    one draw. In double precision, lest a ReLU at zero falls to either side."""
     m, x, y = PUE(weight_std=0.05, draws=3), few.pixels(slice(0, 8), "cpu").double(), few.y[:8]
     model = build("convnet", 10, size=32, seed=1).double()
     before = [p.detach().clone() for p in model.parameters()]
@@ -284,7 +289,9 @@ def test_noise_does_not_depend_on_how_many_images_go_through_at_once(
         )
         # nothing is drawn: no T, and the noise starts from the table
         loop = MinMinLoop(
-            EM(**SMALL | {"eot_samples": 0, "refresh_every": 0, "stop_error": 0.0}), few, Context(seed=3)
+            EM(**SMALL | {"eot_samples": 0, "refresh_every": 0, "stop_error": 0.0}),
+            few,
+            Context(seed=3),
         )
         loop.renew(torch.arange(16), 0)
         made.append(loop.table[:16].clone())
@@ -318,7 +325,8 @@ def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, m
 
 @pytest.mark.parametrize("kind", [EM, SEM, AUE])
 def test_where_every_view_is_gray_the_noise_follows_the_luma(few: Images, kind):
-    """The gradient of every pixel is then the luma's weights times one number, whatever the rest of T does."""
+    """The gradient of every pixel is then the luma's weights times one number, whatever the rest of
+    T does."""
     settings = {"model": "convnet", "eot_samples": 2, "gray_prob": 1.0} | (
         {"strength": 0.0} if kind is AUE else {}
     )

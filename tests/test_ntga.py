@@ -1,4 +1,5 @@
-"""Kernels against closed forms, Monte Carlo and wide finite networks; the predictor against its limits."""
+"""Kernels against closed forms, Monte Carlo and wide finite networks; the predictor against its
+limits."""
 
 import math
 
@@ -41,7 +42,8 @@ def test_dual_activations_agree_with_a_million_draws(activation):
 
 
 def test_relu_kernel_of_a_image_with_itself_has_the_known_closed_form():
-    """Weight variance 2, no bias: the variance stays, and the tangent kernel is (depth + 1) times it."""
+    """Weight variance 2, no bias: the variance stays, and the tangent kernel is (depth + 1) times
+    it."""
     x = images(5)
     for depth in (1, 3):
         k = fc_ntk(x, x, depth=depth, activation="relu", w_var=2.0, b_var=0.0)
@@ -51,8 +53,9 @@ def test_relu_kernel_of_a_image_with_itself_has_the_known_closed_form():
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_relu_kernel_is_the_published_closed_form_on_the_sphere(depth):
-    """Bietti & Mairal (2019): on unit vectors with cosine u, k = u and s = u, then ``depth`` times s = s k0(k) + k1(k),
-    k = k1(k), with k0(u) = (pi - acos u) / pi and k1(u) = u k0(u) + sqrt(1 - u^2) / pi."""
+    """Bietti & Mairal (2019): on unit vectors with cosine u, k = u and s = u, then ``depth`` times
+    s = s k0(k) + k1(k), k = k1(k), with k0(u) = (pi - acos u) / pi and k1(u) = u k0(u) + sqrt(1 -
+    u^2) / pi."""
     x = nn.functional.normalize(images(6).flatten(1) - 0.5, dim=1)
 
     def known(u: float) -> float:
@@ -70,7 +73,8 @@ def test_relu_kernel_is_the_published_closed_form_on_the_sphere(depth):
 
 
 def test_erf_kernel_of_one_layer_is_the_published_closed_form():
-    """Williams (1997): 2 / pi asin(2 c / sqrt((1 + 2 a) (1 + 2 b))), here behind a readout of variance w."""
+    """Williams (1997): 2 / pi asin(2 c / sqrt((1 + 2 a) (1 + 2 b))), here behind a readout of
+    variance w."""
     x, w, b = images(2).flatten(1), VARIANCES["w_var"], VARIANCES["b_var"]
     c, a, d = (w * float(x[i] @ x[j]) / 48 + b for i, j in ((0, 1), (0, 0), (1, 1)))
     root = math.sqrt((1 + 2 * a) * (1 + 2 * d))

@@ -335,7 +335,8 @@ def generated(folder: Path, data, seed: int = 0):
 
 
 def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):
-    """Known answer: from a random start, noise for the training images is that of the run's last pass."""
+    """Known answer: from a random start, noise for the training images is that of the run's last
+    pass."""
     train = load("shapes", limit=100)
     method = SEM.preset("short", train_steps=2, batch=30, warm_start=False)
     own = protect(train, method, tmp_path / "out", seed=3, precision="fp32").images
@@ -505,7 +506,9 @@ def test_by_the_command_line(tmp_path):
         and "x.jpg" in planned.stderr
         and not (tmp_path / "out").exists()
     )
-    done = run("protect", "photos", "out", *small, "--skip-bad", "--level", "light", "--gray-prob", 0.4)
+    done = run(
+        "protect", "photos", "out", *small, "--skip-bad", "--level", "light", "--gray-prob", 0.4
+    )
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
     assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray_prob"] == 0.4
     (photos / "cat" / "x.jpg").unlink()
@@ -517,7 +520,14 @@ def test_by_the_command_line(tmp_path):
         "out/generator.safetensors",
     )
     refused = run(
-        "protect", "more", "o", "--generator", "out/generator.safetensors", "--gray-prob", 0.4, status=2
+        "protect",
+        "more",
+        "o",
+        "--generator",
+        "out/generator.safetensors",
+        "--gray-prob",
+        0.4,
+        status=2,
     )
     assert "leave --level, --size, --steps, --gray-prob" in refused.stderr
     proved = run(
@@ -539,7 +549,8 @@ parent.postMessage(JSON.stringify({wide: document.documentElement.scrollWidth, w
 
 @pytest.mark.parametrize("width, dark", [(390, False), (1200, False), (1200, True)])
 def test_report_in_a_browser(tmp_path, width, dark):
-    """No sideways scrolling at phone and desktop width, nothing on the console, dark mode readable (WCAG AAA: 7)."""
+    """No sideways scrolling at phone and desktop width, nothing on the console, dark mode readable
+    (WCAG AAA: 7)."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not browser:
         pytest.skip("no Chromium on this machine")

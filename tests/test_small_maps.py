@@ -61,7 +61,8 @@ def test_only_small_maps_in_bfloat16_go_that_way(monkeypatch):
 
 @pytest.mark.parametrize("name", ["convnet", "resnet18", "vgg16"])
 def test_a_training_step_is_the_same_up_to_rounding(name, monkeypatch):
-    """The step that bfloat16 takes either way, from that of float32: as far with matrices as without."""
+    """The step that bfloat16 takes either way, from that of float32: as far with matrices as
+    without."""
     x, y = torch.rand(4, 3, 32, 32, generator=generator("cpu", 1)), torch.arange(4)
     far = {}
     for kind, bfloat16, pays in (

@@ -1,4 +1,5 @@
-"""What a learner may add to T: labels and images stay together, and every draw follows from the seed."""
+"""What a learner may add to T: labels and images stay together, and every draw follows from the
+seed."""
 
 import pytest
 import torch
@@ -39,7 +40,8 @@ def test_images_stay_images_and_draws_follow_the_seed(name):
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_shares_of_labels_are_shares_of_images(name):
-    """Image k is 1 all over in the channel of its class (0 to 2) or black (3), so the image tells its label."""
+    """Image k is 1 all over in the channel of its class (0 to 2) or black (3), so the image tells
+    its label."""
     x = torch.nn.functional.one_hot(Y, 4)[:, :3, None, None].float() * torch.ones(1, 1, 16, 16)
     torch.manual_seed(3)
     z, y = AUGMENTATIONS[name].change(x, Y, 4, Brightness())
@@ -67,7 +69,9 @@ def test_ueraser_max_takes_the_copy_with_the_highest_loss():
 @pytest.mark.parametrize("name", ["mixup", "ueraser-max"])
 def test_learn_takes_one_and_resumes_nothing_else(name, tmp_path):
     data = Images((FLAT * 255).byte(), Y, ("a", "b", "c", "d"))
-    recipe = Recipe.preset("short", steps=3, batch=8, evals=1, augmentation=name, adv_eps=2, adv_steps=1)
+    recipe = Recipe.preset(
+        "short", steps=3, batch=8, evals=1, augmentation=name, adv_eps=2, adv_steps=1
+    )
     one, two = (learn(data, recipe, test=data, seed=5).model.state_dict() for _ in range(2))
     assert all(torch.equal(one[k], two[k]) for k in one)
     with pytest.raises(UserError, match="no augmentation 'cutoff'"):

@@ -1,4 +1,5 @@
-"""Fixed surrogates: the noise lowers what it is said to lower, a killed run goes on, a foreign model is refused."""
+"""Fixed surrogates: the noise lowers what it is said to lower, a killed run goes on, a foreign
+model is refused."""
 
 import copy
 import math

@@ -23,7 +23,8 @@ class _Audit:
     suite: str = "quick"
     """quick, standard or full"""
     out: Path | None = None
-    """folder for audit.json (default: audits/<name of the folder>, for seeds above 0 with -seed-<seed>)"""
+    """folder for audit.json (default: audits/<name of the folder>, for seeds above 0 with
+    -seed-<seed>)"""
     cells: Path = Path("audits/cells")
     """folder for every training's result: audits of the same originals share those on clean images"""
     test: str | None = None

@@ -17,7 +17,8 @@ class _Export:
     folder: Positional[Path]
     """a protected folder"""
     noise: Path | None = None
-    """write the noise, int8 N x 3 x H x W in /255: .npy, or by any other suffix the pickle of Fu et al.'s program"""
+    """write the noise, int8 N x 3 x H x W in /255: .npy, or by any other suffix the pickle of Fu et
+    al.'s program"""
     cifar: Path | None = None
     """write DIR/cifar-10-batches-py with protected training and clean test images"""
     root: str | None = None

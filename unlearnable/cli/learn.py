@@ -22,11 +22,13 @@ class _Learn:
     out: Path | None = None
     """folder for log.jsonl, result.json and the model (default: runs/<hash of the settings>)"""
     test: str | None = None
-    """clean test images: a name or a folder (default: the test split of the training images' source)"""
+    """clean test images: a name or a folder (default: the test split of the training images'
+    source)"""
     test_limit: int | None = None
     """at most this many test images, the same number of every class"""
     countermeasure: str | None = None
-    """a countermeasure of `unlearnable ls countermeasures`, or my_module:function, done to the training images first"""
+    """a countermeasure of `unlearnable ls countermeasures`, or my_module:function, done to the
+    training images first"""
     countermeasure_test: bool = False
     """do it to the test images too"""
     clean_fraction: float = 0.0
@@ -61,7 +63,9 @@ def learn_verb(args: list[str]) -> None:
         data = apply_countermeasure(o.countermeasure, data)
         test = apply_countermeasure(o.countermeasure, test) if o.countermeasure_test else test
     elif o.countermeasure_test:
-        raise UserError("--countermeasure-test needs a countermeasure; give --countermeasure NAME too.")
+        raise UserError(
+            "--countermeasure-test needs a countermeasure; give --countermeasure NAME too."
+        )
     settings = {
         "recipe": dataclasses.asdict(o.recipe),
         "data": data.digest(),

@@ -1,5 +1,5 @@
-"""The command line: one function a verb, options generated from the dataclasses' fields and docstrings. Here are the
-verbs of noise and of one's own images; the others have rooms in verbs/."""
+"""The command line: one function a verb, options generated from the dataclasses' fields and
+docstrings. Here are the verbs of noise and of one's own images; the others have rooms in verbs/."""
 
 import os
 import sys
@@ -79,8 +79,9 @@ def _stop(status: int, sentence: str) -> None:
 
 
 def _leave(status: int) -> None:
-    """One process of several ends here, its work done, without the interpreter's clean-up: there a thread that the
-    process group left running aborts the process now and then ("terminate called without an active exception")."""
+    """One process of several ends here, its work done, without the interpreter's clean-up: there a
+    thread that the process group left running aborts the process now and then ("terminate called
+    without an active exception")."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         sys.stdout.flush()
         sys.stderr.flush()

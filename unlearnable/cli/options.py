@@ -18,8 +18,9 @@ class Source:
     """Which images."""
 
     data: str = "shapes"
-    """a name of `unlearnable ls data`, a folder with one sub-folder of images a class, or a protected folder; for
-    unlearnable-clusters and uniform also a folder of images without sub-folders"""
+    """a name of `unlearnable ls data`, a folder with one sub-folder of images a class, or a
+    protected folder; for unlearnable-clusters and uniform also a folder of images without
+    sub-folders"""
     limit: int | None = None
     """at most this many images, the same number of every class"""
     classes: tuple[str, ...] | None = None
@@ -66,7 +67,8 @@ def options(verb: str, text: str, options: type[T], args: list[str], default: T 
 
 
 def take(args: list[str], option: str, fallback: str) -> tuple[str, list[str]]:
-    """The value of one option, taken out of the arguments: a preset has to be known before the other defaults are."""
+    """The value of one option, taken out of the arguments: a preset has to be known before the
+    other defaults are."""
     for k, a in enumerate(args):
         if a == option and k + 1 < len(args):
             return args[k + 1], args[:k] + args[k + 2 :]

@@ -24,28 +24,32 @@ LEVELS = {"light": 4, "normal": 8, "strong": 16}
 @dataclass(frozen=True)
 class _Photos:
     folder: Positional[Path]
-    """your photos, in one sub-folder a class, or all in it directly if you have no classes; never written to"""
+    """your photos, in one sub-folder a class, or all in it directly if you have no classes; never
+    written to"""
     out: Positional[Path]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] | None = None
-    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md): light is hardly visible and does
-    not protect, normal protects and tints smooth areas, strong protects more and shows (default: normal)"""
+    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md): light is hardly
+    visible and does not protect, normal protects and tints smooth areas, strong protects more and
+    shows (default: normal)"""
     size: int | None = None
-    """the side at which the noise is made, in pixels: more is slower, and protected less (default: 32). The photos
-    keep their own sizes"""
+    """the side at which the noise is made, in pixels: more is slower, and protected less (default:
+    32). The photos keep their own sizes"""
     steps: int | None = None
     """training steps of the noise's own network (default: 800)"""
     gray_prob: float | None = None
-    """share of gray views for which the noise is made, 0 to 1 (default: 0), against models that train on grayscale
-    copies. It costs protection in color: read docs/results.md and verify"""
+    """share of gray views for which the noise is made, 0 to 1 (default: 0), against models that
+    train on grayscale copies. It costs protection in color: read docs/results.md and verify"""
     format: Format = "png"
     """both are lossless"""
     keep_metadata: bool = False
-    """keep EXIF data (place, camera, time); it is dropped otherwise. The color profile is always kept"""
+    """keep EXIF data (place, camera, time); it is dropped otherwise. The color profile is always
+    kept"""
     skip_bad: bool = False
     """protect the rest when some files cannot be read"""
     generator: Path | None = None
-    """generator.safetensors of an earlier run: protect further photos of the same classes without training"""
+    """generator.safetensors of an earlier run: protect further photos of the same classes without
+    training"""
     dry_run: bool = False
     """say what would be done, and stop"""
     machine: Machine = field(default_factory=Machine)
@@ -115,7 +119,10 @@ def photo_method(o: _Photos) -> tuple[PhotoMethod, int]:
         steps = {"train_steps": o.steps, "steps": o.steps} if o.steps else {}
         return UnlearnableClusters.preset("short", eps=eps, **steps), size
     return SEM.preset(
-        "short", eps=eps, gray_prob=o.gray_prob or 0.0, **({"train_steps": o.steps} if o.steps else {})
+        "short",
+        eps=eps,
+        gray_prob=o.gray_prob or 0.0,
+        **({"train_steps": o.steps} if o.steps else {}),
     ), size
 
 

@@ -16,11 +16,14 @@ from unlearnable.reports.photo_page import report
 @dataclass(frozen=True)
 class _Report:
     folder: Positional[Path]
-    """a folder of protected photographs, one with audits in it, or one with results of `unlearnable reproduce`"""
+    """a folder of protected photographs, one with audits in it, or one with results of `unlearnable
+    reproduce`"""
     verified: Path | None = None
-    """the folder that `unlearnable verify` wrote (default: verified/<name of the protected folder>, if it is there)"""
+    """the folder that `unlearnable verify` wrote (default: verified/<name of the protected folder>,
+    if it is there)"""
     out: Path | None = None
-    """the page (default: <name of the folder>.html); for audits and results a folder (default: their own)"""
+    """the page (default: <name of the folder>.html); for audits and results a folder (default:
+    their own)"""
     count: int = 3
     """photographs shown, one a class"""
     root: str | None = None

@@ -31,7 +31,8 @@ class _Reproduce:
     columns: tuple[str, ...] = ()
     """only these columns, by name"""
     results: Path = Path("results")
-    """folder of the results, shared by all tables and by processes beside each other; or one with records"""
+    """folder of the results, shared by all tables and by processes beside each other; or one with
+    records"""
     record: Path | None = None
     """write every result of the table that is there into this one file (.json) too"""
     root: str | None = None

@@ -27,9 +27,11 @@ class _Verify:
     radii: tuple[float, ...] = (0.0, 2.0)
     """0 is ordinary training, others adversarial training of that radius in /255"""
     countermeasures: tuple[str, ...] = ("gray",)
-    """ordinary training again, on photos after each of these (`unlearnable ls countermeasures`, or my_module:function)"""
+    """ordinary training again, on photos after each of these (`unlearnable ls countermeasures`, or
+    my_module:function)"""
     size: int | None = None
-    """the side at which the learner sees the photos (default: 1.5 times that at which the noise was made)"""
+    """the side at which the learner sees the photos (default: 1.5 times that at which the noise was
+    made)"""
     holdout: float = 0.25
     """share of clean photos of every class that is used for testing only"""
     machine: Machine = field(default_factory=Machine)

@@ -15,14 +15,16 @@ SAVE_EVERY = 30.0  # seconds between saves: what a killed run loses at most
 
 
 class Checkpoint:
-    """The saved state of one run in ``folder/state``: a file for each process and ``latest``, which names their step.
+    """The saved state of one run in ``folder/state``: a file for each process and ``latest``, which
+    names their step.
 
-    ``latest`` is replaced only after every process has written, so a kill at any moment leaves a consistent set.
-    A folder of another configuration is refused.
+    ``latest`` is replaced only after every process has written, so a kill at any moment leaves a
+    consistent set. A folder of another configuration is refused.
     """
 
     def __init__(self, folder: Path | None, config: dict):
-        """``folder`` None keeps nothing on disk. Raises UserError when the folder belongs to another run."""
+        """``folder`` None keeps nothing on disk. Raises UserError when the folder belongs to
+        another run."""
         self.folder = folder and folder / "state"
         self._begin = self._saved = time.monotonic()
         if folder is None:
@@ -60,11 +62,13 @@ class Checkpoint:
 
     @property
     def seconds(self) -> float:
-        """What the run has taken so far, the time before a kill included, up to the last save before it."""
+        """What the run has taken so far, the time before a kill included, up to the last save
+        before it."""
         return time.monotonic() - self._begin
 
     def save(self, step: int, value: dict, *, force: bool = False) -> None:
-        """Save when ``SAVE_EVERY`` seconds have passed since the last time (rank 0's clock decides for all)."""
+        """Save when ``SAVE_EVERY`` seconds have passed since the last time (rank 0's clock decides
+        for all)."""
         if self.folder is None or not distributed.broadcast(
             force or time.monotonic() - self._saved > SAVE_EVERY
         ):

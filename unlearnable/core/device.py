@@ -27,9 +27,9 @@ def pick_device(name: str = "auto") -> torch.device:
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> None:
-    """Tell glibc's malloc to keep what is freed for the next tensor. It hands large blocks back to the system at once,
-    and fresh ones cost a page fault every 4 KiB: a third of the time of a small network (docs/results.md). Does
-    nothing on other systems."""
+    """Tell glibc's malloc to keep what is freed for the next tensor. It hands large blocks back to
+    the system at once, and fresh ones cost a page fault every 4 KiB: a third of the time of a small
+    network (docs/results.md). Does nothing on other systems."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
         trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h; the last is at most 32 MiB
@@ -39,7 +39,8 @@ def keep_freed_memory() -> None:
 
 
 def to_device(t: Tensor, device: torch.device | str) -> Tensor:
-    """``t`` on ``device``; to a CUDA device from page-locked memory, so that nothing waits for the copy."""
+    """``t`` on ``device``; to a CUDA device from page-locked memory, so that nothing waits for the
+    copy."""
     device = torch.device(device)
     return (
         t.pin_memory().to(device, non_blocking=True)

@@ -1,8 +1,9 @@
 """The processes of one run (torch.distributed): ranks, reductions, gathers.
 
-One process needs nothing. Under ``torchrun -m unlearnable ...`` the environment says which of how many this is; the
-processes then average gradients (gloo on CPU, NCCL on CUDA). Rank r owns the rows r, r + world, r + 2 world, ... of
-every dataset, so a row of the noise table never travels until the end.
+One process needs nothing. Under ``torchrun -m unlearnable ...`` the environment says which of how
+many this is; the processes then average gradients (gloo on CPU, NCCL on CUDA). Rank r owns the rows
+r, r + world, r + 2 world, ... of every dataset, so a row of the noise table never travels until the
+end.
 """
 
 import contextlib
@@ -75,7 +76,8 @@ def average_(tensors: Iterable[Tensor]) -> None:
 
 
 def average_gradients(model: nn.Module) -> None:
-    """Gradients and batch-norm statistics become the mean over the processes, so that every process keeps one model."""
+    """Gradients and batch-norm statistics become the mean over the processes, so that every process
+    keeps one model."""
     average_([p.grad for p in model.parameters() if p.grad is not None] + list(model.buffers()))
 
 

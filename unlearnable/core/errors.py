@@ -2,7 +2,8 @@
 
 
 class UserError(Exception):
-    """One sentence: what is wrong, where, what to do. The command line prints it and exits with status 2.
+    """One sentence: what is wrong, where, what to do. The command line prints it and exits with
+    status 2.
 
     details: further sentences, one a line before it (every bad file of a folder, for instance)."""
 

@@ -14,7 +14,8 @@ from unlearnable.core.errors import UserError
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``; the finished file takes its place in one step, or nothing does."""
+    """Yields a temporary path beside ``path``; the finished file takes its place in one step, or
+    nothing does."""
     # cut short: the longest names of files leave no room for more
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_ident()}.part")
     try:

@@ -1,4 +1,5 @@
-"""``my_module:name`` on the command line: a person's own network or method, from the current folder or installed."""
+"""``my_module:name`` on the command line: a person's own network or method, from the current folder
+or installed."""
 
 import importlib
 import os
@@ -11,7 +12,8 @@ from unlearnable.core.errors import UserError
 
 @contextmanager
 def working_directory_importable() -> Iterator[None]:
-    """Puts the current directory first on the import path, as `python -m` does, and takes it off again."""
+    """Puts the current directory first on the import path, as `python -m` does, and takes it off
+    again."""
     folder = os.getcwd()
     sys.path.insert(0, folder)
     try:
@@ -21,14 +23,16 @@ def working_directory_importable() -> Iterator[None]:
 
 
 def load_object(kind: str, name: str) -> tuple[object, str]:
-    """What ``name``, "my_module:attribute", stands for, and where it was found, in words. ``kind`` ("model", "method")
-    is only for messages. Raises UserError for a module or attribute that is not there or fails on import."""
+    """What ``name``, "my_module:attribute", stands for, and where it was found, in words. ``kind``
+    ("model", "method") is only for messages. Raises UserError for a module or attribute that is not
+    there or fails on import."""
     module_name, _, attribute = name.partition(":")
     with working_directory_importable():
         try:
             module = importlib.import_module(module_name)
         except Exception as error:
-            # An import that fails inside the module raises the same class; only its name tells which it was.
+            # An import that fails inside the module raises the same class; only its name tells
+            # which it was.
             missing = isinstance(error, ModuleNotFoundError) and error.name
             if not module_name or (missing and f"{module_name}.".startswith(f"{missing}.")):
                 problem = (

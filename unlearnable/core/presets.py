@@ -1,4 +1,5 @@
-"""Named settings of a frozen dataclass: the default values are one preset, the others change some fields."""
+"""Named settings of a frozen dataclass: the default values are one preset, the others change some
+fields."""
 
 from typing import ClassVar, Self
 
@@ -12,7 +13,8 @@ class Presets:
 
     @classmethod
     def preset(cls, name: str, **changes: object) -> Self:
-        """The settings called ``name``, with ``changes`` on top. Raises UserError for an unknown name."""
+        """The settings called ``name``, with ``changes`` on top. Raises UserError for an unknown
+        name."""
         if name not in cls.presets:
             raise UserError(
                 f"{cls.__name__} has no preset '{name}'; it has {', '.join(cls.presets)}."
@@ -21,8 +23,8 @@ class Presets:
 
 
 def require(owner: object, *, positive: str = "", whole: str = "") -> None:
-    """Raise UserError when a field named in ``positive`` is not above 0, or one named in ``whole`` is below 0.
-    Fields left at None (derived from others) pass."""
+    """Raise UserError when a field named in ``positive`` is not above 0, or one named in ``whole``
+    is below 0. Fields left at None (derived from others) pass."""
     for names, low in ((positive, "above 0"), (whole, "0 or more")):
         for name in names.split():
             value = getattr(owner, name)

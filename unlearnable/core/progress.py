@@ -1,4 +1,5 @@
-"""One line that says how far a long step is and how long it will still take; on rank 0's standard error only."""
+"""One line that says how far a long step is and how long it will still take; on rank 0's standard
+error only."""
 
 import sys
 import time
@@ -28,7 +29,8 @@ def format_duration(seconds: float) -> str:
 
 
 class Progress:
-    """``with Progress("REM", total) as p: p.at(step, "loss 1.2")``. Quiet off a terminal but for one line a minute."""
+    """``with Progress("REM", total) as p: p.at(step, "loss 1.2")``. Quiet off a terminal but for
+    one line a minute."""
 
     def __init__(self, title: str, total: int, *, first: int = 0, at_most: bool = False):
         self.title, self.total, self.first = title, total, first

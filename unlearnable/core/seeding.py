@@ -1,6 +1,7 @@
 """Random draws, named by what they are for: ``generator(device, seed, "noise", step)``.
 
-No generator state has to be saved, and a resumed run draws what the uninterrupted one would have drawn.
+No generator state has to be saved, and a resumed run draws what the uninterrupted one would have
+drawn.
 """
 
 import hashlib
@@ -26,8 +27,9 @@ def _shuffled(n: int, seed: int, epoch: int, rank: int, world: int) -> Tensor:
 
 
 def batch_rows(n: int, batch: int, seed: int, step: int) -> Tensor:
-    """Row indices of this process's part of batch number ``step``: a fresh shuffle every epoch, incomplete batches left
-    out (the noise tables' final pass covers every row). ``batch`` counts over all processes."""
+    """Row indices of this process's part of batch number ``step``: a fresh shuffle every epoch,
+    incomplete batches left out (the noise tables' final pass covers every row). ``batch`` counts
+    over all processes."""
     if batch % world():
         raise UserError(
             f"Batch {batch} does not divide over {world()} processes; choose a multiple of {world()}."

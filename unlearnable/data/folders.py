@@ -14,7 +14,8 @@ from unlearnable.data.images import Images
 
 
 def imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images:
-    """The first 100 synsets of ILSVRC2012 at 256 x 256 (training: aspect not kept; test: resized, center-cropped)."""
+    """The first 100 synsets of ILSVRC2012 at 256 x 256 (training: aspect not kept; test: resized,
+    center-cropped)."""
     folder = root / "imagenet" / {"train": "train", "test": "val"}[split]
     if not folder.is_dir():
         raise UserError(

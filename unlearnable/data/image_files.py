@@ -1,7 +1,8 @@
-"""Image files: which a folder holds, what is wrong with them, reading one, and writing one without loss.
+"""Image files: which a folder holds, what is wrong with them, reading one, and writing one without
+loss.
 
-A file either reads as 8-bit color or is refused in one sentence. EXIF orientation is applied, so that an image is
-seen here as every viewer shows it.
+A file either reads as 8-bit color or is refused in one sentence. EXIF orientation is applied, so
+that an image is seen here as every viewer shows it.
 """
 
 import io
@@ -28,11 +29,8 @@ SUFFIXES = frozenset(
 
 
 LONGEST = 255 - len(".webp")  # bytes that file systems leave for a name without its ending
-
-
-PNG_LEVEL = 3  # of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
-
-
+# of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
+PNG_LEVEL = 3
 THREADS = min(
     4, os.cpu_count() or 1
 )  # each holds one image, up to 40 bytes a pixel while it is written
@@ -44,18 +42,15 @@ NO_CLASSES = (
 
 
 OWN_FILES = ("card.json", "generator.safetensors")  # what this program writes beside images
-
-
 A, B = TypeVar("A"), TypeVar("B")
-
-
 Format = Literal["png", "webp"]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A folder with one sub-folder of images a class, or a flat one of images without classes (``NO_CLASSES``).
-    files: (path, number of the class), by class and then by name; problems: one sentence a file that was left out."""
+    """A folder with one sub-folder of images a class, or a flat one of images without classes
+    (``NO_CLASSES``). files: (path, number of the class), by class and then by name; problems: one
+    sentence a file that was left out."""
 
     classes: tuple[str, ...]
     files: list[tuple[Path, int]]
@@ -63,10 +58,11 @@ class Listing:
 
 
 def listing(folder: Path, *, check: bool = False) -> Listing:
-    """What ``folder`` holds. Hidden files are passed over, symbolic links are refused (they may lead elsewhere).
-    check: read every file to its end; those that do not read, or have the name of another but for its ending, become
-    problems, as do images beside sub-folders, which are a UserError otherwise. Raises UserError for a folder without
-    images, or with a class of fewer than two."""
+    """What ``folder`` holds. Hidden files are passed over, symbolic links are refused (they may
+    lead elsewhere). check: read every file to its end; those that do not read, or have the name of
+    another but for its ending, become problems, as do images beside sub-folders, which are a
+    UserError otherwise. Raises UserError for a folder without images, or with a class of fewer than
+    two."""
     try:
         names = tuple(
             sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -130,7 +126,8 @@ def _loose(folder: Path) -> list[Path]:
 
 
 def _elsewhere(folder: Path, classes: list[Path]) -> list[str]:
-    """A sentence for everything that is no file of a class and may hold images: nothing is passed over in silence."""
+    """A sentence for everything that is no file of a class and may hold images: nothing is passed
+    over in silence."""
     loose = _loose(folder) if folder not in classes else []
     deep = [
         p
@@ -150,7 +147,8 @@ def _shown(path: Path) -> str:
 
 
 def problem_of(path: Path, *, check: bool) -> str | None:
-    """Why the file is not taken, in one sentence, or None. check: whether it reads as an image, too."""
+    """Why the file is not taken, in one sentence, or None. check: whether it reads as an image,
+    too."""
     if path.is_symlink():
         return f"{_shown(path)} is a symbolic link; put the image itself there."
     if check and len(os.fsencode(path.stem)) > LONGEST:
@@ -163,10 +161,12 @@ def problem_of(path: Path, *, check: bool) -> str | None:
 
 
 def read(path: Path) -> Image.Image:
-    """The image as RGB or RGBA, 8 bits a channel, upright. ``info`` keeps icc_profile and exif. Raises UserError."""
+    """The image as RGB or RGBA, 8 bits a channel, upright. ``info`` keeps icc_profile and exif.
+    Raises UserError."""
     try:
         with Image.open(path) as image:
-            # phones keep a second view or a brightness map behind the photograph (MPO); what viewers show is the first
+            # phones keep a second view or a brightness map behind the photograph (MPO); what
+            # viewers show is the first
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 raise UserError(
                     f"{_shown(path)} is an animation; save the image you mean as a file of its own."
@@ -219,8 +219,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def pixels(image: Image.Image, size: int | None, *, keep_aspect: bool = False) -> np.ndarray:
-    """uint8 [3, H, W]. size: resized to size x size (bilinear, antialiased); keep_aspect: by the shorter side, and the
-    center cut out."""
+    """uint8 [3, H, W]. size: resized to size x size (bilinear, antialiased); keep_aspect: by the
+    shorter side, and the center cut out."""
     image = image.convert("RGB")
     if size and keep_aspect:
         scale = size / min(image.size)
@@ -242,8 +242,8 @@ def write(
     kind: Format = "png",
     keep_metadata: bool = False,
 ) -> None:
-    """Write uint8 [H, W, 3] without loss, with the alpha channel and the color profile of ``like`` (and its EXIF data
-    if ``keep_metadata``)."""
+    """Write uint8 [H, W, 3] without loss, with the alpha channel and the color profile of ``like``
+    (and its EXIF data if ``keep_metadata``)."""
     image = Image.fromarray(x)
     if like.mode == "RGBA":
         image.putalpha(like.getchannel("A"))
@@ -260,7 +260,8 @@ def write(
 
 
 def in_threads(work: Callable[[A], B], items: Sequence[A], title: str) -> list[B]:
-    """``[work(item) for item in items]``, some at a time: coding and decoding images leaves Python free."""
+    """``[work(item) for item in items]``, some at a time: coding and decoding images leaves Python
+    free."""
     done = []
     quiet = warnings.catch_warnings(
         action="ignore"

@@ -16,7 +16,8 @@ from unlearnable.data.image_files import NO_CLASSES
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """x: uint8 [N, 3, H, W], 0..255 (may be memory-mapped); y: int64 [N]; ``source``: what ``load`` was asked for."""
+    """x: uint8 [N, 3, H, W], 0..255 (may be memory-mapped); y: int64 [N]; ``source``: what ``load``
+    was asked for."""
 
     x: Tensor
     y: Tensor
@@ -69,7 +70,8 @@ class Images:
         return to_device(y[_index(i, y.device)], device)
 
     def _held(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Where batches are picked: on a CUDA device that has room for the whole set, else where the set is."""
+        """Where batches are picked: on a CUDA device that has room for the whole set, else where
+        the set is."""
         if device not in self._copies:
             fits = device.type == "cuda" and 4 * self.x.nbytes < torch.cuda.mem_get_info(device)[0]
             self._copies[device] = (
@@ -82,7 +84,8 @@ class Images:
         return {}
 
     def digest(self) -> str:
-        """sha256 of images, labels and class names; taken once, because every training and audit asks for it."""
+        """sha256 of images, labels and class names; taken once, because every training and audit
+        asks for it."""
         return self._digest
 
     @cached_property

@@ -1,7 +1,7 @@
 """Images and their labels as one tensor: ``load`` reads every source into the same ``Images``.
 
-A source is a name of ``DATA``, a folder of images with one sub-folder a class, a flat folder of images without
-classes, or a protected folder. A protected set loads exactly like a clean one.
+A source is a name of ``DATA``, a folder of images with one sub-folder a class, a flat folder of
+images without classes, or a protected folder. A protected set loads exactly like a clean one.
 """
 
 import os
@@ -34,12 +34,13 @@ def load(
 ) -> Images:
     """Images of a source.
 
-    source: a name of ``DATA``, an image folder with one sub-folder a class or with images only, or a protected
-    folder (its "test" split is its source's).  limit: at most this many images, the same number of every class,
-    chosen by ``seed``.  classes: only these, relabeled 0.. in the order given.  seed: also generates ``shapes``.
-    size: resize a folder's images to size x size (default for protected photographs: that at which their noise was
-    made).  root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's
-    files that do not read.
+    source: a name of ``DATA``, an image folder with one sub-folder a class or with images only, or
+    a protected folder (its "test" split is its source's).  limit: at most this many images, the
+    same number of every class, chosen by ``seed``.  classes: only these, relabeled 0.. in the order
+    given.  seed: also generates ``shapes``. size: resize a folder's images to size x size (default
+    for protected photographs: that at which their noise was made).  root: where the named sets lie
+    (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's files that do not
+    read.
     """
     if limit is not None and limit < 1:
         raise UserError(f"The limit of images must be at least 1, not {limit}.")
@@ -97,8 +98,6 @@ def _read_protected(folder: Path, card: dict) -> Images:
 
 
 Reader = Callable[[Path, str, int, int | None], Images]
-
-
 DATA: dict[str, Reader] = {
     "shapes": _shapes,
     "cifar10": cifar10,

@@ -1,7 +1,8 @@
 """Reading pickles that came from outside: arrays and plain containers, nothing that can run code.
 
-CIFAR's official files and the noise files of the field are pickles. A pickle may name any function to call; this reader
-resolves only what numpy arrays and Python-2 byte strings need and refuses everything else.
+CIFAR's official files and the noise files of the field are pickles. A pickle may name any function
+to call; this reader resolves only what numpy arrays and Python-2 byte strings need and refuses
+everything else.
 """
 
 import pickle
@@ -17,7 +18,8 @@ class _Refused(pickle.UnpicklingError):
 
 
 def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    """What Python 3 writes for bytes under protocol 2: ``_codecs.encode(text, 'latin1')`` and no other codec."""
+    """What Python 3 writes for bytes under protocol 2: ``_codecs.encode(text, 'latin1')`` and no
+    other codec."""
     if encoding not in ("latin1", "latin-1"):
         raise _Refused(f"the codec {encoding}")
     return text.encode("latin1")
@@ -48,7 +50,8 @@ class _Reader(pickle.Unpickler):
 
 
 def load_pickle(path: Path) -> object:
-    """The object in ``path``. Raises UserError for a truncated file and for any type beside arrays and containers."""
+    """The object in ``path``. Raises UserError for a truncated file and for any type beside arrays
+    and containers."""
     try:
         with open(path, "rb") as f:
             return _Reader(f, encoding="bytes").load()

@@ -1,6 +1,8 @@
-"""``shapes``: the embedded image set. Ten textured shapes on cluttered backgrounds, generated from a seed.
+"""``shapes``: the embedded image set. Ten textured shapes on cluttered backgrounds, generated from
+a seed.
 
-Color, texture, place, size and rotation are drawn alike for every class, so that only the shape tells the class.
+Color, texture, place, size and rotation are drawn alike for every class, so that only the shape
+tells the class.
 """
 
 import numpy as np
@@ -21,19 +23,15 @@ CLASSES = (
 
 
 CHUNK = 500  # images drawn from one seed, so that a smaller set is the beginning of a larger one
-
-
 SAMPLES = 2  # sub-pixels a side, for smooth edges
-
-
 TILT = 0.35  # radians a shape is turned at most
-
-
-AREA = 1.35  # of a shape, in units of its radius squared: about the same for all, lest area gives the class away
+# of a shape, in units of its radius squared: about the same for all, lest area gives the class away
+AREA = 1.35
 
 
 def _inside(name: str, u: ndarray, v: ndarray) -> ndarray:
-    """Whether points lie in the shape of about unit radius around 0; any array shape, u to the right, v down."""
+    """Whether points lie in the shape of about unit radius around 0; any array shape, u to the
+    right, v down."""
     r, angle = np.hypot(u, v), np.arctan2(v, u)
     match name:
         case "circle":

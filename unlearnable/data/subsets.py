@@ -33,8 +33,8 @@ def select(images: Images, limit: int | None, classes: tuple[str, ...] | None, s
 
 
 def clean_mask(y: Tensor, fraction: float, seed: int) -> Tensor:
-    """Which images stay clean, bool [N]: ``fraction`` of every class of y [N], drawn by ``seed``; a larger share keeps
-    those of a smaller one. Raises UserError for a share outside 0..1."""
+    """Which images stay clean, bool [N]: ``fraction`` of every class of y [N], drawn by ``seed``; a
+    larger share keeps those of a smaller one. Raises UserError for a share outside 0..1."""
     if not 0 <= fraction <= 1:
         raise UserError(f"The clean share must lie between 0 and 1, not at {fraction}.")
     random, keep = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
@@ -45,8 +45,8 @@ def clean_mask(y: Tensor, fraction: float, seed: int) -> Tensor:
 
 
 def mix_in_clean(protected: Images, clean: Images, fraction: float, seed: int = 0) -> Images:
-    """``protected`` with ``fraction`` of every class as in ``clean``, drawn by ``seed``. Raises UserError for sets that
-    are not pairs."""
+    """``protected`` with ``fraction`` of every class as in ``clean``, drawn by ``seed``. Raises
+    UserError for sets that are not pairs."""
     if clean.x.shape != protected.x.shape or not torch.equal(clean.y, protected.y):
         raise UserError(
             "Clean images can only stand in for protected ones of the same set, in the same order."
@@ -56,9 +56,8 @@ def mix_in_clean(protected: Images, clean: Images, fraction: float, seed: int = 
     return replace(protected, x=x, source={**protected.source, "clean_fraction": fraction})
 
 
-NEAR_DUPLICATE_DISTANCE = (
-    6.0  # mean difference in /255 at 16 x 16 pixels under which two images are near-duplicates
-)
+# mean difference in /255 at 16 x 16 pixels under which two images are near-duplicates
+NEAR_DUPLICATE_DISTANCE = 6.0
 
 
 def subset(images: Images, keep: Tensor) -> Images:
@@ -66,8 +65,9 @@ def subset(images: Images, keep: Tensor) -> Images:
 
 
 def near_duplicates(x: Tensor) -> Tensor:
-    """The group of every image, int64 [N]: images that differ by less than ``ALIKE`` on average at 16 x 16 pixels
-    share one, as do those that are joined by others. Needs N x N distances, a thousand rows at a time."""
+    """The group of every image, int64 [N]: images that differ by less than ``ALIKE`` on average at
+    16 x 16 pixels share one, as do those that are joined by others. Needs N x N distances, a
+    thousand rows at a time."""
     small = torch.cat(
         [F.interpolate(c.float(), (16, 16), mode="area").flatten(1) for c in x.split(500)]
     )
@@ -87,8 +87,8 @@ def near_duplicates(x: Tensor) -> Tensor:
 
 
 def holdout_split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tensor:
-    """Which images are held out, bool [N]: ``holdout`` of every class (at least one, at most all but one), groups of
-    near-duplicates whole. A group counts to the class of its first image."""
+    """Which images are held out, bool [N]: ``holdout`` of every class (at least one, at most all
+    but one), groups of near-duplicates whole. A group counts to the class of its first image."""
     random, test = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
     for c in range(int(y.max()) + 1):
         own = [g for g in groups.unique().tolist() if int(y[g]) == c]

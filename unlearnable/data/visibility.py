@@ -8,8 +8,8 @@ from unlearnable.data.images import Images
 
 
 def visibility(clean: Tensor, protected: Tensor) -> dict[str, float]:
-    """How far apart two uint8 [N, 3, H, W] sets are: L-infinity in /255, mean L2 norm in [0, 1] units, mean PSNR in dB,
-    mean SSIM."""
+    """How far apart two uint8 [N, 3, H, W] sets are: L-infinity in /255, mean L2 norm in [0, 1]
+    units, mean PSNR in dB, mean SSIM."""
     linf, l2, psnr, similar = 0, 0.0, 0.0, 0.0
     for i in torch.arange(len(clean)).split(500):
         a, b = clean[i].float() / 255, protected[i].float() / 255
@@ -28,8 +28,9 @@ def visibility(clean: Tensor, protected: Tensor) -> dict[str, float]:
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity of float [N, C, H, W] in [0, 1], one number an image (Wang et al., 2004: 11 x 11 Gaussian
-    window of sigma 1.5, valid region; a smaller window for images under 11 pixels)."""
+    """Structural similarity of float [N, C, H, W] in [0, 1], one number an image (Wang et al.,
+    2004: 11 x 11 Gaussian window of sigma 1.5, valid region; a smaller window for images under 11
+    pixels)."""
     reach = min(5, (min(a.shape[-2:]) - 1) // 2)
     w = torch.exp(-torch.arange(-reach, reach + 1.0).square() / (2 * 1.5**2))
     w = (w / w.sum()).to(a)
@@ -49,7 +50,8 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def noise_size(clean: Images, protected: Images) -> tuple[int, float, int]:
-    """Largest change in /255, mean L2 norm of an image's change with pixels in [0, 1], images without any."""
+    """Largest change in /255, mean L2 norm of an image's change with pixels in [0, 1], images
+    without any."""
     linf, l2, same = 0, 0.0, 0
     for i in torch.arange(len(clean)).split(4096):
         d = (protected.x[i].short() - clean.x[i].short()).abs().flatten(1)

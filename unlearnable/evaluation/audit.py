@@ -1,5 +1,6 @@
-"""``audit``: a protection is worth what the best countermeasure leaves of it. Every learner of a suite trains on the
-protected images and, as its own baseline, on the clean ones; the highest accuracy on clean test images counts."""
+"""``audit``: a protection is worth what the best countermeasure leaves of it. Every learner of a
+suite trains on the protected images and, as its own baseline, on the clean ones; the highest
+accuracy on clean test images counts."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -21,8 +22,9 @@ from unlearnable.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Audit:
-    """A suite's result (audit.json). rows: learner, clean, protected, peak and flags, accuracies in %; worst: the row
-    whose protected peak is highest; flags: of the protected images (docs/checks.md)."""
+    """A suite's result (audit.json). rows: learner, clean, protected, peak and flags, accuracies in
+    %; worst: the row whose protected peak is highest; flags: of the protected images
+    (docs/checks.md)."""
 
     suite: str
     version: int
@@ -45,12 +47,13 @@ def audit(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Audit:
-    """Run ``suite`` on a protected folder and its clean originals. test: clean test images (default: the test split
-    of the originals' source). out: a folder for audit.json. cells: a folder for every training's result, which audits
-    of the same originals share, beside each other too (default: ``cells`` beside ``out``); the same call resumes.
+    """Run ``suite`` on a protected folder and its clean originals. test: clean test images
+    (default: the test split of the originals' source). out: a folder for audit.json. cells: a
+    folder for every training's result, which audits of the same originals share, beside each other
+    too (default: ``cells`` beside ``out``); the same call resumes.
 
-    Raises UserError for what is no protected folder, for originals that are gone or changed, for test images of
-    other classes, and for an ``out`` that holds an audit of something else.
+    Raises UserError for what is no protected folder, for originals that are gone or changed, for
+    test images of other classes, and for an ``out`` that holds an audit of something else.
     """
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
@@ -109,7 +112,8 @@ class Sets:
 
 
 def _check_place(out: Path, about: dict) -> None:
-    """Raises UserError for a folder with an audit of another suite version, protected set, recipe or seed."""
+    """Raises UserError for a folder with an audit of another suite version, protected set, recipe
+    or seed."""
     if not (out / "audit.json").exists():
         return
     there, about = read_json(out / "audit.json"), json.loads(json.dumps(about))
@@ -130,7 +134,8 @@ def _check_place(out: Path, about: dict) -> None:
 def _trainings(
     learners: tuple[Learner, ...], recipe: Recipe, sets: Sets, cells: Path, machine: dict
 ) -> list[tuple[dict, dict]]:
-    """Every learner's result on the clean and on the protected images. What another audit is at comes last."""
+    """Every learner's result on the clean and on the protected images. What another audit is at
+    comes last."""
     done: dict[tuple[int, bool], dict | None] = {}
     for wait in (False, True):
         for k, learner in enumerate(learners):
@@ -168,8 +173,8 @@ def _training(
 def estimate(
     learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto"
 ) -> float:
-    """Seconds that the trainings of an audit take here, each on clean and on protected images, from trying two steps
-    of each; what is done to the images before is not counted."""
+    """Seconds that the trainings of an audit take here, each on clean and on protected images, from
+    trying two steps of each; what is done to the images before is not counted."""
     tried: dict[Recipe, float] = {}
     for learner in learners:
         asked = replace(recipe, **dict(learner.recipe))

@@ -1,13 +1,15 @@
 """A certificate of learnability by parametric smoothing (Wang et al., NDSS 2025).
 
-A(w) is the accuracy, on given test images, of one network with the weights w, and h_q(v) the q-quantile of A(w) for w
-drawn from N(v, std^2 I). Of all sets that w ~ N(v, std^2 I) hits with a given probability, none loses more than a
-half-space does when v moves by eta (Neyman and Pearson). So for every v' within the L2 distance eta of v
+A(w) is the accuracy, on given test images, of one network with the weights w, and h_q(v) the
+q-quantile of A(w) for w drawn from N(v, std^2 I). Of all sets that w ~ N(v, std^2 I) hits with a
+given probability, none loses more than a half-space does when v moves by eta (Neyman and Pearson).
+So for every v' within the L2 distance eta of v
 
     h_q(v') <= h_p(v),    p = Phi(Phi^-1(q) + eta / std).
 
-It speaks of networks with noise on their weights, nearby, and with probability q: not of the network at v' itself, and
-not of learners that end elsewhere. Batch norm's running statistics are no parameters and stay those of the network.
+It speaks of networks with noise on their weights, nearby, and with probability q: not of the
+network at v' itself, and not of learners that end elsewhere. Batch norm's running statistics are no
+parameters and stay those of the network.
 """
 
 import math
@@ -36,12 +38,13 @@ def certify(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> dict[float, float | None]:
-    """For every distance in ``etas``: the accuracy in % that a network drawn from N(v', std^2 I) does not exceed with
-    probability ``q`` or more, wherever v' lies within that distance of ``model``'s weights. The bound is estimated from
-    ``draws`` and true with probability ``confidence``; None: there are too few draws to say.
+    """For every distance in ``etas``: the accuracy in % that a network drawn from N(v', std^2 I)
+    does not exceed with probability ``q`` or more, wherever v' lies within that distance of
+    ``model``'s weights. The bound is estimated from ``draws`` and true with probability
+    ``confidence``; None: there are too few draws to say.
 
-    ``model``: trained on the protected images, on ``device``; it is as it was afterwards. Raises UserError for
-    numbers outside their ranges."""
+    ``model``: trained on the protected images, on ``device``; it is as it was afterwards. Raises
+    UserError for numbers outside their ranges."""
     if not (
         0 < q < 1
         and 0 < confidence < 1
@@ -62,15 +65,16 @@ def certify(
 
 
 def shifted(q: float, distance: float) -> float:
-    """Phi(Phi^-1(q) + distance): which quantile here bounds the q-quantile at a distance, in standard deviations."""
+    """Phi(Phi^-1(q) + distance): which quantile here bounds the q-quantile at a distance, in
+    standard deviations."""
     normal = NormalDist()
     return normal.cdf(normal.inv_cdf(q) + distance)
 
 
 def bound(scores: list[float], p: float, confidence: float) -> float | None:
-    """The smallest of the ``scores`` that is at least their distribution's p-quantile with this confidence, whatever
-    the distribution: the k-th smallest is, unless k or more of n draws lie below the quantile. None: not even the
-    largest."""
+    """The smallest of the ``scores`` that is at least their distribution's p-quantile with this
+    confidence, whatever the distribution: the k-th smallest is, unless k or more of n draws lie
+    below the quantile. None: not even the largest."""
     n = len(scores)
     below = 0.0  # the probability that at most k draws lie below the quantile
     for k, score in enumerate(sorted(scores)):

@@ -1,6 +1,8 @@
-"""What a learner does to the images to undo their protection, before training: ``COUNTERMEASURES``, each Images -> Images.
+"""What a learner does to the images to undo their protection, before training: ``COUNTERMEASURES``,
+each Images -> Images.
 
-Adversarial training and augmentation are the learner's own (``Recipe``). Settings are those of the field's comparisons.
+Adversarial training and augmentation are the learner's own (``Recipe``). Settings are those of the
+field's comparisons.
 """
 
 import io
@@ -24,7 +26,8 @@ CHUNK = 512  # images handled at a time
 
 
 def jpeg(x: Tensor, quality: int) -> Tensor:
-    """x uint8 [N, 3, H, W] through JPEG files of that quality (4:2:0 colors, as programs write by default)."""
+    """x uint8 [N, 3, H, W] through JPEG files of that quality (4:2:0 colors, as programs write by
+    default)."""
 
     def through(image: Image.Image) -> Image.Image:
         file = io.BytesIO()
@@ -54,7 +57,8 @@ def mean_filter(x: Tensor, size: int) -> Tensor:
 
 
 def gaussian_filter(x: Tensor, size: int, sigma: float) -> Tensor:
-    """A Gaussian of ``size`` x ``size`` pixels and standard deviation ``sigma``; the border is mirrored."""
+    """A Gaussian of ``size`` x ``size`` pixels and standard deviation ``sigma``; the border is
+    mirrored."""
     weight = torch.exp(-(torch.arange(size) - size // 2).float().square() / (2 * sigma**2))
     return _filtered(x, weight / weight.sum())
 
@@ -65,7 +69,8 @@ def median_filter(x: Tensor, size: int) -> Tensor:
 
 
 def bilateral_filter(x: Tensor, size: int, color: float, space: float) -> Tensor:
-    """The mean over size x size pixels, weighted by likeness of color (``color``, in /255) and nearness (pixels)."""
+    """The mean over size x size pixels, weighted by likeness of color (``color``, in /255) and
+    nearness (pixels)."""
     from kornia.filters import bilateral_blur  # takes seconds to import
 
     out, chunk = (
@@ -79,8 +84,8 @@ def bilateral_filter(x: Tensor, size: int, color: float, space: float) -> Tensor
 
 
 def coin(x: Tensor, reach: float) -> Tensor:
-    """COIN: every pixel takes the (bilinear) color at a place up to ``reach`` pixels away in each direction, drawn
-    anew for every pixel and image."""
+    """COIN: every pixel takes the (bilinear) color at a place up to ``reach`` pixels away in each
+    direction, drawn anew for every pixel and image."""
     out, (height, width) = torch.empty_like(x), x.shape[2:]
     g = generator("cpu", "COIN")
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -96,8 +101,8 @@ def coin(x: Tensor, reach: float) -> Tensor:
 
 
 def orthogonal_projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1) -> Tensor:
-    """Orthogonal projection (Sandoval-Segura et al., 2023): a linear classifier without bias is trained on the
-    images, and the span of its weight vectors taken out of them."""
+    """Orthogonal projection (Sandoval-Segura et al., 2023): a linear classifier without bias is
+    trained on the images, and the span of its weight vectors taken out of them."""
     pixels, weight = (
         x.flatten(1).float() / 255,
         torch.zeros(int(y.max()) + 1, x[0].numel(), requires_grad=True),
@@ -136,7 +141,8 @@ def _each(x: Tensor, through: Callable[[Image.Image], Image.Image]) -> Tensor:
 
 @dataclass(frozen=True)
 class Countermeasure:
-    """A line of ``COUNTERMEASURES``: what it does, in words, and how; whether it looks at the labels."""
+    """A line of ``COUNTERMEASURES``: what it does, in words, and how; whether it looks at the
+    labels."""
 
     about: str
     change: Callable[..., Tensor]
@@ -167,7 +173,8 @@ COUNTERMEASURES: dict[str, Countermeasure] = {
 
 
 def describe_countermeasure(name: str) -> str:
-    """What the countermeasure ``name`` does; a person's own is its name. Raises UserError where there is none."""
+    """What the countermeasure ``name`` does; a person's own is its name. Raises UserError where
+    there is none."""
     if name not in COUNTERMEASURES and ":" not in name:
         raise UserError(
             f"There is no countermeasure '{name}'; there are {', '.join(COUNTERMEASURES)}."
@@ -176,9 +183,9 @@ def describe_countermeasure(name: str) -> str:
 
 
 def apply_countermeasure(name: str, data: Images) -> Images:
-    """``data`` after the countermeasure ``name`` of ``COUNTERMEASURES`` or a person's own ``my_module:function``, which takes
-    and returns uint8 [N, 3, H, W]; labels and order stay. Raises UserError for another name and for a result of another
-    shape or type."""
+    """``data`` after the countermeasure ``name`` of ``COUNTERMEASURES`` or a person's own
+    ``my_module:function``, which takes and returns uint8 [N, 3, H, W]; labels and order stay.
+    Raises UserError for another name and for a result of another shape or type."""
     describe_countermeasure(name)  # or there is none
     if ":" in name:
         x = load_object("countermeasure", name)[0](data.x.clone())

@@ -1,4 +1,5 @@
-"""A small denoiser that a learner trains who holds some of the images both clean and protected (leaked pairs)."""
+"""A small denoiser that a learner trains who holds some of the images both clean and protected
+(leaked pairs)."""
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ STEPS, BATCH, WIDTH, DEPTH = 400, 64, 32, 5  # about a minute on 2 cores at 32 p
 
 
 class Denoiser(nn.Module):
-    """What is left of the noise, to be subtracted: ``DEPTH`` 3x3 convolutions (Zhang et al., 2017, DnCNN, small)."""
+    """What is left of the noise, to be subtracted: ``DEPTH`` 3x3 convolutions (Zhang et al., 2017,
+    DnCNN, small)."""
 
     def __init__(self):
         super().__init__()
@@ -36,8 +38,8 @@ class Denoiser(nn.Module):
 def train_denoiser(
     clean: Images, protected: Images, *, fraction: float, seed: int = 0, steps: int = STEPS
 ) -> Denoiser:
-    """Learn clean from protected on ``fraction`` of the pairs, drawn by ``seed`` (Adam, mean absolute error, on the CPU).
-    Raises UserError for sets that are not pairs."""
+    """Learn clean from protected on ``fraction`` of the pairs, drawn by ``seed`` (Adam, mean
+    absolute error, on the CPU). Raises UserError for sets that are not pairs."""
     if clean.x.shape != protected.x.shape:
         raise UserError(
             "The leaked pairs must be the same images clean and protected, in the same order."
@@ -46,7 +48,9 @@ def train_denoiser(
         raise UserError(
             f"The leaked share of the images must be above 0 and at most 1, not {fraction}."
         )
-    rows = np.random.default_rng(seed).permutation(len(clean))[: max(1, round(fraction * len(clean)))]
+    rows = np.random.default_rng(seed).permutation(len(clean))[
+        : max(1, round(fraction * len(clean)))
+    ]
     torch.manual_seed(seed)
     model = Denoiser()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

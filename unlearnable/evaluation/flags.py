@@ -10,12 +10,9 @@ from unlearnable.evaluation.published import SURE
 from unlearnable.training.recipe import Recipe
 
 SLACK = 3.0  # points under a known baseline that are still chance
-
-
 KEPT_NOISE = 0.9  # of the noise's size: less is a loss
-
-
-# data, images (None: all), recipe, clean accuracy by AT radius: the paper's, and our own of docs/results.md
+# data, images (None: all), recipe, clean accuracy by AT radius: the paper's, and our own of
+# docs/results.md
 KNOWN: list[tuple[str, int | None, Recipe, dict[float, float]]] = [
     *(
         (
@@ -31,7 +28,8 @@ KNOWN: list[tuple[str, int | None, Recipe, dict[float, float]]] = [
 
 
 def known_baseline(source: str, limit: int | None, recipe: Recipe) -> float | None:
-    """The clean accuracy that this learner is known to reach on clean images, in %, where it is known."""
+    """The clean accuracy that this learner is known to reach on clean images, in %, where it is
+    known."""
     for data, images, plain, by_radius in KNOWN:
         bare = replace(recipe, adv_eps=0.0, evals=plain.evals)
         if (data, images, plain) == (source, limit, bare):
@@ -47,8 +45,8 @@ def weak(accuracy: float, chance: float) -> bool:
 def training_flags(
     cell: dict, clean: dict | None, chance: float, known: float | None = None
 ) -> list[str]:
-    """Flags of one learner. cell, clean: its results on the images in question and on clean ones (None: not there);
-    chance and the known baseline in %."""
+    """Flags of one learner. cell, clean: its results on the images in question and on clean ones
+    (None: not there); chance and the known baseline in %."""
     flags = []
     if clean and weak(clean["accuracy"], chance):
         flags.append("weak-baseline")
@@ -60,8 +58,8 @@ def training_flags(
 
 
 def _converged(losses: list[float], clean: float | None) -> bool:
-    """Fell by 30 %, or is as low as on clean images (strong AT ends high there too), or near 0 however early; nan is
-    none of these."""
+    """Fell by 30 %, or is as low as on clean images (strong AT ends high there too), or near 0
+    however early; nan is none of these."""
     last = losses[-1]
     return (
         len(losses) < 2

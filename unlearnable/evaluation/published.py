@@ -1,13 +1,13 @@
-"""Figures that others printed: clean test accuracy in %. Those of Fu et al. (2022) are the paper's; ``Figure`` says how
-sure each is."""
+"""Figures that others printed: clean test accuracy in %. Those of Fu et al. (2022) are the paper's;
+``Figure`` says how sure each is."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Figure:
-    """value: the paper's own, if any; others: what further groups measured for the same thing; recalled: the value was
-    not seen in any source and serves as orientation only."""
+    """value: the paper's own, if any; others: what further groups measured for the same thing;
+    recalled: the value was not seen in any source and serves as orientation only."""
 
     value: float | None = None
     others: tuple[float, ...] = ()
@@ -39,8 +39,6 @@ RECALLED = {  # CIFAR-10: AT radius -> clean, EM, TAP, NTGA, REM(0) to REM(4)
 
 
 NAMES = ("clean", "EM", "TAP", "NTGA", "REM(4)")
-
-
 OTHERS = {  # CIFAR-10, ResNet-18, other groups: (row, AT radius)
     ("REM(4)", 4): (39.45,),
     ("REM(4)", 6): (81.9,),
@@ -61,8 +59,6 @@ OTHERS = {  # CIFAR-10, ResNet-18, other groups: (row, AT radius)
 
 
 PERCENT = (20, 40, 60, 80, 100)
-
-
 FRACTIONS = {  # CIFAR-10, AT-4, ResNet-18, by the share that is protected (PERCENT)
     "EM": (89.60, 89.40, 89.49, 89.10, 88.62),
     "TAP": (89.01, 88.66, 88.40, 88.04, 88.02),
@@ -87,7 +83,8 @@ HOURS = {  # on one V100
 
 
 def figure(data: str, row: str, radius: float) -> Figure | None:
-    """ResNet-18 trained on all of ``data``, protected by the method of that row, under that radius of AT."""
+    """ResNet-18 trained on all of ``data``, protected by the method of that row, under that radius
+    of AT."""
     others = OTHERS.get((row, radius), ()) if data == "cifar10" else ()
     if row in NAMES and radius in SURE.get(data, {}):
         return Figure(SURE[data][radius][NAMES.index(row)], others)

@@ -1,4 +1,5 @@
-"""One small JSON file a result, in a folder named by the configuration: made once, read by every table."""
+"""One small JSON file a result, in a folder named by the configuration: made once, read by every
+table."""
 
 import contextlib
 import json
@@ -15,7 +16,8 @@ except ImportError:  # Windows: there two processes must not share a folder of r
     fcntl = None
 
 
-# of a learner's result: what a cell keeps. Its model and settings stay out: a hundred tables of weights fill a disk
+# of a learner's result: what a cell keeps. Its model and settings stay out: a hundred tables of
+# weights fill a disk
 LEARNER_FIELDS = (
     "accuracy",
     "peak",
@@ -33,10 +35,11 @@ LEARNER_FIELDS = (
 def get_or_compute(
     root: Path, config: dict, compute: Callable[[Path], dict], *, wait: bool = True
 ) -> dict | None:
-    """The result of ``config``: read where it is there, else ``compute(folder)`` and kept as folder/cell.json.
+    """The result of ``config``: read where it is there, else ``compute(folder)`` and kept as
+    folder/cell.json.
 
-    Where another process is at the same result: waited for, or (``wait`` False) None. Raises UserError for a file that
-    is no whole result."""
+    Where another process is at the same result: waited for, or (``wait`` False) None. Raises
+    UserError for a file that is no whole result."""
     folder = root / config_hash(config)
     if not exists(root, config):
         with _alone(folder, wait) as here:
@@ -53,7 +56,8 @@ def exists(root: Path, config: dict) -> bool:
 
 
 def read_cell(path: Path, config: dict | None = None) -> dict:
-    """The result in ``path``. Raises UserError for what is no whole result, or not that of ``config``."""
+    """The result in ``path``. Raises UserError for what is no whole result, or not that of
+    ``config``."""
     cell = read_json(path)
     if (
         not isinstance(cell, dict)
@@ -69,7 +73,8 @@ def read_cell(path: Path, config: dict | None = None) -> dict:
 
 @contextlib.contextmanager
 def _alone(folder: Path, wait: bool) -> Iterator[bool]:
-    """Holds the folder against other processes while this one lives. False where one has it and is not waited for."""
+    """Holds the folder against other processes while this one lives. False where one has it and is
+    not waited for."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY) if fcntl else None
     mine = handle is None or _lock(handle, wait)

@@ -9,9 +9,10 @@ VERSION = 2  # of the suites: results of different versions never share a table
 
 @dataclass(frozen=True)
 class Learner:
-    """One countermeasure. recipe: what it changes in the learner's recipe, as (field, value); countermeasure: a line of
-    ``COUNTERMEASURES``, done to the training images and, where ``test`` is set, to the test images too; leaked: the share
-    of the images that the learner also has clean, to train a denoiser on."""
+    """One countermeasure. recipe: what it changes in the learner's recipe, as (field, value);
+    countermeasure: a line of ``COUNTERMEASURES``, done to the training images and, where ``test``
+    is set, to the test images too; leaked: the share of the images that the learner also has clean,
+    to train a denoiser on."""
 
     name: str
     recipe: tuple[tuple[str, str | float], ...] = ()

@@ -1,5 +1,5 @@
-"""A trial: one learner trained on one set of images and tested on clean ones. Made once, known by what it is trained
-on and how, and shared by every audit and every table that asks for the same."""
+"""A trial: one learner trained on one set of images and tested on clean ones. Made once, known by
+what it is trained on and how, and shared by every audit and every table that asks for the same."""
 
 import shutil
 from collections.abc import Callable
@@ -31,9 +31,10 @@ def train_and_test(
 ) -> dict | None:
     """A learner's accuracy and peak in %, its log and evidence, kept in ``cells``.
 
-    countermeasure: a line of ``COUNTERMEASURES``, done to the training images first and, with ``test_too``, to the test images.
-    change: makes the images that are really trained on, where that is dear; ``changed`` is what they depend on
-    besides ``data``.  None where another process is at the same trial and it is not to be waited for."""
+    countermeasure: a line of ``COUNTERMEASURES``, done to the training images first and, with
+    ``test_too``, to the test images. change: makes the images that are really trained on, where
+    that is dear; ``changed`` is what they depend on besides ``data``.  None where another process
+    is at the same trial and it is not to be waited for."""
     asked = {
         "what": "trial",
         "data": data.digest(),

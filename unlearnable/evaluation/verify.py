@@ -1,5 +1,6 @@
-"""``verify``: the proof for one's own photos. Learners train on clean and on protected photos and are tested on
-clean ones that neither has seen: ordinarily, adversarially, and on grayscale copies, over several seeds."""
+"""``verify``: the proof for one's own photos. Learners train on clean and on protected photos and
+are tested on clean ones that neither has seen: ordinarily, adversarially, and on grayscale copies,
+over several seeds."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,8 @@ from unlearnable.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class _Learner:
-    """How a learner trains, and what it does to its training photos before (a name for ``countermeasure``)."""
+    """How a learner trains, and what it does to its training photos before (a name for
+    ``countermeasure``)."""
 
     name: str
     recipe: Recipe
@@ -33,8 +35,9 @@ class _Learner:
 
 @dataclass(frozen=True)
 class Verified:
-    """rows: learner, clean, protected (accuracies in %, one a seed), held (at least half of what lies above chance is
-    gone); chance in %; flags as in docs/checks.md; near_duplicates: pairs kept on one side of the split."""
+    """rows: learner, clean, protected (accuracies in %, one a seed), held (at least half of what
+    lies above chance is gone); chance in %; flags as in docs/checks.md; near_duplicates: pairs kept
+    on one side of the split."""
 
     rows: list[dict]
     chance: float
@@ -56,11 +59,12 @@ def verify(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Verified:
-    """Train on clean and on protected photos and test on clean ones held out: ``holdout`` of every class, others
-    every seed, near-duplicates together. countermeasures: ordinary training again, on training photos that went through
-    each of them. size: at which the learner sees them (default: 1.5 times that at which the
-    noise was made, because nobody knows what a learner picks). out: a folder for every result; the same call resumes.
-    Raises UserError for folders that do not belong together."""
+    """Train on clean and on protected photos and test on clean ones held out: ``holdout`` of every
+    class, others every seed, near-duplicates together. countermeasures: ordinary training again, on
+    training photos that went through each of them. size: at which the learner sees them (default:
+    1.5 times that at which the noise was made, because nobody knows what a learner picks). out: a
+    folder for every result; the same call resumes. Raises UserError for folders that do not belong
+    together."""
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     if recipe.adversarial:
         raise UserError(
@@ -99,7 +103,11 @@ def verify(
                     folder: Path, images: Images = images, by: _Learner = by, test: Tensor = test
                 ) -> dict:
                     train, held_out = subset(images, ~test), subset(clean, test)
-                    train = apply_countermeasure(by.countermeasure, train) if by.countermeasure else train
+                    train = (
+                        apply_countermeasure(by.countermeasure, train)
+                        if by.countermeasure
+                        else train
+                    )
                     kept = {"device": device, "precision": precision, "seed": seed}  # noqa: B023  called at once
                     done = learn(train, by.recipe, test=held_out, out=folder / "run", **kept).result
                     return {k: done[k] for k in ("accuracy", "peak", "seconds", "hardware")}

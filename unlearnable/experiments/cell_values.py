@@ -1,4 +1,5 @@
-"""A table as it is read: ours, and the paper's figures beside it where they are of the same scale, else below."""
+"""A table as it is read: ours, and the paper's figures beside it where they are of the same scale,
+else below."""
 
 from dataclasses import dataclass
 from statistics import stdev
@@ -14,7 +15,8 @@ ANOTHER = "another scale than ours: compare the order and the shape, not the num
 
 @dataclass(frozen=True)
 class CellValue:
-    """One place of a table: the values of its seeds, and what others printed, in words and (the paper) as a number."""
+    """One place of a table: the values of its seeds, and what others printed, in words and (the
+    paper) as a number."""
 
     values: tuple[float, ...] = ()
     paper: str = ""

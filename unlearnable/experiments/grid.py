@@ -1,4 +1,5 @@
-"""What a table is made of: entries in rows and columns, each a cell of the lab and the number that is read off it."""
+"""What a table is made of: entries in rows and columns, each a cell of the lab and the number that
+is read off it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ def learner(
     countermeasure: str | None = None,
     **recipe: object,
 ) -> Cell:
-    """The clean accuracy of a learner under AT of that radius in /255, at its last step; more as in ``Lab.cell``."""
+    """The clean accuracy of a learner under AT of that radius in /255, at its last step; more as in
+    ``Lab.cell``."""
     changes = {"adv_eps": float(radius), **recipe} if radius else recipe
     return Cell(
         LearnerSpec(method, fraction, rest, countermeasure, tuple(changes.items())),
@@ -64,8 +66,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Chart:
-    """x: the columns' numbers (a line a row), or the name of the column in which a row's x stands (a point a row and
-    ``y`` column, joined by series); log: the x axis is logarithmic."""
+    """x: the columns' numbers (a line a row), or the name of the column in which a row's x stands
+    (a point a row and ``y`` column, joined by series); log: the x axis is logarithmic."""
 
     label: str
     x: tuple[float, ...] | str
@@ -75,8 +77,8 @@ class Chart:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table at one setting. unit: of what stands in it, in words. scale: whether the paper's figures are of the same
-    data, network and steps."""
+    """A table at one setting. unit: of what stands in it, in words. scale: whether the paper's
+    figures are of the same data, network and steps."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -111,7 +113,8 @@ class Table:
 
 
 def narrowed(grid: Grid, rows: tuple[str, ...], columns: tuple[str, ...]) -> Grid:
-    """Only those rows and columns (empty: all); a plot needs all columns. Unknown names are the caller's to refuse."""
+    """Only those rows and columns (empty: all); a plot needs all columns. Unknown names are the
+    caller's to refuse."""
     keep = [k for k, name in enumerate(grid.columns) if not columns or name in columns]
     kept = tuple(
         Row(row.name, tuple(row.entries[k] for k in keep), row.series)

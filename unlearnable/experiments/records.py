@@ -11,7 +11,8 @@ from unlearnable.training.recipe import Recipe
 
 
 class Records:
-    """The cells of ``folder``: those made there (*/cell.json) and those of records (*.json, see ``record``)."""
+    """The cells of ``folder``: those made there (*/cell.json) and those of records (*.json, see
+    ``record``)."""
 
     def __init__(self, folder: Path):
         self._cells: dict[str, dict[int, dict]] = {}
@@ -53,15 +54,16 @@ def _cells(path: Path) -> list[dict]:
 
 
 def write_records(cells: list[dict], file: Path) -> None:
-    """Write cells into one file, one a line, in an order that does not depend on when they were made."""
+    """Write cells into one file, one a line, in an order that does not depend on when they were
+    made."""
     lines = sorted(json.dumps(cell) for cell in cells)
     with atomic_write(file) as tmp:
         tmp.write_text('{"cells": [\n' + ",\n".join(lines) + "\n]}\n")
 
 
 def canonical(config: dict) -> str:
-    """A configuration without its seed and without settings at their default, so that a setting which is added later
-    does not orphan what was measured before."""
+    """A configuration without its seed and without settings at their default, so that a setting
+    which is added later does not orphan what was measured before."""
     short = {k: v for k, v in config.items() if k != "seed"}
     if config.get("method") in METHODS and isinstance(config.get("settings"), dict):
         short["settings"] = _changed(config["settings"], METHODS[config["method"]]())

@@ -1,4 +1,5 @@
-"""``report`` of a folder of results: all tables that have something, as Markdown, CSV and one HTML page with plots."""
+"""``report`` of a folder of results: all tables that have something, as Markdown, CSV and one HTML
+page with plots."""
 
 import csv
 import io
@@ -29,11 +30,7 @@ from unlearnable.reports.html import image_uri, rendered
 from unlearnable.reports.plots import Line, Plot, plot
 
 SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
-
-
 GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT images
-
-
 Found = tuple[Table, Scale, Grid, Runner]
 
 
@@ -44,9 +41,9 @@ def has_results(folder: Path) -> bool:
 
 
 def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[Path]:
-    """Write tables.md, .csv and .html into ``out``, and the plots, which tables.md shows, into ``out``/plots. root:
-    where the named sets lie, for the images of protected sets in ``folder``. Returns the three files. Raises
-    UserError where no table has anything."""
+    """Write tables.md, .csv and .html into ``out``, and the plots, which tables.md shows, into
+    ``out``/plots. root: where the named sets lie, for the images of protected sets in ``folder``.
+    Returns the three files. Raises UserError where no table has anything."""
     found = list(_found(folder, root))
     if not found:
         raise UserError(
@@ -180,7 +177,8 @@ def _is_accuracy(row: Row, column: int) -> bool:
 
 
 def _plots(grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool) -> Iterator[dict]:
-    """{title, plot}: ours, with the figures of others dashed where they are of the same scale, else theirs below."""
+    """{title, plot}: ours, with the figures of others dashed where they are of the same scale, else
+    theirs below."""
     if grid.chart is None:
         return
     if isinstance(grid.chart.x, str):
@@ -241,7 +239,8 @@ def _points(grid: Grid, rows: list[tuple[str, list[CellValue]]], column: str) ->
 
 
 def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
-    """(method, image) of every protected set that still lies in the folder, seed 0; none without the originals."""
+    """(method, image) of every protected set that still lies in the folder, seed 0; none without
+    the originals."""
     named: dict[Method, str] = {}
     for _, _, grid, own in found:
         if own is not lab:
@@ -264,7 +263,8 @@ def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
 
 
 def _sheet(clean: Images, hidden: np.ndarray) -> np.ndarray:
-    """[H, W, 3]: a line of originals, of protected images, of noise; the first image of the first classes."""
+    """[H, W, 3]: a line of originals, of protected images, of noise; the first image of the first
+    classes."""
     first = [int((clean.y == c).nonzero()[0]) for c in range(min(COUNT, len(clean.classes)))]
     a, b = clean.x[first].numpy().astype(int), hidden[first].astype(int)
     lines = [

@@ -1,4 +1,5 @@
-"""``reproduce``: make the cells of a table that are not there, one by one, and print it beside the paper's figures."""
+"""``reproduce``: make the cells of a table that are not there, one by one, and print it beside the
+paper's figures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,9 +38,10 @@ def reproduce(
     precision: Precision = "auto",
     say: Callable[[str], None] = print,
 ) -> str:
-    """The tables as Markdown, every seed that is there. What is missing of ``seeds`` is made first, unless ``show``; a
-    killed call goes on where it was. results: the folder of the cells, shared by all tables and by processes beside
-    each other. rows, columns: only those. Raises UserError for a row or column that no table has."""
+    """The tables as Markdown, every seed that is there. What is missing of ``seeds`` is made first,
+    unless ``show``; a killed call goes on where it was. results: the folder of the cells, shared by
+    all tables and by processes beside each other. rows, columns: only those. Raises UserError for a
+    row or column that no table has."""
     lab = setting.lab(Path(results), data_root=data_root, device=device, precision=precision)
     _check_names(tables, setting, rows, columns)
     grids = [(table, narrowed(table.grid(setting), rows, columns)) for table in tables]
@@ -50,7 +52,8 @@ def reproduce(
 
 
 def write_record(tables: list[Table], setting: Scale, results: Path | str, file: Path) -> int:
-    """Write every cell of these tables that is there into one file, to be kept beside the project; how many."""
+    """Write every cell of these tables that is there into one file, to be kept beside the project;
+    how many."""
     lab = setting.lab(Path(results))
     specs = dict.fromkeys(spec for table in tables for spec in table.grid(setting).specs())
     cells = [cell for spec in specs for cell in lab.book.of(lab.asked(spec, 0)).values()]
@@ -114,7 +117,9 @@ def described(spec: Spec) -> str:
         words = [f"{type(method).__name__}({', '.join(f'{k}={v}' for k, v in changed.items())})"]
     if isinstance(spec, NoiseSpec):
         return f"noise of {words[0]}"
-    words += [f"{spec.fraction:.0%} protected"] * (spec.fraction != 1) + ["the rest alone"] * spec.rest
+    words += [f"{spec.fraction:.0%} protected"] * (spec.fraction != 1) + [
+        "the rest alone"
+    ] * spec.rest
     words += [spec.countermeasure] if spec.countermeasure else []
     return ", ".join(
         [*words, *(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in spec.recipe)]

@@ -1,5 +1,5 @@
-"""The cells of which all tables are made: one learner, trained on one set, tested on clean images. A cell is made
-once, kept as one small JSON file, and shared by every table that asks for it."""
+"""The cells of which all tables are made: one learner, trained on one set, tested on clean images.
+A cell is made once, kept as one small JSON file, and shared by every table that asks for it."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,9 +21,9 @@ from unlearnable.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """A learner: what it trains on, and how. fraction: of every class is protected, the rest clean.  rest: it trains on
-    that clean rest alone.  countermeasure: a line of ``COUNTERMEASURES``, done to the training images first.  recipe: the fields of
-    the lab's recipe that it changes."""
+    """A learner: what it trains on, and how. fraction: of every class is protected, the rest clean.
+    rest: it trains on that clean rest alone.  countermeasure: a line of ``COUNTERMEASURES``, done
+    to the training images first.  recipe: the fields of the lab's recipe that it changes."""
 
     method: Method | None = None
     fraction: float = 1.0
@@ -44,7 +44,8 @@ Spec = LearnerSpec | NoiseSpec
 
 @dataclass(frozen=True)
 class Runner:
-    """A data set, a learner's recipe and the folder ``root`` in which protected sets and cells are kept.
+    """A data set, a learner's recipe and the folder ``root`` in which protected sets and cells are
+    kept.
 
     limit, test_limit: at most this many images, the same number of every class (None: all)."""
 
@@ -67,7 +68,8 @@ class Runner:
 
     @property
     def trials(self) -> Path:
-        """The folder of the trainings themselves, for audits of the protected sets to share (``--cells``)."""
+        """The folder of the trainings themselves, for audits of the protected sets to share
+        (``--cells``)."""
         return self.root / "trials"
 
     @property
@@ -75,7 +77,8 @@ class Runner:
         return {"device": self.device, "precision": self.precision}
 
     def protected(self, method: Method | None, seed: int) -> Images:
-        """The images with that noise (None: the clean ones), crafted the first time and read afterwards."""
+        """The images with that noise (None: the clean ones), crafted the first time and read
+        afterwards."""
         if method is None:
             return self.clean
         self.make(
@@ -92,11 +95,16 @@ class Runner:
             return asked | {"what": "noise"}
         recipe = asdict(replace(self.recipe, **dict(spec.recipe)))
         asked |= {"what": "learner", "recipe": recipe, "test": self.test_limit}
-        return asked | {"fraction": spec.fraction, "rest": spec.rest, "countermeasure": spec.countermeasure}
+        return asked | {
+            "fraction": spec.fraction,
+            "rest": spec.rest,
+            "countermeasure": spec.countermeasure,
+        }
 
     def make(self, spec: Spec, seed: int, *, wait: bool = True) -> dict | None:
-        """The cell, made the first time, read afterwards: of a learner its accuracy and peak in %, its log and
-        evidence, of a noise its card (budget, measured, passes, seconds, hardware, ...).
+        """The cell, made the first time, read afterwards: of a learner its accuracy and peak in %,
+        its log and evidence, of a noise its card (budget, measured, passes, seconds, hardware,
+        ...).
 
         Where another process is at it: waited for, or (``wait`` False) None."""
         asked = self.asked(spec, seed)
@@ -117,7 +125,13 @@ class Runner:
         data = _mixed(self.protected(spec.method, seed), self.clean, spec.fraction, spec.rest, seed)
         recipe = replace(self.recipe, **dict(spec.recipe))
         done = train_and_test(
-            self.trials, data, self.test, recipe, countermeasure=spec.countermeasure, seed=seed, **self.machine
+            self.trials,
+            data,
+            self.test,
+            recipe,
+            countermeasure=spec.countermeasure,
+            seed=seed,
+            **self.machine,
         )
         return {k: v for k, v in done.items() if k != "config"}
 

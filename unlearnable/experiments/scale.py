@@ -1,4 +1,5 @@
-"""The two sizes of every table, one code: ``paper``, the authors' settings, and ``small``, what 2 CPU cores can do."""
+"""The two sizes of every table, one code: ``paper``, the authors' settings, and ``small``, what 2
+CPU cores can do."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +17,9 @@ from unlearnable.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Scale:
-    """A size on one data set. radius: of the learner's AT and of REM and SEM where a table has one, in /255; radii:
-    where it has several. shares: in %, of the images that are protected. networks: of the table of networks, with
-    what their recipe changes besides."""
+    """A size on one data set. radius: of the learner's AT and of REM and SEM where a table has one,
+    in /255; radii: where it has several. shares: in %, of the images that are protected. networks:
+    of the table of networks, with what their recipe changes besides."""
 
     size: str
     data: str
@@ -52,8 +53,9 @@ class Scale:
 
     @property
     def em(self) -> Method:
-        """The EM of the papers' comparisons: noise renewed at a batch's visit, no T. (The authors' program stores noise
-        made on augmented images by the image's number; here noise and image are aligned.)"""
+        """The EM of the papers' comparisons: noise renewed at a batch's visit, no T. (The authors'
+        program stores noise made on augmented images by the image's number; here noise and image
+        are aligned.)"""
         if self.size == "small":
             return self.method(EM, eot_samples=0)
         if self.data == "imagenet100":
@@ -91,7 +93,8 @@ class Scale:
         return self.method(NTGA)
 
     def compared(self) -> dict[str, Method | None]:
-        """The rows of the paper's comparisons: clean images, the three baselines, REM and SEM for ``radius``."""
+        """The rows of the paper's comparisons: clean images, the three baselines, REM and SEM for
+        ``radius``."""
         rows: dict[str, Method | None] = {
             "clean": None,
             "EM": self.em,

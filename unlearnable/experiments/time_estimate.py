@@ -1,4 +1,5 @@
-"""How long a table will take: passes counted from the settings, times the speed of every network, which is tried."""
+"""How long a table will take: passes counted from the settings, times the speed of every network,
+which is tried."""
 
 from unlearnable.experiments.runner import LearnerSpec, NoiseSpec, Runner, Spec
 from unlearnable.protection.methods.base import Method
@@ -11,7 +12,8 @@ TRY = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
 
 
 def missing(lab: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
-    """What has no cell yet, noise apart: (seed, learner), and (seed, noise) for noise that no cell's learner needs."""
+    """What has no cell yet, noise apart: (seed, learner), and (seed, noise) for noise that no
+    cell's learner needs."""
     return [
         (seed, spec)
         for seed in seeds
@@ -21,8 +23,8 @@ def missing(lab: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tupl
 
 
 def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
-    """What the learners and the noise in ``todo`` take here; kernels, patterns and what is done to the images before
-    training are not counted."""
+    """What the learners and the noise in ``todo`` take here; kernels, patterns and what is done to
+    the images before training are not counted."""
     work: dict[str, float] = {}  # network -> passes
     noises: set[tuple[int, Method]] = set()
     for seed, spec in todo:
@@ -44,7 +46,8 @@ def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
 
 
 def noise_passes(method: Method, n: int) -> int:
-    """Passes of one image that making noise for ``n`` images takes, at most; 0 where there is no surrogate."""
+    """Passes of one image that making noise for ``n`` images takes, at most; 0 where there is no
+    surrogate."""
     if isinstance(method, MinMin):
         draws = (
             method.steps
@@ -52,7 +55,9 @@ def noise_passes(method: Method, n: int) -> int:
             * (1 + method.adv_steps if isinstance(method, REM) else 1)
         )
         visited = method.train_steps * method.batch
-        renewed = -(-method.train_steps // method.refresh_every) * n if method.refresh_every else visited
+        renewed = (
+            -(-method.train_steps // method.refresh_every) * n if method.refresh_every else visited
+        )
         return draws * (renewed + n) + visited * (
             1 + method.adv_steps if isinstance(method, Robust) else 1
         )

@@ -33,10 +33,11 @@ def describe(name: str) -> str:
 
 
 def build(name: str, classes: int, *, size: int, seed: int = 0) -> nn.Module:
-    """The network `name` for size x size pixels, its weights drawn from `seed`; logits are N x classes.
+    """The network `name` for size x size pixels, its weights drawn from `seed`; logits are N x
+    classes.
 
-    From 128 pixels on it gets the ImageNet stem. `name` is a key of MODELS, or "my_module:factory": then
-    factory(classes) makes the network, and my_module may lie in the current working directory.
+    From 128 pixels on it gets the ImageNet stem. `name` is a key of MODELS, or "my_module:factory":
+    then factory(classes) makes the network, and my_module may lie in the current working directory.
     """
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would also reseed the GPUs, whose state is not restored here.

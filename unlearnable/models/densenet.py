@@ -25,11 +25,12 @@ class _DenseLayer(nn.Module):
 def densenet121(classes: int, large: bool) -> nn.Sequential:
     """DenseNet-121, growth 32, reduction 0.5 (Huang et al., 2017).
 
-    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 8 (`large=True`: H / 32) wide.
+    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 8 (`large=True`: H / 32)
+    wide.
     """
     width = 2 * GROWTH
-    # The paper's CIFAR networks go from the first convolution straight to the first block; its ImageNet
-    # ones activate before pooling.
+    # The paper's CIFAR networks go from the first convolution straight to the first block; its
+    # ImageNet ones activate before pooling.
     layers: list[nn.Module] = [stem(width, large, activate=large)]
     for stage, depth in enumerate((6, 12, 24, 16)):
         if stage > 0:

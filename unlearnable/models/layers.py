@@ -16,15 +16,17 @@ class Center(nn.Module):
 class GlobalPool(nn.Module):
     """The mean over H x W: N x C x H x W to N x C x 1 x 1.
 
-    Unlike `AdaptiveAvgPool2d`, its gradient keeps the channels_last order of its input; in another order every ReLU and
-    batch norm before it would walk through its memory in two different ways, at a tenth of the speed."""
+    Unlike `AdaptiveAvgPool2d`, its gradient keeps the channels_last order of its input; in another
+    order every ReLU and batch norm before it would walk through its memory in two different ways,
+    at a tenth of the speed."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, x.shape[-2:])
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias that keeps H x W, divided by `stride` and rounded up (odd `kernel`)."""
+    """A convolution without bias that keeps H x W, divided by `stride` and rounded up (odd
+    `kernel`)."""
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
@@ -41,8 +43,9 @@ def bn_relu_conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
 def stem(outputs: int, large: bool, activate: bool) -> nn.Sequential:
     """First convolution, N x 3 x H x W to N x outputs x h x w.
 
-    The CIFAR stem (`large=False`, 3x3) keeps h = H; the ImageNet stem (`large=True`, 7x7 with stride 2,
-    then max pooling) gives h = H / 4. `activate` adds batch norm and ReLU after the convolution.
+    The CIFAR stem (`large=False`, 3x3) keeps h = H; the ImageNet stem (`large=True`, 7x7 with
+    stride 2, then max pooling) gives h = H / 4. `activate` adds batch norm and ReLU after the
+    convolution.
     """
     make = conv_bn_relu if activate else conv
     if large:
@@ -53,8 +56,9 @@ def stem(outputs: int, large: bool, activate: bool) -> nn.Sequential:
 def classifier(features: nn.Sequential, width: int, classes: int) -> nn.Sequential:
     """The whole network around `features`: pixels N x 3 x H x W to logits N x classes.
 
-    `features` maps N x 3 x H x W to N x width x h x w. Convolutions get Kaiming-normal (fan-out) weights
-    (He et al., 2015); batch norms already start at weight 1 and bias 0; the linear layer keeps its default.
+    `features` maps N x 3 x H x W to N x width x h x w. Convolutions get Kaiming-normal (fan-out)
+    weights (He et al., 2015); batch norms already start at weight 1 and bias 0; the linear layer
+    keeps its default.
     """
     for module in features.modules():
         if isinstance(module, nn.Conv2d):

@@ -1,4 +1,5 @@
-"""ResNet with post-activation blocks (He et al., "Deep Residual Learning for Image Recognition", 2016)."""
+"""ResNet with post-activation blocks (He et al., "Deep Residual Learning for Image Recognition",
+2016)."""
 
 from torch import Tensor, nn
 
@@ -39,8 +40,8 @@ class Bottleneck(_Residual):
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         outputs = self.expansion * width
-        # The stride sits in the 3x3 convolution: in the first 1x1 one, as in the paper, three quarters
-        # of its input would go unused.
+        # The stride sits in the 3x3 convolution: in the first 1x1 one, as in the paper, three
+        # quarters of its input would go unused.
         body = nn.Sequential(
             conv_bn_relu(inputs, width, 1),
             conv_bn_relu(width, width, 3, stride),
@@ -66,7 +67,8 @@ def _resnet(
 def resnet18(classes: int, large: bool) -> nn.Sequential:
     """ResNet-18 (He et al., 2016).
 
-    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 8 (`large=True`: H / 32) wide.
+    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 8 (`large=True`: H / 32)
+    wide.
     """
     return _resnet(BasicBlock, (2, 2, 2, 2), classes, large)
 
@@ -74,6 +76,7 @@ def resnet18(classes: int, large: bool) -> nn.Sequential:
 def resnet50(classes: int, large: bool) -> nn.Sequential:
     """ResNet-50 with bottleneck blocks (He et al., 2016).
 
-    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 8 (`large=True`: H / 32) wide.
+    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 8 (`large=True`: H / 32)
+    wide.
     """
     return _resnet(Bottleneck, (3, 4, 6, 3), classes, large)

@@ -1,7 +1,8 @@
 """VGG with batch norm (Simonyan and Zisserman, "Very Deep Convolutional Networks", 2015).
 
-As usual for CIFAR, one linear layer on globally averaged features takes the place of the three large
-fully connected ones. The body is the same for all image sizes, so `large` changes nothing here.
+As usual for CIFAR, one linear layer on globally averaged features takes the place of the three
+large fully connected ones. The body is the same for all image sizes, so `large` changes nothing
+here.
 """
 
 from torch import nn

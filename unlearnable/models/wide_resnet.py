@@ -1,4 +1,5 @@
-"""Wide ResNet, pre-activation, without dropout (Zagoruyko and Komodakis, "Wide Residual Networks", 2016)."""
+"""Wide ResNet, pre-activation, without dropout (Zagoruyko and Komodakis, "Wide Residual Networks",
+2016)."""
 
 from torch import Tensor, nn
 
@@ -18,8 +19,8 @@ class _WideBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = self.activate(x)
-        # A projection reads the activated input, an identity the raw one, so that an unbroken chain of
-        # identities runs through each stage.
+        # A projection reads the activated input, an identity the raw one, so that an unbroken chain
+        # of identities runs through each stage.
         shortcut = x if self.project is None else self.project(active)
         return self.body(active) + shortcut
 
@@ -40,7 +41,8 @@ def _wide_resnet(depth: int, factor: int, classes: int, large: bool) -> nn.Seque
 def wrn_34_10(classes: int, large: bool) -> nn.Sequential:
     """Wide ResNet, depth 34, ten times as wide (Zagoruyko and Komodakis, 2016).
 
-    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 4 (`large=True`: H / 16) wide.
+    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 4 (`large=True`: H / 16)
+    wide.
     """
     return _wide_resnet(34, 10, classes, large)
 
@@ -48,6 +50,7 @@ def wrn_34_10(classes: int, large: bool) -> nn.Sequential:
 def wrn_28_10(classes: int, large: bool) -> nn.Sequential:
     """Wide ResNet, depth 28, ten times as wide (Zagoruyko and Komodakis, 2016).
 
-    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 4 (`large=True`: H / 16) wide.
+    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 4 (`large=True`: H / 16)
+    wide.
     """
     return _wide_resnet(28, 10, classes, large)

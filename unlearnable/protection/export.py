@@ -15,7 +15,8 @@ from unlearnable.data.load import load
 
 
 def originals_of(folder: Path, root: Path | str | None = None) -> Images:
-    """The images from which a protected folder was made. Raises UserError where they cannot be found or changed."""
+    """The images from which a protected folder was made. Raises UserError where they cannot be
+    found or changed."""
     if not (folder / "card.json").exists():
         raise UserError(f"{folder} is no protected folder (it has no card.json).")
     card = read_json(folder / "card.json")
@@ -34,7 +35,8 @@ def originals_of(folder: Path, root: Path | str | None = None) -> Images:
 
 
 def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
-    """int8 [N, 3, H, W]: protected minus original. Raises UserError where int8 does not hold it (OPS, CUDA)."""
+    """int8 [N, 3, H, W]: protected minus original. Raises UserError where int8 does not hold it
+    (OPS, CUDA)."""
     noise = load(folder).x.short() - originals_of(folder, root).x.short()
     if (worst := int(noise.abs().max())) > 127:
         raise UserError(
@@ -44,7 +46,8 @@ def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
 
 
 def export_cifar(train: Images, test: Images, root: Path) -> Path:
-    """Write 32 x 32 images in CIFAR-10's official python layout (five training batches, one test batch)."""
+    """Write 32 x 32 images in CIFAR-10's official python layout (five training batches, one test
+    batch)."""
     if tuple(train.x.shape[1:]) != (3, 32, 32):
         raise UserError(
             f"The CIFAR layout holds 32 x 32 images; these are {list(train.x.shape[1:])}."

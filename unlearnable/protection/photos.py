@@ -1,8 +1,10 @@
-"""Own photos: a folder with one sub-folder a class in, or a flat one, and the same with protected photos out.
+"""Own photos: a folder with one sub-folder a class in, or a flat one, and the same with protected
+photos out.
 
-The noise is made at a working size, at which training is affordable, and carried to every photo's own size by bicubic
-interpolation: of the usual filters it loses least in a learner's resizing for what it adds at full size
-(docs/results.md). The contract is checked on the files as they were written.
+The noise is made at a working size, at which training is affordable, and carried to every photo's
+own size by bicubic interpolation: of the usual filters it loses least in a learner's resizing for
+what it adds at full size (docs/results.md). The contract is checked on the files as they were
+written.
 """
 
 import json
@@ -46,17 +48,11 @@ from unlearnable.protection.protect import protect
 from unlearnable.training.precision import Precision, use_bfloat16
 
 WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
-
-
 TRIED = 16  # photos tried for an estimate of the time
-
-
-READS = (
-    1.3  # all reads and the write of a photo, as a multiple of reading, writing and reading back
-)
-
-
-WORK = ".work"  # inside the output folder until all is done: the noise at working size, and the state of the run
+# all reads and the write of a photo, as a multiple of reading, writing and reading back
+READS = 1.3
+# inside the output folder until all is done: the noise at working size, and the state of the run
+WORK = ".work"
 
 
 def protect_photos(
@@ -74,12 +70,12 @@ def protect_photos(
 ) -> dict:
     """Protect the photos of ``folder`` at their own sizes; ``folder`` is never written to.
 
-    out: gets the same sub-folders and names, lossless (``kind``), card.json and, where the method has a surrogate,
-    generator.safetensors. size: the side at which the noise is made, in pixels. The same call resumes. Returns the
-    card.
+    out: gets the same sub-folders and names, lossless (``kind``), card.json and, where the method
+    has a surrogate, generator.safetensors. size: the side at which the noise is made, in pixels.
+    The same call resumes. Returns the card.
 
-    Raises UserError for places that overlap, another run's folder, a broken contract, and for files that are no
-    photos unless ``skip_bad`` (its ``details`` list them all).
+    Raises UserError for places that overlap, another run's folder, a broken contract, and for files
+    that are no photos unless ``skip_bad`` (its ``details`` list them all).
     """
     folder, out = Path(folder), Path(out)
     check_places(folder, out)
@@ -110,7 +106,8 @@ def protect_photos(
 
 
 def check_places(folder: Path, out: Path) -> None:
-    """Raises UserError unless ``folder`` is there, ``out`` is elsewhere, and ``out`` is new or this program's."""
+    """Raises UserError unless ``folder`` is there, ``out`` is elsewhere, and ``out`` is new or this
+    program's."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}; give one with a sub-folder of photos for every class."
@@ -132,7 +129,8 @@ def check_places(folder: Path, out: Path) -> None:
 
 
 def check_files(folder: Path, *, skip_bad: bool) -> Listing:
-    """The listing of ``folder``, every file read once. Raises UserError for bad files unless ``skip_bad``."""
+    """The listing of ``folder``, every file read once. Raises UserError for bad files unless
+    ``skip_bad``."""
     found = listing(folder, check=True)
     if found.problems and not skip_bad:
         n = len(found.problems)
@@ -158,7 +156,8 @@ def estimate(
     kind: Format,
     device: str = "auto",
 ) -> float:
-    """Seconds that ``protect_photos`` would take here: two steps and a few photos are tried, and multiplied."""
+    """Seconds that ``protect_photos`` would take here: two steps and a few photos are tried, and
+    multiplied."""
     few = found.files[:: max(1, len(found.files) // TRIED)]
     x = torch.from_numpy(np.stack([pixels(read(path), size) for path, _ in few]))
     family = method.family if isinstance(method, Generated) else method
@@ -207,7 +206,8 @@ def _write_all(
     kind: Format,
     keep_metadata: bool,
 ) -> dict:
-    """Write every photo that is not there yet, read it back, check it; what was measured over all of them."""
+    """Write every photo that is not there yet, read it back, check it; what was measured over all
+    of them."""
 
     def one(k: int) -> dict:
         path, c = found.files[k]
@@ -244,7 +244,8 @@ def _one(
 
 
 def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> dict:
-    """Visibility of the noise in one written file. Raises UserError where the file breaks the contract."""
+    """Visibility of the noise in one written file. Raises UserError where the file breaks the
+    contract."""
     if clean.shape != written.shape:
         raise UserError(
             f"{path} has another size than its original; delete it and run the same command again."

@@ -1,7 +1,7 @@
 """``protect``: the one verb around every method. It crafts, checks the contract and writes.
 
-The contract: the noise is whole steps of 1/255, has the images' shape and stays within the method's budget; labels,
-their order and the images' size are untouched.
+The contract: the noise is whole steps of 1/255, has the images' shape and stays within the method's
+budget; labels, their order and the images' size are untouched.
 """
 
 import json
@@ -45,10 +45,12 @@ def protect(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Protected | None:
-    """Protect ``data``. With ``out``: images.npy (uint8 N x 3 x H x W), labels.npy, card.json and, where the method has
-    a surrogate, generator.safetensors; until done, the state from which the same call resumes.
+    """Protect ``data``. With ``out``: images.npy (uint8 N x 3 x H x W), labels.npy, card.json and,
+    where the method has a surrogate, generator.safetensors; until done, the state from which the
+    same call resumes.
 
-    Returns None on other ranks than 0 under torchrun. Raises UserError for a broken contract or another run's folder.
+    Returns None on other ranks than 0 under torchrun. Raises UserError for a broken contract or
+    another run's folder.
     """
     out = Path(out) if out else None
     where = pick_device(device)
@@ -96,7 +98,8 @@ def protect(
 
 
 def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
-    """clip(x + delta, 0, 255), after checking the contract. delta: int8 or int16 [N, 3, H, W]; eps in /255."""
+    """clip(x + delta, 0, 255), after checking the contract. delta: int8 or int16 [N, 3, H, W]; eps
+    in /255."""
     if delta is None or delta.dtype not in (torch.int8, torch.int16):
         raise UserError(
             f"The noise must be int8 or int16 in units of 1/255, not {getattr(delta, 'dtype', delta)}."
@@ -115,7 +118,8 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
 
 
 def _check_space(out: Path, data: Images) -> None:
-    """Before hours of work: images, noise table and states of the run need about four times the images."""
+    """Before hours of work: images, noise table and states of the run need about four times the
+    images."""
     parent = next(p for p in [out, *out.absolute().parents] if p.exists())
     need, free = 4 * data.x.numel(), shutil.disk_usage(parent).free
     if free < need:
@@ -130,7 +134,8 @@ def _write(out: Path, protected: Images, generator: nn.Module | None, card: dict
         with atomic_write(out / name) as tmp, open(tmp, "wb") as f:
             np.save(f, array.numpy())
     if generator is not None:
-        # one entry: safetensors writes several in a random order, and the same run must give the same bytes
+        # one entry: safetensors writes several in a random order, and the same run must give the
+        # same bytes
         kept = {k: card[k] for k in ("method", "settings", "classes", "shape")}
         about = {"unlearnable": json.dumps({"model": card["settings"]["model"], **kept})}
         with atomic_write(out / "generator.safetensors") as tmp:

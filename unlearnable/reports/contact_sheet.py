@@ -13,8 +13,8 @@ from unlearnable.data.images import Images
 def contact_sheet(
     clean: Images, protected: Images, path: Path, *, count: int = 10, gain: int = 8, seed: int = 0
 ) -> None:
-    """Write a PNG with three rows: originals, protected images, noise times ``gain`` around gray; one image a class
-    while they last."""
+    """Write a PNG with three rows: originals, protected images, noise times ``gain`` around gray;
+    one image a class while they last."""
     order = np.random.default_rng(seed).permutation(len(clean))
     seen = np.zeros(len(clean.classes), int)
     rank = np.empty(len(clean), int)  # the how-manieth of its class an image is

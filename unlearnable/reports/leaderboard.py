@@ -1,5 +1,6 @@
-"""``report`` of a folder of audits: tables of worst-case learnability as Markdown, CSV and one HTML page. Audits of
-different suites, versions, images or recipes are different questions and never share a table. Only reads results."""
+"""``report`` of a folder of audits: tables of worst-case learnability as Markdown, CSV and one HTML
+page. Audits of different suites, versions, images or recipes are different questions and never
+share a table. Only reads results."""
 
 import csv
 import io
@@ -28,9 +29,10 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Table:
-    """title: what all rows share; learners: the columns; rows: one a method, the best protection first: rank, method,
-    budget, psnr, seeds, clean, worst (mean peak of the worst learner), worst_text, by (its name), and cells by learner.
-    Noise outside the ball of 8/255 stands last and has no rank."""
+    """title: what all rows share; learners: the columns; rows: one a method, the best protection
+    first: rank, method, budget, psnr, seeds, clean, worst (mean peak of the worst learner),
+    worst_text, by (its name), and cells by learner. Noise outside the ball of 8/255 stands last and
+    has no rank."""
 
     title: str
     chance: float
@@ -39,8 +41,8 @@ class Table:
 
 
 def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
-    """Write leaderboard.md, .csv and .html into ``out`` from every audit under ``folder``. Returns the files.
-    Raises UserError where there is none, and for one that is incomplete."""
+    """Write leaderboard.md, .csv and .html into ``out`` from every audit under ``folder``. Returns
+    the files. Raises UserError where there is none, and for one that is incomplete."""
     tables = collect(Path(folder))
     done = []
     for name, text in (("md", _markdown(tables)), ("csv", _csv(tables)), ("html", _html(tables))):
@@ -135,8 +137,6 @@ def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
 
 
 UNRANKED = "Noise outside the ball of 8/255 has no rank."
-
-
 LEAD = {  # what stands before the learners' columns: key of a row -> heading
     "rank": "rank",
     "method": "method",

@@ -1,4 +1,5 @@
-"""``report``: one self-contained HTML page about a folder of protected photos. It only reads results."""
+"""``report``: one self-contained HTML page about a folder of protected photos. It only reads
+results."""
 
 from pathlib import Path
 
@@ -11,11 +12,7 @@ from unlearnable.reports.html import image_uri, rendered
 from unlearnable.reports.tables import mean_std
 
 SIDE = 320  # pixels of a photo's longer side on the page
-
-
 GAIN = 8  # the noise is shown times this, around gray
-
-
 FLAGS = {
     "weak-baseline": "even from the clean photos the model learned little, so that its failing on the protected ones "
     "proves little. More photos or more training steps would tell more.",
@@ -27,9 +24,9 @@ FLAGS = {
 def report(
     protected: Path | str, proof: Path | str | None = None, *, out: Path | str, count: int = 3
 ) -> Path:
-    """Write the page. proof: the folder that ``verify`` wrote (None: the page says that nothing was measured).
-    count: photos shown. Raises UserError for what is no folder of protected photos, and for a proof of another
-    one."""
+    """Write the page. proof: the folder that ``verify`` wrote (None: the page says that nothing was
+    measured). count: photos shown. Raises UserError for what is no folder of protected photos, and
+    for a proof of another one."""
     protected, out = Path(protected), Path(out)
     card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
     if "photos" not in card:
@@ -110,7 +107,8 @@ def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
 
 
 def _photos(protected: Path, card: dict, count: int):
-    """(original, protected, noise) of one photo a class, as (data URI, label), where the original is still there."""
+    """(original, protected, noise) of one photo a class, as (data URI, label), where the original
+    is still there."""
     originals = Path(card["data"]["source"])
     files = listing(protected).files
     firsts = [next(p for p, c in files if c == k) for k in range(min(count, len(card["classes"])))]

@@ -1,5 +1,6 @@
-"""Where the parts of a line plot stand, for the pages' SVG (pages/parts.html draws them). Inline SVG from a template of
-forty lines keeps matplotlib out of the dependencies, follows a page's dark mode, and its points have titles."""
+"""Where the parts of a line plot stand, for the pages' SVG (pages/parts.html draws them). Inline
+SVG from a template of forty lines keeps matplotlib out of the dependencies, follows a page's dark
+mode, and its points have titles."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """x_ticks, y_ticks: (place, text). lines: name, hue in degrees, dashed, path, dots with place, bar and title."""
+    """x_ticks, y_ticks: (place, text). lines: name, hue in degrees, dashed, path, dots with place,
+    bar and title."""
 
     x_label: str
     y_label: str
@@ -36,8 +38,8 @@ def plot(
     ticks: tuple[float, ...] = (),
     log: bool = False,
 ) -> Plot:
-    """A plot of at least one point; y begins at 0. names: of all lines that plots beside each other may have, for their
-    colors. ticks: the marked x (default: chosen from the points)."""
+    """A plot of at least one point; y begins at 0. names: of all lines that plots beside each other
+    may have, for their colors. ticks: the marked x (default: chosen from the points)."""
     xs = [x for line in lines for x, _, _ in line.points]
     top = max(y + bar for line in lines for _, y, bar in line.points)
     step = 20 if top > 50 else 10 if top > 20 else 5

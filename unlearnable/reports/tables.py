@@ -5,7 +5,8 @@ from unlearnable.evaluation.verify import Verified
 
 
 def mean_std(values: list[float], digits: int = 1) -> str:
-    """mean ± sample standard deviation with that many decimals (the value alone where there is one)."""
+    """mean ± sample standard deviation with that many decimals (the value alone where there is
+    one)."""
     mean = sum(values) / len(values)
     if len(values) == 1:
         return f"{mean:,.{digits}f}"

@@ -16,8 +16,8 @@ def accuracy(
     *,
     device: torch.device | str = "cpu",
 ) -> float:
-    """Share of images classified rightly, in %, model in eval mode; ``t`` gives the test view (default: T's own).
-    The images are divided over the processes."""
+    """Share of images classified rightly, in %, model in eval mode; ``t`` gives the test view
+    (default: T's own). The images are divided over the processes."""
     t = t or augment.for_size(*data.x.shape[-2:])
     model.eval()
     right = torch.zeros((), dtype=torch.int64, device=device)

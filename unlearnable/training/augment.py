@@ -1,8 +1,9 @@
-"""Random transformations of the training images: the paper's T. Batched, drawn per image, differentiable.
+"""Random transformations of the training images: the paper's T. Batched, drawn per image,
+differentiable.
 
-Flip, crop and resize are all linear and separable: a transformed image is R x C^T, with one row matrix R and one
-column matrix C an image. So a batch is two batched matrix products, the gradient flows through them by itself, and
-there is no Python loop over images.
+Flip, crop and resize are all linear and separable: a transformed image is R x C^T, with one row
+matrix R and one column matrix C an image. So a batch is two batched matrix products, the gradient
+flows through them by itself, and there is no Python loop over images.
 """
 
 import math
@@ -31,7 +32,8 @@ class Identity:
 
 @dataclass(frozen=True)
 class FlipCrop:
-    """Horizontal flip with probability 1/2, then a crop of the image's own size out of its black-padded self."""
+    """Horizontal flip with probability 1/2, then a crop of the image's own size out of its
+    black-padded self."""
 
     padding: int = 4
 
@@ -51,8 +53,8 @@ class FlipCrop:
 
 @dataclass(frozen=True)
 class ResizedCrop:
-    """RandomResizedCrop and horizontal flip: a box of 8 to 100 % of the area and aspect 3/4 to 4/3, resized to ``size``
-    (bilinear, antialiased). Test images get the center crop."""
+    """RandomResizedCrop and horizontal flip: a box of 8 to 100 % of the area and aspect 3/4 to 4/3,
+    resized to ``size`` (bilinear, antialiased). Test images get the center crop."""
 
     size: int = 224
     area: tuple[float, float] = (0.08, 1.0)
@@ -69,8 +71,8 @@ class ResizedCrop:
     def boxes(
         self, n: int, height: int, width: int, device: torch.device | str, g: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """n random boxes (top, left, height, width), int64 [n]: the first of ten tries that fits, else the largest
-        centered box of an allowed aspect."""
+        """n random boxes (top, left, height, width), int64 [n]: the first of ten tries that fits,
+        else the largest centered box of an allowed aspect."""
         tries = (n, 10)
         area = torch.empty(tries, device=device).uniform_(*self.area, generator=g) * height * width
         lo, hi = (math.log(a) for a in self.aspect)
@@ -99,9 +101,10 @@ class ResizedCrop:
 
 @dataclass(frozen=True)
 class Contrastive:
-    """The augmentation of contrastive learners, differentiable, at ``strength`` 0 to 1: a crop down to 1 - 0.9 strength
-    of the area and a flip, then in 4 of 5 images brightness, contrast and saturation changed by up to 0.4 strength
-    and hue by up to 0.1 strength, then gray with probability 0.2 strength (the last three by kornia)."""
+    """The augmentation of contrastive learners, differentiable, at ``strength`` 0 to 1: a crop down
+    to 1 - 0.9 strength of the area and a flip, then in 4 of 5 images brightness, contrast and
+    saturation changed by up to 0.4 strength and hue by up to 0.1 strength, then gray with
+    probability 0.2 strength (the last three by kornia)."""
 
     size: int
     strength: float
@@ -156,7 +159,8 @@ Augmentation = Identity | FlipCrop | ResizedCrop | Contrastive | Gray
 
 
 def for_size(height: int, width: int) -> Augmentation:
-    """The paper's T: padded crop and flip for small images (4 of 32 pixels), RandomResizedCrop from 256 to 224."""
+    """The paper's T: padded crop and flip for small images (4 of 32 pixels), RandomResizedCrop from
+    256 to 224."""
     size = min(height, width)
     return FlipCrop(padding=size // 8) if size < 128 else ResizedCrop(size=size * 7 // 8)
 
@@ -181,10 +185,12 @@ def _flipped(columns: Tensor, flip: Tensor) -> Tensor:
 
 
 def _resize(start: Tensor, length: Tensor, source: int, target: int) -> Tensor:
-    """[N, target, source]: antialiased bilinear resize of ``length`` pixels from ``start`` to ``target`` pixels.
+    """[N, target, source]: antialiased bilinear resize of ``length`` pixels from ``start`` to
+    ``target`` pixels.
 
-    The triangle filter of torch's ``interpolate(antialias=True)``: output i is centered on (i + 1/2) length / target and
-    reaches max(1, length / target) input pixels to each side, without looking over the box's edge.
+    The triangle filter of torch's ``interpolate(antialias=True)``: output i is centered on (i +
+    1/2) length / target and reaches max(1, length / target) input pixels to each side, without
+    looking over the box's edge.
     """
     start, length = start[:, None, None].float(), length[:, None, None].float()
     scale = length / target
@@ -262,7 +268,8 @@ def _ueraser_max(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:
 
 @dataclass(frozen=True)
 class LearnerAugmentation:
-    """A line of ``STRONG``: what it does, in words, and how; whether it looks at the learner's model."""
+    """A line of ``STRONG``: what it does, in words, and how; whether it looks at the learner's
+    model."""
 
     about: str
     change: Callable[[Tensor, Tensor, int, nn.Module], Out]

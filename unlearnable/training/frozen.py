@@ -15,7 +15,8 @@ from unlearnable.training.precision import Compiled, arithmetic
 
 @contextlib.contextmanager
 def noised(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
-    """Inside, N(0, std^2) is added to every parameter of ``model``; afterwards they hold the same bits as before."""
+    """Inside, N(0, std^2) is added to every parameter of ``model``; afterwards they hold the same
+    bits as before."""
     parameters = list(model.parameters())
     kept = [p.detach().clone() for p in parameters]
     try:
@@ -30,11 +31,11 @@ def noised(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
 
 
 class Frozen(nn.Module):
-    """The copy of a model on which PGD runs: eval mode, no parameter gradients, batch norm folded into the convolution
-    before it, channels_last, bfloat16 convolutions if asked.
+    """The copy of a model on which PGD runs: eval mode, no parameter gradients, batch norm folded
+    into the convolution before it, channels_last, bfloat16 convolutions if asked.
 
-    ``refresh()`` takes over the model's present weights; call it after every change of them. A model that torch.fx
-    cannot trace runs unfolded, with a warning: the same function, slower.
+    ``refresh()`` takes over the model's present weights; call it after every change of them. A
+    model that torch.fx cannot trace runs unfolded, with a warning: the same function, slower.
     """
 
     def __init__(self, model: nn.Module, *, bfloat16: bool):
@@ -100,8 +101,9 @@ class Frozen(nn.Module):
 
     @contextlib.contextmanager
     def noised(self, std: float, g: torch.Generator) -> Iterator[None]:
-        """Inside, this is the copy of the model with Gaussian noise on its parameters: the noise comes first, the fold
-        after it. Take gradients inside, too: the copy's weights are overwritten on the way in and out."""
+        """Inside, this is the copy of the model with Gaussian noise on its parameters: the noise
+        comes first, the fold after it. Take gradients inside, too: the copy's weights are
+        overwritten on the way in and out."""
         try:
             with noised(self._model[0], std, g):
                 self.refresh()
@@ -119,7 +121,8 @@ class Frozen(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> Tensor:
-        """[N, D]: what the model's last layer gets. Raises UserError for a model that is no nn.Sequential."""
+        """[N, D]: what the model's last layer gets. Raises UserError for a model that is no
+        nn.Sequential."""
         model = self._model[0]
         if not isinstance(model, nn.Sequential) or len(model) < 2:
             raise UserError(

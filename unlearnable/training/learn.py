@@ -1,4 +1,5 @@
-"""``learn``: the one training loop, ordinary or adversarial (Madry et al., 2018), resumable at any step."""
+"""``learn``: the one training loop, ordinary or adversarial (Madry et al., 2018), resumable at any
+step."""
 
 import hashlib
 import json
@@ -32,7 +33,8 @@ from unlearnable.training.trainer import Trainer
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A trained model and its ``result``: accuracy of the last step and of the peak in %, config, evidence."""
+    """A trained model and its ``result``: accuracy of the last step and of the peak in %, config,
+    evidence."""
 
     model: nn.Module
     result: dict
@@ -50,8 +52,8 @@ def learn(
 ) -> Learned:
     """Train a learner on ``data`` and take its accuracy on the clean ``test`` images.
 
-    out: a folder for log.jsonl, result.json, model.safetensors and, until done, the state that the same call resumes
-    from.  Bit for bit the same with and without interruption (CPU, same threads).
+    out: a folder for log.jsonl, result.json, model.safetensors and, until done, the state that the
+    same call resumes from.  Bit for bit the same with and without interruption (CPU, same threads).
     """
     recipe = recipe or Recipe()
     where = pick_device(device)
@@ -104,7 +106,8 @@ def learn(
 
 
 def _init_from(model: nn.Module, file: Path) -> str:
-    """Take over the weights in ``file`` whose names and shapes fit; the file's hash. UserError where none fit."""
+    """Take over the weights in ``file`` whose names and shapes fit; the file's hash. UserError
+    where none fit."""
     try:
         saved, digest = load_file(file), hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     except (OSError, SafetensorError) as e:
@@ -174,7 +177,8 @@ def _step(
 
 
 def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> float:
-    """What a step takes here, from trying two; the first also pays for what is set up once and does not count."""
+    """What a step takes here, from trying two; the first also pays for what is set up once and does
+    not count."""
     where = pick_device(device)
     model = build(recipe.model, len(data.classes), size=data.size, seed=0).to(where)
     trainer = Trainer(
@@ -188,8 +192,11 @@ def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> flo
 
 
 def _looked_at(recipe: Recipe, step: int) -> bool:
-    """Whether anything looks at the frozen copy after this step: an adversary, an augmentation, a test."""
-    if recipe.adversarial or (recipe.augmentation and AUGMENTATIONS[recipe.augmentation].needs_model):
+    """Whether anything looks at the frozen copy after this step: an adversary, an augmentation, a
+    test."""
+    if recipe.adversarial or (
+        recipe.augmentation and AUGMENTATIONS[recipe.augmentation].needs_model
+    ):
         return True
     return (step + 1) % max(1, recipe.steps // recipe.evals) == 0 or step + 1 == recipe.steps
 

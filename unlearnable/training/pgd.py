@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Loss = Callable[[Tensor], Tensor]
-
-
 Norm = Literal["linf", "l2"]
 
 
@@ -25,11 +23,12 @@ def pgd(
     valid: bool = True,
     norm: Norm = "linf",
 ) -> Tensor:
-    """Projected gradient descent or ascent in a ball (Madry et al., 2018): sign steps in the L-infinity ball, or steps
-    of that length along the gradient in the L2 ball.
+    """Projected gradient descent or ascent in a ball (Madry et al., 2018): sign steps in the
+    L-infinity ball, or steps of that length along the gradient in the L2 ball.
 
-    loss: x + delta -> scalar, a sum over images.  x: [N, ...]; all of eps and step in x's own unit ([0, 1] pixels).
-    start: the first delta (default 0).  valid: also keep x + delta inside [0, 1].  Returns delta, no gradient.
+    loss: x + delta -> scalar, a sum over images.  x: [N, ...]; all of eps and step in x's own unit
+    ([0, 1] pixels). start: the first delta (default 0).  valid: also keep x + delta inside [0, 1].
+    Returns delta, no gradient.
     """
     delta = torch.zeros_like(x) if start is None else start
     for _ in range(steps):
@@ -68,9 +67,11 @@ def adversary(
     steps: int,
     norm: Norm = "linf",
 ) -> Tensor:
-    """The perturbation of x [N, C, H, W] that maximizes the cross-entropy: PGD from a random start, x + a valid.
+    """The perturbation of x [N, C, H, W] that maximizes the cross-entropy: PGD from a random start,
+    x + a valid.
 
-    ``model`` in eval mode with frozen parameters (see ``Frozen``). eps 0 returns zeros and draws nothing.
+    ``model`` in eval mode with frozen parameters (see ``Frozen``). eps 0 returns zeros and draws
+    nothing.
     """
     if eps == 0:
         return torch.zeros_like(x)
@@ -90,11 +91,12 @@ def adversary(
 
 
 def uniform_perturbation(x: Tensor, g: torch.Generator, *, eps: float) -> Tensor:
-    """One uniform draw from the ball, x + a valid: SEM's stand-in for the adversary (Liu et al., 2024)."""
+    """One uniform draw from the ball, x + a valid: SEM's stand-in for the adversary (Liu et al.,
+    2024)."""
     return (x + uniform(x, eps, g)).clamp_(0, 1) - x
 
 
 def total_loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy summed over the batch (the sum's gradient does not depend on the batch size). y: labels [N], or
-    shares of labels [N, classes]."""
+    """Cross-entropy summed over the batch (the sum's gradient does not depend on the batch size).
+    y: labels [N], or shares of labels [N, classes]."""
     return F.cross_entropy(model(x).float(), y, reduction="sum")

@@ -24,7 +24,8 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def arithmetic(device: torch.device, bfloat16: bool) -> Iterator[None]:
-    """Inside, networks compute in bfloat16 where asked, and convolutions the fastest way that this machine has."""
+    """Inside, networks compute in bfloat16 where asked, and convolutions the fastest way that this
+    machine has."""
     small = (
         small_conv.SmallConv()
         if small_conv.is_faster(device, bfloat16)
@@ -35,8 +36,9 @@ def arithmetic(device: torch.device, bfloat16: bool) -> Iterator[None]:
 
 
 class Compiled:
-    """``network`` through torch.compile where ``UNLEARNABLE_COMPILE`` asks for it, one program a shape of its input;
-    where that fails, with a warning, the network as it is. graphs: on CUDA the program is a CUDA graph."""
+    """``network`` through torch.compile where ``UNLEARNABLE_COMPILE`` asks for it, one program a
+    shape of its input; where that fails, with a warning, the network as it is. graphs: on CUDA the
+    program is a CUDA graph."""
 
     def __init__(self, network: nn.Module, *, graphs: bool):
         self._network, self._program = network, None

@@ -24,7 +24,8 @@ class Recipe(Presets):
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Literal["step", "onecycle"] = "step"
-    """step: x lr_decay every decay_every steps; onecycle: up over the first fifth, then a cosine to 0"""
+    """step: x lr_decay every decay_every steps; onecycle: up over the first fifth, then a cosine to
+    0"""
     decay_every: int = 16_000
     lr_decay: float = 0.1
     augment: bool = True
@@ -36,7 +37,8 @@ class Recipe(Presets):
     adv_step: float | None = None
     """PGD step size in /255; default: 2 adv_eps / adv_steps (the paper's adv_eps / 5 at 10 steps)"""
     adv_l2: float = 0.0
-    """radius of adversarial training in the L2 norm instead, pixels in [0, 1] (0.25 to 0.75 are usual)"""
+    """radius of adversarial training in the L2 norm instead, pixels in [0, 1] (0.25 to 0.75 are
+    usual)"""
     augmentation: str = ""
     """an augmentation of `unlearnable ls augmentations`, after T"""
     init_from: str = ""

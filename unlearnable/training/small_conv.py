@@ -1,9 +1,10 @@
 """Convolutions on small maps as matrix products, for CPUs with matrix units (AMX).
 
-On such a CPU the convolutions that torch calls (oneDNN) fall far behind a matrix product of the same size where a map
-is few pixels wide: five times for the gradient of the weights on 4 x 4 pixels, and in all three directions once the
-weights outgrow the cache. There every image's neighborhoods are laid side by side ([n h w, k k C]) and multiplied.
-On larger maps that copy costs more than it saves. docs/results.md has the figures.
+On such a CPU the convolutions that torch calls (oneDNN) fall far behind a matrix product of the
+same size where a map is few pixels wide: five times for the gradient of the weights on 4 x 4
+pixels, and in all three directions once the weights outgrow the cache. There every image's
+neighborhoods are laid side by side ([n h w, k k C]) and multiplied. On larger maps that copy costs
+more than it saves. docs/results.md has the figures.
 """
 
 import torch
@@ -20,7 +21,8 @@ def is_faster(device: torch.device, bfloat16: bool) -> bool:
 
 
 class SmallConv(TorchFunctionMode):
-    """Inside, ``conv2d`` in bfloat16 on the CPU goes the faster way: the same function up to rounding."""
+    """Inside, ``conv2d`` in bfloat16 on the CPU goes the faster way: the same function up to
+    rounding."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is torch.conv2d:
@@ -59,8 +61,9 @@ def _both(v: str | int | tuple[int, int]) -> int | None:
 
 
 class Convolution(torch.autograd.Function):
-    """conv2d of x [N, C, H, W] with weight [D, C, k, k], of one stride and padding (below k) in both directions. The
-    gradient of the weights is a matrix product; ``outgrown``: so is the rest, where the stride allows."""
+    """conv2d of x [N, C, H, W] with weight [D, C, k, k], of one stride and padding (below k) in
+    both directions. The gradient of the weights is a matrix product; ``outgrown``: so is the rest,
+    where the stride allows."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, stride, padding, outgrown):
@@ -97,8 +100,8 @@ def _out(size: int, k: int, stride: int, padding: int) -> int:
 
 
 def _rows(x: Tensor, k: int, stride: int, padding: int) -> Tensor:
-    """The rows of every pixel's neighborhood, a view [N, h, w, k, k C]: in channels_last, the k pixels of a row lie
-    side by side."""
+    """The rows of every pixel's neighborhood, a view [N, h, w, k, k C]: in channels_last, the k
+    pixels of a row lie side by side."""
     x = F.pad(x, (padding,) * 4) if padding else x
     x = x.permute(0, 2, 3, 1).contiguous()
     n, height, width, c = x.shape

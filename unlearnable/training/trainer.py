@@ -12,7 +12,8 @@ from unlearnable.training.precision import Compiled, arithmetic
 
 
 class Trainer:
-    """A model, its SGD and its frozen copy: one training step for learners and for surrogates alike."""
+    """A model, its SGD and its frozen copy: one training step for learners and for surrogates
+    alike."""
 
     def __init__(
         self, model: nn.Module, *, lr: float, momentum: float, weight_decay: float, bfloat16: bool
@@ -37,10 +38,11 @@ class Trainer:
         also: Callable[[nn.Module], Tensor] | None = None,
         shares: Iterable[float] = (1.0,),
     ) -> Tensor:
-        """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean loss (a tensor, so
-        that nothing waits for the device). ``refresh`` False leaves the frozen copy behind; ``also`` is a second term
-        of the loss, on as many images. ``shares``: the loss is taken once for each and counts by it; what yields them
-        may change the model's weights meanwhile, and must have put them back at the end."""
+        """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean
+        loss (a tensor, so that nothing waits for the device). ``refresh`` False leaves the frozen
+        copy behind; ``also`` is a second term of the loss, on as many images. ``shares``: the loss
+        is taken once for each and counts by it; what yields them may change the model's weights
+        meanwhile, and must have put them back at the end."""
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -63,7 +65,8 @@ class Trainer:
 
     @property
     def passes(self) -> int:
-        """Forward and backward passes of one image so far, on this process: training steps and PGD steps."""
+        """Forward and backward passes of one image so far, on this process: training steps and PGD
+        steps."""
         return self._steps + self.frozen.passes
 
     def state(self) -> dict:

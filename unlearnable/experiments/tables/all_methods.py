@@ -1,8 +1,9 @@
 """Every method against ordinary and adversarial training: does the noise protect, and against whom?
 
-A row is a method, with its budget where it leaves the ball of 8/255. Columns: the radius of the learner's adversarial
-training in /255, then what the noise cost and how visible it is. EM comes without T (a batch's noise at its visit, the
-EM of the papers' comparisons) and with T. Five to fifteen minutes a row and seed on 2 cores.
+A row is a method, with its budget where it leaves the ball of 8/255. Columns: the radius of the
+learner's adversarial training in /255, then what the noise cost and how visible it is. EM comes
+without T (a batch's noise at its visit, the EM of the papers' comparisons) and with T. Five to
+fifteen minutes a row and seed on 2 cores.
 """
 
 from unlearnable.evaluation.published import figure

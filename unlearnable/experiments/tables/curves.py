@@ -1,7 +1,8 @@
 """Training curves: accuracy on clean test images during training (the paper's figures).
 
-A row is what the learner trains on and how, a column the training step. To be seen: a learner on protected images may
-know more early than at its end, which is why audits count the peak. Shares its cells with the main comparison.
+A row is what the learner trains on and how, a column the training step. To be seen: a learner on
+protected images may know more early than at its end, which is why audits count the peak. Shares its
+cells with the main comparison.
 """
 
 from unlearnable.experiments.grid import Cell, Chart, Grid, Row, Table, learner

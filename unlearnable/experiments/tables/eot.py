@@ -1,8 +1,8 @@
 """Expectation over transformations on and off.
 
-A row is EM or REM with J draws of T a noise step; J = 0 is without T, for the noise and for the surrogate. Columns: the
-radius of the learner's adversarial training in /255, and the image passes that the noise took. The learner always
-augments. About 40 minutes a seed on 2 cores.
+A row is EM or REM with J draws of T a noise step; J = 0 is without T, for the noise and for the
+surrogate. Columns: the radius of the learner's adversarial training in /255, and the image passes
+that the noise took. The learner always augments. About 40 minutes a seed on 2 cores.
 """
 
 from dataclasses import replace
@@ -11,8 +11,6 @@ from unlearnable.experiments.grid import Grid, Row, Table, learner, passes
 from unlearnable.experiments.scale import Scale
 
 RADII = (0, 2, 4)
-
-
 DRAWS = (0, 1, 5)
 
 

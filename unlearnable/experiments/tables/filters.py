@@ -1,9 +1,10 @@
 """Low-pass filters on the training images, before augmentation; the test images stay as they are.
 
-A row is a filter, a column what the learner trains on and how: ordinarily, or adversarially at the radius that REM and
-SEM are built for (small: 2, paper: 4). To be seen in the paper: filters do not bring REM's learner back. The figures of
-other groups (22 to 26 % for REM, blurred, ordinary training, ResNet-18) are for no single filter and stand in no cell.
-The small size trains ordinarily, on clean images, EM, REM and SEM, about 20 minutes a seed on 2 cores.
+A row is a filter, a column what the learner trains on and how: ordinarily, or adversarially at the
+radius that REM and SEM are built for (small: 2, paper: 4). To be seen in the paper: filters do not
+bring REM's learner back. The figures of other groups (22 to 26 % for REM, blurred, ordinary
+training, ResNet-18) are for no single filter and stand in no cell. The small size trains
+ordinarily, on clean images, EM, REM and SEM, about 20 minutes a seed on 2 cores.
 """
 
 from unlearnable.experiments.grid import Grid, Row, Table, learner

@@ -1,10 +1,10 @@
 """Main comparison: methods against learners of growing AT radius.
 
-A row is what the learner trains on: clean images, EM, TAP, NTGA, REM and SEM built for the radius rho_a in brackets.
-A column is the radius of the learner's adversarial training in /255. To be seen in the paper: a REM column stays low up
-to about its rho_a and climbs back to the clean level after it; EM, TAP and NTGA are near clean at radius 4. The small
-size has every second radius. Time: about 1 minute a cell on 2 cores there; the authors' REM noise alone took 22.6 hours
-of a V100.
+A row is what the learner trains on: clean images, EM, TAP, NTGA, REM and SEM built for the radius
+rho_a in brackets. A column is the radius of the learner's adversarial training in /255. To be seen
+in the paper: a REM column stays low up to about its rho_a and climbs back to the clean level after
+it; EM, TAP and NTGA are near clean at radius 4. The small size has every second radius. Time: about
+1 minute a cell on 2 cores there; the authors' REM noise alone took 22.6 hours of a V100.
 """
 
 from unlearnable.evaluation.published import figure

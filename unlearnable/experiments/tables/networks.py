@@ -1,9 +1,10 @@
 """Networks: noise made on one network against learners of others.
 
-A row is what the learner trains on, a column its network. The noise's own network is ResNet-18 at the paper's size
-and convnet at the small one; learners train adversarially at the radius that REM is built for (small: 2, paper: 4).
-Small: VGG-16 and ResNet-18 for 300 steps beside convnet's 800; ResNet-50, DenseNet-121 and WRN-34-10 are beyond 2 cores
-(ResNet-18 takes about 15 minutes a cell), and TAP, NTGA and SEM are left to the paper's size.
+A row is what the learner trains on, a column its network. The noise's own network is ResNet-18 at
+the paper's size and convnet at the small one; learners train adversarially at the radius that REM
+is built for (small: 2, paper: 4). Small: VGG-16 and ResNet-18 for 300 steps beside convnet's 800;
+ResNet-50, DenseNet-121 and WRN-34-10 are beyond 2 cores (ResNet-18 takes about 15 minutes a cell),
+and TAP, NTGA and SEM are left to the paper's size.
 """
 
 from unlearnable.evaluation.published import NETWORKS, Figure

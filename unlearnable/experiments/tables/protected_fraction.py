@@ -1,10 +1,11 @@
 """Protected shares: what a learner gets where only a part of the images is protected.
 
-A row is a method, a column the share of every class that is protected, the rest being clean; the last row trains on
-that clean rest alone. The learner trains adversarially at the radius that REM and SEM are built for (small: 2, paper:
-4). To be seen in the paper: at 80 % protected the learner is back near the clean level with every method; the last row
-says how much of that the clean rest gives alone. The small size has EM, REM and SEM and three of the shares, about 1
-minute a cell on 2 cores.
+A row is a method, a column the share of every class that is protected, the rest being clean; the
+last row trains on that clean rest alone. The learner trains adversarially at the radius that REM
+and SEM are built for (small: 2, paper: 4). To be seen in the paper: at 80 % protected the learner
+is back near the clean level with every method; the last row says how much of that the clean rest
+gives alone. The small size has EM, REM and SEM and three of the shares, about 1 minute a cell on 2
+cores.
 """
 
 from unlearnable.evaluation.published import FRACTIONS, PERCENT, Figure
@@ -27,7 +28,10 @@ def grid(setting: Scale) -> Grid:
             n,
             (
                 clean,
-                *(learner(m, at, fraction=p / 100, paper=published(n, p)) for p in setting.fractions),
+                *(
+                    learner(m, at, fraction=p / 100, paper=published(n, p))
+                    for p in setting.fractions
+                ),
             ),
         )
         for n, m in setting.affordable().items()

@@ -1,10 +1,11 @@
 """Protection against work: what a learner reaches, by the image passes that the noise took.
 
-A row is one way to make the noise, a point of the plot; ways that differ in length only are joined by a line.
-Columns: passes of one image, minutes, then the radius of the learner's adversarial training in /255. The first way
-is the paper's inner loop (K_u = 10, J = 5, K_a = 10), as long as two cores allow; a radius in brackets is another one
-than the size's own; EM has T; *short* is the size's own preset, and what follows is what was changed. A further way
-is one more line of WAYS. About five minutes a row and seed on 2 cores, twenty for the first.
+A row is one way to make the noise, a point of the plot; ways that differ in length only are joined
+by a line. Columns: passes of one image, minutes, then the radius of the learner's adversarial
+training in /255. The first way is the paper's inner loop (K_u = 10, J = 5, K_a = 10), as long as
+two cores allow; a radius in brackets is another one than the size's own; EM has T; *short* is the
+size's own preset, and what follows is what was changed. A further way is one more line of WAYS.
+About five minutes a row and seed on 2 cores, twenty for the first.
 """
 
 from collections.abc import Callable
@@ -15,8 +16,6 @@ from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods.base import Method
 
 RADII = (0, 2, 4)
-
-
 COLD = {
     "warm_start": False,
     "steps": 10,
@@ -34,9 +33,8 @@ TEN = {
 
 
 ONCE = {"steps": 1, "step": 3.2}
-
-
-# what is varied -> the noise, at the size's own settings, and its lengths in surrogate steps at the small size
+# what is varied -> the noise, at the size's own settings, and its lengths in surrogate steps at the
+# small size
 WAYS: dict[str, tuple[Callable[[Scale], Method], tuple[int, ...]]] = {
     "REM, the paper's inner loop": (lambda s: s.rem(s.radius, **COLD), (32,)),
     "SEM, the paper's inner loop": (lambda s: s.sem(s.radius, **COLD), (32, 100)),

@@ -1,8 +1,9 @@
 """The radius that the noise is built for, rho_a, against learners beyond it.
 
-A row is REM or SEM with the rho_a in brackets, a column the radius of the learner's adversarial training in /255, up to
-twice the largest rho_a. Figures beside ours are those of other groups. To be seen: where each row climbs back to the
-clean level. Shares its cells up to radius 4 with the main comparison; 12 minutes a seed for the rest on 2 cores.
+A row is REM or SEM with the rho_a in brackets, a column the radius of the learner's adversarial
+training in /255, up to twice the largest rho_a. Figures beside ours are those of other groups. To
+be seen: where each row climbs back to the clean level. Shares its cells up to radius 4 with the
+main comparison; 12 minutes a seed for the rest on 2 cores.
 """
 
 from unlearnable.evaluation.published import figure

@@ -1,8 +1,9 @@
 """The budget of the noise, rho_u: how much more protection more noise buys.
 
-A row is EM(rho_u), or REM(rho_u, rho_a) with rho_a at most half of rho_u as in the paper; noise steps are rho_u/5 (/4
-for the ImageNet subset). A column is the radius of the learner's adversarial training in /255; the last one says how
-visible the noise is. No figures of others stand beside these. About 45 minutes a seed on 2 cores.
+A row is EM(rho_u), or REM(rho_u, rho_a) with rho_a at most half of rho_u as in the paper; noise
+steps are rho_u/5 (/4 for the ImageNet subset). A column is the radius of the learner's adversarial
+training in /255; the last one says how visible the noise is. No figures of others stand beside
+these. About 45 minutes a seed on 2 cores.
 """
 
 from dataclasses import replace
@@ -11,8 +12,6 @@ from unlearnable.experiments.grid import Grid, Row, Table, learner, psnr
 from unlearnable.experiments.scale import Scale
 
 RADII = (0, 2, 4, 8)
-
-
 BUDGETS = ((4, 2), (8, 2), (8, 4), (16, 2), (16, 4), (16, 8))
 
 

@@ -1,8 +1,8 @@
 """Time cost: what making the noise takes.
 
-A row is a method; columns: forward and backward passes of one image (the kernels of NTGA have none), minutes on the
-machine that the cells name, and how visible the noise is. The paper's minutes are those of one V100. Nothing is trained
-but the noise, which the other tables share.
+A row is a method; columns: forward and backward passes of one image (the kernels of NTGA have
+none), minutes on the machine that the cells name, and how visible the noise is. The paper's minutes
+are those of one V100. Nothing is trained but the noise, which the other tables share.
 """
 
 from unlearnable.evaluation.published import HOURS, Figure

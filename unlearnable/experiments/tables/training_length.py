@@ -1,8 +1,9 @@
-"""How long the learner trains: why patterns that collapse a long training hardly show in a short one.
+"""How long the learner trains: why patterns that collapse a long training hardly show in a short
+one.
 
-A row is what an ordinary learner trains on, a column its number of steps, as a multiple of the size's own. To be seen:
-clean accuracy rises with the steps, while that of the protected sets falls, as the learner comes to rely on the noise.
-About 10 minutes a seed on 2 cores.
+A row is what an ordinary learner trains on, a column its number of steps, as a multiple of the
+size's own. To be seen: clean accuracy rises with the steps, while that of the protected sets falls,
+as the learner comes to rely on the noise. About 10 minutes a seed on 2 cores.
 """
 
 from unlearnable.experiments.grid import Grid, Row, Table, learner

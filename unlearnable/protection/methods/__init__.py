@@ -1,5 +1,5 @@
-"""The methods. A new one is a frozen dataclass with ``craft`` and a line in ``METHODS``: the command, the card and the
-contract tests follow by themselves."""
+"""The methods. A new one is a frozen dataclass with ``craft`` and a line in ``METHODS``: the
+command, the card and the contract tests follow by themselves."""
 
 import dataclasses
 
@@ -39,7 +39,8 @@ METHODS: dict[str, type[Method]] = {
 
 
 def find_method(name: str) -> type[Method]:
-    """The method called ``name`` in the table, or a person's own as my_module:Class. Raises UserError."""
+    """The method called ``name`` in the table, or a person's own as my_module:Class. Raises
+    UserError."""
     if ":" in name:
         method, where = load_object("method", name)
         if not (

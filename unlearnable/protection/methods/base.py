@@ -24,9 +24,9 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """delta: int8 [N, 3, H, W] in /255, on the CPU (int16 where it may exceed 127; None on other ranks than 0);
-    generator: the surrogate, if any; passes: forward and backward passes of one image that it cost, over all
-    processes."""
+    """delta: int8 [N, 3, H, W] in /255, on the CPU (int16 where it may exceed 127; None on other
+    ranks than 0); generator: the surrogate, if any; passes: forward and backward passes of one
+    image that it cost, over all processes."""
 
     delta: Tensor | None
     generator: nn.Module | None = None
@@ -34,12 +34,12 @@ class Noise:
 
 
 class Method(Presets, ABC):
-    """Settings are the fields of the subclass, in /255 where they are pixels. ``eps`` is the L-infinity budget."""
+    """Settings are the fields of the subclass, in /255 where they are pixels. ``eps`` is the
+    L-infinity budget."""
 
     eps: ClassVar[float]  # a dataclass field, or 255 where a method does not keep to a ball
-    needs_labels: ClassVar[bool] = (
-        True  # False: also for a flat folder, whose images have no classes
-    )
+    # False: also for a flat folder, whose images have no classes
+    needs_labels: ClassVar[bool] = True
 
     @property
     def budget(self) -> str:

@@ -1,12 +1,14 @@
-"""Unlearnable Clusters (Zhang et al., CVPR 2023): noise for images whose labels nobody knows, not even the learner's.
+"""Unlearnable Clusters (Zhang et al., CVPR 2023): noise for images whose labels nobody knows, not
+even the learner's.
 
-K-means divides the images in a surrogate's feature space. Every cluster gets one noise, which moves its images to
-the center of another cluster: what belongs together falls apart, and the noise tells more than the image. A network
-makes the noises, each from a fixed random input.
+K-means divides the images in a surrogate's feature space. Every cluster gets one noise, which moves
+its images to the center of another cluster: what belongs together falls apart, and the noise tells
+more than the image. A network makes the noises, each from a fixed random input.
 
-The paper's surrogate was trained elsewhere (CLIP). None is at hand here, so that without ``surrogate`` a network
-learns on the images themselves to tell by how much they are turned (Gidaris et al., 2018), which needs no labels. One
-network makes all noises; the paper has one a cluster. The distance is the one that k-means knows, squared Euclidean.
+The paper's surrogate was trained elsewhere (CLIP). None is at hand here, so that without
+``surrogate`` a network learns on the images themselves to tell by how much they are turned (Gidaris
+et al., 2018), which needs no labels. One network makes all noises; the paper has one a cluster. The
+distance is the one that k-means knows, squared Euclidean.
 """
 
 import math
@@ -40,16 +42,15 @@ from unlearnable.training.frozen import Frozen
 from unlearnable.training.learn import seconds_a_step
 
 MOST = 4 << 30  # bytes of images that the surrogate trains on
-
-
 WIDTH = 32  # channels of the noise network's first layer
 
 
 @dataclass(frozen=True)
 class UnlearnableClusters(OnSurrogate):
-    """unlearnable clusters (Zhang et al., CVPR 2023): for images without labels. One noise a cluster of like images
-    moves them to another cluster's center on a surrogate. The paper's budget is 16/255 and its surrogate CLIP; with 8
-    and a surrogate that knows only these images, expect less. Nothing in it meets an adversary."""
+    """unlearnable clusters (Zhang et al., CVPR 2023): for images without labels. One noise a
+    cluster of like images moves them to another cluster's center on a surrogate. The paper's budget
+    is 16/255 and its surrogate CLIP; with 8 and a surrogate that knows only these images, expect
+    less. Nothing in it meets an adversary."""
 
     needs_labels: ClassVar[bool] = False
 
@@ -102,8 +103,9 @@ class UnlearnableClusters(OnSurrogate):
 
 
 def turned(data: Images) -> Images:
-    """Every image four times, turned by 0, 90, 180 and 270 degrees (its middle square), labeled by the turn. Of a
-    set that would take more than ``MOST`` bytes, every other image, every third, ..."""
+    """Every image four times, turned by 0, 90, 180 and 270 degrees (its middle square), labeled by
+    the turn. Of a set that would take more than ``MOST`` bytes, every other image, every third,
+    ..."""
     side, (height, width) = data.size, data.x.shape[-2:]
     top, left = (height - side) // 2, (width - side) // 2
     every = max(1, math.ceil(4 * len(data) * 3 * side**2 / MOST))
@@ -123,9 +125,9 @@ def features_of(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
 def k_means(
     x: Tensor, k: int, g: torch.Generator, *, starts: int = 5, rounds: int = 100
 ) -> tuple[Tensor, Tensor]:
-    """Centers [k, D] and the cluster of every row of x [N, D]: the best of ``starts`` runs of Lloyd's iteration, each
-    from centers drawn in proportion to their squared distance from those before (Arthur & Vassilvitskii, 2007). Fewer
-    than k where x has fewer different rows."""
+    """Centers [k, D] and the cluster of every row of x [N, D]: the best of ``starts`` runs of
+    Lloyd's iteration, each from centers drawn in proportion to their squared distance from those
+    before (Arthur & Vassilvitskii, 2007). Fewer than k where x has fewer different rows."""
     runs = [_lloyd(x, _first_centers(x, k, g), rounds) for _ in range(starts)]
     return min(runs, key=lambda run: float((x - run[0][run[1]]).square().sum()))
 
@@ -155,8 +157,9 @@ def _first_centers(x: Tensor, k: int, g: torch.Generator) -> Tensor:
 
 
 class NoiseNetwork(nn.Module):
-    """From fixed random inputs [k, 3, H, W] to noises [k, 3, H, W] in [-1, 1]: down to half the size, two residual
-    blocks, and up again. Its batch is always all k, so that batch norm has no statistics to remember."""
+    """From fixed random inputs [k, 3, H, W] to noises [k, 3, H, W] in [-1, 1]: down to half the
+    size, two residual blocks, and up again. Its batch is always all k, so that batch norm has no
+    statistics to remember."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -177,8 +180,8 @@ class NoiseNetwork(nn.Module):
 
 
 class ClusterNoise:
-    """The training of the noise network: its steps lower the squared distance of protected images' features from the
-    center of the next cluster."""
+    """The training of the noise network: its steps lower the squared distance of protected images'
+    features from the center of the next cluster."""
 
     def __init__(
         self,
@@ -204,7 +207,8 @@ class ClusterNoise:
         return self.m.eps / 255 * self.network(self.inputs)
 
     def distance(self, i: Tensor, noise: Tensor, g: torch.Generator) -> Tensor:
-        """Of the images ``i`` with their clusters' noise from their targets: the mean squared distance."""
+        """Of the images ``i`` with their clusters' noise from their targets: the mean squared
+        distance."""
         own, draws = self.cluster[i].to(self.run.device), max(1, self.m.eot_samples)
         # not noise[own]: the gradient of an index adds up in the order in which threads come
         noise = noise.index_select(0, own)
@@ -244,7 +248,8 @@ class ClusterNoise:
 
 
 def estimate_seconds(m: UnlearnableClusters, sample: Images, run: Context) -> float:
-    """Seconds that a run without ``surrogate`` takes here, from trying two steps of each part on a few images."""
+    """Seconds that a run without ``surrogate`` takes here, from trying two steps of each part on a
+    few images."""
     recipe = surrogate_recipe(m, augment=False)
     training = m.train_steps * seconds_a_step(turned(sample), recipe, device=str(run.device))
     frozen = Frozen(build(m.model, 4, size=sample.size).to(run.device), bfloat16=run.bfloat16)

@@ -1,4 +1,5 @@
-"""Noise made on a surrogate that was trained once, on the clean images, and stays as it is: TAP, HYPO, EntF."""
+"""Noise made on a surrogate that was trained once, on the clean images, and stays as it is: TAP,
+HYPO, EntF."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -94,8 +95,9 @@ SHORT = {
 
 @dataclass(frozen=True)
 class TAP(FixedSurrogate):
-    """targeted adversarial poisoning (Fowl et al., NeurIPS 2021): every image is moved to look like the next class to
-    a clean-trained model. Collapses ordinary training; undone by adversarial training."""
+    """targeted adversarial poisoning (Fowl et al., NeurIPS 2021): every image is moved to look like
+    the next class to a clean-trained model. Collapses ordinary training; undone by adversarial
+    training."""
 
     steps: int = 250
     step: float = 0.064
@@ -109,8 +111,9 @@ class TAP(FixedSurrogate):
 
 @dataclass(frozen=True)
 class HYPO(FixedSurrogate):
-    """hypocritical perturbations (Tao et al., NeurIPS 2021): every image is moved deeper into its own class on a
-    clean-trained model. Weak against ordinary training (about 70 % remain in the papers), none against adversarial."""
+    """hypocritical perturbations (Tao et al., NeurIPS 2021): every image is moved deeper into its
+    own class on a clean-trained model. Weak against ordinary training (about 70 % remain in the
+    papers), none against adversarial."""
 
     presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
 
@@ -120,8 +123,9 @@ class HYPO(FixedSurrogate):
 
 @dataclass(frozen=True)
 class EntF(FixedSurrogate):
-    """entangled features (Wen et al., ICLR 2023): on an adversarially trained model, an image's features are pushed
-    from its class's center, or pulled to the nearest other. Made against adversarial training of a large radius."""
+    """entangled features (Wen et al., ICLR 2023): on an adversarially trained model, an image's
+    features are pushed from its class's center, or pulled to the nearest other. Made against
+    adversarial training of a large radius."""
 
     steps: int = 300
     step: float = 0.4
@@ -158,7 +162,8 @@ def feature_centers(frozen: Frozen, data: Images, device: torch.device) -> Tenso
 
 
 def trained_surrogate(m: FixedSurrogate, data: Images, run: Context) -> tuple[nn.Module, int]:
-    """The surrogate, from its folder or trained here (resumable), and the passes that the training cost."""
+    """The surrogate, from its folder or trained here (resumable), and the passes that the training
+    cost."""
     if m.surrogate:
         return read_surrogate(Path(m.surrogate), data).to(run.device), 0
     return train_surrogate(data, surrogate_recipe(m), run)
@@ -186,8 +191,9 @@ def train_surrogate(data: Images, recipe: Recipe, run: Context) -> tuple[nn.Modu
 
 
 def read_surrogate(folder: Path, data: Images, *, any_classes: bool = False) -> nn.Module:
-    """The model in a folder that ``learn`` wrote. Raises UserError when it is none, or of other classes than those of
-    ``data`` (any_classes: only its features are used, and it may have other classes)."""
+    """The model in a folder that ``learn`` wrote. Raises UserError when it is none, or of other
+    classes than those of ``data`` (any_classes: only its features are used, and it may have other
+    classes)."""
     if not (folder / "model.safetensors").exists():
         raise UserError(
             f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished."
@@ -207,7 +213,8 @@ def read_surrogate(folder: Path, data: Images, *, any_classes: bool = False) -> 
 
 
 def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
-    """``steps`` sign steps down ``m.goal`` for every image, batch by batch, resuming from ``run.state``."""
+    """``steps`` sign steps down ``m.goal`` for every image, batch by batch, resuming from
+    ``run.state``."""
     own = distributed.local_rows(len(data))
     # the same number of parts on every process: all of them save together
     largest, part = -(-len(data) // distributed.world()), max(1, m.batch // distributed.world())

@@ -19,8 +19,9 @@ VISITS = 20  # of a warm-started noise, which takes few steps a visit
 
 @dataclass(frozen=True)
 class Generated(Method):
-    """noise for further images of the same classes from generator.safetensors, without training: the last pass of the
-    min-min family (Fu et al., 2022, algorithm 1), repeated where the noise is warm-started."""
+    """noise for further images of the same classes from generator.safetensors, without training:
+    the last pass of the min-min family (Fu et al., 2022, algorithm 1), repeated where the noise is
+    warm-started."""
 
     file: str
     """generator.safetensors of a protected folder"""
@@ -36,7 +37,8 @@ class Generated(Method):
 
     @classmethod
     def of(cls, file: Path) -> Self:
-        """Raises UserError for a file that is no generator, or one of a method that cannot go on from it."""
+        """Raises UserError for a file that is no generator, or one of a method that cannot go on
+        from it."""
         from unlearnable.protection.methods import METHODS
 
         try:

@@ -19,7 +19,8 @@ from unlearnable.protection.methods.base import Context, Method, Noise
 
 @dataclass(frozen=True)
 class Imported(Method):
-    """noise from a file: int8 [N, 3, H, W] in /255 as .npy, or as the pickle that Fu et al.'s program writes."""
+    """noise from a file: int8 [N, 3, H, W] in /255 as .npy, or as the pickle that Fu et al.'s
+    program writes."""
 
     needs_labels: ClassVar[bool] = False
 

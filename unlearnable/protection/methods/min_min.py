@@ -1,9 +1,10 @@
-"""The min-min family: noise descends, surrogate descends, on one loss. EM, REM and SEM differ only in what the
-protected image meets before the loss is taken: nothing, an adversary, or a uniform draw from the adversary's ball.
+"""The min-min family: noise descends, surrogate descends, on one loss. EM, REM and SEM differ only
+in what the protected image meets before the loss is taken: nothing, an adversary, or a uniform draw
+from the adversary's ball.
 
-Two traps of the authors' released program (Fu et al., 2022) and what happens here: the final pass covers every image
-(theirs drops the last incomplete batch); the noise is clipped to valid pixels where it is added, not where it is kept
-(as theirs).
+Two traps of the authors' released program (Fu et al., 2022) and what happens here: the final pass
+covers every image (theirs drops the last incomplete batch); the noise is clipped to valid pixels
+where it is added, not where it is kept (as theirs).
 """
 
 from abc import abstractmethod
@@ -30,16 +31,16 @@ from unlearnable.training.trainer import Trainer
 
 MAX_PIXELS_PER_FORWARD = (
     2**23
-)  # pixels of all views together that go through the surrogate at once: 41 images of 224 px, 4 views
+    # pixels of all views together that go through the surrogate at once: 41 images of 224 px, 4 views
+)
 
 
 @dataclass(frozen=True)
 class MinMin(Method):
     """The settings that the whole family shares."""
 
-    independent: ClassVar[bool] = (
-        True  # an image's noise does not depend on which others are in its batch
-    )
+    # an image's noise does not depend on which others are in its batch
+    independent: ClassVar[bool] = True
 
     eps: float = 8.0
     """budget of the noise, in /255 (the paper's rho_u)"""
@@ -48,7 +49,8 @@ class MinMin(Method):
     step: float | None = None
     """size of a noise step in /255; default: 2 eps / steps (the paper's eps / 5 at 10 steps)"""
     eot_samples: int = 5
-    """draws of the augmentation T a noise step (J); 0: no T, neither for the noise nor for the surrogate"""
+    """draws of the augmentation T a noise step (J); 0: no T, neither for the noise nor for the
+    surrogate"""
     gray_prob: float = 0.0
     """share of the draws of T that lose their colors, 0 to 1: against learners of grayscale copies"""
     warm_start: bool = False
@@ -56,9 +58,11 @@ class MinMin(Method):
     noise_type: Literal["samplewise", "classwise"] = "samplewise"
     """one noise an image, or one a class"""
     refresh_every: int = 0
-    """0: a batch's noise is renewed when the batch is visited; k: all noise is renewed after every k surrogate steps"""
+    """0: a batch's noise is renewed when the batch is visited; k: all noise is renewed after every
+    k surrogate steps"""
     stop_error: float = 0.0
-    """stop once the surrogate's error on the protected images is below this, in %; needs refresh_every"""
+    """stop once the surrogate's error on the protected images is below this, in %; needs
+    refresh_every"""
     model: str = "resnet18"
     """the surrogate: a name of `unlearnable ls models`, or my_module:factory"""
     train_steps: int = 5000
@@ -82,7 +86,9 @@ class MinMin(Method):
         if not 0 <= self.gray_prob <= 1:
             raise UserError(f"gray_prob is a probability between 0 and 1, not {self.gray_prob}.")
         if self.gray_prob and not self.eot_samples:
-            raise UserError("gray_prob is a part of T; set eot_samples to 1 or more too, or gray_prob to 0.")
+            raise UserError(
+                "gray_prob is a part of T; set eot_samples to 1 or more too, or gray_prob to 0."
+            )
         if self.eps < 1:
             raise UserError(
                 f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none."
@@ -100,7 +106,8 @@ class MinMin(Method):
         """The same for the surrogate's step."""
 
     def noise_lowers(self, model: Frozen, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
-        """The noise step's loss, a sum over images; the cross-entropy unless a member says otherwise."""
+        """The noise step's loss, a sum over images; the cross-entropy unless a member says
+        otherwise."""
         return total_loss(model, z, y)
 
     def views(self, height: int, width: int) -> augment.Augmentation:
@@ -115,7 +122,8 @@ class MinMin(Method):
         return self.lr * self.lr_decay ** (step // self.decay_every)
 
     def surrogate_also(self) -> Callable[[nn.Module, Tensor], Tensor] | None:
-        """A second term of the surrogate's loss, if any: (model, t(x) of the step's clean images) -> its mean."""
+        """A second term of the surrogate's loss, if any: (model, t(x) of the step's clean images)
+        -> its mean."""
         return None
 
     def surrogate_shares(self, model: nn.Module, g: torch.Generator) -> Iterable[float]:
@@ -135,8 +143,9 @@ _VISITS = {
 
 @dataclass(frozen=True)
 class EM(MinMin):
-    """error-minimizing noise (Huang et al., ICLR 2021): cheap, strong against ordinary training, undone by adversarial
-    training. Fair form: noise and image aligned, warm-started, renewed for the whole set every 10 surrogate steps."""
+    """error-minimizing noise (Huang et al., ICLR 2021): cheap, strong against ordinary training,
+    undone by adversarial training. Fair form: noise and image aligned, warm-started, renewed for
+    the whole set every 10 surrogate steps."""
 
     steps: int = 20
     eot_samples: int = 0
@@ -146,10 +155,17 @@ class EM(MinMin):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "eot": {"steps": 10, "eot_samples": 5, "warm_start": False, "refresh_every": 0, "stop_error": 0.0},
+        "eot": {
+            "steps": 10,
+            "eot_samples": 5,
+            "warm_start": False,
+            "refresh_every": 0,
+            "stop_error": 0.0,
+        },
         "class": {"noise_type": "classwise", "steps": 1, "step": 1.0},
         "imagenet": {"steps": 7, "step": 2.0, "train_steps": 3000, "decay_every": 1200},
-        # one draw of T, noise renewed at every visit: far stronger here than the default form (docs/results.md)
+        # one draw of T, noise renewed at every visit: far stronger here than the default form
+        # (docs/results.md)
         "short": _VISITS | {"train_steps": 800, "decay_every": 320},
         "fast": _VISITS | {"train_steps": 400, "decay_every": 160},
     }
@@ -191,8 +207,9 @@ class Robust(MinMin):
 
 @dataclass(frozen=True)
 class REM(Robust):
-    """robust error-minimizing noise (Fu et al., ICLR 2022, algorithm 1): holds against adversarial training up to about
-    adv_eps, not beyond, and only when nearly every image is protected. Costly: the adversary runs in every draw."""
+    """robust error-minimizing noise (Fu et al., ICLR 2022, algorithm 1): holds against adversarial
+    training up to about adv_eps, not beyond, and only when nearly every image is protected. Costly:
+    the adversary runs in every draw."""
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
@@ -215,8 +232,8 @@ class REM(Robust):
 
 @dataclass(frozen=True)
 class SEM(Robust):
-    """stable error-minimizing noise (Liu et al., AAAI 2024): REM with one uniform draw in place of the adversary in the
-    noise step; about nine times fewer passes at the paper's settings."""
+    """stable error-minimizing noise (Liu et al., AAAI 2024): REM with one uniform draw in place of
+    the adversary in the noise step; about nine times fewer passes at the paper's settings."""
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
@@ -239,7 +256,8 @@ class SEM(Robust):
 
 
 class MinMinLoop:
-    """One run: the noise table (int8, in /255: this process's rows, or one row a class), the surrogate, their steps."""
+    """One run: the noise table (int8, in /255: this process's rows, or one row a class), the
+    surrogate, their steps."""
 
     def __init__(self, method: MinMin, data: Images, run: Context):
         self.m, self.data, self.run = method, data, run
@@ -254,7 +272,8 @@ class MinMinLoop:
             bfloat16=run.bfloat16,
         )
         own = distributed.local_rows(len(data))
-        # the same number of parts on every process, because class-wise noise sums gradients over the processes
+        # the same number of parts on every process, because class-wise noise sums gradients over
+        # the processes
         largest, part = (
             -(-len(data) // distributed.world()),
             max(1, method.batch // distributed.world()),
@@ -279,8 +298,8 @@ class MinMinLoop:
         )
 
     def renew(self, i: Tensor, step: int, part: int | None = None) -> None:
-        """The inner minimization for the images ``i`` of surrogate step ``step`` (or of a part of the pass after it),
-        as many at once as memory allows."""
+        """The inner minimization for the images ``i`` of surrogate step ``step`` (or of a part of
+        the pass after it), as many at once as memory allows."""
         key = (step,) if part is None else ("pass", step, part)
         views = (
             max(1, self.m.eot_samples) * self.data.x.shape[-2] * self.data.x.shape[-1]
@@ -328,7 +347,8 @@ class MinMinLoop:
         self.table[noise] = (u * 255).round().to(torch.int8)
 
     def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
-        """Sum over images and draws t of loss(f(t(clip(x + u)) + a)); all draws go through the model in one batch."""
+        """Sum over images and draws t of loss(f(t(clip(x + u)) + a)); all draws go through the
+        model in one batch."""
         draws = max(1, self.m.eot_samples)
         y = y.repeat(draws)
         z = self.t((x + u).clamp(0, 1).repeat(draws, 1, 1, 1), g)
@@ -341,7 +361,8 @@ class MinMinLoop:
         return (self.data.pixels(i, self.run.device) + u).clamp(0, 1)
 
     def descend(self, step: int) -> None:
-        """Surrogate step number ``step``, after the noise of its batch was renewed (unless that is done in passes)."""
+        """Surrogate step number ``step``, after the noise of its batch was renewed (unless that is
+        done in passes)."""
         m = self.m
         i = batch_rows(len(self.data), m.batch, self.run.seed, step)
         if not m.refresh_every:
@@ -383,8 +404,8 @@ def _summed(gradient: Tensor) -> Tensor:
 
 
 def _plan(m: MinMin, parts: int) -> Iterator[tuple[str, int, int]]:
-    """Every piece of work in order: (what, surrogate step, part of the pass). The last noise pass has the finished
-    model."""
+    """Every piece of work in order: (what, surrogate step, part of the pass). The last noise pass
+    has the finished model."""
     for step in range(m.train_steps):
         yield "descend", step, 0
         last = step + 1 == m.train_steps

@@ -19,8 +19,9 @@ from unlearnable.training.pgd import total_loss
 
 @dataclass(frozen=True)
 class ASR(Robust):
-    """EM whose surrogate trains adversarially and must not tell the clean images' classes (2024): the noise then
-    carries all of the information. Cheaper than REM; its paper's figures were not found."""
+    """EM whose surrogate trains adversarially and must not tell the clean images' classes (2024):
+    the noise then carries all of the information. Cheaper than REM; its paper's figures were not
+    found."""
 
     uniformity_weight: float = 1.0
     """weight of the mean distance of the surrogate's guess on clean images from a uniform guess"""
@@ -44,8 +45,9 @@ class ASR(Robust):
 
 @dataclass(frozen=True)
 class MIUE(EM):
-    """mutual-information unlearnable examples (2026): noise draws a class's features together and apart from the other
-    classes'. Its paper reports protection up to AT-6; expensive there (100 epochs, a noise pass an epoch)."""
+    """mutual-information unlearnable examples (2026): noise draws a class's features together and
+    apart from the other classes'. Its paper reports protection up to AT-6; expensive there (100
+    epochs, a noise pass an epoch)."""
 
     steps: int = 10
     step: float | None = 0.2
@@ -85,8 +87,8 @@ class MIUE(EM):
 
 @dataclass(frozen=True)
 class AUE(EM):
-    """augmented unlearnable examples (2024): EM under the strong augmentation of contrastive learners, to
-    withstand them too. One noise pass an epoch; strength 1.0 for 100 classes."""
+    """augmented unlearnable examples (2024): EM under the strong augmentation of contrastive
+    learners, to withstand them too. One noise pass an epoch; strength 1.0 for 100 classes."""
 
     steps: int = 5
     step: float | None = 0.8
@@ -122,14 +124,15 @@ class AUE(EM):
 
 @dataclass(frozen=True)
 class PUE(EM):
-    """provably unlearnable examples (Wang et al., NDSS 2025): EM whose noise and surrogate meet the loss averaged over
-    draws of the surrogate's weights with Gaussian noise on them, against learners whose weights end nearby. Costs
-    ``draws`` times EM; nothing in it meets an adversary. ``certify`` gives its certificate. The released program takes
-    a grid of standard deviations from 0 to 0.25; here every draw has its own."""
+    """provably unlearnable examples (Wang et al., NDSS 2025): EM whose noise and surrogate meet the
+    loss averaged over draws of the surrogate's weights with Gaussian noise on them, against
+    learners whose weights end nearby. Costs ``draws`` times EM; nothing in it meets an adversary.
+    ``certify`` gives its certificate. The released program takes a grid of standard deviations from
+    0 to 0.25; here every draw has its own."""
 
     weight_std: float = 0.25
-    """largest standard deviation of the noise on every parameter (not relative to its size); a draw's own is
-    U(0, weight_std)"""
+    """largest standard deviation of the noise on every parameter (not relative to its size); a
+    draw's own is U(0, weight_std)"""
     draws: int = 10
     """draws of the weights, in every noise step and in every surrogate step"""
 
@@ -144,8 +147,9 @@ class PUE(EM):
         require(self, positive="draws", whole="weight_std")
 
     def noise_lowers(self, model: Frozen, z: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
-        """Not the mean loss itself but its first-order part in z, whose gradient is the mean gradient: that of every
-        draw is taken before the next draw changes the weights. The noise is on the real parameters, then folded."""
+        """Not the mean loss itself but its first-order part in z, whose gradient is the mean
+        gradient: that of every draw is taken before the next draw changes the weights. The noise is
+        on the real parameters, then folded."""
         if not self.weight_std:
             return super().noise_lowers(model, z, y, g)
         gradient = torch.zeros_like(z)
@@ -168,8 +172,9 @@ class PUE(EM):
 
 
 def class_contrast(features: Tensor, y: Tensor, temperature: float) -> Tensor:
-    """Supervised contrast of features [N, D]: the sum over images of -log(sum over the others of the same class
-    exp(cos / temperature) / sum over all others). Images without a classmate in the batch count nothing."""
+    """Supervised contrast of features [N, D]: the sum over images of -log(sum over the others of
+    the same class exp(cos / temperature) / sum over all others). Images without a classmate in the
+    batch count nothing."""
     f = F.normalize(features, dim=1)
     logits = f @ f.T / temperature
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)

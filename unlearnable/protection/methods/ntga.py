@@ -1,13 +1,15 @@
-"""NTGA: noise against networks of infinite width, whose training has a closed form (Yuan & Wu, ICML 2021).
+"""NTGA: noise against networks of infinite width, whose training has a closed form (Yuan & Wu, ICML
+2021).
 
-The neural tangent kernel K of an infinitely wide network does not change in training. Under gradient flow on half the
-mean squared error over the m = n x classes outputs of n images, its mean prediction at time t is
+The neural tangent kernel K of an infinitely wide network does not change in training. Under
+gradient flow on half the mean squared error over the m = n x classes outputs of n images, its mean
+prediction at time t is
 
     f_t(x) = K(x, X) phi(K(X, X)) Y,    phi(K) = (I - exp(-t K / m)) / K,
 
-(Lee et al., 2019; m as in the authors' program), and the noise on X ascends the cross-entropy of f_t on other, clean
-images. phi(K) Y is the upper right block of exp([[-t K / m, t Y / m], [0, 0]]): no inverse, and a gradient even where
-eigenvalues coincide.
+(Lee et al., 2019; m as in the authors' program), and the noise on X ascends the cross-entropy of
+f_t on other, clean images. phi(K) Y is the upper right block of exp([[-t K / m, t Y / m], [0, 0]]):
+no inverse, and a gradient even where eigenvalues coincide.
 """
 
 import math
@@ -30,9 +32,10 @@ from unlearnable.training.pgd import pgd
 
 @dataclass(frozen=True)
 class NTGA(Method):
-    """neural tangent generalization attack (Yuan & Wu, ICML 2021): needs no trained surrogate. Undone by adversarial
-    training, and with a few thousand images it hardly hurts ordinary training either (docs/results.md). Memory: about
-    16 block^2 (fc), 40 block^2 H W (cnn) floats of 4 bytes a layer."""
+    """neural tangent generalization attack (Yuan & Wu, ICML 2021): needs no trained surrogate.
+    Undone by adversarial training, and with a few thousand images it hardly hurts ordinary training
+    either (docs/results.md). Memory: about 16 block^2 (fc), 40 block^2 H W (cnn) floats of 4 bytes
+    a layer."""
 
     eps: float = 8.0
     """budget of the noise, in /255"""
@@ -56,7 +59,8 @@ class NTGA(Method):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        # ours: the authors' program has 2 x 2 filters, two linear layers more and the variances of "paper"
+        # ours: the authors' program has 2 x 2 filters, two linear layers more and the variances of
+        # "paper"
         "cnn": {
             "kernel": "cnn",
             "activation": "relu",
@@ -121,7 +125,8 @@ class NTGA(Method):
 
 
 def prediction(k: Tensor, k_test: Tensor, y: Tensor, t: float) -> Tensor:
-    """f_t [M, classes] from K(X, X) [n, n], K(x, X) [M, n] and the targets [n, classes] (the module's formula)."""
+    """f_t [M, classes] from K(X, X) [n, n], K(x, X) [M, n] and the targets [n, classes] (the
+    module's formula)."""
     n, classes = y.shape
     top = torch.cat([-k * (t / y.numel()), y * (t / y.numel())], 1)
     both = F.pad(top, (0, 0, 0, classes))
@@ -131,8 +136,8 @@ def prediction(k: Tensor, k_test: Tensor, y: Tensor, t: float) -> Tensor:
 def fc_ntk(
     a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b_var: float
 ) -> Tensor:
-    """[N, M]: tangent kernel of a fully connected network of ``depth`` hidden layers and a linear readout, standard
-    scaling (Jacot et al., 2018; Lee et al., 2018)."""
+    """[N, M]: tangent kernel of a fully connected network of ``depth`` hidden layers and a linear
+    readout, standard scaling (Jacot et al., 2018; Lee et al., 2018)."""
     a, b = a.flatten(1), b.flatten(1)
     cross = w_var * (a @ b.T) / a.shape[1] + b_var
     own_a, own_b = (w_var * v.square().mean(1) + b_var for v in (a, b))
@@ -148,8 +153,9 @@ def fc_ntk(
 def cnn_ntk(
     a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b_var: float
 ) -> Tensor:
-    """[N, M]: the same for ``depth`` 3 x 3 convolutions (stride 1, zero padding) and a dense readout of all positions.
-    With that readout only covariances at equal positions count (Novak et al., 2019): [N, M, H, W]."""
+    """[N, M]: the same for ``depth`` 3 x 3 convolutions (stride 1, zero padding) and a dense
+    readout of all positions. With that readout only covariances at equal positions count (Novak et
+    al., 2019): [N, M, H, W]."""
 
     def convolved(v: Tensor) -> Tensor:
         return w_var * F.avg_pool2d(v, 3, 1, 1) + b_var
@@ -172,8 +178,8 @@ def cnn_ntk(
 def _dual(
     cross: Tensor, own_a: Tensor, own_b: Tensor, activation: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """E[s(u) s(v)], E[s'(u) s'(v)], E[s(u)^2], E[s(v)^2] for (u, v) normal with variances own_a, own_b and covariance
-    ``cross``: erf (Williams, 1997), ReLU (Cho & Saul, 2009)."""
+    """E[s(u) s(v)], E[s'(u) s'(v)], E[s(u)^2], E[s(v)^2] for (u, v) normal with variances own_a,
+    own_b and covariance ``cross``: erf (Williams, 1997), ReLU (Cho & Saul, 2009)."""
     if activation == "erf":
         square = (1 + 2 * own_a) * (1 + 2 * own_b)
         value = 2 / math.pi * torch.asin(2 * cross * square.rsqrt())

@@ -1,4 +1,5 @@
-"""Noise that needs no surrogate: patterns that tell the class at a glance, so that a network learns them instead."""
+"""Noise that needs no surrogate: patterns that tell the class at a glance, so that a network learns
+them instead."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -18,8 +19,8 @@ CHUNK = 512  # images handled at a time
 
 @dataclass(frozen=True)
 class Uniform(Method):
-    """the control: uniform random noise of the same budget. Protects nothing per image; per class it is a shortcut
-    that ordinary training takes."""
+    """the control: uniform random noise of the same budget. Protects nothing per image; per class
+    it is a shortcut that ordinary training takes."""
 
     eps: float = 8.0
     """budget, in /255"""
@@ -44,8 +45,9 @@ class Uniform(Method):
 
 @dataclass(frozen=True)
 class LSP(Method):
-    """linearly separable perturbations (Yu et al., KDD 2022): a coarse grid of colors from linearly separable
-    vectors. Milliseconds an image; collapses ordinary training; undone by adversarial training, grayscale, JPEG."""
+    """linearly separable perturbations (Yu et al., KDD 2022): a coarse grid of colors from linearly
+    separable vectors. Milliseconds an image; collapses ordinary training; undone by adversarial
+    training, grayscale, JPEG."""
 
     eps: ClassVar[float] = 255.0
     l2: float = 6.0
@@ -53,7 +55,8 @@ class LSP(Method):
     cells: int = 4
     """color patches a side"""
     separation: float = 10.0
-    """distance of the class centers from 0 along every axis, in units of the vectors' own normal draws"""
+    """distance of the class centers from 0 along every axis, in units of the vectors' own normal
+    draws"""
 
     def __post_init__(self) -> None:
         require(self, positive="l2 cells separation")
@@ -75,8 +78,8 @@ class LSP(Method):
 
 
 def separable(y: Tensor, classes: int, size: int, separation: float, g: torch.Generator) -> Tensor:
-    """Vectors [N, size], normally distributed around a corner of a cube for every class, each class with random
-    correlations; their sign pattern tells the class."""
+    """Vectors [N, size], normally distributed around a corner of a cube for every class, each class
+    with random correlations; their sign pattern tells the class."""
     if classes > 2 ** min(size, 62):
         raise UserError(
             f"{classes} classes need more corners than a cube in {size} dimensions has; raise cells."
@@ -94,12 +97,14 @@ def separable(y: Tensor, classes: int, size: int, separation: float, g: torch.Ge
 
 @dataclass(frozen=True)
 class AR(Method):
-    """autoregressive noise (Sandoval-Segura et al., NeurIPS 2022): every class has its own rule by which a pixel
-    follows from its neighbors. Collapses ordinary training; undone by adversarial training and by JPEG."""
+    """autoregressive noise (Sandoval-Segura et al., NeurIPS 2022): every class has its own rule by
+    which a pixel follows from its neighbors. Collapses ordinary training; undone by adversarial
+    training and by JPEG."""
 
     eps: ClassVar[float] = 255.0
     l2: float = 1.0
-    """L2 norm of an image's noise, in [0, 1] units at 32 px (larger images: the same root mean square)"""
+    """L2 norm of an image's noise, in [0, 1] units at 32 px (larger images: the same root mean
+    square)"""
     border: int = 4
     """rows and columns at the top and left that are dropped while the process settles"""
 
@@ -130,8 +135,9 @@ AR_TAPS = [(dy, dx) for dy in (2, 1, 0) for dx in (2, 1, 0)][
 
 
 def ar_process(start: Tensor, rules: Tensor) -> Tensor:
-    """float [N, C, H, W]: the first two rows and columns of ``start``, every other pixel the sum of its eight
-    neighbors up and to the left, weighted by rules [N, C, 8] (in the order of ``AR_TAPS``)."""
+    """float [N, C, H, W]: the first two rows and columns of ``start``, every other pixel the sum of
+    its eight neighbors up and to the left, weighted by rules [N, C, 8] (in the order of
+    ``AR_TAPS``)."""
     x = start.permute(
         2, 3, 0, 1
     ).contiguous()  # [H, W, N, C]: a pixel of all images is one piece of memory
@@ -144,8 +150,8 @@ def ar_process(start: Tensor, rules: Tensor) -> Tensor:
 
 
 def ar_rules(classes: int, size: tuple[int, int], seed: int) -> Tensor:
-    """[classes, 3, 8] coefficients that sum to 1, each stable over images of ``size``: the process neither explodes
-    nor settles to a constant."""
+    """[classes, 3, 8] coefficients that sum to 1, each stable over images of ``size``: the process
+    neither explodes nor settles to a constant."""
     good = torch.empty(0, 8)
     attempt = 0
     while len(good) < 3 * classes:
@@ -167,8 +173,9 @@ def ar_rules(classes: int, size: tuple[int, int], seed: int) -> Tensor:
 
 @dataclass(frozen=True)
 class OPS(Method):
-    """one-pixel shortcut (Wu et al., ICLR 2023): one pixel a class takes one color. Collapses ordinary and adversarial
-    training; undone by Cutout, random augmentation and a median filter. One pixel changes by up to 255."""
+    """one-pixel shortcut (Wu et al., ICLR 2023): one pixel a class takes one color. Collapses
+    ordinary and adversarial training; undone by Cutout, random augmentation and a median filter.
+    One pixel changes by up to 255."""
 
     eps: ClassVar[float] = 255.0
 
@@ -188,8 +195,8 @@ class OPS(Method):
 
 
 def shortcut(x: Tensor) -> tuple[int, Tensor]:
-    """The place (row * W + column) and the color (int16 [3] of 0 and 1) with the largest mean over variance of the
-    absolute change, over images uint8 [n, 3, H, W] of one class."""
+    """The place (row * W + column) and the color (int16 [3] of 0 and 1) with the largest mean over
+    variance of the absolute change, over images uint8 [n, 3, H, W] of one class."""
     best, place, found = -1.0, 0, torch.zeros(3, dtype=torch.int16)
     x = x.flatten(2)
     for k in range(8):
@@ -208,8 +215,9 @@ def shortcut(x: Tensor) -> tuple[int, Tensor]:
 
 @dataclass(frozen=True)
 class CUDA(Method):
-    """convolution-based (Sadasivan et al., CVPR 2023): every class is blurred by a filter of its own. Visible, and
-    outside every ball; holds against adversarial training; undone by random displacement of pixels (COIN)."""
+    """convolution-based (Sadasivan et al., CVPR 2023): every class is blurred by a filter of its
+    own. Visible, and outside every ball; holds against adversarial training; undone by random
+    displacement of pixels (COIN)."""
 
     eps: ClassVar[float] = 255.0
     kernel: int = 3
@@ -247,8 +255,8 @@ def class_filters(classes: int, kernel: int, blur: float, seed: int) -> Tensor:
 
 
 def class_blur(x: Tensor, weight: Tensor) -> Tensor:
-    """x [N, C, H, W] in [0, 1], every channel cross-correlated with ``weight`` [k, k] (black outside), then each
-    image divided by its maximum."""
+    """x [N, C, H, W] in [0, 1], every channel cross-correlated with ``weight`` [k, k] (black
+    outside), then each image divided by its maximum."""
     y = F.conv2d(
         x.flatten(0, 1)[:, None], weight[None, None], padding=weight.shape[0] // 2
     ).view_as(x)

@@ -16,8 +16,8 @@ from unlearnable.training.pgd import pgd
 
 @dataclass(frozen=True)
 class PIL(Method):
-    """perturbation-induced linearization (2026): noise that one linear classifier reads, on images that it cannot.
-    Seconds on a CPU; undone by adversarial training beyond a small radius."""
+    """perturbation-induced linearization (2026): noise that one linear classifier reads, on images
+    that it cannot. Seconds on a CPU; undone by adversarial training beyond a small radius."""
 
     eps: float = 8.0
     """budget, in /255"""
@@ -28,7 +28,8 @@ class PIL(Method):
     epochs: int = 30
     """passes over the images that train the linear classifier"""
     noise_weight: float = 0.9
-    """weight of the cross-entropy on the noise; 1 - noise_weight: of the images' divergence from a uniform guess"""
+    """weight of the cross-entropy on the noise; 1 - noise_weight: of the images' divergence from a
+    uniform guess"""
 
     def __post_init__(self) -> None:
         require(self, positive="eps step epochs", whole="steps noise_weight")
@@ -62,8 +63,8 @@ class PIL(Method):
 
 
 def linear_classifier(data: Images, epochs: int, run: Context, batch: int = 128) -> Tensor:
-    """[3 H W, classes]: bias-free logistic regression on pixels in [0, 1], SGD with a cosine from 0.01 to 0
-    (0.1 diverges on pixels that are not centered)."""
+    """[3 H W, classes]: bias-free logistic regression on pixels in [0, 1], SGD with a cosine from
+    0.01 to 0 (0.1 diverges on pixels that are not centered)."""
     size = data.x[0].numel()
     weight = torch.zeros(size, len(data.classes), device=run.device, requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=0.01, momentum=0.9)
