@@ -211,7 +211,7 @@ def test_own_model(tmp_path):
 
 def test_own_method_and_what_is_none(tmp_path):
     example = (
-        (Path(__file__).parents[1] / "docs" / "adding-a-method.md")
+        (Path(__file__).parents[2] / "docs" / "adding-a-method.md")
         .read_text()
         .split("```python\n")[1]
     )

@@ -9,7 +9,7 @@ import torch
 from unlearnable import Images, Recipe
 from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def cell(accuracy: float, *losses: float) -> dict:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.test_augment import slow_flip_crop
+from tests.restated import slow_flip_crop
 from unlearnable import ASR, AUE, EM, MIUE, PUE, REM, SEM, Context, Images, build, protect
 from unlearnable.core.errors import UserError
 from unlearnable.core.seeding import generator
