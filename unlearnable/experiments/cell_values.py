@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from unlearnable.evaluation.published import Figure
+from unlearnable.experiments.flagged import CHANCE
 from unlearnable.experiments.grid import Cell, Grid, Table
-from unlearnable.experiments.runner import Runner
+from unlearnable.experiments.runner import LearnerSpec, Runner
 from unlearnable.experiments.scale import Scale
-from unlearnable.reports.tables import mean_std
+from unlearnable.reports import tables
 
 ANOTHER = "another scale than ours: compare the order and the shape, not the numbers"
+RECALLED = "A figure with ? is recalled, not seen in any source: for orientation only."
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class CellValue:
 
     @property
     def ours(self) -> str:
-        return mean_std(list(self.values), self.digits) if self.values else "-"
+        return tables.mean_std(list(self.values), self.digits) if self.values else "-"
 
 
 def cell_value(entry: Cell | None, lab: Runner) -> CellValue:
@@ -62,41 +64,47 @@ def seeds(places: list[CellValue]) -> str:
     return "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "-"
 
 
+def result_tables(
+    table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]
+) -> list[tables.Table]:
+    """The table as it is read, and where others' figures are of another scale a second one of
+    those."""
+    rows, beside = filled(grid, lab), same_scale(setting)
+    recalled = any(p.recalled for _, places in rows for p in places)
+    notes = (RECALLED,) if recalled else ()
+    printed = [_printed(grid, setting, rows, notes)] if _has_printed(rows) and not beside else []
+    flagged = [f"{flag} (docs/checks.md): {some(places)}." for flag, places in flags.items()]
+    about = [table.about, _how_measured(grid, setting)]
+    if beside and _has_printed(rows):
+        about[1] += " In brackets what others printed."
+    chance = CHANCE.get(setting.data, 10.0)
+    percent = [
+        any(map(_is_accuracy, column)) for column in zip(*(row.entries for row in grid.rows))
+    ]
+    ours = tables.Table(
+        table.title,
+        (grid.heading, *grid.columns, "seeds"),
+        tuple(
+            (
+                tables.Cell(name),
+                *(_cell(p, beside, chance if heat else None) for p, heat in zip(places, percent)),
+                tables.Cell(seeds(places)),
+            )
+            for name, places in rows
+        ),
+        notes=tuple(about),
+        footnotes=(*flagged, *(() if printed else notes)),
+        heat_ends=tables.heat_ends(chance) if any(percent) else ("", ""),
+    )
+    return [ours, *printed]
+
+
 def markdown(
     table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]
 ) -> str:
     """The table with its heading, the paper's figures, and what to distrust."""
-    rows, beside = filled(grid, lab), same_scale(setting)
-    lines = [f"## {table.title}", "", table.about, ""]
-    lines += [
-        f"Measured with this program, size {setting.size} of {setting.data}: {setting.about}. In the table: "
-    ]
-    lines[-1] += (
-        f"{grid.unit}, mean ± sample standard deviation over the seeds; - was not measured. {grid.note}".rstrip()
-    )
-    if beside and any(p.paper for _, places in rows for p in places):
-        lines[-1] += " In brackets what others printed."
-
-    def text(p: CellValue) -> str:
-        return f"{p.ours} [{p.paper}]" if beside and p.paper else p.ours
-
-    ours = [[name, *map(text, places), seeds(places)] for name, places in rows]
-    lines += ["", *_lines(["", *grid.columns, "seeds"], ours)]
-    printed = [
-        [name, *(p.paper or "-" for p in places)]
-        for name, places in rows
-        if any(p.paper for p in places)
-    ]
-    if printed and not beside:
-        lines += [
-            "",
-            f"**Printed by others**, ResNet-18 on all of {setting.data} with the authors' settings: {ANOTHER}.",
-        ]
-        lines += ["", *_lines(["", *grid.columns], printed)]
-    if any(p.recalled for _, places in rows for p in places):
-        lines += ["", "A figure with ? is recalled, not seen in any source: for orientation only."]
-    lines += [f"\n`{flag}` (docs/checks.md): {some(places)}." for flag, places in flags.items()]
-    return "\n".join([*lines, ""])
+    found = result_tables(table, grid, lab, setting, flags)
+    return "\n".join(tables.to_markdown(t, level=2 + (k > 0)) for k, t in enumerate(found))
 
 
 def some(places: list[str]) -> str:
@@ -104,8 +112,47 @@ def some(places: list[str]) -> str:
     return "; ".join(places[:4]) + (f"; and {len(places) - 4} more" if len(places) > 4 else "")
 
 
-def _lines(head: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table whose columns stand straight in a terminal too."""
-    wide = [max(3, *(len(row[k]) for row in (head, *rows))) for k in range(len(head))]
-    out = [head, ["-" * w for w in wide], *rows]
-    return ["| " + " | ".join(text.ljust(w) for text, w in zip(row, wide)) + " |" for row in out]
+def _how_measured(grid: Grid, setting: Scale) -> str:
+    return (
+        f"Measured with this program, size {setting.size} of {setting.data}: {setting.about}. In "
+        f"the table: {grid.unit}, mean ± sample standard deviation over the seeds; - was not "
+        f"measured. {grid.note}"
+    ).rstrip()
+
+
+def _cell(p: CellValue, beside: bool, chance: float | None) -> tables.Cell:
+    text = f"{p.ours} [{p.paper}]" if beside and p.paper else p.ours
+    if p.mean is None:
+        return tables.Cell(text)
+    several = f"seeds: {', '.join(f'{v:,.{p.digits}f}' for v in p.values)}"
+    return tables.Cell(
+        text,
+        p.mean,
+        heat=None if chance is None else tables.heat(p.mean, chance),
+        tooltip=several if len(p.values) > 1 else "",
+    )
+
+
+def _printed(
+    grid: Grid, setting: Scale, rows: list[tuple[str, list[CellValue]]], notes: tuple[str, ...]
+) -> tables.Table:
+    about = f"ResNet-18 on all of {setting.data} with the authors' settings, {ANOTHER}."
+    return tables.Table(
+        "Printed by others",
+        (grid.heading, *grid.columns),
+        tuple(
+            (tables.Cell(name), *(tables.Cell(p.paper or "-", p.printed) for p in places))
+            for name, places in rows
+            if any(p.paper for p in places)
+        ),
+        notes=(about,),
+        footnotes=notes,
+    )
+
+
+def _has_printed(rows: list[tuple[str, list[CellValue]]]) -> bool:
+    return any(p.paper for _, places in rows for p in places)
+
+
+def _is_accuracy(entry: Cell | None) -> bool:
+    return entry is not None and isinstance(entry.spec, LearnerSpec)

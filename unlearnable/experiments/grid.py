@@ -2,7 +2,7 @@
 is read off it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unlearnable.evaluation.published import Figure
 from unlearnable.experiments.runner import LearnerSpec, NoiseSpec, Spec
@@ -85,6 +85,7 @@ class Grid:
     chart: Chart | None = None
     unit: str = "accuracy on clean test images, %"
     note: str = ""
+    heading: str = "trained on"  # of the column that names the rows
 
     def __post_init__(self) -> None:
         assert all(len(row.entries) == len(self.columns) for row in self.rows)
@@ -122,4 +123,5 @@ def narrowed(grid: Grid, rows: tuple[str, ...], columns: tuple[str, ...]) -> Gri
         if not rows or row.name in rows
     )
     chart = grid.chart if len(keep) == len(grid.columns) else None
-    return Grid(tuple(grid.columns[k] for k in keep), kept, chart, grid.unit, grid.note)
+    columns_kept = tuple(grid.columns[k] for k in keep)
+    return replace(grid, columns=columns_kept, rows=kept, chart=chart)

@@ -1,36 +1,34 @@
 """``report`` of a folder of results: all tables that have something, as Markdown, CSV and one HTML
 page with plots."""
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
-from unlearnable.data.images import Images
 from unlearnable.experiments.cell_values import (
-    ANOTHER,
     CellValue,
     filled,
     markdown,
+    result_tables,
     same_scale,
-    seeds,
-    some,
 )
-from unlearnable.experiments.flagged import CHANCE, flags
-from unlearnable.experiments.grid import Grid, Row, Table
-from unlearnable.experiments.runner import LearnerSpec, Runner
+from unlearnable.experiments.flagged import flags
+from unlearnable.experiments.grid import Chart, Grid, Table
+from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale, get_scale
 from unlearnable.experiments.tables import TABLES
 from unlearnable.protection.methods.base import Method
-from unlearnable.reports.html import image_uri, rendered
+from unlearnable.reports import tables
+from unlearnable.reports.contact_sheet import GAIN, choose, sheet
+from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.plots import Line, Plot, plot
 
 SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
-GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT images
+COUNT = 4  # images shown of every protected set
 Found = tuple[Table, Scale, Grid, Runner]
 
 
@@ -56,7 +54,7 @@ def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[
     }
     for kind, text in texts.items():
         with atomic_write(out / f"tables.{kind}") as tmp:
-            tmp.write_text(text)
+            tmp.write_text(text, encoding="utf-8")
     return [out / f"tables.{kind}" for kind in texts]
 
 
@@ -75,162 +73,119 @@ def _found(folder: Path, root: str | None) -> Iterator[Found]:
 def _markdown(table: Table, at: Scale, grid: Grid, lab: Runner, out: Path) -> str:
     """The table as text; its plots as files of their own, shown below it."""
     text = markdown(table, grid, lab, at, flags(grid, lab))
-    for k, p in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
+    for k, (title, p) in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
         name = f"plots/{table.name}-{at.size}-{at.data}-{k}.svg"
+        about = f"{table.title}: {title}"
         with atomic_write(out / name) as tmp:
-            tmp.write_text(
-                rendered("plot.svg", plot=p["plot"], about=f"{table.title}, {p['title']}")
-            )
-        text += f"\n{p['title'][0].upper()}{p['title'][1:]}:\n\n![{table.title}, {p['title']}]({name})\n"
+            tmp.write_text(render("plot.svg", plot=p, about=about), encoding="utf-8")
+        text += f"\n{title}:\n\n![{about}]({name})\n"
     return text
 
 
 def _csv(found: list[Found]) -> str:
-    file = io.StringIO()
-    lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(
-        [
-            "table",
-            "size",
-            "data",
-            "row",
-            "column",
-            "seeds",
-            "mean",
-            "values",
-            "printed by others",
-            "recalled",
-        ]
-    )
-    for table, at, grid, lab in found:
-        for name, places in filled(grid, lab):
-            for column, p in zip(grid.columns, places):
-                if p.values or p.paper:
-                    mean = "" if p.mean is None else f"{p.mean:.2f}"
-                    values = " ".join(f"{v:.2f}" for v in p.values)
-                    ours = [len(p.values), mean, values]
-                    lines.writerow(
-                        [
-                            table.name,
-                            at.size,
-                            at.data,
-                            name,
-                            column,
-                            *ours,
-                            p.paper,
-                            int(p.recalled),
-                        ]
-                    )
-    return file.getvalue()
+    """One row per cell."""
+    columns = ("table", "size", "data", "row", "column", "seeds", "mean", "values")
+    rows = [
+        (
+            *(table.name, at.size, at.data, name, column, str(len(p.values))),
+            "" if p.mean is None else f"{p.mean:.2f}",
+            " ".join(f"{v:.2f}" for v in p.values),
+            p.paper,
+            str(int(p.recalled)),
+        )
+        for table, at, grid, lab in found
+        for name, places in filled(grid, lab)
+        for column, p in zip(grid.columns, places)
+        if p.values or p.paper
+    ]
+    cells = tuple(tuple(map(tables.Cell, row)) for row in rows)
+    return tables.to_csv(tables.Table("", (*columns, "printed by others", "recalled"), cells))
 
 
 def _html(found: list[Found]) -> str:
     labs = {lab.data + at.size: lab for _, at, _, lab in found}
-    return rendered(
+    return render(
         "tables.html",
         title="Unlearnable images, measured",
-        tables=[_table(*one) for one in found],
+        sections=[_section(*one) for one in found],
         hardware=sorted({h for lab in labs.values() for h in lab.book.hardware()}),
         sheets=[sheet for lab in labs.values() for sheet in _sheets(found, lab)],
-        another=ANOTHER,
         gain=GAIN,
-        some=some,
     )
 
 
-def _table(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict:
-    rows, beside = filled(grid, lab), same_scale(at)
-    percent = {
-        n for n, c in enumerate(grid.columns) if any(_is_accuracy(row, n) for row in grid.rows)
-    }
-
-    def place(n: int, p: CellValue) -> dict:
-        heat = p.mean if n in percent else None
-        return {"ours": p.ours, "beside": p.paper if beside else "", "heat": heat}
-
-    printed = [
-        (n, [p.paper or "-" for p in places]) for n, places in rows if any(p.paper for p in places)
-    ]
+def _section(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict[str, object]:
+    """What the page shows of a table."""
+    ours, *printed = result_tables(table, grid, lab, at, flags(grid, lab))
     return {
         "id": f"{table.name}-{at.size}-{at.data}",
         "title": table.title,
-        "about": table.about,
-        "setting": at,
-        "grid": grid,
-        "chance": CHANCE.get(at.data, 10.0),
-        "rows": [
-            (n, [place(k, p) for k, p in enumerate(places)], seeds(places)) for n, places in rows
-        ],
-        "printed": [] if beside else printed,
-        "recalled": any(p.recalled for _, places in rows for p in places),
-        "flags": flags(grid, lab),
-        "plots": list(_plots(grid, rows, beside)),
+        "scale": f"{at.size}, {at.data}",
+        "table": tables.to_html(ours),
+        "printed": [(t.title, tables.to_html(t)) for t in printed],
+        "plots": list(_plots(grid, filled(grid, lab), same_scale(at))),
     }
-
-
-def _is_accuracy(row: Row, column: int) -> bool:
-    entry = row.entries[column]
-    return entry is not None and isinstance(entry.spec, LearnerSpec)
 
 
 # ── plots ──
 
 
-def _plots(grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool) -> Iterator[dict]:
-    """{title, plot}: ours, with the figures of others dashed where they are of the same scale, else
-    theirs below."""
-    if grid.chart is None:
+def _plots(
+    grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool
+) -> Iterator[tuple[str, Plot]]:
+    """(title, plot): ours, with the figures of others dashed where they are of the same scale, else
+    theirs in a plot of their own."""
+    chart = grid.chart
+    if chart is None:
         return
-    if isinstance(grid.chart.x, str):
-        for name in grid.chart.y:
-            if lines := list(_points(grid, rows, name)):
-                yield {"title": name, "plot": _plot(grid, lines, ())}
+    if isinstance(chart.x, str):
+        for name in chart.y:
+            if lines := list(_points(grid, rows, chart.x, name)):
+                yield _sentence(name), _plot(grid, chart, lines, ())
         return
-    ours = [
-        Line(n, _line(grid.chart.x, [(p.mean, p.deviation) for p in places])) for n, places in rows
-    ]
-    theirs = [
-        Line(n, _line(grid.chart.x, [(p.printed, 0.0) for p in places]), dashed=True)
-        for n, places in rows
-    ]
-    ours, theirs = ([line for line in kind if line.points] for kind in (ours, theirs))
-    recalled = (
-        ", some of them recalled" if any(p.recalled for _, places in rows for p in places) else ""
-    )
+    ours, theirs = _lines(chart.x, rows)
+    some = ", some of them recalled" if any(p.recalled for _, row in rows for p in row) else ""
     if ours:
-        title = "measured with this program" + (
-            f", dashed the paper's figures{recalled}" if beside and theirs else ""
-        )
-        yield {"title": title, "plot": _plot(grid, ours + (theirs if beside else []), grid.chart.x)}
+        dashed = f" (dashed: the paper's figures{some})" if beside and theirs else ""
+        lines = [*ours, *(theirs if beside else [])]
+        yield f"Measured with this program{dashed}", _plot(grid, chart, lines, chart.x)
     if theirs and not beside:
-        yield {
-            "title": f"the paper's figures{recalled}, {ANOTHER}",
-            "plot": _plot(grid, theirs, grid.chart.x),
-        }
+        yield f"The paper's figures{some}, at another scale", _plot(grid, chart, theirs, chart.x)
 
 
-def _plot(grid: Grid, lines: list[Line], ticks: tuple[float, ...]) -> Plot:
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _plot(grid: Grid, chart: Chart, lines: list[Line], ticks: tuple[float, ...]) -> Plot:
     names = tuple(dict.fromkeys(row.series or row.name for row in grid.rows))
     ticks, y = ticks if len(ticks) <= 10 else (), "accuracy on clean images, %"
-    return plot(lines, grid.chart.label, y, names=names, ticks=ticks, log=grid.chart.log)
+    return plot(lines, chart.label, y, names=names, ticks=ticks, log=chart.log)
 
 
-def _line(
-    x: tuple[float, ...], values: list[tuple[float | None, float]]
-) -> tuple[tuple[float, float, float], ...]:
-    return tuple((at, mean, bar) for at, (mean, bar) in zip(x, values) if mean is not None)
+def _lines(
+    x: tuple[float, ...], rows: list[tuple[str, list[CellValue]]]
+) -> tuple[list[Line], list[Line]]:
+    """Our lines, with the deviation as bars, and those of others."""
+    ours, theirs = [], []
+    for name, places in rows:
+        at = list(zip(x, places))
+        mine = tuple((k, p.mean, p.deviation) for k, p in at if p.mean is not None)
+        other = tuple((k, p.printed, 0.0) for k, p in at if p.printed is not None)
+        ours += [Line(name, mine)] if mine else []
+        theirs += [Line(name, other, dashed=True)] if other else []
+    return ours, theirs
 
 
-def _points(grid: Grid, rows: list[tuple[str, list[CellValue]]], column: str) -> Iterator[Line]:
-    """One line a series, each row a point of it."""
-    x, y = grid.columns.index(grid.chart.x), grid.columns.index(column)
+def _points(
+    grid: Grid, rows: list[tuple[str, list[CellValue]]], x_column: str, y_column: str
+) -> Iterator[Line]:
+    """One line per series, each row a point of it."""
+    x, y = grid.columns.index(x_column), grid.columns.index(y_column)
     for series in dict.fromkeys(row.series for row in grid.rows):
         own = [places for row, (_, places) in zip(grid.rows, rows) if row.series == series]
-        points = tuple(
-            (p[x].mean, p[y].mean, p[y].deviation)
-            for p in own
-            if p[x].mean and p[y].mean is not None
-        )
+        both = [(p[x].mean, p[y].mean, p[y].deviation) for p in own]
+        points = tuple((a, b, bar) for a, b, bar in both if a and b is not None)
         if points:
             yield Line(series, points)
 
@@ -257,17 +212,7 @@ def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
         clean = lab.clean
     except UserError:
         return
+    chosen = choose(clean, COUNT)
     for method, name in there.items():
-        hidden = np.load(lab.place(method, 0) / "images.npy", mmap_mode="r")
-        yield name, image_uri(_sheet(clean, hidden))
-
-
-def _sheet(clean: Images, hidden: np.ndarray) -> np.ndarray:
-    """[H, W, 3]: a line of originals, of protected images, of noise; the first image of the first
-    classes."""
-    first = [int((clean.y == c).nonzero()[0]) for c in range(min(COUNT, len(clean.classes)))]
-    a, b = clean.x[first].numpy().astype(int), hidden[first].astype(int)
-    lines = [
-        np.concatenate(list(x.transpose(0, 2, 3, 1)), axis=1) for x in (a, b, 128 + GAIN * (b - a))
-    ]
-    return np.concatenate(lines)
+        protected = np.load(lab.place(method, 0) / "images.npy", mmap_mode="r")[chosen]
+        yield name, image_uri(sheet(clean.x[chosen], torch.from_numpy(protected)))

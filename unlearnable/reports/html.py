@@ -1,12 +1,13 @@
-"""The HTML pages: templates in pages/, each page one file that needs no network."""
+"""HTML from the templates beside this file: each page is one file and loads nothing else."""
 
 import base64
 import io
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
+
+from unlearnable.reports.plots import PALETTE
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -14,15 +15,17 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+TEMPLATES.globals["palette"] = PALETTE
 
 
-def rendered(template: str, **values: object) -> str:
+def render(template: str, **values: object) -> str:
+    """Return the template filled in, every value escaped."""
     return TEMPLATES.get_template(template).render(**values)
 
 
-def image_uri(x: np.ndarray, side: int | None = None) -> str:
-    """[H, W, 3], clipped to 0..255, as a PNG inside the page; at most ``side`` pixels a side."""
-    image = Image.fromarray(x.clip(0, 255).astype(np.uint8))
+def image_uri(image: Image.Image, side: int | None = None) -> str:
+    """Return the image as a PNG to stand inside a page, at most ``side`` pixels a side."""
+    image = image.copy()
     if side:
         image.thumbnail((side, side))
     file = io.BytesIO()

@@ -1,59 +1,95 @@
-"""``report`` of a folder of audits: tables of worst-case learnability as Markdown, CSV and one HTML
-page. Audits of different suites, versions, images or recipes are different questions and never
-share a table. Only reads results."""
+"""Tables of worst-case learnability from a folder of audits, as Markdown, CSV and one HTML page.
 
-import csv
-import io
+Audits of different suites, versions, images or recipes answer different questions and never share a
+table.
+"""
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
-from unlearnable.reports.html import rendered
-from unlearnable.reports.tables import mean_std
+from unlearnable.reports.html import render
+from unlearnable.reports.tables import (
+    Cell,
+    Table,
+    heat_ends,
+    mean_std,
+    measured,
+    to_csv,
+    to_html,
+    to_markdown,
+)
 
-NEEDED = {
-    "suite",
-    "version",
-    "chance",
-    "rows",
-    "method",
-    "budget",
-    "psnr",
-    "images",
-    "recipe",
-    "seed",
-}
+TITLE = "Worst-case learnability"
+QUESTION = ("suite", "version", "images", "recipe", "chance")  # what the audits of a table share
+NEEDED = {*QUESTION, "rows", "method", "budget", "psnr", "seed"}
+UNRANKED = "Noise over the budget of 8/255 has no rank."
 
 
 @dataclass(frozen=True)
-class Table:
-    """title: what all rows share; learners: the columns; rows: one a method, the best protection
-    first: rank, method, budget, psnr, seeds, clean, worst (mean peak of the worst learner),
-    worst_text, by (its name), and cells by learner. Noise outside the ball of 8/255 stands last and
-    has no rank."""
+class Standing:
+    """A method's audits over their seeds. clean: accuracies of the first learner on clean images;
+    peaks: by learner, the highest accuracies on the protected images; all in %. by: the learner
+    with the highest mean peak."""
+
+    method: str
+    budget: str
+    psnr: tuple[float, ...]
+    seeds: int
+    clean: tuple[float, ...]
+    peaks: dict[str, tuple[float, ...]]
+    flags: tuple[str, ...]
+
+    @property
+    def by(self) -> str:
+        return max(self.peaks, key=lambda name: sum(self.peaks[name]))
+
+    @property
+    def worst(self) -> float:
+        return sum(self.peaks[self.by]) / len(self.peaks[self.by])
+
+    @property
+    def ranked(self) -> bool:
+        return "outside-ball" not in self.flags
+
+
+@dataclass(frozen=True)
+class Board:
+    """Standings that can be compared, the best protection first; those without a rank last."""
 
     title: str
     chance: float
-    learners: list[str]
-    rows: list[dict]
+    learners: tuple[str, ...]
+    standings: tuple[Standing, ...]
 
 
 def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
-    """Write leaderboard.md, .csv and .html into ``out`` from every audit under ``folder``. Returns
-    the files. Raises UserError where there is none, and for one that is incomplete."""
-    tables = collect(Path(folder))
-    done = []
-    for name, text in (("md", _markdown(tables)), ("csv", _csv(tables)), ("html", _html(tables))):
-        with atomic_write(Path(out) / f"leaderboard.{name}") as tmp:
-            tmp.write_text(text)
-        done.append(Path(out) / f"leaderboard.{name}")
-    return done
+    """Write leaderboard.md, .csv and .html into ``out`` from every audit under ``folder``; return
+    their paths. Raises UserError where there is no audit, or an incomplete one."""
+    boards = collect(Path(folder))
+    tables = [_table(board) for board in boards]
+    lead = "Highest accuracy on clean test images during training, in %: lower is better protected."
+    texts = {
+        "md": "\n".join([f"# {TITLE}\n\n{lead}\n", *map(to_markdown, tables)]),
+        "csv": to_csv(_long(boards)),
+        "html": render(
+            "leaderboard.html", title=TITLE, tables=[(t.title, to_html(t)) for t in tables]
+        ),
+    }
+    paths = {kind: Path(out) / f"leaderboard.{kind}" for kind in texts}
+    for kind, path in paths.items():
+        with atomic_write(path) as tmp:
+            tmp.write_text(texts[kind], encoding="utf-8")
+    return list(paths.values())
 
 
-def collect(folder: Path) -> list[Table]:
-    """The tables, audits of the same method and settings joined over their seeds."""
+# ── reading ──
+
+
+def collect(folder: Path) -> list[Board]:
+    """Return the boards; audits of the same method and settings are joined over their seeds."""
     groups: dict[str, dict[str, list[dict]]] = {}
     for path in audit_files(folder):
         audit = read_json(path)
@@ -61,20 +97,18 @@ def collect(folder: Path) -> list[Table]:
             raise UserError(
                 f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again."
             )
-        asked = {k: audit[k] for k in ("suite", "version", "images", "recipe", "chance")}
-        group = groups.setdefault(json.dumps(asked, sort_keys=True), {})
-        group.setdefault(
-            json.dumps([audit["method"], audit.get("settings")], sort_keys=True), []
-        ).append(audit)
+        question = json.dumps({k: audit[k] for k in QUESTION}, sort_keys=True)
+        method = json.dumps([audit["method"], audit.get("settings")], sort_keys=True)
+        groups.setdefault(question, {}).setdefault(method, []).append(audit)
     if not groups:
         raise UserError(
             f"There is no audit.json under {folder}; make one with `unlearnable audit`."
         )
-    return [_table(list(group.values())) for _, group in sorted(groups.items())]
+    return [_board(list(group.values())) for _, group in sorted(groups.items())]
 
 
 def audit_files(folder: Path) -> list[Path]:
-    """Every audit.json under ``folder``, and every audit of another name that lies directly in it."""
+    """Return every audit.json under ``folder`` and the audits of other names directly in it."""
     others = (
         p
         for p in folder.glob("*.json")
@@ -83,132 +117,82 @@ def audit_files(folder: Path) -> list[Path]:
     return sorted([*folder.rglob("audit.json"), *others])
 
 
-def _table(methods: list[list[dict]]) -> Table:
+def _board(methods: list[list[dict]]) -> Board:
     first = methods[0][0]
-    learners = [row["learner"] for row in first["rows"]]
+    learners = tuple(row["learner"] for row in first["rows"])
     names = _names([audits[0] for audits in methods])
-    rows = [_row(n, audits, learners) for n, audits in zip(names, methods)]
-    rows.sort(key=lambda row: ("outside-ball" in row["flags"], row["worst"]))
-    for k, row in enumerate(rows):
-        row["rank"] = "-" if "outside-ball" in row["flags"] else str(k + 1)
+    standings = [_standing(n, audits, learners) for n, audits in zip(names, methods)]
     title = (
-        f"Suite {first['suite']}, version {first['version']}: {first['images']}, {first['recipe']['model']}, "
-        f"{first['recipe']['steps']} steps"
+        f"Suite {first['suite']}, version {first['version']}: {first['images']}, "
+        f"{first['recipe']['model']}, {first['recipe']['steps']} steps"
     )
-    return Table(title, first["chance"], learners, rows)
+    standings.sort(key=lambda s: (not s.ranked, s.worst))
+    return Board(title, first["chance"], learners, tuple(standings))
 
 
 def _names(audits: list[dict]) -> list[str]:
-    """The methods' names, with the settings in which those of the same name differ."""
+    """Return the methods' names, with the settings in which those of the same name differ."""
     names = []
     for audit in audits:
         same = [a.get("settings") or {} for a in audits if a["method"] == audit["method"]]
         own = audit.get("settings") or {}
-        differ = [k for k in own if any(s.get(k) != own[k] for s in same)]
-        names.append(
-            audit["method"] + (f" ({', '.join(f'{k} {own[k]}' for k in differ)})" if differ else "")
-        )
+        differ = [f"{k} {own[k]}" for k in own if any(s.get(k) != own[k] for s in same)]
+        names.append(audit["method"] + (f" ({', '.join(differ)})" if differ else ""))
     return names
 
 
-def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
-    peaks = {
-        name: [row["peak"] for a in audits for row in a["rows"] if row["learner"] == name]
-        for name in learners
-    }
-    by = max(learners, key=lambda name: sum(peaks[name]))
-    flags = sorted(
-        {flag for a in audits for row in [*a["rows"], a] for flag in row.get("flags", [])}
+def _standing(name: str, audits: list[dict], learners: tuple[str, ...]) -> Standing:
+    rows = [row for audit in audits for row in audit["rows"]]
+    peaks = {n: tuple(row["peak"] for row in rows if row["learner"] == n) for n in learners}
+    return Standing(
+        name,
+        audits[0]["budget"],
+        tuple(audit["psnr"] for audit in audits),
+        len({audit["seed"] for audit in audits}),
+        tuple(audit["rows"][0]["clean"] for audit in audits),
+        peaks,
+        tuple(sorted({flag for part in [*audits, *rows] for flag in part.get("flags", [])})),
     )
-    return {
-        "method": name,
-        "budget": audits[0]["budget"],
-        "psnr": mean_std([a["psnr"] for a in audits]),
-        "seeds": len({a["seed"] for a in audits}),
-        "clean": mean_std([a["rows"][0]["clean"] for a in audits]),
-        "worst": sum(peaks[by]) / len(peaks[by]),
-        "worst_text": mean_std(peaks[by]),
-        "by": by,
-        "cells": {
-            name: {"text": mean_std(v), "mean": sum(v) / len(v)} for name, v in peaks.items()
-        },
-        "flags": flags,
-    }
 
 
-UNRANKED = "Noise outside the ball of 8/255 has no rank."
-LEAD = {  # what stands before the learners' columns: key of a row -> heading
-    "rank": "rank",
-    "method": "method",
-    "budget": "budget",
-    "psnr": "PSNR, dB",
-    "seeds": "seeds",
-    "clean": "clean, ordinary",
-    "worst_text": "worst case",
-    "by": "by",
-}
+# ── writing ──
 
 
-HEAD = list(LEAD.values())
+def _table(board: Board) -> Table:
+    rows = []
+    for k, s in enumerate(board.standings):
+        lead = [
+            Cell(str(k + 1), k + 1) if s.ranked else Cell("-"),
+            Cell(s.method),
+            measured(s.peaks[s.by], chance=board.chance, emphasis=True),
+            Cell(s.by),
+            measured(s.clean),
+            Cell(s.budget),
+            Cell(mean_std(s.psnr), s.psnr[0]),
+            Cell(str(s.seeds), s.seeds),
+        ]
+        rows.append((*lead, *(measured(s.peaks[n], chance=board.chance) for n in board.learners)))
+    head = ("rank", "method", "worst case", "by", "clean", "budget", "PSNR, dB", "seeds")
+    return Table(
+        board.title,
+        (*head, *board.learners),
+        tuple(rows),
+        notes=(f"Chance is {board.chance:g} %. {UNRANKED}",),
+        footnotes=tuple(
+            f"{s.method}: {', '.join(s.flags)} (docs/checks.md)" for s in board.standings if s.flags
+        ),
+        heading=1,
+        heat_ends=heat_ends(board.chance),
+    )
 
 
-def _lead(row: dict) -> list[str]:
-    return [str(row[k]) for k in LEAD]
-
-
-def _markdown(tables: list[Table]) -> str:
-    lines = ["# Worst-case learnability", ""]
-    lines += [
-        "Highest accuracy on clean test images during training, in %: lower is better protected.",
-        "",
+def _long(boards: list[Board]) -> Table:
+    """One row per method and learner, for the CSV file."""
+    rows = [
+        (board.title, s.method, s.budget, str(s.seeds), n, f"{sum(p) / len(p):.2f}")
+        for board in boards
+        for s in board.standings
+        for n, p in s.peaks.items()
     ]
-    for t in tables:
-        lines += [f"## {t.title}", "", f"Chance is {t.chance:g}. {UNRANKED}", ""]
-        lines += [
-            f"| {' | '.join([*HEAD, *t.learners])} |",
-            "|---" * (len(HEAD) + len(t.learners)) + "|",
-        ]
-        lines += [
-            f"| {' | '.join([*_lead(r), *(r['cells'][n]['text'] for n in t.learners)])} |"
-            for r in t.rows
-        ]
-        lines += [
-            "",
-            *(
-                f"{r['method']}: {', '.join(r['flags'])} (docs/checks.md)\n"
-                for r in t.rows
-                if r["flags"]
-            ),
-        ]
-    return "\n".join(lines)
-
-
-def _csv(tables: list[Table]) -> str:
-    file = io.StringIO()
-    rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["table", "method", "budget", "seeds", "learner", "peak"])
-    for t in tables:
-        for r in t.rows:
-            for name in t.learners:
-                rows.writerow(
-                    [
-                        t.title,
-                        r["method"],
-                        r["budget"],
-                        r["seeds"],
-                        name,
-                        f"{r['cells'][name]['mean']:.2f}",
-                    ]
-                )
-    return file.getvalue()
-
-
-def _html(tables: list[Table]) -> str:
-    return rendered(
-        "leaderboard.html",
-        title="Worst-case learnability",
-        tables=tables,
-        head=HEAD,
-        lead=_lead,
-        unranked=UNRANKED,
-    )
+    columns = ("table", "method", "budget", "seeds", "learner", "peak")
+    return Table(TITLE, columns, tuple(tuple(map(Cell, row)) for row in rows))

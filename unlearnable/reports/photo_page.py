@@ -1,72 +1,86 @@
-"""``report``: one self-contained HTML page about a folder of protected photos. It only reads
-results."""
+"""``report photos``: one self-contained HTML page about a folder of protected photos."""
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
-from unlearnable.data.image_files import NO_CLASSES, listing, read
-from unlearnable.reports.html import image_uri, rendered
+from unlearnable.core.text import printable
+from unlearnable.data.image_files import NO_CLASSES, SUFFIXES, listing, read
+from unlearnable.reports.contact_sheet import views
+from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.tables import mean_std
 
 SIDE = 320  # pixels of a photo's longer side on the page
-GAIN = 8  # the noise is shown times this, around gray
 FLAGS = {
-    "weak-baseline": "even from the clean photos the model learned little, so that its failing on the protected ones "
-    "proves little. More photos or more training steps would tell more.",
-    "few-seeds": "fewer than three splits into training and test photos were tried; one split differs from the next "
-    "by many points.",
+    "weak-baseline": "even from the clean photos the models learned little, so their failure on "
+    "the protected ones proves little. More photos or more training steps would tell more.",
+    "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
+    "differs from the next by many points.",
 }
+Trio = list[tuple[str, str]]  # of one photo: (data URI, caption) of original, protected, noise
 
 
 def report(
     protected: Path | str, proof: Path | str | None = None, *, out: Path | str, count: int = 3
 ) -> Path:
-    """Write the page. proof: the folder that ``verify`` wrote (None: the page says that nothing was
-    measured). count: photos shown. Raises UserError for what is no folder of protected photos, and
-    for a proof of another one."""
+    """Write the page and return its path.
+
+    proof: the folder that ``verify`` wrote (None: the page says that nothing was measured). count:
+    photos shown, one per class. Raises UserError for a folder without protected photos and for a
+    proof about other photos."""
     protected, out = Path(protected), Path(out)
     card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
     if "photos" not in card:
         raise UserError(
-            f"{protected} is no folder of protected photos; make it with `unlearnable protect`."
+            f"{protected} is not a folder of protected photos; make one with `unlearnable "
+            "protect-photos`."
         )
-    if proof and not (Path(proof) / "verify.json").exists():
-        raise UserError(f"{proof} is no folder that `unlearnable verify` wrote; check the path.")
-    shown = read_json(Path(proof) / "verify.json") if proof else None
-    if shown and shown["digest"] != card["digest"]:
-        raise UserError(
-            f"{proof} proves something about other photos than {protected}; run `unlearnable verify` again."
-        )
+    shown = _proof(protected, card, proof)
     rows = [_row(row, shown["chance"]) for row in shown["rows"]] if shown else []
     verdict, good = _verdict(rows, shown["flags"] if shown else [])
-    counts = card["measured"]["psnr_counts"]
-    histogram = [
-        (db, counts.get(str(db), 0))
-        for db in range(min(map(int, counts)), max(map(int, counts)) + 1)
-    ]
-    text = rendered(
+    photos, missing = _photos(protected, card, shown, count)
+    counts = {int(db): n for db, n in card["measured"]["psnr_counts"].items()}
+    text = render(
         "report.html",
-        title=f"{protected.name}: what the protection is worth",
+        title=f"{printable(protected.name)}: how well the photos are protected",
         verdict=verdict,
         good=good,
-        name=protected,
+        name=printable(shlex.quote(str(protected))),
         card=card,
         classes=[name for name in card["classes"] if name],  # none in a flat folder
         count=card["shape"][0],
         proof=shown,
         rows=rows,
-        flags=[(flag, FLAGS[flag]) for flag in (shown["flags"] if shown else [])],
-        photos=list(_photos(protected, card, count)),
-        histogram=histogram,
-        most=max(n for _, n in histogram),
-        settings=_settings(card, shown),
+        flags=[(flag, FLAGS.get(flag, "see docs/checks.md.")) for flag in shown["flags"]]
+        if shown
+        else [],
+        photos=photos,
+        missing=missing,
+        histogram=[(db, counts.get(db, 0)) for db in range(min(counts), max(counts) + 1)],
+        most=max(counts.values()),
+        settings=[(key, printable(str(value))) for key, value in _settings(card, shown)],
     )
     with atomic_write(out) as tmp:
-        tmp.write_text(text)
+        tmp.write_text(text, encoding="utf-8")
     return out
+
+
+def _proof(protected: Path, card: dict, proof: Path | str | None) -> dict | None:
+    if not proof:
+        return None
+    if not (Path(proof) / "verify.json").exists():
+        raise UserError(f"{proof} is not a folder that `unlearnable verify` wrote; check the path.")
+    shown = read_json(Path(proof) / "verify.json")
+    if shown["digest"] != card["digest"]:
+        raise UserError(
+            f"{proof} is about other photos than {protected}; run `unlearnable verify` again."
+        )
+    return shown
 
 
 def _row(row: dict, chance: float) -> dict:
@@ -106,49 +120,68 @@ def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
     return f"Protected in part, not from {', '.join(failed)}: {said}", False
 
 
-def _photos(protected: Path, card: dict, count: int):
-    """(original, protected, noise) of one photo a class, as (data URI, label), where the original
-    is still there."""
-    originals = Path(card["data"]["source"])
+# ── photos ──
+
+
+def _photos(protected: Path, card: dict, proof: dict | None, count: int) -> tuple[list[Trio], str]:
+    """Return what is shown of ``count`` photos, one per class, and (if none has its original) the
+    folder that was looked in."""
     files = listing(protected).files
-    firsts = [next(p for p, c in files if c == k) for k in range(min(count, len(card["classes"])))]
-    if tuple(card["classes"]) == NO_CLASSES:
-        firsts = [p for p, _ in files[:count]]
-    for path in firsts:
-        folder = originals / path.parent.relative_to(protected)
-        found = [p for p in folder.iterdir() if p.stem == path.stem] if folder.is_dir() else []
-        if not found:
-            continue
-        a, b = (np.asarray(read(p).convert("RGB")).astype(int) for p in (found[0], path))
-        if a.shape == b.shape:
-            noise = 128 + GAIN * (b - a)
-            trio = ((a, "original"), (b, "protected"), (noise, f"the difference, times {GAIN}"))
-            yield [(image_uri(x, SIDE), f"{path.parent.name}: {label}") for x, label in trio]
+    flat = tuple(card["classes"]) == NO_CLASSES
+    firsts = {label: path for path, label in reversed(files)}
+    chosen = [p for p, _ in files] if flat else [firsts[label] for label in sorted(firsts)]
+    folders = _folders_of_originals(protected, card, proof)
+    trios = []
+    for path in chosen[:count]:
+        within = path.parent.relative_to(protected)
+        found = _pair(path, (f / within for f in folders), card["measured"]["linf"])
+        if found:
+            shown = views(*found).items()
+            name = "" if flat else f"{printable(path.parent.name)}: "
+            trios.append(
+                [(image_uri(Image.fromarray(x), SIDE), name + title) for title, x in shown]
+            )
+    return trios, "" if trios else printable(str(folders[0].absolute()))
+
+
+def _folders_of_originals(protected: Path, card: dict, proof: dict | None) -> list[Path]:
+    """Return where the originals may lie. Card and proof hold the path as it was typed, which is
+    tried from here and from every folder above the protected photos."""
+    typed = [card["data"]["source"], *([proof["photos"]] if proof and "photos" in proof else [])]
+    starts = [Path(), *protected.resolve().parents]
+    return list(dict.fromkeys(start / name for name in typed for start in starts))
+
+
+def _pair(path: Path, folders: Iterator[Path], linf: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the original and the protected photo, uint8 [H, W, 3]. A file of the same name counts
+    as the original only if it is within the budget."""
+    protected = np.asarray(read(path).convert("RGB"))
+    for folder in folders:
+        for candidate in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if candidate.stem != path.stem or candidate.suffix.lower() not in SUFFIXES:
+                continue
+            try:
+                original = np.asarray(read(candidate).convert("RGB"))
+            except UserError:
+                continue
+            if (
+                original.shape == protected.shape
+                and np.abs(protected.astype(np.int16) - original).max() <= linf
+            ):
+                return original, protected
+    return None
 
 
 def _settings(card: dict, proof: dict | None) -> list[tuple[str, object]]:
-    names = (
-        "method",
-        "method_settings",
-        "photos",
-        "seed",
-        "seconds",
-        "hardware",
-        "torch",
-        "version",
-        "commit",
-        "command",
-    )
-    lines = [(key, card[key]) for key in names if key in card]
-    flat = []
-    for key, value in lines:
+    """Return what is needed to repeat the run, dictionaries of the card spread out."""
+    names = ("method", "method_settings", "photos", "seed", "seconds", "hardware", "torch")
+    flat: list[tuple[str, object]] = []
+    for key in (*names, "version", "commit", "command"):
+        value = card.get(key)
         if isinstance(value, dict):
-            flat += [
-                (f"{key.split('_')[0]}: {k}", v)
-                for k, v in value.items()
-                if not isinstance(v, dict)
-            ]
-        else:
+            group = key.split("_")[0]
+            flat += [(f"{group}: {k}", v) for k, v in value.items() if not isinstance(v, dict)]
+        elif key in card:
             flat.append((key, value))
     if proof:
         flat += [(f"proof: {k}", v) for k, v in proof["recipe"].items()]

@@ -1,48 +1,175 @@
-"""Results as text: mean and spread, and tables for a terminal."""
+"""One table value, written as Markdown, CSV, HTML and terminal text. Every table of this program is
+a ``Table``."""
 
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import stdev
+
+from markupsafe import Markup
+
+from unlearnable.core.text import printable
 from unlearnable.evaluation.audit import Audit
 from unlearnable.evaluation.verify import Verified
+from unlearnable.reports.html import render
 
 
-def mean_std(values: list[float], digits: int = 1) -> str:
-    """mean ± sample standard deviation with that many decimals (the value alone where there is
-    one)."""
+@dataclass(frozen=True)
+class Cell:
+    """text: what is shown; number: what a page sorts by (None: the text). heat: 0 (no color) to 1,
+    on pages only, like the tooltip."""
+
+    text: str
+    number: float | None = None
+    emphasis: bool = False
+    heat: float | None = None
+    tooltip: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """notes stand above the rows, footnotes below them, one paragraph each.
+
+    heading: the column that names the rows. heat_ends: what no color and full color mean."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
+    heading: int = 0
+    heat_ends: tuple[str, str] = ("", "")
+
+
+# ── cells ──
+
+
+def mean_std(values: Sequence[float], digits: int = 1) -> str:
+    """Return mean ± sample standard deviation with that many decimals; of one value, the value."""
+    text = f"{sum(values) / len(values):,.{digits}f}"
+    return text if len(values) == 1 else f"{text} ± {stdev(values):,.{digits}f}"
+
+
+def number(value: float, digits: int = 1) -> Cell:
+    return Cell(f"{value:.{digits}f}", value)
+
+
+def measured(
+    values: Sequence[float], *, chance: float | None = None, emphasis: bool = False
+) -> Cell:
+    """Return a cell of mean ± deviation over seeds; chance, in %: colored by what is above it."""
     mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:,.{digits}f}"
-    deviation = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
-    return f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
+    tooltip = f"seeds: {', '.join(f'{v:.1f}' for v in values)}" if len(values) > 1 else ""
+    level = None if chance is None else heat(mean, chance)
+    return Cell(mean_std(values), mean, emphasis, level, tooltip)
+
+
+def heat(accuracy: float, chance: float) -> float:
+    """Return 0 at or below chance, 1 at 100 %."""
+    return max(0.0, accuracy - chance) / (100 - chance)
+
+
+def heat_ends(chance: float) -> tuple[str, str]:
+    return f"guessing ({chance:g} %)", "100 %"
+
+
+# ── the four forms ──
+
+
+def to_markdown(table: Table, level: int = 2) -> str:
+    """Return the table under a heading of that level; its columns line up in a terminal too."""
+    head = [_markdown(name) for name in table.columns]
+    rows = [[_bold(_markdown(c.text), c.emphasis) for c in row] for row in table.rows]
+    wide = [max(3, *(len(row[k]) for row in (head, *rows))) for k in range(len(head))]
+    grid = [
+        f"| {' | '.join(text.ljust(w) for text, w in zip(row, wide))} |"
+        for row in (head, ["-" * w for w in wide], *rows)
+    ]
+    before = [f"{'#' * level} {_markdown(table.title)}", *map(_markdown, table.notes)]
+    return "\n\n".join([*before, "\n".join(grid), *map(_markdown, table.footnotes)]) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Return the columns and rows alone, the cells' texts as they are shown."""
+    file = io.StringIO()
+    lines = csv.writer(file, lineterminator="\n")
+    lines.writerow(table.columns)
+    lines.writerows([printable(c.text) for c in row] for row in table.rows)
+    return file.getvalue()
+
+
+def to_html(table: Table) -> Markup:
+    """Return the fragment for a page: notes, a table that sorts, the color's legend, footnotes. The
+    page writes the heading."""
+    return Markup(render("table.html", table=table))
+
+
+def to_text(table: Table) -> str:
+    """Return the table for a terminal, numbers to the right."""
+    cells = [[printable(c.text) for c in row] for row in table.rows]
+    columns = list(zip(table.columns, *cells))
+    wide = [max(map(len, column)) for column in columns]
+    right = [any(row[k].number is not None for row in table.rows) for k in range(len(columns))]
+    lines = [
+        "  ".join(
+            text.rjust(w) if r else text.ljust(w) for text, w, r in zip(row, wide, right)
+        ).rstrip()
+        for row in (table.columns, *cells)
+    ]
+    title = [printable(table.title)] if table.title else []
+    notes, footnotes = (
+        [printable(note) for note in kind] for kind in (table.notes, table.footnotes)
+    )
+    return "\n".join([*title, *notes, *lines, *footnotes])
+
+
+def _markdown(text: str) -> str:
+    """Text that Markdown shows as it is: no HTML, no further column, no link or image."""
+    text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return re.sub(r"\](?=[(\[:])", "\\]", text)
+
+
+def _bold(text: str, emphasis: bool) -> str:
+    return f"**{text}**" if emphasis else text
+
+
+# ── the tables of the commands ──
 
 
 def audit_table(done: Audit) -> str:
-    """The audit as text, for a terminal."""
-    lines = [f"{'learner':30}{'clean':>8}{'protected':>11}{'peak':>7}   flags"]
-    for row in done.rows:
-        flags = " ".join(row["flags"])
-        lines.append(
-            f"{row['learner']:30}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
-        )
-    if done.flags:
-        lines.append(f"The protected images: {', '.join(done.flags)} (docs/checks.md).")
-    ordinary = done.rows[0]["clean"]
-    lines.append(
-        f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); chance {done.chance:.1f} %, "
-        f"clean images {ordinary:.1f} %."
+    """Return the audit for a terminal."""
+    accuracies = ("clean", "protected", "peak")
+    rows = tuple(
+        (Cell(row["learner"]), *(number(row[k]) for k in accuracies), Cell(" ".join(row["flags"])))
+        for row in done.rows
     )
-    return "\n".join(lines)
+    notes = [
+        f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); "
+        f"chance {done.chance:.1f} %, clean images {done.rows[0]['clean']:.1f} %."
+    ]
+    if done.flags:
+        notes.insert(0, f"The protected images: {', '.join(done.flags)} (docs/checks.md).")
+    return to_text(Table("", ("learner", *accuracies, "flags"), rows, footnotes=tuple(notes)))
 
 
 def verify_table(done: Verified) -> str:
-    """The proof as text, for a terminal."""
-    lines = [f"{'accuracy on clean images, %':32}{'clean':>16}{'protected':>16}"]
-    for row in done.rows:
-        mark = "" if row["held"] else "   NOT PROTECTED: over half of what can be learned is left"
-        lines.append(
-            f"{row['learner']:32}{mean_std(row['clean']):>16}{mean_std(row['protected']):>16}{mark}"
+    """Return the proof for a terminal."""
+    rows = tuple(
+        (
+            Cell(row["learner"]),
+            measured(row["clean"]),
+            measured(row["protected"]),
+            Cell("protected" if row["held"] else "NOT PROTECTED"),
         )
-    lines.append(
-        f"Guessing gives {done.chance:.1f}. Trained on clean or on protected images, tested on clean ones."
+        for row in done.rows
     )
-    if done.flags:
-        lines.append(f"Flags: {', '.join(done.flags)} (docs/checks.md).")
-    return "\n".join(lines)
+    notes = [
+        f"Guessing reaches {done.chance:.1f} %. NOT PROTECTED: the model still learns more than "
+        "half of what it learns from the clean photos."
+    ]
+    notes += [f"Flags: {', '.join(done.flags)} (docs/checks.md)."] if done.flags else []
+    title = "Accuracy on clean photos that were held out, in %, by the photos trained on"
+    columns = ("learner", "clean", "protected", "verdict")
+    return to_text(Table(title, columns, rows, footnotes=tuple(notes)))

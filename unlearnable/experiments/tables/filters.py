@@ -28,6 +28,7 @@ def grid(setting: Scale) -> Grid:
             Row(f, tuple(learner(m, r, countermeasure=c) for _, m, r in learners))
             for f, c in FILTERS.items()
         ),
+        heading="filter",
     )
 
 

@@ -29,6 +29,7 @@ def grid(setting: Scale) -> Grid:
             for n, m in rows.items()
         ),
         unit="what making the noise took",
+        heading="method",
     )
 
 
