@@ -211,10 +211,10 @@ def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
         and "Printed by others" not in text
     )
     text = markdown(TABLES["main"], TABLES["main"].grid(small), small.lab(tmp_path), small, {})
-    ours, printed = text.split("**Printed by others**")
+    ours, printed = text.split("### Printed by others")
     assert (
         "48.16" not in ours
-        and "| REM(4) | -        | -    |" in ours
+        and "| REM(4)     | -        | -    |" in ours
         and "another scale" in printed
     )
     assert "| 48.16, others 39.45 |" in printed and "is recalled, not seen in any source" in printed
@@ -307,13 +307,15 @@ def test_passes_are_counted_before_they_are_spent(few):
 def test_plots_stand_where_the_numbers_are():
     lines = [Line("a", ((0, 0, 0), (4, 100, 5))), Line("b", ((2, 50, 0),), dashed=True)]
     p = plot(lines, "x", "y", names=("a", "b"), ticks=(0, 2, 4))
-    (a0, a4), (b2,) = (line["dots"] for line in p.lines)
-    assert b2["x"] == pytest.approx((a0["x"] + a4["x"]) / 2, abs=0.1) and [
-        t for _, t in p.x_ticks
-    ] == ["0", "2", "4"]
+    (a0, a4), (b2,) = (line.dots for line in p.lines)
+    assert b2.x == pytest.approx((a0.x + a4.x) / 2, abs=0.1) and [t for _, t in p.x_ticks] == [
+        "0",
+        "2",
+        "4",
+    ]
     level = {t: y for y, t in p.y_ticks}
-    assert a0["y"] == level["0"] and a4["y"] == level["100"] and level["40"] > b2["y"] > level["60"]
-    assert p.lines[1]["dashed"] and p.lines[0]["hue"] != p.lines[1]["hue"]
+    assert a0.y == level["0"] and a4.y == level["100"] and level["40"] > b2.y > level["60"]
+    assert p.lines[1].dashed and p.lines[0].style != p.lines[1].style
     ticks = [
         t
         for _, t in plot(
@@ -333,9 +335,14 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
     assert one["seeds"] == "2" and float(one["mean"]) == pytest.approx(sum(values) / 2, abs=0.01)
     assert one["printed by others"] == "75.14?" and one["recalled"] == "1"
     assert f"{sum(values) / 2:.1f} ±" in page and "a made-up machine" in page and "http" not in page
-    assert page.count("<svg") >= 5 and "## Main comparison" in md and "<img" not in page
+    assert (
+        page.count('<svg class="plot"') >= 5 and "## Main comparison" in md and "<img" not in page
+    )
+    links = re.findall(r'<a href="#(.*?)">', page)  # the contents lead to each table
+    assert links == re.findall(r'<h2 id="(.*?)">', page) and len(links) == 2
+    assert "<main>" in page and "<th></th>" not in page and "<i aria-hidden" in page
     plots = re.findall(r"!\[.*\]\((.*\.svg)\)", md)
-    assert len(plots) == page.count("<svg") == len(set(plots))
+    assert len(plots) == page.count('<svg class="plot"') == len(set(plots))
     for file in plots:  # each stands on its own: whole, and with the names of its lines
         drawing = ElementTree.parse(tmp_path / "out" / file).getroot()
         words = {t.text for t in drawing.iter("{http://www.w3.org/2000/svg}text")}
@@ -395,7 +402,7 @@ def test_images_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):
 
     at = replace(TINY, data="shapes")
     monkeypatch.setattr(report, "SETS", ("shapes",))
-    monkeypatch.setattr(report, "setting", lambda size, data: replace(at, size=size))
+    monkeypatch.setattr(report, "get_scale", lambda size, data: replace(at, size=size))
     lab = fill(tmp_path, at, ["cost"])
     protect(load("shapes", limit=40), at.rem(2, train_steps=1, steps=1), tmp_path / "elsewhere")
     shutil.move(tmp_path / "elsewhere", lab.place(at.rem(2), 0))
@@ -420,7 +427,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         (["reproduce", "main", "--data", "mnist"], "no data set 'mnist'"),
         (["reproduce", "main", "--show", "--results", "gone"], "no folder gone"),
         (["reproduce", "main", "--show", "--rows", "REMM"], "no row 'REMM'"),
-        (["report", "gone"], "gone is no folder"),
+        (["report", "gone"], "gone is not a folder"),
     ):
         with pytest.raises(SystemExit):
             type_in(*args)

@@ -25,7 +25,6 @@ from unlearnable import (
 )
 from unlearnable.protection.export import export_cifar, noise_of, originals_of
 from unlearnable.protection.methods.imported import read_noise, write_noise
-from unlearnable.reports.contact_sheet import contact_sheet
 
 TINY = {"model": "convnet", "train_steps": 2, "batch": 16, "steps": 2, "eot_samples": 1}
 
@@ -189,15 +188,6 @@ def test_originals_are_found_again_and_a_change_is_noticed(few, tmp_path):
     (tmp_path / "out" / "card.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match="changed"):
         originals_of(tmp_path / "out")
-
-
-def test_sheet(few, extremes, tmp_path):
-    from PIL import Image
-
-    for data in (few, extremes):
-        contact_sheet(data, data, tmp_path / "sheet.png", count=6)
-        page = Image.open(tmp_path / "sheet.png")
-        assert page.size[0] > 6 * 96 and page.size[1] > 3 * 96
 
 
 def test_visibility_of_known_noise():

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -33,6 +36,11 @@ def one(folder, method, peaks, **about):
     (folder / "audit.json").write_text(json.dumps(about))
 
 
+def one_space(text: str) -> str:
+    """Markdown without the spaces that line its columns up."""
+    return re.sub(" +", " ", text)
+
+
 def test_seeds_join_and_versions_do_not(tmp_path):
     one(tmp_path / "a", "em", (20.0, 50.0))
     one(tmp_path / "b", "em", (24.0, 56.0), seed=1)
@@ -40,17 +48,14 @@ def test_seeds_join_and_versions_do_not(tmp_path):
     one(tmp_path / "d", "rem", (30.0, 40.0), version=1)
     one(tmp_path / "e", "rem", (30.0, 40.0), recipe={"model": "convnet", "steps": 8})
     tables = collect(tmp_path)
-    assert len(tables) == 3 and sorted(len(t.rows) for t in tables) == [1, 1, 2]
-    (both,) = (t for t in tables if len(t.rows) == 2)
-    assert [r["method"] for r in both.rows] == ["rem", "em"]  # the best protection first
-    em = both.rows[1]
-    assert (em["seeds"], em["worst"], em["by"], em["worst_text"]) == (
-        2,
-        53.0,
-        "JPEG 10",
-        "53.0 ± 4.2",
-    )
-    assert em["cells"]["ordinary training"]["text"] == "22.0 ± 2.8"
+    assert len(tables) == 3 and sorted(len(t.standings) for t in tables) == [1, 1, 2]
+    (both,) = (t for t in tables if len(t.standings) == 2)
+    assert [s.method for s in both.standings] == ["rem", "em"]  # the best protection first
+    em = both.standings[1]
+    assert (em.seeds, em.worst, em.by) == (2, 53.0, "JPEG 10")
+    assert em.peaks["ordinary training"] == (20.0, 24.0)
+    md = leaderboard(tmp_path, tmp_path / "out")[0].read_text()
+    assert "**53.0 ± 4.2**" in md and "22.0 ± 2.8" in md
 
 
 def test_methods_of_one_name_are_told_apart_by_their_settings(tmp_path):
@@ -58,7 +63,7 @@ def test_methods_of_one_name_are_told_apart_by_their_settings(tmp_path):
         one(tmp_path / str(k), "rem", (30.0, 40.0 + k), settings={"eps": 8.0, "adv_eps": radius})
     one(tmp_path / "c", "em", (20.0, 50.0), settings={"eps": 8.0})
     (table,) = collect(tmp_path)
-    assert [r["method"] for r in table.rows] == ["rem (adv_eps 2.0)", "rem (adv_eps 4.0)", "em"]
+    assert [s.method for s in table.standings] == ["rem (adv_eps 2.0)", "rem (adv_eps 4.0)", "em"]
 
 
 def test_noise_outside_the_ball_has_no_rank(tmp_path):
@@ -66,13 +71,14 @@ def test_noise_outside_the_ball_has_no_rank(tmp_path):
     one(tmp_path / "b", "rem", (30.0, 40.0))
     one(tmp_path / "c", "cuda", (10.0, 20.0), flags=["outside-ball"])
     (table,) = collect(tmp_path)
-    assert [(r["rank"], r["method"]) for r in table.rows] == [
-        ("1", "rem"),
-        ("2", "em"),
-        ("-", "cuda"),
+    assert [(s.ranked, s.method) for s in table.standings] == [
+        (True, "rem"),
+        (True, "em"),
+        (False, "cuda"),
     ]
-    md, *_ = leaderboard(tmp_path, tmp_path)
-    assert "| - | cuda |" in md.read_text() and "cuda: outside-ball" in md.read_text()
+    md = one_space(leaderboard(tmp_path, tmp_path)[0].read_text())
+    assert "| 1 | rem |" in md and "| 2 | em |" in md and "| - | cuda |" in md
+    assert "cuda: outside-ball" in md
 
 
 def test_files_hold_the_same_numbers(tmp_path):
@@ -84,7 +90,8 @@ def test_files_hold_the_same_numbers(tmp_path):
         ("<em>", "ordinary training", "20.00"),
         ("<em>", "JPEG 10", "50.00"),
     ]
-    assert "| <em> | L-inf 8/255 | 32.0 | 1 | 60.0 | 50.0 | JPEG 10 | 20.0 | 50.0 |" in md
+    row = "| &lt;em> | **50.0** | JPEG 10 | 60.0 | L-inf 8/255 | 32.0 | 1 | 20.0 | 50.0 |"
+    assert row in one_space(md) and "<em>" not in md
     assert "&lt;em&gt;" in page and "<em>" not in page and "http" not in page
 
 
@@ -99,7 +106,8 @@ def test_a_real_audit_enters(tmp_path):
         test=load("shapes", limit=20),
     )
     (table,) = collect(tmp_path / "audits")
-    assert table.rows[0]["worst"] == done.worst["peak"] and table.rows[0]["method"] == "uniform"
+    (only,) = table.standings
+    assert only.worst == done.worst["peak"] and only.method == "uniform"
     assert "40 images of shapes, convnet, 1 steps" in table.title
 
 
@@ -110,7 +118,7 @@ def test_an_audit_is_added_by_dropping_its_file_in(tmp_path):
     (tmp_path / "else.json").write_text('{"cells": []}')
     leaderboard(tmp_path, tmp_path)
     (table,) = collect(tmp_path)
-    assert [r["method"] for r in table.rows] == ["theirs", "em"]
+    assert [s.method for s in table.standings] == ["theirs", "em"]
 
 
 def test_what_is_refused(tmp_path):
@@ -122,3 +130,44 @@ def test_what_is_refused(tmp_path):
     (tmp_path / "audit.json").write_text('{"suite": ')
     with pytest.raises(UserError, match="audit.json"):
         leaderboard(tmp_path, tmp_path)
+
+
+PROBE = """<script>
+const table = document.querySelector("table"), wide = table.parentNode;
+const cell = k => table.tBodies[0].rows[0].cells[k].getBoundingClientRect();
+const worst = cell(2).right; wide.scrollLeft = 500;
+const buttons = table.querySelectorAll("button"); buttons[1].click(); buttons[1].click();
+parent.postMessage(JSON.stringify({wide: document.documentElement.scrollWidth, worst,
+  window: innerWidth, sticky: cell(1).left, first: table.tBodies[0].rows[0].cells[1].textContent,
+  sorted: [...table.querySelectorAll("thead th")].map(th => th.ariaSort).slice(0, 3)}), "*");
+</script>"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_in_a_browser(tmp_path, width):
+    """The worst case is in view, the method stays when the table scrolls, a click sorts."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no Chromium on this machine")
+    rows = [
+        {"learner": f"a countermeasure number {k}", "clean": 60.0, "peak": 20.0 + k, "flags": []}
+        for k in range(16)
+    ]
+    one(tmp_path / "a", "em", (), rows=rows)
+    one(tmp_path / "b", "rem", (), rows=rows, settings={"adv_eps": 2.0, "train_steps": 4000})
+    one(tmp_path / "c", "rem", (), rows=rows, settings={"adv_eps": 4.0, "train_steps": 4000})
+    page = leaderboard(tmp_path, tmp_path)[2]
+    page.write_text(page.read_text() + PROBE)
+    frame = tmp_path / "frame.html"  # a window cannot be as narrow as a phone, a frame can
+    frame.write_text(
+        "<script>onmessage = message => document.title = message.data</script>"
+        f'<iframe src="{page.name}" style="width: {width}px; height: 900px; border: 0"></iframe>'
+    )
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    options += [f"--user-data-dir={tmp_path / 'browser'}", "--virtual-time-budget=3000"]
+    options += ["--enable-logging=stderr", "--window-size=1400,1000", frame.as_uri()]
+    done = subprocess.run([browser, *options], capture_output=True, text=True, timeout=120)
+    seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
+    assert seen["wide"] <= seen["window"] == width and seen["worst"] <= width
+    assert 0 <= seen["sticky"] < 60 and "CONSOLE" not in done.stderr
+    assert seen["sorted"] == ["none", "descending", "none"] and "rem (adv_eps 4.0" in seen["first"]

@@ -1,5 +1,5 @@
-"""A table as it is read: ours, and the paper's figures beside it where they are of the same scale,
-else below."""
+"""A table as it is read: our numbers, with the paper's beside them where the scale is the same,
+else in a table of their own."""
 
 from dataclasses import dataclass
 from statistics import stdev
@@ -17,8 +17,8 @@ RECALLED = "A figure with ? is recalled, not seen in any source: for orientation
 
 @dataclass(frozen=True)
 class CellValue:
-    """One place of a table: the values of its seeds, and what others printed, in words and (the
-    paper) as a number."""
+    """What a table shows in one cell: the value of each seed, and what others printed, as text and
+    (the paper's) as a number."""
 
     values: tuple[float, ...] = ()
     paper: str = ""
@@ -40,7 +40,7 @@ class CellValue:
 
 
 def cell_value(entry: Cell | None, lab: Runner) -> CellValue:
-    """What is there of an entry: every seed's value."""
+    """Return what is stored of a cell: the value of each seed."""
     if entry is None:
         return CellValue()
     cells = lab.book.of(lab.asked(entry.spec, 0))
@@ -50,7 +50,7 @@ def cell_value(entry: Cell | None, lab: Runner) -> CellValue:
 
 
 def filled(grid: Grid, lab: Runner) -> list[tuple[str, list[CellValue]]]:
-    """(row, its places in the order of the columns)."""
+    """Return (row, its values in the order of the columns)."""
     return [(row.name, [cell_value(entry, lab) for entry in row.entries]) for row in grid.rows]
 
 
@@ -59,7 +59,7 @@ def same_scale(setting: Scale) -> bool:
 
 
 def seeds(places: list[CellValue]) -> str:
-    """How many seeds a row has: 2, or 1-2 where its places differ; - where there is none."""
+    """Return how many seeds a row has: 2, or 1-2 where its values differ; - where there is none."""
     counts = sorted({len(p.values) for p in places if p.values})
     return "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "-"
 
@@ -67,8 +67,8 @@ def seeds(places: list[CellValue]) -> str:
 def result_tables(
     table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]
 ) -> list[tables.Table]:
-    """The table as it is read, and where others' figures are of another scale a second one of
-    those."""
+    """Return the table as it is read and, where others' figures are of another scale, a second one
+    with those."""
     rows, beside = filled(grid, lab), same_scale(setting)
     recalled = any(p.recalled for _, places in rows for p in places)
     notes = (RECALLED,) if recalled else ()
@@ -102,13 +102,13 @@ def result_tables(
 def markdown(
     table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]
 ) -> str:
-    """The table with its heading, the paper's figures, and what to distrust."""
+    """Return ``result_tables`` as Markdown."""
     found = result_tables(table, grid, lab, setting, flags)
     return "\n".join(tables.to_markdown(t, level=2 + (k > 0)) for k, t in enumerate(found))
 
 
 def some(places: list[str]) -> str:
-    """At most four of the places, and how many more."""
+    """Return at most four of the places and how many more there are."""
     return "; ".join(places[:4]) + (f"; and {len(places) - 4} more" if len(places) > 4 else "")
 
 

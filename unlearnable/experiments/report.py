@@ -1,5 +1,4 @@
-"""``report`` of a folder of results: all tables that have something, as Markdown, CSV and one HTML
-page with plots."""
+"""``report results``: every table that has a result, as Markdown, CSV and one HTML page."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,9 +38,9 @@ def has_results(folder: Path) -> bool:
 
 
 def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[Path]:
-    """Write tables.md, .csv and .html into ``out``, and the plots, which tables.md shows, into
-    ``out``/plots. root: where the named sets lie, for the images of protected sets in ``folder``.
-    Returns the three files. Raises UserError where no table has anything."""
+    """Write tables.md, .csv and .html into ``out`` and the plots of tables.md into ``out``/plots;
+    return the three paths. root: where the named data sets lie, to show images of the protected
+    sets in ``folder``. Raises UserError where no table has a result."""
     found = list(_found(folder, root))
     if not found:
         raise UserError(
@@ -59,7 +58,7 @@ def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[
 
 
 def _found(folder: Path, root: str | None) -> Iterator[Found]:
-    """Every table that has something at some size of some data."""
+    """Yield every table that has a result, at every scale."""
     for size in SIZES:
         for data in SETS:
             at = get_scale(size, data)
@@ -71,7 +70,7 @@ def _found(folder: Path, root: str | None) -> Iterator[Found]:
 
 
 def _markdown(table: Table, at: Scale, grid: Grid, lab: Runner, out: Path) -> str:
-    """The table as text; its plots as files of their own, shown below it."""
+    """Return the table as Markdown; write its plots as files, shown below it."""
     text = markdown(table, grid, lab, at, flags(grid, lab))
     for k, (title, p) in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
         name = f"plots/{table.name}-{at.size}-{at.data}-{k}.svg"
@@ -133,8 +132,8 @@ def _section(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict[str, obje
 def _plots(
     grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool
 ) -> Iterator[tuple[str, Plot]]:
-    """(title, plot): ours, with the figures of others dashed where they are of the same scale, else
-    theirs in a plot of their own."""
+    """Yield (title, plot): ours, with the paper's figures dashed where the scale is the same, else
+    those in a plot of their own."""
     chart = grid.chart
     if chart is None:
         return
@@ -166,7 +165,7 @@ def _plot(grid: Grid, chart: Chart, lines: list[Line], ticks: tuple[float, ...])
 def _lines(
     x: tuple[float, ...], rows: list[tuple[str, list[CellValue]]]
 ) -> tuple[list[Line], list[Line]]:
-    """Our lines, with the deviation as bars, and those of others."""
+    """Return our lines, with the deviation as bars, and those of the paper."""
     ours, theirs = [], []
     for name, places in rows:
         at = list(zip(x, places))
@@ -180,7 +179,7 @@ def _lines(
 def _points(
     grid: Grid, rows: list[tuple[str, list[CellValue]]], x_column: str, y_column: str
 ) -> Iterator[Line]:
-    """One line per series, each row a point of it."""
+    """Yield one line per series, each row a point of it."""
     x, y = grid.columns.index(x_column), grid.columns.index(y_column)
     for series in dict.fromkeys(row.series for row in grid.rows):
         own = [places for row, (_, places) in zip(grid.rows, rows) if row.series == series]
@@ -194,8 +193,8 @@ def _points(
 
 
 def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
-    """(method, image) of every protected set that still lies in the folder, seed 0; none without
-    the originals."""
+    """Yield (method, image as a URI) of each protected set that is still in the folder, seed 0;
+    nothing without the originals."""
     named: dict[Method, str] = {}
     for _, _, grid, own in found:
         if own is not lab:

@@ -124,7 +124,7 @@ def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
 
 
 def _photos(protected: Path, card: dict, proof: dict | None, count: int) -> tuple[list[Trio], str]:
-    """Return what is shown of ``count`` photos, one per class, and (if none has its original) the
+    """Return what is shown of ``count`` photos, one per class, and (if an original is missing) the
     folder that was looked in."""
     files = listing(protected).files
     flat = tuple(card["classes"]) == NO_CLASSES
@@ -141,7 +141,8 @@ def _photos(protected: Path, card: dict, proof: dict | None, count: int) -> tupl
             trios.append(
                 [(image_uri(Image.fromarray(x), SIDE), name + title) for title, x in shown]
             )
-    return trios, "" if trios else printable(str(folders[0].absolute()))
+    shown_all = len(trios) == len(chosen[:count])
+    return trios, "" if shown_all else printable(str(folders[0].absolute()))
 
 
 def _folders_of_originals(protected: Path, card: dict, proof: dict | None) -> list[Path]:

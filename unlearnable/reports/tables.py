@@ -5,7 +5,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import stdev
 
 from markupsafe import Markup
@@ -18,8 +18,8 @@ from unlearnable.reports.html import render
 
 @dataclass(frozen=True)
 class Cell:
-    """text: what is shown; number: what a page sorts by (None: the text). heat: 0 (no color) to 1,
-    on pages only, like the tooltip."""
+    """One value. text: what is shown; number: what a page sorts by (None: the text); heat: 0 (no
+    color) to 1, on pages only, like the tooltip."""
 
     text: str
     number: float | None = None
@@ -30,9 +30,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """notes stand above the rows, footnotes below them, one paragraph each.
-
-    heading: the column that names the rows. heat_ends: what no color and full color mean."""
+    """A table as a reader sees it. notes: paragraphs above the rows; footnotes: below them;
+    heading: the column that names the rows; heat_ends: what no color and full color mean."""
 
     title: str
     columns: tuple[str, ...]
@@ -80,6 +79,7 @@ def heat_ends(chance: float) -> tuple[str, str]:
 
 def to_markdown(table: Table, level: int = 2) -> str:
     """Return the table under a heading of that level; its columns line up in a terminal too."""
+    table = _safe(table)
     head = [_markdown(name) for name in table.columns]
     rows = [[_bold(_markdown(c.text), c.emphasis) for c in row] for row in table.rows]
     wide = [max(3, *(len(row[k]) for row in (head, *rows))) for k in range(len(head))]
@@ -93,22 +93,23 @@ def to_markdown(table: Table, level: int = 2) -> str:
 
 def to_csv(table: Table) -> str:
     """Return the columns and rows alone, the cells' texts as they are shown."""
-    file = io.StringIO()
+    table, file = _safe(table), io.StringIO()
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(table.columns)
-    lines.writerows([printable(c.text) for c in row] for row in table.rows)
+    lines.writerows([c.text for c in row] for row in table.rows)
     return file.getvalue()
 
 
 def to_html(table: Table) -> Markup:
     """Return the fragment for a page: notes, a table that sorts, the color's legend, footnotes. The
     page writes the heading."""
-    return Markup(render("table.html", table=table))
+    return Markup(render("table.html", table=_safe(table)))
 
 
 def to_text(table: Table) -> str:
     """Return the table for a terminal, numbers to the right."""
-    cells = [[printable(c.text) for c in row] for row in table.rows]
+    table = _safe(table)
+    cells = [[c.text for c in row] for row in table.rows]
     columns = list(zip(table.columns, *cells))
     wide = [max(map(len, column)) for column in columns]
     right = [any(row[k].number is not None for row in table.rows) for k in range(len(columns))]
@@ -118,16 +119,33 @@ def to_text(table: Table) -> str:
         ).rstrip()
         for row in (table.columns, *cells)
     ]
-    title = [printable(table.title)] if table.title else []
-    notes, footnotes = (
-        [printable(note) for note in kind] for kind in (table.notes, table.footnotes)
+    title = [table.title] if table.title else []
+    return "\n".join([*title, *table.notes, *lines, *table.footnotes])
+
+
+def _safe(table: Table) -> Table:
+    """Return the table without control characters; names and others' audits may hold some."""
+
+    def texts(values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(printable, values))
+
+    rows = tuple(
+        tuple(replace(c, text=printable(c.text), tooltip=printable(c.tooltip)) for c in row)
+        for row in table.rows
     )
-    return "\n".join([*title, *notes, *lines, *footnotes])
+    return replace(
+        table,
+        title=printable(table.title),
+        columns=texts(table.columns),
+        rows=rows,
+        notes=texts(table.notes),
+        footnotes=texts(table.footnotes),
+    )
 
 
 def _markdown(text: str) -> str:
-    """Text that Markdown shows as it is: no HTML, no further column, no link or image."""
-    text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    """Return text that Markdown shows as it is: no HTML, no further column, no link or image."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return re.sub(r"\](?=[(\[:])", "\\]", text)
 
 

@@ -1,0 +1,212 @@
+"""The page about protected photos: what it says, shows and escapes; how it looks in a browser."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from base64 import b64decode
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unlearnable import SEM, UserError, protect_photos, report
+from unlearnable.core.files import write_json
+
+METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
+SIZE = 16
+
+
+def album(root: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
+    """Random photos of several sizes and formats, two per class."""
+    random = np.random.default_rng(0)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for k, suffix in enumerate(("png", "jpg")):
+            x = random.integers(0, 256, (50 - 3 * k, 20 + 5 * k, 3), dtype=np.uint8)
+            Image.fromarray(x).save(root / name / f"{k} my image.{suffix}")
+    return root
+
+
+class Page(HTMLParser):
+    """What a page holds: tags, their attributes, and the text; whether every tag is closed."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.links, self.images, self.text = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href")]
+        self.images += [dict(attrs)["src"]] if tag == "img" else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_report_says_what_verify_measured(tmp_path):
+    photos, out = album(tmp_path / "photos"), tmp_path / "a<b>c"  # a name that is markup
+    card = protect_photos(photos, out, METHOD, size=SIZE)
+    page = Page(report(out, out=tmp_path / "x.html").read_text())
+    assert "not measured yet" in page.text and str(out) in page.text and not page.open
+    assert len(page.images) == 6 and all(
+        link.startswith("data:image/png;base64,") for link in page.links
+    )
+    first, second, noise = (
+        np.asarray(Image.open(io.BytesIO(b64decode(p.split(",")[1])))) for p in page.images[:3]
+    )
+    assert np.array_equal(noise, np.clip(128 + 8 * (second.astype(int) - first), 0, 255))
+
+    def proof(rows, flags=()):
+        folder = tmp_path / "proof"
+        about = {
+            "chance": 50.0,
+            "flags": list(flags),
+            "near_duplicates": 0,
+            "seeds": 2,
+            "size": SIZE,
+        }
+        about |= {"recipe": {"steps": 300}, "digest": card["digest"], "rows": rows}
+        write_json(folder / "verify.json", about)
+        return Page(report(out, folder, out=tmp_path / "x.html").read_text()).text
+
+    held = {
+        "learner": "ordinary training",
+        "clean": [90.0, 91.0],
+        "protected": [51.0, 52.0],
+        "held": True,
+    }
+    failed = {
+        "learner": "adversarial 2/255",
+        "clean": [80.0, 81.0],
+        "protected": [75.0, 76.0],
+        "held": False,
+    }
+    said = proof([held, failed])
+    assert (
+        "Protected in part, not from adversarial 2/255: models that train on these photos get 4 "
+        "to 84\u00a0% of" in said
+    )
+    assert "90.5" in said and "75.5" in said and said.count("not protected enough") == 1
+    assert "Protected: models that train on these photos get 4\u00a0% of" in proof([held])
+    assert "Not protected enough: models" in proof([failed])
+    assert "no verdict" in proof([held], ["weak-baseline"]).lower()
+    write_json(tmp_path / "proof" / "verify.json", {"digest": "another"})
+    with pytest.raises(UserError, match="other photos"):
+        report(out, tmp_path / "proof", out=tmp_path / "x.html")
+    with pytest.raises(UserError, match=r"not a folder that .unlearnable verify. wrote"):
+        report(out, tmp_path, out=tmp_path / "x.html")
+    with pytest.raises(UserError, match="not a folder of protected photos"):
+        report(photos, out=tmp_path / "x.html")
+
+
+def shown(page: Path) -> Page:
+    return Page(page.read_text(encoding="utf-8"))
+
+
+def test_originals_are_found_from_elsewhere_or_missed_aloud(tmp_path, monkeypatch):
+    """The card names the folder as it was typed; the page may be made somewhere else."""
+    monkeypatch.chdir(tmp_path)
+    album(tmp_path / "photos")
+    protect_photos("photos", "out", METHOD, size=SIZE)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    page = shown(report(tmp_path / "out", out="page.html"))
+    assert len(page.images) == 6 and "not found" not in page.text
+    shutil.move(tmp_path / "photos", tmp_path / "moved")
+    album(tmp_path / "photos", classes=("dog",))  # a photo of the same name and size, not the same
+    page = shown(report(tmp_path / "out", out="page.html"))
+    assert not page.images
+    assert f"not found in {tmp_path / 'elsewhere' / 'photos'}" in page.text
+    shutil.rmtree(tmp_path / "photos")
+    shutil.copytree(tmp_path / "moved" / "dog", tmp_path / "photos" / "dog")
+    page = shown(report(tmp_path / "out", out="page.html"))
+    assert len(page.images) == 3 and "Some photos are not shown" in page.text
+
+
+def test_names_cannot_become_markup_or_escape_sequences(tmp_path):
+    photos = album(tmp_path / "<i>photos", classes=("<b>cat\x1b[31m", "d\u202eog"))
+    out = tmp_path / "out <script> it's"
+    protect_photos(photos, out, METHOD, size=SIZE)
+    text = report(out, out=tmp_path / "page.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert not page.open and len(page.images) == 6
+    hostile = ("<b>", "<i>", "<script> it", "\x1b", "\u202e")
+    assert [part for part in hostile if part in text] == []
+    assert r"<b>cat\x1b[31m: original" in page.text and r"d\u202eog: original" in page.text
+
+
+PROBE = """<script>
+const luminance = c => { const [r, g, b] = c.match(/[0-9]+/g).map(v => { v /= 255;
+  return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
+  return .2126 * r + .7152 * g + .0722 * b; };
+const style = getComputedStyle(document.body);
+const [a, b] = [style.color, style.backgroundColor].map(luminance);
+parent.postMessage(JSON.stringify({wide: document.documentElement.scrollWidth, window: innerWidth,
+  dark: b < .5, contrast: (Math.max(a, b) + .05) / (Math.min(a, b) + .05),
+  bars: document.querySelectorAll(".fill").length,
+  broken: [...document.images].filter(i => !i.naturalWidth).length}), '*');
+</script>"""
+
+
+@pytest.mark.parametrize("width, dark", [(390, False), (1200, False), (1200, True)])
+def test_report_in_a_browser(tmp_path, width, dark):
+    """No sideways scrolling at phone and desktop width, nothing on the console, dark mode readable
+    (WCAG AAA: 7)."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no Chromium on this machine")
+    card = protect_photos(album(tmp_path / "photos"), tmp_path / "out", METHOD, size=SIZE)
+    row = {
+        "learner": "ordinary training",
+        "clean": [90.0, 91.0],
+        "protected": [51.0, 52.0],
+        "held": True,
+    }
+    about = {
+        "chance": 50.0,
+        "flags": ["few-seeds"],
+        "near_duplicates": 0,
+        "seeds": 2,
+        "size": SIZE,
+        "rows": [row],
+    }
+    write_json(
+        tmp_path / "proof" / "verify.json",
+        about | {"recipe": {"steps": 300}, "digest": card["digest"]},
+    )
+    page = report(tmp_path / "out", tmp_path / "proof", out=tmp_path / "page.html")
+    page.write_text(page.read_text() + PROBE)
+    frame = tmp_path / "frame.html"  # a window cannot be as narrow as a phone, a frame can
+    frame.write_text(
+        "<script>onmessage = message => document.title = message.data</script>"
+        f'<iframe src="page.html" style="border: 0; width: {width}px; height: 2000px"></iframe>'
+    )
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'browser'}",
+    ]
+    options += [
+        "--window-size=1300,2100",
+        "--enable-logging=stderr",
+        "--dump-dom",
+        "--virtual-time-budget=3000",
+    ]
+    options += ["--blink-settings=preferredColorScheme=0"] if dark else []
+    done = subprocess.run(
+        [browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=60
+    )
+    seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
+    assert seen["wide"] <= seen["window"] == width and seen["dark"] == dark
+    assert seen["contrast"] > 7 and seen["bars"] == 2 and seen["broken"] == 0
+    assert "CONSOLE" not in done.stderr
