@@ -7,13 +7,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from unlearnable.core.text import printable
-from unlearnable.evaluation.audit import Audit
-from unlearnable.evaluation.verify import Verified
 from unlearnable.reports.html import render
+
+if TYPE_CHECKING:  # they import torch, which no table needs
+    from unlearnable.evaluation.audit import Audit
+    from unlearnable.evaluation.verify import Verified
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def _bold(text: str, emphasis: bool) -> str:
 # ── the tables of the commands ──
 
 
-def audit_table(done: Audit) -> str:
+def audit_table(done: "Audit") -> str:
     """Return the audit for a terminal."""
     accuracies = ("clean", "protected", "peak")
     rows = tuple(
@@ -172,7 +175,7 @@ def audit_table(done: Audit) -> str:
     return to_text(Table("", ("learner", *accuracies, "flags"), rows, footnotes=tuple(notes)))
 
 
-def verify_table(done: Verified) -> str:
+def verify_table(done: "Verified") -> str:
     """Return the proof for a terminal."""
     rows = tuple(
         (
