@@ -36,6 +36,7 @@ from unlearnable import (
 from unlearnable.core.files import write_json
 from unlearnable.data.image_files import listing, read
 from unlearnable.data.subsets import holdout_split, near_duplicates
+from unlearnable.evaluation.results import Verified
 from unlearnable.evaluation.verify import load_pair
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
@@ -383,11 +384,12 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     recipe = Recipe.preset("short", steps=2, batch=8, evals=1, adv_steps=1)
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
     done = verify(photos, tmp_path / "out", recipe, **options)
-    assert [len(row["clean"]) for row in done.rows] == [2, 2, 2] and done.chance == 50
-    names = [row["learner"] for row in done.rows]
+    assert [len(row.clean) for row in done.rows] == [2, 2, 2] and done.chance == 50
+    names = [row.learner for row in done.rows]
     assert names == ["ordinary training", "adversarial 2/255", "training after grayscale"]
     assert "few-seeds" in done.flags
-    assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
+    stored = json.loads((tmp_path / "results" / "verify.json").read_text())
+    assert Verified.from_json(stored) == done and stored["verdict"] == done.verdict
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
     assert "12 trainings will take about" in capsys.readouterr().err
     assert (
@@ -395,15 +397,15 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     )
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
     assert "will take" not in capsys.readouterr().err
-    with pytest.raises(UserError, match="no countermeasure 'gray'"):
-        verify(photos, tmp_path / "out", recipe, countermeasures=("gray",), **options)
+    with pytest.raises(UserError, match="no countermeasure 'grey'"):
+        verify(photos, tmp_path / "out", recipe, countermeasures=("grey",), **options)
     (tmp_path / "out" / "cat" / "0 my image.png").unlink()
     with pytest.raises(UserError, match="missing from"):
         verify(photos, tmp_path / "out", recipe, **options)
     (photos / "cat" / "0 my image.png").unlink()
-    with pytest.raises(UserError, match="was not made from the images"):
+    with pytest.raises(UserError, match="was not made from the photos"):
         verify(photos, tmp_path / "out", recipe, **options)
-    with pytest.raises(UserError, match="no folder of protected photographs"):
+    with pytest.raises(UserError, match="no folder of protected photos"):
         verify(photos, photos, recipe, **options)
 
 
@@ -444,7 +446,7 @@ def test_report_says_what_verify_measured(tmp_path):
     )
     assert np.array_equal(noise, np.clip(128 + 8 * (second.astype(int) - first), 0, 255))
 
-    def proof(rows, flags=()):
+    def proof(rows, verdict, flags=()):
         folder = tmp_path / "proof"
         about = {
             "chance": 50.0,
@@ -454,6 +456,7 @@ def test_report_says_what_verify_measured(tmp_path):
             "size": SIZE,
         }
         about |= {"recipe": {"steps": 300}, "digest": card["digest"], "rows": rows}
+        about["verdict"] = verdict
         write_json(folder / "verify.json", about)
         return Page(report(out, folder, out=tmp_path / "x.html").read_text()).text
 
@@ -461,29 +464,36 @@ def test_report_says_what_verify_measured(tmp_path):
         "learner": "ordinary training",
         "clean": [90.0, 91.0],
         "protected": [51.0, 52.0],
-        "held": True,
+        "left": 0.037,
+        "verdict": "protected",
     }
     failed = {
         "learner": "adversarial 2/255",
         "clean": [80.0, 81.0],
         "protected": [75.0, 76.0],
-        "held": False,
+        "left": 0.8361,
+        "verdict": "not protected",
     }
-    said = proof([held, failed])
+    weak = failed | {"clean": [55.0, 56.0], "verdict": "no verdict"}
+    said = proof([held, failed], "not protected")
     assert (
-        "Protected in part, not from adversarial 2/255: models that train on these images get 4 to 84\u00a0% of"
+        "Not protected from adversarial 2/255: models that train on these photos learn 4 to 84\u00a0% of"
         in said
     )
-    assert "90.5" in said and "75.5" in said and said.count("not protected enough") == 1
-    assert "Protected: models that train on these images get 4\u00a0% of" in proof([held])
-    assert "Not protected enough: models" in proof([failed])
-    assert "no verdict" in proof([held], ["weak-baseline"]).lower()
+    assert "90.5" in said and "75.5" in said and said.count("– not protected") == 1
+    assert "Protected: models that train on these photos learn 4\u00a0% of" in proof(
+        [held], "protected"
+    )
+    assert "Not protected: models" in proof([failed], "not protected")
+    said = proof([held, weak], "no verdict", ["weak-baseline"])
+    assert "No verdict: the test models" in said and said.count("– no verdict") == 1
+    assert "Not protected from adversarial 2/255" in proof([failed, weak], "not protected")
     write_json(tmp_path / "proof" / "verify.json", {"digest": "another"})
-    with pytest.raises(UserError, match="other images"):
+    with pytest.raises(UserError, match="other photos"):
         report(out, tmp_path / "proof", out=tmp_path / "x.html")
     with pytest.raises(UserError, match=r"no folder that .unlearnable verify. wrote"):
         report(out, tmp_path, out=tmp_path / "x.html")
-    with pytest.raises(UserError, match="no folder of protected photographs"):
+    with pytest.raises(UserError, match="no folder of protected photos"):
         report(photos, out=tmp_path / "x.html")
 
 
@@ -559,7 +569,8 @@ def test_report_in_a_browser(tmp_path, width, dark):
         "learner": "ordinary training",
         "clean": [90.0, 91.0],
         "protected": [51.0, 52.0],
-        "held": True,
+        "left": 0.037,
+        "verdict": "protected",
     }
     about = {
         "chance": 50.0,
@@ -568,6 +579,7 @@ def test_report_in_a_browser(tmp_path, width, dark):
         "seeds": 2,
         "size": SIZE,
         "rows": [row],
+        "verdict": "protected",
     }
     write_json(
         tmp_path / "proof" / "verify.json",

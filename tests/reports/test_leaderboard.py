@@ -61,10 +61,10 @@ def test_methods_of_one_name_are_told_apart_by_their_settings(tmp_path):
     assert [r["method"] for r in table.rows] == ["rem (adv_eps 2.0)", "rem (adv_eps 4.0)", "em"]
 
 
-def test_noise_outside_the_ball_has_no_rank(tmp_path):
+def test_noise_over_the_budget_has_no_rank(tmp_path):
     one(tmp_path / "a", "em", (20.0, 50.0))
     one(tmp_path / "b", "rem", (30.0, 40.0))
-    one(tmp_path / "c", "cuda", (10.0, 20.0), flags=["outside-ball"])
+    one(tmp_path / "c", "cuda", (10.0, 20.0), flags=["over-8"])
     (table,) = collect(tmp_path)
     assert [(r["rank"], r["method"]) for r in table.rows] == [
         ("1", "rem"),
@@ -72,7 +72,7 @@ def test_noise_outside_the_ball_has_no_rank(tmp_path):
         ("-", "cuda"),
     ]
     md, *_ = leaderboard(tmp_path, tmp_path)
-    assert "| - | cuda |" in md.read_text() and "cuda: outside-ball" in md.read_text()
+    assert "| - | cuda |" in md.read_text() and "cuda: over-8" in md.read_text()
 
 
 def test_files_hold_the_same_numbers(tmp_path):
@@ -99,7 +99,7 @@ def test_a_real_audit_enters(tmp_path):
         test=load("shapes", limit=20),
     )
     (table,) = collect(tmp_path / "audits")
-    assert table.rows[0]["worst"] == done.worst["peak"] and table.rows[0]["method"] == "uniform"
+    assert table.rows[0]["worst"] == done.worst.peak and table.rows[0]["method"] == "uniform"
     assert "40 images of shapes, convnet, 1 steps" in table.title
 
 

@@ -1,5 +1,5 @@
-"""A table as it is read: ours, and the paper's figures beside it where they are of the same scale,
-else below."""
+"""A table as it is read: our values, and the paper's figures beside them where they are of the
+same scale, else below."""
 
 from dataclasses import dataclass
 from statistics import stdev
@@ -15,8 +15,8 @@ ANOTHER = "another scale than ours: compare the order and the shape, not the num
 
 @dataclass(frozen=True)
 class CellValue:
-    """One place of a table: the values of its seeds, and what others printed, in words and (the
-    paper) as a number."""
+    """What a cell of a table shows: the values of its seeds, and what others printed, in words and
+    (the paper) as a number."""
 
     values: tuple[float, ...] = ()
     paper: str = ""
@@ -37,42 +37,45 @@ class CellValue:
         return mean_std(list(self.values), self.digits) if self.values else "-"
 
 
-def cell_value(entry: Cell | None, lab: Runner) -> CellValue:
-    """What is there of an entry: every seed's value."""
-    if entry is None:
+def cell_value(cell: Cell | None, runner: Runner) -> CellValue:
+    """Return what has been measured for a cell: every seed's value."""
+    if cell is None:
         return CellValue()
-    cells = lab.book.of(lab.asked(entry.spec, 0))
-    values = tuple(entry.read(cells[seed]) for seed in sorted(cells))
-    figure = entry.paper or Figure()
-    return CellValue(values, str(figure), figure.value, figure.recalled, entry.digits)
+    results = runner.records.of(runner.config(cell.spec, 0))
+    values = tuple(cell.read(results[seed]) for seed in sorted(results))
+    figure = cell.paper or Figure()
+    return CellValue(values, str(figure), figure.value, figure.recalled, cell.digits)
 
 
-def filled(grid: Grid, lab: Runner) -> list[tuple[str, list[CellValue]]]:
-    """(row, its places in the order of the columns)."""
-    return [(row.name, [cell_value(entry, lab) for entry in row.entries]) for row in grid.rows]
+def filled(grid: Grid, runner: Runner) -> list[tuple[str, list[CellValue]]]:
+    """Return each row's name and its values in the order of the columns."""
+    return [(row.name, [cell_value(cell, runner) for cell in row.cells]) for row in grid.rows]
 
 
-def same_scale(setting: Scale) -> bool:
-    return setting.size == "paper"
+def same_scale(scale: Scale) -> bool:
+    """Whether the paper's figures are of the same data, network and steps."""
+    return scale.name == "paper"
 
 
-def seeds(places: list[CellValue]) -> str:
-    """How many seeds a row has: 2, or 1-2 where its places differ; - where there is none."""
-    counts = sorted({len(p.values) for p in places if p.values})
+def seeds(cells: list[CellValue]) -> str:
+    """Return how many seeds a row has: 2, or 1-2 where its cells differ; - where there is none."""
+    counts = sorted({len(cell.values) for cell in cells if cell.values})
     return "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "-"
 
 
 def markdown(
-    table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]
+    table: Table, grid: Grid, runner: Runner, scale: Scale, flags: dict[str, list[str]]
 ) -> str:
     """The table with its heading, the paper's figures, and what to distrust."""
-    rows, beside = filled(grid, lab), same_scale(setting)
+    rows, beside = filled(grid, runner), same_scale(scale)
     lines = [f"## {table.title}", "", table.about, ""]
     lines += [
-        f"Measured with this program, size {setting.size} of {setting.data}: {setting.about}. In the table: "
+        f"Measured with this program, scale {scale.name} of {scale.data}: {scale.about}. "
+        "In the table: "
     ]
     lines[-1] += (
-        f"{grid.unit}, mean ± sample standard deviation over the seeds; - was not measured. {grid.note}".rstrip()
+        f"{grid.unit}, mean ± sample standard deviation over the seeds; - was not measured. "
+        f"{grid.note}".rstrip()
     )
     if beside and any(p.paper for _, places in rows for p in places):
         lines[-1] += " In brackets what others printed."
@@ -90,7 +93,8 @@ def markdown(
     if printed and not beside:
         lines += [
             "",
-            f"**Printed by others**, ResNet-18 on all of {setting.data} with the authors' settings: {ANOTHER}.",
+            f"**Printed by others**, ResNet-18 on all of {scale.data} with the authors' settings: "
+            f"{ANOTHER}.",
         ]
         lines += ["", *_lines(["", *grid.columns], printed)]
     if any(p.recalled for _, places in rows for p in places):
@@ -100,7 +104,7 @@ def markdown(
 
 
 def some(places: list[str]) -> str:
-    """At most four of the places, and how many more."""
+    """Return at most four of the cells, and how many more there are."""
     return "; ".join(places[:4]) + (f"; and {len(places) - 4} more" if len(places) > 4 else "")
 
 

@@ -1,5 +1,5 @@
-"""``report`` of a folder of results: all tables that have something, as Markdown, CSV and one HTML
-page with plots."""
+"""``report`` of a folder of results: every table of which anything was measured, as Markdown, CSV
+and one HTML page with plots."""
 
 import csv
 import io
@@ -20,30 +20,32 @@ from unlearnable.experiments.cell_values import (
     seeds,
     some,
 )
-from unlearnable.experiments.flagged import CHANCE, flags
-from unlearnable.experiments.grid import Grid, Row, Table
-from unlearnable.experiments.runner import LearnerSpec, Runner
+from unlearnable.experiments.flags import CHANCE, grid_flags
+from unlearnable.experiments.grid import Chart, Grid, LearnerSpec, Row, Table
+from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale, get_scale
 from unlearnable.experiments.tables import TABLES
 from unlearnable.protection.methods.base import Method
 from unlearnable.reports.html import image_uri, rendered
 from unlearnable.reports.plots import Line, Plot, plot
 
-SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
-GAIN, COUNT = 8, 4  # the noise is shown times GAIN, on COUNT images
+SCALES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
+GAIN, COUNT = 8, 4  # the noise is amplified GAIN times, and shown for COUNT images
 Found = tuple[Table, Scale, Grid, Runner]
 
 
 def has_results(folder: Path) -> bool:
-    """Whether ``folder`` holds cells or records of them."""
+    """Whether ``folder`` holds results or records of them."""
     records = (p.read_text(errors="ignore")[:20] for p in folder.glob("*.json"))
     return any(folder.glob("*/cell.json")) or any(text.startswith('{"cells"') for text in records)
 
 
 def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[Path]:
-    """Write tables.md, .csv and .html into ``out``, and the plots, which tables.md shows, into
-    ``out``/plots. root: where the named sets lie, for the images of protected sets in ``folder``.
-    Returns the three files. Raises UserError where no table has anything."""
+    """Write tables.md, .csv and .html into ``out``, and the plots that tables.md shows into
+    ``out``/plots; return the three files.
+
+    root: where the named data sets lie, for the images of protected sets in ``folder``. Raises
+    UserError where nothing of any table was measured."""
     found = list(_found(folder, root))
     if not found:
         raise UserError(
@@ -61,27 +63,28 @@ def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[
 
 
 def _found(folder: Path, root: str | None) -> Iterator[Found]:
-    """Every table that has something at some size of some data."""
-    for size in SIZES:
+    """Yield every table of which anything was measured, at every scale and on every data set."""
+    for name in SCALES:
         for data in SETS:
-            at = get_scale(size, data)
-            lab = at.lab(folder, data_root=root)
+            scale = get_scale(name, data)
+            runner = Runner(scale, folder, data_root=root)
             for table in TABLES.values():
-                grid = table.grid(at)
-                if any(p.values for _, places in filled(grid, lab) for p in places):
-                    yield table, at, grid, lab
+                grid = table.grid(scale)
+                if any(p.values for _, places in filled(grid, runner) for p in places):
+                    yield table, scale, grid, runner
 
 
-def _markdown(table: Table, at: Scale, grid: Grid, lab: Runner, out: Path) -> str:
-    """The table as text; its plots as files of their own, shown below it."""
-    text = markdown(table, grid, lab, at, flags(grid, lab))
-    for k, p in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
-        name = f"plots/{table.name}-{at.size}-{at.data}-{k}.svg"
+def _markdown(table: Table, scale: Scale, grid: Grid, runner: Runner, out: Path) -> str:
+    """Return the table as text, and write its plots as files of their own, shown below it."""
+    text = markdown(table, grid, runner, scale, grid_flags(grid, runner))
+    for k, p in enumerate(_plots(grid, filled(grid, runner), same_scale(scale))):
+        name = f"plots/{table.name}-{scale.name}-{scale.data}-{k}.svg"
         with atomic_write(out / name) as tmp:
             tmp.write_text(
                 rendered("plot.svg", plot=p["plot"], about=f"{table.title}, {p['title']}")
             )
-        text += f"\n{p['title'][0].upper()}{p['title'][1:]}:\n\n![{table.title}, {p['title']}]({name})\n"
+        heading = f"{p['title'][0].upper()}{p['title'][1:]}"
+        text += f"\n{heading}:\n\n![{table.title}, {p['title']}]({name})\n"
     return text
 
 
@@ -91,7 +94,7 @@ def _csv(found: list[Found]) -> str:
     lines.writerow(
         [
             "table",
-            "size",
+            "scale",
             "data",
             "row",
             "column",
@@ -102,8 +105,8 @@ def _csv(found: list[Found]) -> str:
             "recalled",
         ]
     )
-    for table, at, grid, lab in found:
-        for name, places in filled(grid, lab):
+    for table, scale, grid, runner in found:
+        for name, places in filled(grid, runner):
             for column, p in zip(grid.columns, places):
                 if p.values or p.paper:
                     mean = "" if p.mean is None else f"{p.mean:.2f}"
@@ -112,8 +115,8 @@ def _csv(found: list[Found]) -> str:
                     lines.writerow(
                         [
                             table.name,
-                            at.size,
-                            at.data,
+                            scale.name,
+                            scale.data,
                             name,
                             column,
                             *ours,
@@ -125,21 +128,21 @@ def _csv(found: list[Found]) -> str:
 
 
 def _html(found: list[Found]) -> str:
-    labs = {lab.data + at.size: lab for _, at, _, lab in found}
+    runners = {(scale.data, scale.name): runner for _, scale, _, runner in found}
     return rendered(
         "tables.html",
         title="Unlearnable images, measured",
         tables=[_table(*one) for one in found],
-        hardware=sorted({h for lab in labs.values() for h in lab.book.hardware()}),
-        sheets=[sheet for lab in labs.values() for sheet in _sheets(found, lab)],
+        hardware=sorted({h for runner in runners.values() for h in runner.records.hardware()}),
+        sheets=[sheet for runner in runners.values() for sheet in _sheets(found, runner)],
         another=ANOTHER,
         gain=GAIN,
         some=some,
     )
 
 
-def _table(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict:
-    rows, beside = filled(grid, lab), same_scale(at)
+def _table(table: Table, scale: Scale, grid: Grid, runner: Runner) -> dict:
+    rows, beside = filled(grid, runner), same_scale(scale)
     percent = {
         n for n, c in enumerate(grid.columns) if any(_is_accuracy(row, n) for row in grid.rows)
     }
@@ -152,84 +155,88 @@ def _table(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict:
         (n, [p.paper or "-" for p in places]) for n, places in rows if any(p.paper for p in places)
     ]
     return {
-        "id": f"{table.name}-{at.size}-{at.data}",
+        "id": f"{table.name}-{scale.name}-{scale.data}",
         "title": table.title,
         "about": table.about,
-        "setting": at,
+        "scale": scale,
         "grid": grid,
-        "chance": CHANCE.get(at.data, 10.0),
+        "chance": CHANCE.get(scale.data, 10.0),
         "rows": [
             (n, [place(k, p) for k, p in enumerate(places)], seeds(places)) for n, places in rows
         ],
         "printed": [] if beside else printed,
         "recalled": any(p.recalled for _, places in rows for p in places),
-        "flags": flags(grid, lab),
+        "flags": grid_flags(grid, runner),
         "plots": list(_plots(grid, rows, beside)),
     }
 
 
 def _is_accuracy(row: Row, column: int) -> bool:
-    entry = row.entries[column]
-    return entry is not None and isinstance(entry.spec, LearnerSpec)
+    cell = row.cells[column]
+    return cell is not None and isinstance(cell.spec, LearnerSpec)
 
 
 # ── plots ──
 
 
 def _plots(grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool) -> Iterator[dict]:
-    """{title, plot}: ours, with the figures of others dashed where they are of the same scale, else
-    theirs below."""
-    if grid.chart is None:
+    """Yield {title, plot}: ours, with the figures of others dashed where they are of the same
+    scale, else theirs below."""
+    chart = grid.chart
+    if chart is None:
         return
-    if isinstance(grid.chart.x, str):
-        for name in grid.chart.y:
-            if lines := list(_points(grid, rows, name)):
-                yield {"title": name, "plot": _plot(grid, lines, ())}
-        return
-    ours = [
-        Line(n, _line(grid.chart.x, [(p.mean, p.deviation) for p in places])) for n, places in rows
-    ]
-    theirs = [
-        Line(n, _line(grid.chart.x, [(p.printed, 0.0) for p in places]), dashed=True)
-        for n, places in rows
-    ]
-    ours, theirs = ([line for line in kind if line.points] for kind in (ours, theirs))
-    recalled = (
-        ", some of them recalled" if any(p.recalled for _, places in rows for p in places) else ""
-    )
-    if ours:
-        title = "measured with this program" + (
-            f", dashed the paper's figures{recalled}" if beside and theirs else ""
-        )
-        yield {"title": title, "plot": _plot(grid, ours + (theirs if beside else []), grid.chart.x)}
-    if theirs and not beside:
-        yield {
-            "title": f"the paper's figures{recalled}, {ANOTHER}",
-            "plot": _plot(grid, theirs, grid.chart.x),
-        }
-
-
-def _plot(grid: Grid, lines: list[Line], ticks: tuple[float, ...]) -> Plot:
     names = tuple(dict.fromkeys(row.series or row.name for row in grid.rows))
-    ticks, y = ticks if len(ticks) <= 10 else (), "accuracy on clean images, %"
-    return plot(lines, grid.chart.label, y, names=names, ticks=ticks, log=grid.chart.log)
+    if isinstance(chart.x, str):
+        for column in chart.y:
+            if lines := list(_points(grid, chart.x, rows, column)):
+                yield {"title": column, "plot": _plot(chart, names, lines, ())}
+        return
+    ours, theirs = _lines(chart.x, rows)
+    recalled = any(p.recalled for _, cells in rows for p in cells)
+    recalled_too = ", some of them recalled" if recalled else ""
+    if ours:
+        dashed = theirs if beside else []
+        title = "measured with this program"
+        title += f", dashed the paper's figures{recalled_too}" if dashed else ""
+        yield {"title": title, "plot": _plot(chart, names, ours + dashed, chart.x)}
+    if theirs and not beside:
+        title = f"the paper's figures{recalled_too}, {ANOTHER}"
+        yield {"title": title, "plot": _plot(chart, names, theirs, chart.x)}
 
 
-def _line(
-    x: tuple[float, ...], values: list[tuple[float | None, float]]
-) -> tuple[tuple[float, float, float], ...]:
-    return tuple((at, mean, bar) for at, (mean, bar) in zip(x, values) if mean is not None)
+def _lines(
+    x: tuple[float, ...], rows: list[tuple[str, list[CellValue]]]
+) -> tuple[list[Line], list[Line]]:
+    """One line per row: our means with their deviations, and the paper's figures, dashed."""
+    ours, theirs = [], []
+    for name, cells in rows:
+        pairs = list(zip(x, cells))
+        own = tuple((at, p.mean, p.deviation) for at, p in pairs if p.mean is not None)
+        paper = tuple((at, p.printed, 0.0) for at, p in pairs if p.printed is not None)
+        ours += [Line(name, own)] if own else []
+        theirs += [Line(name, paper, dashed=True)] if paper else []
+    return ours, theirs
 
 
-def _points(grid: Grid, rows: list[tuple[str, list[CellValue]]], column: str) -> Iterator[Line]:
-    """One line a series, each row a point of it."""
-    x, y = grid.columns.index(grid.chart.x), grid.columns.index(column)
+def _plot(
+    chart: Chart, names: tuple[str, ...], lines: list[Line], ticks: tuple[float, ...]
+) -> Plot:
+    ticks = ticks if len(ticks) <= 10 else ()
+    y_label = "accuracy on clean images, %"
+    return plot(lines, chart.label, y_label, names=names, ticks=ticks, log=chart.log)
+
+
+def _points(
+    grid: Grid, x_column: str, rows: list[tuple[str, list[CellValue]]], y_column: str
+) -> Iterator[Line]:
+    """Yield one line per series, each row a point of it."""
+    x, y = grid.columns.index(x_column), grid.columns.index(y_column)
     for series in dict.fromkeys(row.series for row in grid.rows):
-        own = [places for row, (_, places) in zip(grid.rows, rows) if row.series == series]
+        own = [cells for row, (_, cells) in zip(grid.rows, rows) if row.series == series]
         points = tuple(
-            (p[x].mean, p[y].mean, p[y].deviation)
+            (p[x].mean or 0.0, p[y].mean or 0.0, p[y].deviation)
             for p in own
-            if p[x].mean and p[y].mean is not None
+            if p[x].mean and p[y].mean is not None  # a logarithmic axis has no 0
         )
         if points:
             yield Line(series, points)
@@ -238,35 +245,33 @@ def _points(grid: Grid, rows: list[tuple[str, list[CellValue]]], column: str) ->
 # ── images ──
 
 
-def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
-    """(method, image) of every protected set that still lies in the folder, seed 0; none without
-    the originals."""
+def _sheets(found: list[Found], runner: Runner) -> Iterator[tuple[str, str]]:
+    """Yield (method, image) of every protected set that still lies in the folder, seed 0; none
+    without the originals."""
     named: dict[Method, str] = {}
     for _, _, grid, own in found:
-        if own is not lab:
-            continue
-        for row in grid.rows:
-            for entry in row.entries:
-                if entry and entry.spec.method is not None:
-                    method = entry.spec.method
-                    named[method] = min(named.get(method, row.name), row.name, key=len)
-    there = {m: n for m, n in named.items() if (lab.place(m, 0) / "card.json").exists()}
-    if not there:
+        methods = [(row.name, c.spec.method) for row in grid.rows for c in row.cells if c]
+        for name, method in methods if own is runner else ():
+            if method is not None:
+                named[method] = min(named.get(method, name), name, key=len)
+    folders = [(name, runner.protected_folder(method, 0)) for method, name in named.items()]
+    folders = [(name, folder) for name, folder in folders if (folder / "card.json").exists()]
+    if not folders:
         return
     try:
-        clean = lab.clean
+        clean = runner.clean
     except UserError:
         return
-    for method, name in there.items():
-        hidden = np.load(lab.place(method, 0) / "images.npy", mmap_mode="r")
-        yield name, image_uri(_sheet(clean, hidden))
+    for name, folder in folders:
+        protected = np.load(folder / "images.npy", mmap_mode="r")
+        yield name, image_uri(_sheet(clean, protected))
 
 
-def _sheet(clean: Images, hidden: np.ndarray) -> np.ndarray:
-    """[H, W, 3]: a line of originals, of protected images, of noise; the first image of the first
-    classes."""
+def _sheet(clean: Images, protected: np.ndarray) -> np.ndarray:
+    """Return [H, W, 3]: a line of originals, of protected images, of noise; the first image of each
+    of the first classes."""
     first = [int((clean.y == c).nonzero()[0]) for c in range(min(COUNT, len(clean.classes)))]
-    a, b = clean.x[first].numpy().astype(int), hidden[first].astype(int)
+    a, b = clean.x[first].numpy().astype(int), protected[first].astype(int)
     lines = [
         np.concatenate(list(x.transpose(0, 2, 3, 1)), axis=1) for x in (a, b, 128 + GAIN * (b - a))
     ]

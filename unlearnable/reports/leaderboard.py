@@ -31,8 +31,8 @@ NEEDED = {
 class Table:
     """title: what all rows share; learners: the columns; rows: one a method, the best protection
     first: rank, method, budget, psnr, seeds, clean, worst (mean peak of the worst learner),
-    worst_text, by (its name), and cells by learner. Noise outside the ball of 8/255 stands last and
-    has no rank."""
+    worst_text, by (its name), and cells by learner. Noise over the budget of 8/255 stands last
+    and has no rank."""
 
     title: str
     chance: float
@@ -88,9 +88,9 @@ def _table(methods: list[list[dict]]) -> Table:
     learners = [row["learner"] for row in first["rows"]]
     names = _names([audits[0] for audits in methods])
     rows = [_row(n, audits, learners) for n, audits in zip(names, methods)]
-    rows.sort(key=lambda row: ("outside-ball" in row["flags"], row["worst"]))
+    rows.sort(key=lambda row: ("over-8" in row["flags"], row["worst"]))
     for k, row in enumerate(rows):
-        row["rank"] = "-" if "outside-ball" in row["flags"] else str(k + 1)
+        row["rank"] = "-" if "over-8" in row["flags"] else str(k + 1)
     title = (
         f"Suite {first['suite']}, version {first['version']}: {first['images']}, {first['recipe']['model']}, "
         f"{first['recipe']['steps']} steps"
@@ -136,7 +136,7 @@ def _row(name: str, audits: list[dict], learners: list[str]) -> dict:
     }
 
 
-UNRANKED = "Noise outside the ball of 8/255 has no rank."
+UNRANKED = "Noise over the budget of 8/255 has no rank."
 LEAD = {  # what stands before the learners' columns: key of a row -> heading
     "rank": "rank",
     "method": "method",

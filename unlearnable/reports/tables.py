@@ -1,7 +1,12 @@
 """Results as text: mean and spread, and tables for a terminal."""
 
-from unlearnable.evaluation.audit import Audit
-from unlearnable.evaluation.verify import Verified
+from unlearnable.evaluation.results import Audit, Verdict, Verified
+
+MARKS: dict[Verdict, str] = {
+    "protected": "",
+    "not protected": "   NOT PROTECTED: over half of what can be learned is left",
+    "no verdict": "   NO VERDICT: the model learns too little from the clean images",
+}
 
 
 def mean_std(values: list[float], digits: int = 1) -> str:
@@ -18,15 +23,15 @@ def audit_table(done: Audit) -> str:
     """The audit as text, for a terminal."""
     lines = [f"{'learner':30}{'clean':>8}{'protected':>11}{'peak':>7}   flags"]
     for row in done.rows:
-        flags = " ".join(row["flags"])
+        flags = " ".join(row.flags)
         lines.append(
-            f"{row['learner']:30}{row['clean']:8.1f}{row['protected']:11.1f}{row['peak']:7.1f}   {flags}".rstrip()
+            f"{row.learner:30}{row.clean:8.1f}{row.protected:11.1f}{row.peak:7.1f}   {flags}".rstrip()
         )
     if done.flags:
         lines.append(f"The protected images: {', '.join(done.flags)} (docs/checks.md).")
-    ordinary = done.rows[0]["clean"]
+    ordinary = done.rows[0].clean
     lines.append(
-        f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); chance {done.chance:.1f} %, "
+        f"Worst-case learnability: {done.worst.peak:.1f} % ({done.worst.learner}); chance {done.chance:.1f} %, "
         f"clean images {ordinary:.1f} %."
     )
     return "\n".join(lines)
@@ -36,13 +41,12 @@ def verify_table(done: Verified) -> str:
     """The proof as text, for a terminal."""
     lines = [f"{'accuracy on clean images, %':32}{'clean':>16}{'protected':>16}"]
     for row in done.rows:
-        mark = "" if row["held"] else "   NOT PROTECTED: over half of what can be learned is left"
-        lines.append(
-            f"{row['learner']:32}{mean_std(row['clean']):>16}{mean_std(row['protected']):>16}{mark}"
-        )
+        scores = f"{mean_std(row.clean):>16}{mean_std(row.protected):>16}"
+        lines.append(f"{row.learner:32}{scores}{MARKS[row.verdict]}")
     lines.append(
         f"Guessing gives {done.chance:.1f}. Trained on clean or on protected images, tested on clean ones."
     )
+    lines.append(f"Verdict: {done.verdict}.")
     if done.flags:
         lines.append(f"Flags: {', '.join(done.flags)} (docs/checks.md).")
     return "\n".join(lines)
