@@ -5,6 +5,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -179,7 +180,9 @@ def _is_accuracy(row: Row, column: int) -> bool:
 # ── plots ──
 
 
-def _plots(grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool) -> Iterator[dict]:
+def _plots(
+    grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool
+) -> Iterator[dict[str, Any]]:
     """Yield {title, plot}: ours, with the figures of others dashed where they are of the same
     scale, else theirs below."""
     chart = grid.chart
