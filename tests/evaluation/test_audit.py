@@ -21,9 +21,11 @@ from unlearnable import (
     protect,
     train_denoiser,
 )
+from unlearnable.evaluation import train_and_test
 from unlearnable.evaluation.audit import estimate
-from unlearnable.evaluation.store import get_or_compute
-from unlearnable.evaluation.suites import Learner
+from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.results import Audit
+from unlearnable.evaluation.store import Busy, get_or_compute
 from unlearnable.protection.export import noise_of
 from unlearnable.reports.tables import audit_table
 
@@ -39,10 +41,11 @@ def protected(tmp_path):
 def test_the_worst_case_is_the_highest_peak_and_a_second_call_trains_nothing(protected, tmp_path):
     test = load("shapes", split="test", limit=40)
     done = audit(protected, "quick", SHORT, out=tmp_path / "audit", test=test)
-    assert [r["learner"] for r in done.rows] == [learner.name for learner in SUITES["quick"]]
-    assert done.worst["peak"] == max(r["peak"] for r in done.rows) and done.chance == 10
-    assert f"{done.worst['peak']:.1f} %" in audit_table(done)
-    assert json.loads((tmp_path / "audit" / "audit.json").read_text())["worst"] == done.worst
+    assert [r.learner for r in done.rows] == [learner.name for learner in SUITES["quick"]]
+    assert done.worst.peak == max(r.peak for r in done.rows) and done.chance == 10
+    assert f"{done.worst.peak:.1f} %" in audit_table(done)
+    stored = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert stored["worst"] == done.worst.to_json() and Audit.from_json(stored) == done
     # six trainings, each with a result of its own
     cells = list((tmp_path / "cells").glob("*/cell.json"))
     assert len(cells) == 6
@@ -59,7 +62,7 @@ def test_audits_of_the_same_originals_share_the_trainings_on_clean_images(protec
     assert (
         len(list((tmp_path / "audits" / "cells").glob("*/cell.json"))) == 9
     )  # 3 on clean, 2 x 3 on protected
-    assert [r["clean"] for r in one.rows] == [r["clean"] for r in two.rows]
+    assert [r.clean for r in one.rows] == [r.clean for r in two.rows]
     assert not list((tmp_path / "audits" / "cells").glob("*/run"))  # no weights are kept
 
 
@@ -92,8 +95,7 @@ def test_larger_suites_contain_the_smaller_ones():
 
 
 def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch):
-    module = sys.modules[audit.__module__]  # unlearnable.audit is the function
-    monkeypatch.setattr(module, "train_denoiser", partial(train_denoiser, steps=2))
+    monkeypatch.setattr(train_and_test, "train_denoiser", partial(train_denoiser, steps=2))
     shortest = Recipe.preset("short", steps=1, batch=8, evals=1, adv_steps=1)
     done = audit(
         protected,
@@ -102,7 +104,7 @@ def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch
         out=tmp_path / "audit",
         test=load("shapes", split="test", limit=10),
     )
-    assert [r["learner"] for r in done.rows] == [learner.name for learner in SUITES["full"]]
+    assert [r.learner for r in done.rows] == [learner.name for learner in SUITES["full"]]
     assert estimate(SUITES["quick"], load(protected), shortest) > 0
 
 
@@ -156,7 +158,7 @@ def test_half_written_and_foreign_results_are_refused_in_a_sentence(protected, t
     cell = next((tmp_path / "cells").glob("*/cell.json"))
     for text, says in (
         (cell.read_text()[:-40], "cannot be read as JSON"),
-        ("{}", "no whole result; delete"),
+        ("{}", "not a complete result; delete"),
     ):
         cell.write_text(text)
         with pytest.raises(UserError, match=says):
@@ -165,7 +167,8 @@ def test_half_written_and_foreign_results_are_refused_in_a_sentence(protected, t
 
 def test_a_result_that_another_process_is_at_is_waited_for_or_left(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from unlearnable.evaluation.store import get_or_compute\n"
+        "import sys, time; from pathlib import Path\n"
+        "from unlearnable.evaluation.store import get_or_compute\n"
         "def slow(_): print('at it', flush=True); time.sleep(1.5); return {'n': 1}\n"
         "get_or_compute(Path(sys.argv[1]), {'a': 1}, slow)"
     )
@@ -173,7 +176,8 @@ def test_a_result_that_another_process_is_at_is_waited_for_or_left(tmp_path):
         [sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True
     )
     assert other.stdout.readline() == "at it\n"
-    assert get_or_compute(tmp_path, {"a": 1}, lambda _: {"n": 2}, wait=False) is None
+    with pytest.raises(Busy):
+        get_or_compute(tmp_path, {"a": 1}, lambda _: {"n": 2}, wait=False)
     assert get_or_compute(tmp_path, {"a": 1}, lambda _: {"n": 2})["n"] == 1
     assert other.wait() == 0
     with pytest.raises(ZeroDivisionError):

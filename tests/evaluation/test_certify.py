@@ -32,7 +32,7 @@ def ramp(n: int = 256) -> Images:
 
 
 def exact(q: float, v: float, std: float) -> float:
-    """The q-quantile of the accuracy in % for w ~ N(v, std^2): the accuracy at the q-quantile of w."""
+    """The q-quantile of the accuracy in %, w ~ N(v, std^2): the accuracy at the q-quantile of w."""
     w = v + std * NormalDist().inv_cdf(q)
     return 100 * sum(b / 255 > 0.5 - w for b in range(256)) / 256
 

@@ -8,26 +8,27 @@ import torch
 
 from unlearnable import Images, Recipe
 from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
+from unlearnable.evaluation.results import Result
 
 ROOT = Path(__file__).parents[2]
 
 
-def cell(accuracy: float, *losses: float) -> dict:
-    return {"accuracy": accuracy, "log": [{"loss": v} for v in losses or (2.0, 0.5)]}
+def result(accuracy: float, *losses: float) -> Result:
+    return Result(accuracy, accuracy, [{"loss": v} for v in losses or (2.0, 0.5)])
 
 
 def test_of_training():
-    assert training_flags(cell(20, 2.0, 0.5), cell(60), 10) == []
-    assert training_flags(cell(20, 2.0, 0.5), cell(27), 10) == ["weak-baseline"]
-    assert training_flags(cell(20, 2.0, 1.9), cell(60), 10) == ["not-converged"]
+    assert training_flags(result(20, 2.0, 0.5), result(60), 10) == []
+    assert training_flags(result(20, 2.0, 0.5), result(27), 10) == ["weak-baseline"]
+    assert training_flags(result(20, 2.0, 1.9), result(60), 10) == ["not-converged"]
     assert (
-        training_flags(cell(20, 2.0, 1.7), cell(49, 2.2, 1.6), 10) == []
+        training_flags(result(20, 2.0, 1.7), result(49, 2.2, 1.6), 10) == []
     )  # strong AT on clean images is no lower
-    assert training_flags(cell(20, 2.0, 1.8), cell(49, 2.2, 1.6), 10) == ["not-converged"]
-    assert training_flags(cell(20, 2.0, float("nan")), cell(60), 10) == ["not-converged"]
-    assert training_flags(cell(20, 0.05, 0.05), None, 10) == []  # converged early
-    assert training_flags(cell(20, 2.0, 0.5), cell(91.6), 10, 94.66) == ["low-baseline"]
-    assert training_flags(cell(20, 2.0, 0.5), cell(91.7), 10, 94.66) == []
+    assert training_flags(result(20, 2.0, 1.8), result(49, 2.2, 1.6), 10) == ["not-converged"]
+    assert training_flags(result(20, 2.0, float("nan")), result(60), 10) == ["not-converged"]
+    assert training_flags(result(20, 0.05, 0.05), None, 10) == []  # converged early
+    assert training_flags(result(20, 2.0, 0.5), result(91.6), 10, 94.66) == ["low-baseline"]
+    assert training_flags(result(20, 2.0, 0.5), result(91.7), 10, 94.66) == []
 
 
 def test_known_baselines_are_those_of_that_learner_on_that_data():
@@ -58,11 +59,11 @@ def test_of_images():
     whole = replace(clean, x=clean.x + noise)
     assert image_flags(clean, whole, card) == []
     assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), card) == [
-        "outside-ball",
+        "over-8",
         "budget-exceeded",
     ]
     wide = {"settings": {}, "measured": {}}  # a method without a ball
-    assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), wide) == ["outside-ball"]
+    assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), wide) == ["over-8"]
     assert image_flags(clean, replace(clean, x=clean.x + noise - 1), card) == [
         "noise-lost"
     ]  # 7/8 of the noise
@@ -81,5 +82,5 @@ def test_every_flag_is_explained():
     text = (ROOT / "docs" / "checks.md").read_text()
     explained = set(re.findall(r"^\| `([\w-]+)` \|", text, re.M))
     sources = "".join(p.read_text() for p in (ROOT / "unlearnable").rglob("*.py"))
-    used = set(re.findall(r"(?:append|add)\(\"([a-z]+-[a-z]+)\"\)", sources))
+    used = set(re.findall(r"(?:append|add)\(\"([a-z]+-[a-z0-9]+)\"\)", sources))
     assert used == explained

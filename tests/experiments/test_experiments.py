@@ -16,18 +16,21 @@ import pytest
 from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, load, protect
 from unlearnable.cli.main import main
 from unlearnable.core.files import config_hash, write_json
+from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.published import Figure, figure
 from unlearnable.experiments.cell_values import filled, markdown
-from unlearnable.experiments.flagged import flags
+from unlearnable.experiments.flags import grid_flags
+from unlearnable.experiments.grid import LearnerSpec, NoiseSpec
 from unlearnable.experiments.records import Records, canonical, write_records
 from unlearnable.experiments.report import has_results, report_results
 from unlearnable.experiments.reproduce import chosen, reproduce, write_record
-from unlearnable.experiments.runner import LearnerSpec, NoiseSpec
+from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale, get_scale
 from unlearnable.experiments.tables import TABLES
 from unlearnable.experiments.time_estimate import noise_passes
 from unlearnable.reports.plots import Line, plot
 
+AT_2 = Learner(changes=(("adv_eps", 2.0),))
 TINY = Scale(
     "small",
     "shapes",
@@ -39,10 +42,10 @@ TINY = Scale(
 )
 
 
-def made_up(lab, spec, seed):
-    """A cell with numbers that depend on what was asked."""
-    asked = lab.asked(spec, seed)
-    share = int(hashlib.sha256(config_hash(asked).encode()).hexdigest()[:4], 16) / 65536
+def made_up(runner, spec, seed):
+    """A result with numbers that depend on what was measured."""
+    config = runner.config(spec, seed)
+    share = int(hashlib.sha256(config_hash(config).encode()).hexdigest()[:4], 16) / 65536
     log = [{"step": k, "loss": 2 / (k + 1), "accuracy": 60 * share} for k in range(20)]
     learned = {
         "accuracy": 20 + 60 * share,
@@ -57,27 +60,27 @@ def made_up(lab, spec, seed):
         "shape": [40, 3, 32, 32],
         "measured": {"psnr": 31},
     }
-    return {"config": asked, **(learned if isinstance(spec, LearnerSpec) else noise)}
+    return {"config": config, **(learned if isinstance(spec, LearnerSpec) else noise)}
 
 
 def fill(root, at, names, seeds=(0,)):
-    lab = at.lab(root)
+    runner = Runner(at, root)
     for name in names:
         for spec in TABLES[name].grid(at).specs():
             for seed in seeds:
-                cell = made_up(lab, spec, seed)
+                cell = made_up(runner, spec, seed)
                 write_json(root / config_hash(cell["config"]) / "cell.json", cell)
-    return at.lab(root)
+    return Runner(at, root)
 
 
-@pytest.mark.parametrize("size", ["small", "paper"])
+@pytest.mark.parametrize("scale", ["small", "paper"])
 @pytest.mark.parametrize("data", ["cifar10", "cifar100", "imagenet100"])
-def test_every_table_stands_at_every_size_and_asks_for_nothing_twice(size, data, tmp_path):
-    at = get_scale(size, data)
-    lab = at.lab(tmp_path)
+def test_every_table_stands_at_every_scale_and_asks_for_nothing_twice(scale, data, tmp_path):
+    at = get_scale(scale, data)
+    runner = Runner(at, tmp_path)
     for name, table in TABLES.items():
         grid = table.grid(at)
-        asked = [canonical(lab.asked(spec, 0)) for spec in grid.specs()]
+        asked = [canonical(runner.config(spec, 0)) for spec in grid.specs()]
         assert (
             len(set(asked)) == len(asked) > 0 and table.name == name and table.title and table.about
         )
@@ -103,37 +106,38 @@ def test_the_authors_settings(tmp_path):
         other.em.train_steps,
     ) == (7, 4, 2.0, 3000)
     assert (other.tap.steps, 50 * other.tap.step, other.recipe.adv_steps) == (100, 8.0, 8)
-    with pytest.raises(UserError, match="no size 'huge'"):
+    with pytest.raises(UserError, match="no scale 'huge'"):
         get_scale("huge", "cifar10")
     with pytest.raises(UserError, match="no data set 'mnist'"):
         get_scale("small", "mnist")
 
 
 def test_an_audit_of_a_protected_set_shares_the_trainings_of_the_tables(tmp_path):
-    lab, method = TINY.lab(tmp_path), Uniform()
+    runner, method = Runner(TINY, tmp_path), Uniform()
     for radius in (0.0, 2.0):
-        cell = lab.make(LearnerSpec(method, recipe=(("adv_eps", radius),) if radius else ()), 0)
-    assert len(list(lab.trials.glob("*/cell.json"))) == 2
+        by = Learner(changes=(("adv_eps", radius),) if radius else ())
+        result = runner.measure(LearnerSpec(method, learner=by), 0)
+    assert len(list(runner.trainings.glob("*/cell.json"))) == 2
     quick = audit(
-        lab.place(method, 0),
+        runner.protected_folder(method, 0),
         "quick",
         TINY.recipe,
         out=tmp_path / "audit",
-        cells=lab.trials,
-        test=lab.test,
+        cells=runner.trainings,
+        test=runner.test,
     )
     assert (
-        len(list(lab.trials.glob("*/cell.json"))) == 6
+        len(list(runner.trainings.glob("*/cell.json"))) == 6
     )  # three learners, on clean and on protected images
     assert (
-        quick.rows[1]["learner"] == "adversarial 2/255"
-        and quick.rows[1]["protected"] == cell["accuracy"]
+        quick.rows[1].learner == "adversarial 2/255"
+        and quick.rows[1].protected == result["accuracy"]
     )
 
 
-def test_a_result_is_found_by_what_was_asked(tmp_path):
-    lab = get_scale("small", "cifar10").lab(tmp_path)
-    asked = lab.asked(LearnerSpec(REM.preset("short"), recipe=(("adv_eps", 2.0),)), 3)
+def test_a_result_is_found_by_what_was_measured(tmp_path):
+    runner = Runner(get_scale("small", "cifar10"), tmp_path)
+    asked = runner.config(LearnerSpec(REM.preset("short"), learner=AT_2), 3)
     old = json.loads(json.dumps(asked))
     del (
         old["settings"]["lr_decay"],
@@ -142,16 +146,18 @@ def test_a_result_is_found_by_what_was_asked(tmp_path):
     old["recipe"]["adv_eps"] = 2
     assert canonical(old) == canonical(asked) == canonical({**asked, "seed": 0})
     for changed in (
-        lab.asked(LearnerSpec(REM.preset("short", lr_decay=0.2), recipe=(("adv_eps", 2.0),)), 3),
-        lab.asked(LearnerSpec(REM.preset("short"), recipe=(("adv_eps", 4.0),)), 3),
-        lab.asked(LearnerSpec(SEM.preset("short"), recipe=(("adv_eps", 2.0),)), 3),
-        lab.asked(LearnerSpec(REM.preset("short"), fraction=0.8, recipe=(("adv_eps", 2.0),)), 3),
+        runner.config(LearnerSpec(REM.preset("short", lr_decay=0.2), learner=AT_2), 3),
+        runner.config(
+            LearnerSpec(REM.preset("short"), learner=Learner(changes=(("adv_eps", 4.0),))), 3
+        ),
+        runner.config(LearnerSpec(SEM.preset("short"), learner=AT_2), 3),
+        runner.config(LearnerSpec(REM.preset("short"), fraction=0.8, learner=AT_2), 3),
     ):
         assert canonical(changed) != canonical(asked)
     write_records([{"config": old, "accuracy": 1.0}], tmp_path / "one.json")
     assert Records(tmp_path).of(asked) == {3: {"config": old, "accuracy": 1.0}}
     (tmp_path / "one.json").write_text('{"cells": [{}]}')
-    with pytest.raises(UserError, match="no whole record"):
+    with pytest.raises(UserError, match="not a complete record"):
         Records(tmp_path)
     (tmp_path / "one.json").write_text('{"cells": [')
     with pytest.raises(UserError, match="cannot be read as JSON"):
@@ -178,31 +184,35 @@ def test_a_table_is_made_cell_by_cell_and_goes_on_after_a_stop(tmp_path, quick):
     rows, options = ("clean", "EM"), {"results": tmp_path, "seeds": (0, 1)}
     columns = ("ordinary", "AT-1")
     with pytest.raises(KeyboardInterrupt):
-        reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=stop, **options)
-    assert "8 cells, of which 8 are not there yet" in said[0] and "takes about" in said[1]
+        reproduce(chosen("main-comparison"), TINY, rows=rows, columns=columns, say=stop, **options)
+    assert "8 cells, of which 8 are missing" in said[0] and "take about" in said[1]
     stamps = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/cell.json")}
     said.clear()
-    text = reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=said.append, **options)
-    assert "8 cells, of which 5 are not there yet" in said[0] and len(said) == 7
+    text = reproduce(
+        chosen("main-comparison"), TINY, rows=rows, columns=columns, say=said.append, **options
+    )
+    assert "8 cells, of which 5 are missing" in said[0] and len(said) == 7
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
     (clean,) = (line.split("|") for line in text.splitlines() if line.startswith("| clean"))
     assert "±" in clean[2] and "±" in clean[3] and clean[4].strip() == "2"
     said.clear()
     assert (
-        reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=said.append, **options)
+        reproduce(
+            chosen("main-comparison"), TINY, rows=rows, columns=columns, say=said.append, **options
+        )
         == text
     )
-    assert len(said) == 1 and "0 are not there yet" in said[0]
+    assert len(said) == 1 and "0 are missing" in said[0]
     for wrong in ({"rows": ("REM",)}, {"columns": ("AT-9",)}):
         with pytest.raises(UserError, match="There is no (row|column)"):
-            reproduce(chosen("main"), TINY, show=True, results=tmp_path, **wrong)
+            reproduce(chosen("main-comparison"), TINY, show=True, results=tmp_path, **wrong)
 
 
 def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
     small, paper = get_scale("small", "cifar10"), get_scale("paper", "cifar10")
-    lab = fill(tmp_path, paper, ["main"], seeds=(0, 1))
-    grid = TABLES["main"].grid(paper)
-    text = markdown(TABLES["main"], grid, lab, paper, {})
+    runner = fill(tmp_path, paper, ["main-comparison"], seeds=(0, 1))
+    grid = TABLES["main-comparison"].grid(paper)
+    text = markdown(TABLES["main-comparison"], grid, runner, paper, {})
     row = next(line for line in text.splitlines() if line.startswith("| REM(4)"))
     assert (
         "± " in row
@@ -210,7 +220,13 @@ def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
         and "[28.21?]" in row
         and "Printed by others" not in text
     )
-    text = markdown(TABLES["main"], TABLES["main"].grid(small), small.lab(tmp_path), small, {})
+    text = markdown(
+        TABLES["main-comparison"],
+        TABLES["main-comparison"].grid(small),
+        Runner(small, tmp_path),
+        small,
+        {},
+    )
     ours, printed = text.split("### Printed by others")
     assert (
         "48.16" not in ours
@@ -228,14 +244,14 @@ def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
 
 def test_a_record_gives_the_same_tables(tmp_path):
     at = get_scale("small", "cifar10")
-    lab = fill(tmp_path / "results", at, ["shares", "cost"], seeds=(0, 1))
-    tables = [TABLES["shares"], TABLES["cost"]]
+    runner = fill(tmp_path / "results", at, ["protected-fraction", "time-cost"], seeds=(0, 1))
+    tables = [TABLES["protected-fraction"], TABLES["time-cost"]]
     cells = write_record(tables, at, tmp_path / "results", tmp_path / "docs" / "small.json")
     assert cells == len(Records(tmp_path / "results")) == len(Records(tmp_path / "docs"))
     assert len((tmp_path / "docs" / "small.json").read_text().splitlines()) == cells + 2
     for table in tables:
         grid = table.grid(at)
-        assert filled(grid, lab) == filled(grid, at.lab(tmp_path / "docs"))
+        assert filled(grid, runner) == filled(grid, Runner(at, tmp_path / "docs"))
     with pytest.raises(UserError, match="nothing to record"):
         write_record(
             tables, get_scale("paper", "cifar10"), tmp_path / "results", tmp_path / "x.json"
@@ -249,45 +265,42 @@ def test_a_record_gives_the_same_tables(tmp_path):
 
 def test_shares_and_curves_read_what_they_say(tmp_path):
     at = get_scale("small", "cifar10")
-    lab = fill(tmp_path, at, ["shares", "curves"])
-    shares = TABLES["shares"].grid(at)
-    by_name = {row.name: row.entries for row in shares.rows}
-    assert (
-        by_name["EM"][0].spec
-        == by_name["REM(2)"][0].spec
-        == LearnerSpec(recipe=(("adv_eps", 2.0),))
-    )
+    runner = fill(tmp_path, at, ["protected-fraction", "curves"])
+    shares = TABLES["protected-fraction"].grid(at)
+    by_name = {row.name: row.cells for row in shares.rows}
+    assert by_name["EM"][0].spec == by_name["REM(2)"][0].spec == LearnerSpec(learner=AT_2)
     assert by_name["EM"][2].spec.fraction == 0.8 and not by_name["EM"][2].spec.rest
     rest = by_name["the clean rest alone"]
-    assert (
-        rest[2].spec == LearnerSpec(None, 0.8, True, None, (("adv_eps", 2.0),)) and rest[3] is None
-    )
+    assert rest[2].spec == LearnerSpec(None, 0.8, True, AT_2) and rest[3] is None
     assert str(by_name["REM(2)"][2].paper) == "88.09" and str(rest[2].paper) == "79.41"
     paper = {
-        row.name: row.entries for row in TABLES["shares"].grid(get_scale("paper", "cifar10")).rows
+        row.name: row.cells
+        for row in TABLES["protected-fraction"].grid(get_scale("paper", "cifar10")).rows
     }
     assert [str(e.paper) for e in paper["TAP"][1:]] == ["89.01", "88.66", "88.4", "88.04", "88.02"]
     curves = TABLES["curves"].grid(at)
     assert curves.columns[-1] == "800" and len(curves.columns) == 8
-    values = [p.values for p in filled(curves, lab)[0][1]]
+    values = [p.values for p in filled(curves, runner)[0][1]]
     assert all(len(v) == 1 for v in values)
 
 
 def test_flags_of_a_table(tmp_path):
     at = get_scale("small", "cifar10")
-    lab, grid = at.lab(tmp_path), TABLES["shares"].grid(at)
-    clean, em, part = (grid.rows[0].entries[k].spec for k in (0, 3, 2))
-    whole = {"log": [{"loss": 2.0}, {"loss": 1.0}], "accuracy": 55.0}
-    lab.book.add({"config": lab.asked(clean, 0), **whole})
-    lab.book.add({"config": lab.asked(em, 0), **whole, "log": [{"loss": 2.0}, {"loss": 1.9}]})
-    lab.book.add({"config": lab.asked(part, 0), **whole})
-    lab.book.add({"config": lab.asked(part, 1), **whole})
-    found = flags(grid, lab)
+    runner, grid = Runner(at, tmp_path), TABLES["protected-fraction"].grid(at)
+    clean, em, part = (grid.rows[0].cells[k].spec for k in (0, 3, 2))
+    whole = {"log": [{"loss": 2.0}, {"loss": 1.0}], "accuracy": 55.0, "peak": 55.0}
+    runner.records.add({"config": runner.config(clean, 0), **whole})
+    runner.records.add(
+        {"config": runner.config(em, 0), **whole, "log": [{"loss": 2.0}, {"loss": 1.9}]}
+    )
+    runner.records.add({"config": runner.config(part, 0), **whole})
+    runner.records.add({"config": runner.config(part, 1), **whole})
+    found = grid_flags(grid, runner)
     assert found["not-converged"] == ["EM × 100 %"] and found["partly-protected"] == ["EM × 80 %"]
     assert "EM × 100 %" in found["few-seeds"] and "EM × 80 %" not in found["few-seeds"]
     assert "low-baseline" not in found and "weak-baseline" not in found
-    lab.book.add({"config": lab.asked(clean, 0), **whole, "accuracy": 51.0})  # known: 55
-    assert "EM × 100 %" in flags(grid, lab)["low-baseline"]
+    runner.records.add({"config": runner.config(clean, 0), **whole, "accuracy": 51.0})  # known: 55
+    assert "EM × 100 %" in grid_flags(grid, runner)["low-baseline"]
 
 
 def test_passes_are_counted_before_they_are_spent(few):
@@ -327,10 +340,10 @@ def test_plots_stand_where_the_numbers_are():
 
 def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
     at = get_scale("small", "cifar10")
-    fill(tmp_path, at, ["main", "work"], seeds=(0, 1))
+    fill(tmp_path, at, ["main-comparison", "protection-vs-cost"], seeds=(0, 1))
     md, table, page = (p.read_text() for p in report_results(tmp_path, tmp_path / "out"))
     rows = {(r["table"], r["row"], r["column"]): r for r in csv.DictReader(table.splitlines())}
-    one = rows["main", "REM(2)", "AT-4"]
+    one = rows["main-comparison", "REM(2)", "AT-4"]
     values = [float(v) for v in one["values"].split()]
     assert one["seeds"] == "2" and float(one["mean"]) == pytest.approx(sum(values) / 2, abs=0.01)
     assert one["printed by others"] == "75.14?" and one["recalled"] == "1"
@@ -352,7 +365,7 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
 
 
 PROBE = """<script>
-const table = document.querySelector("#main-small-cifar10 ~ .wide table");
+const table = document.querySelector("#main-comparison-small-cifar10 ~ .wide table");
 const first = () => table.tBodies[0].rows[0].cells[1].textContent;
 const before = first(); table.querySelectorAll("th button")[1].click();
 document.title = JSON.stringify({sorted: parseFloat(first()), before: parseFloat(before),
@@ -368,7 +381,7 @@ def test_the_page_in_a_browser(tmp_path, width):
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not browser:
         pytest.skip("no Chromium on this machine")
-    fill(tmp_path, get_scale("small", "cifar10"), ["main"], seeds=(0, 1))
+    fill(tmp_path, get_scale("small", "cifar10"), ["main-comparison"], seeds=(0, 1))
     page = report_results(tmp_path, tmp_path)[2]
     page.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
     frame = tmp_path / "frame.html"
@@ -402,10 +415,12 @@ def test_images_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):
 
     at = replace(TINY, data="shapes")
     monkeypatch.setattr(report, "SETS", ("shapes",))
-    monkeypatch.setattr(report, "get_scale", lambda size, data: replace(at, size=size))
-    lab = fill(tmp_path, at, ["cost"])
-    protect(load("shapes", limit=40), at.rem(2, train_steps=1, steps=1), tmp_path / "elsewhere")
-    shutil.move(tmp_path / "elsewhere", lab.place(at.rem(2), 0))
+    monkeypatch.setattr(report, "get_scale", lambda name, data: replace(at, name=name))
+    runner = fill(tmp_path, at, ["time-cost"])
+    protect(
+        load("shapes", limit=40), replace(at.rem(2), train_steps=1, steps=1), tmp_path / "elsewhere"
+    )
+    shutil.move(tmp_path / "elsewhere", runner.protected_folder(at.rem(2), 0))
     page = report_results(tmp_path, tmp_path)[2].read_text()
     assert page.count("<img") == 1 and "<figcaption>REM(2)" in page
 
@@ -418,15 +433,17 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     assert all(f"  {name} " in type_in("reproduce") for name in TABLES)
-    fill(tmp_path / "results", get_scale("small", "cifar10"), ["cost"])
-    assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--record", "docs/small.json")
-    assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--results", "docs")
+    fill(tmp_path / "results", get_scale("small", "cifar10"), ["time-cost"])
+    assert "| REM(2) |" in type_in(
+        "reproduce", "time-cost", "--show", "--record", "docs/small.json"
+    )
+    assert "| REM(2) |" in type_in("reproduce", "time-cost", "--show", "--results", "docs")
     assert "docs/tables.html" in type_in("report", "docs")
     for args, says in (
-        (["reproduce", "mian"], "no table 'mian'; there are main"),
-        (["reproduce", "main", "--data", "mnist"], "no data set 'mnist'"),
-        (["reproduce", "main", "--show", "--results", "gone"], "no folder gone"),
-        (["reproduce", "main", "--show", "--rows", "REMM"], "no row 'REMM'"),
+        (["reproduce", "mian"], "no table 'mian'; there are main-comparison"),
+        (["reproduce", "main-comparison", "--data", "mnist"], "no data set 'mnist'"),
+        (["reproduce", "main-comparison", "--show", "--results", "gone"], "no folder gone"),
+        (["reproduce", "main-comparison", "--show", "--rows", "REMM"], "no row 'REMM'"),
         (["report", "gone"], "gone is not a folder"),
     ):
         with pytest.raises(SystemExit):
@@ -438,5 +455,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 def test_noise_of_a_spec_is_shared_by_tables():
     at = get_scale("small", "cifar10")
     specs = {n: set(t.grid(at).specs()) for n, t in TABLES.items()}
-    assert NoiseSpec(at.rem(2)) in specs["cost"] & specs["methods"] & specs["work"]
-    assert specs["main"] & specs["rho-a"] & specs["curves"]
+    assert (
+        NoiseSpec(at.rem(2))
+        in specs["time-cost"] & specs["all-methods"] & specs["protection-vs-cost"]
+    )
+    assert specs["main-comparison"] & specs["rho-a"] & specs["curves"]

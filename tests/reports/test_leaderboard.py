@@ -66,10 +66,10 @@ def test_methods_of_one_name_are_told_apart_by_their_settings(tmp_path):
     assert [s.method for s in table.standings] == ["rem (adv_eps 2.0)", "rem (adv_eps 4.0)", "em"]
 
 
-def test_noise_outside_the_ball_has_no_rank(tmp_path):
+def test_noise_over_the_budget_has_no_rank(tmp_path):
     one(tmp_path / "a", "em", (20.0, 50.0))
     one(tmp_path / "b", "rem", (30.0, 40.0))
-    one(tmp_path / "c", "cuda", (10.0, 20.0), flags=["outside-ball"])
+    one(tmp_path / "c", "cuda", (10.0, 20.0), flags=["over-8"])
     (table,) = collect(tmp_path)
     assert [(s.ranked, s.method) for s in table.standings] == [
         (True, "rem"),
@@ -78,7 +78,7 @@ def test_noise_outside_the_ball_has_no_rank(tmp_path):
     ]
     md = one_space(leaderboard(tmp_path, tmp_path)[0].read_text())
     assert "| 1 | rem |" in md and "| 2 | em |" in md and "| - | cuda |" in md
-    assert "cuda: outside-ball" in md
+    assert "cuda: over-8" in md
 
 
 def test_files_hold_the_same_numbers(tmp_path):
@@ -107,7 +107,7 @@ def test_a_real_audit_enters(tmp_path):
     )
     (table,) = collect(tmp_path / "audits")
     (only,) = table.standings
-    assert only.worst == done.worst["peak"] and only.method == "uniform"
+    assert only.worst == done.worst.peak and only.method == "uniform"
     assert "40 images of shapes, convnet, 1 steps" in table.title
 
 

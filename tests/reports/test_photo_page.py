@@ -65,7 +65,7 @@ def test_report_says_what_verify_measured(tmp_path):
     )
     assert np.array_equal(noise, np.clip(128 + 8 * (second.astype(int) - first), 0, 255))
 
-    def proof(rows, flags=()):
+    def proof(rows, verdict, flags=()):
         folder = tmp_path / "proof"
         about = {
             "chance": 50.0,
@@ -75,6 +75,7 @@ def test_report_says_what_verify_measured(tmp_path):
             "size": SIZE,
         }
         about |= {"recipe": {"steps": 300}, "digest": card["digest"], "rows": rows}
+        about["verdict"] = verdict
         write_json(folder / "verify.json", about)
         return Page(report(out, folder, out=tmp_path / "x.html").read_text()).text
 
@@ -82,23 +83,30 @@ def test_report_says_what_verify_measured(tmp_path):
         "learner": "ordinary training",
         "clean": [90.0, 91.0],
         "protected": [51.0, 52.0],
-        "held": True,
+        "left": 0.037,
+        "verdict": "protected",
     }
     failed = {
         "learner": "adversarial 2/255",
         "clean": [80.0, 81.0],
         "protected": [75.0, 76.0],
-        "held": False,
+        "left": 0.8361,
+        "verdict": "not protected",
     }
-    said = proof([held, failed])
+    weak = failed | {"clean": [55.0, 56.0], "verdict": "no verdict"}
+    said = proof([held, failed], "not protected")
     assert (
-        "Protected in part, not from adversarial 2/255: models that train on these photos get 4 "
-        "to 84\u00a0% of" in said
+        "Not protected from adversarial 2/255: models that train on these photos learn 4 to 84\u00a0% of"
+        in said
     )
-    assert "90.5" in said and "75.5" in said and said.count("not protected enough") == 1
-    assert "Protected: models that train on these photos get 4\u00a0% of" in proof([held])
-    assert "Not protected enough: models" in proof([failed])
-    assert "no verdict" in proof([held], ["weak-baseline"]).lower()
+    assert "90.5" in said and "75.5" in said and said.count("– not protected") == 1
+    assert "Protected: models that train on these photos learn 4\u00a0% of" in proof(
+        [held], "protected"
+    )
+    assert "Not protected: models" in proof([failed], "not protected")
+    said = proof([held, weak], "no verdict", ["weak-baseline"])
+    assert "No verdict: the test models" in said and said.count("– no verdict") == 1
+    assert "Not protected from adversarial 2/255" in proof([failed, weak], "not protected")
     write_json(tmp_path / "proof" / "verify.json", {"digest": "another"})
     with pytest.raises(UserError, match="other photos"):
         report(out, tmp_path / "proof", out=tmp_path / "x.html")
@@ -169,7 +177,8 @@ def test_report_in_a_browser(tmp_path, width, dark):
         "learner": "ordinary training",
         "clean": [90.0, 91.0],
         "protected": [51.0, 52.0],
-        "held": True,
+        "left": 0.037,
+        "verdict": "protected",
     }
     about = {
         "chance": 50.0,
@@ -178,6 +187,7 @@ def test_report_in_a_browser(tmp_path, width, dark):
         "seeds": 2,
         "size": SIZE,
         "rows": [row],
+        "verdict": "protected",
     }
     write_json(
         tmp_path / "proof" / "verify.json",

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from unlearnable.core.text import printable
-from unlearnable.evaluation.verify import Verified
+from unlearnable.evaluation.results import Verified, VerifiedRow
 from unlearnable.reports.tables import (
     Cell,
     Table,
@@ -100,12 +100,27 @@ def test_letters_of_every_script_are_printable(text):
 
 def test_the_proof_names_who_is_not_stopped():
     rows = [
-        {"learner": "ordinary training", "clean": [90.0], "protected": [52.0], "held": True},
-        {"learner": "adversarial 2/255", "clean": [80.0], "protected": [75.0], "held": False},
+        VerifiedRow("ordinary training", [90.0], [52.0], 0.05, "protected"),
+        VerifiedRow("adversarial 2/255", [80.0], [75.0], 0.83, "not protected"),
     ]
-    lines = verify_table(Verified(rows, 50.0, ["few-seeds"], 0)).splitlines()
+    done = Verified(
+        rows=rows,
+        verdict="not protected",
+        chance=50.0,
+        flags=["few-seeds"],
+        near_duplicates=0,
+        seeds=1,
+        size=48,
+        holdout=0.25,
+        recipe={},
+        photos="photos",
+        protected="out",
+        digest="",
+    )
+    lines = verify_table(done).splitlines()
     (held,) = (line.split() for line in lines if line.startswith("ordinary"))
     (failed,) = (line.split() for line in lines if line.startswith("adversarial"))
     assert held == ["ordinary", "training", "90.0", "52.0", "protected"]
     assert failed == ["adversarial", "2/255", "80.0", "75.0", "NOT", "PROTECTED"]
-    assert "50.0" in lines[-2] and "few-seeds" in lines[-1]
+    assert "Guessing reaches 50.0" in lines[-3] and "few-seeds" in lines[-1]
+    assert lines[-2] == "Verdict: not protected."

@@ -46,7 +46,7 @@ def reproduce_verb(args: list[str]) -> None:
         print(
             "usage: unlearnable reproduce TABLE [options]      unlearnable reproduce TABLE --help\n"
         )
-        return print(*(f"  {name:<10} {table.title}" for name, table in TABLES.items()), sep="\n")
+        return print(*(f"  {name:<18} {table.title}" for name, table in TABLES.items()), sep="\n")
     about = "\n\n".join(TABLES[name].text for name in args[:1] if name in TABLES)
     o = options(
         "reproduce TABLE",

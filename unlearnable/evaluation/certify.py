@@ -1,15 +1,15 @@
 """A certificate of learnability by parametric smoothing (Wang et al., NDSS 2025).
 
-A(w) is the accuracy, on given test images, of one network with the weights w, and h_q(v) the
-q-quantile of A(w) for w drawn from N(v, std^2 I). Of all sets that w ~ N(v, std^2 I) hits with a
-given probability, none loses more than a half-space does when v moves by eta (Neyman and Pearson).
-So for every v' within the L2 distance eta of v
+Let A(w) be the accuracy of one network with weights w on given test images, and h_q(v) the
+q-quantile of A(w) for w drawn from N(v, std^2 I). Of all sets that w hits with a given probability,
+a half-space loses most when v moves by eta (Neyman and Pearson). So for every v' within L2 distance
+eta of v
 
     h_q(v') <= h_p(v),    p = Phi(Phi^-1(q) + eta / std).
 
-It speaks of networks with noise on their weights, nearby, and with probability q: not of the
-network at v' itself, and not of learners that end elsewhere. Batch norm's running statistics are no
-parameters and stay those of the network.
+The certificate is about nearby networks with noise on their weights, and holds with probability q:
+not about the network at v' itself, nor about learners that end elsewhere. Batch norm's running
+statistics are not parameters and stay as they are.
 """
 
 import math
@@ -38,13 +38,13 @@ def certify(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> dict[float, float | None]:
-    """For every distance in ``etas``: the accuracy in % that a network drawn from N(v', std^2 I)
-    does not exceed with probability ``q`` or more, wherever v' lies within that distance of
-    ``model``'s weights. The bound is estimated from ``draws`` and true with probability
-    ``confidence``; None: there are too few draws to say.
+    """Return, for each distance in ``etas``, the accuracy in % that a network drawn from
+    N(v', std^2 I) does not exceed with probability ``q`` or more, wherever v' lies within that
+    distance of the weights of ``model``.
 
-    ``model``: trained on the protected images, on ``device``; it is as it was afterwards. Raises
-    UserError for numbers outside their ranges."""
+    The bound is estimated from ``draws`` and true with probability ``confidence``; None where the
+    draws are too few. model: trained on the protected images, on ``device``; unchanged afterwards.
+    Raises UserError for numbers outside their ranges."""
     if not (
         0 < q < 1
         and 0 < confidence < 1
@@ -53,7 +53,8 @@ def certify(
         and all(eta >= 0 for eta in etas)
     ):
         raise UserError(
-            "q and confidence must lie between 0 and 1, std above 0, draws and etas at 1 and 0 or more."
+            "q and confidence must lie between 0 and 1, std must be above 0, draws 1 or more, and "
+            "etas 0 or more."
         )
     scores = []
     with Progress("noisy copies tested", draws) as progress:
@@ -65,16 +66,16 @@ def certify(
 
 
 def shifted(q: float, distance: float) -> float:
-    """Phi(Phi^-1(q) + distance): which quantile here bounds the q-quantile at a distance, in
-    standard deviations."""
+    """Return Phi(Phi^-1(q) + distance): the quantile here that bounds the q-quantile at a distance,
+    in standard deviations."""
     normal = NormalDist()
     return normal.cdf(normal.inv_cdf(q) + distance)
 
 
 def bound(scores: list[float], p: float, confidence: float) -> float | None:
-    """The smallest of the ``scores`` that is at least their distribution's p-quantile with this
-    confidence, whatever the distribution: the k-th smallest is, unless k or more of n draws lie
-    below the quantile. None: not even the largest."""
+    """Return the smallest of the ``scores`` that is at least their distribution's p-quantile with
+    this confidence, whatever the distribution: the k-th smallest is, unless k or more of n draws
+    lie below the quantile. None where not even the largest is."""
     n = len(scores)
     below = 0.0  # the probability that at most k draws lie below the quantile
     for k, score in enumerate(sorted(scores)):
@@ -85,7 +86,7 @@ def bound(scores: list[float], p: float, confidence: float) -> float | None:
 
 
 def _binomial(k: int, n: int, p: float) -> float:
-    """The probability of k successes in n tries."""
+    """Return the probability of k successes in n trials of probability p."""
     if p >= 1:  # Phi of a large distance
         return float(k == n)
     ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

@@ -1,65 +1,76 @@
-"""Flags: reasons to distrust a number. docs/checks.md says of each why it matters and what to do."""
+"""Flags: reasons to distrust a number. docs/checks.md says why each matters and what to do."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from unlearnable.data.images import Images
 from unlearnable.data.visibility import noise_size
-from unlearnable.evaluation.published import SURE
+from unlearnable.evaluation.published import PAPER
+from unlearnable.evaluation.results import Result
+from unlearnable.evaluation.store import Json
 from unlearnable.training.recipe import Recipe
 
-SLACK = 3.0  # points under a known baseline that are still chance
+SLACK = 3.0  # points below a known baseline that may still be chance
 KEPT_NOISE = 0.9  # of the noise's size: less is a loss
-# data, images (None: all), recipe, clean accuracy by AT radius: the paper's, and our own of
-# docs/results.md
-KNOWN: list[tuple[str, int | None, Recipe, dict[float, float]]] = [
-    *(
-        (
-            data,
-            None,
-            Recipe.preset("imagenet" if data == "imagenet100" else "paper"),
-            {r: v[0] for r, v in by.items()},
-        )
-        for data, by in SURE.items()
-    ),
-    ("cifar10", 5000, Recipe.preset("short"), {0: 63.0, 2: 55.0, 4: 49.2}),
-]
+
+
+@dataclass(frozen=True)
+class KnownBaseline:
+    """What ordinary learners of ``recipe`` are known to reach on clean images, in %, by the radius
+    of adversarial training in /255. limit: the number of training images (None: all)."""
+
+    data: str
+    limit: int | None
+    recipe: Recipe
+    by_radius: dict[float, float]
+
+
+# the paper's figures, and our own of docs/results.md
+KNOWN = [
+    KnownBaseline(
+        data,
+        None,
+        Recipe.preset("imagenet" if data == "imagenet100" else "paper"),
+        {radius: figures[0] for radius, figures in by_radius.items()},
+    )
+    for data, by_radius in PAPER.items()
+] + [KnownBaseline("cifar10", 5000, Recipe.preset("short"), {0: 63.0, 2: 55.0, 4: 49.2})]
 
 
 def known_baseline(source: str, limit: int | None, recipe: Recipe) -> float | None:
-    """The clean accuracy that this learner is known to reach on clean images, in %, where it is
-    known."""
-    for data, images, plain, by_radius in KNOWN:
-        bare = replace(recipe, adv_eps=0.0, evals=plain.evals)
-        if (data, images, plain) == (source, limit, bare):
-            return by_radius.get(recipe.adv_eps)
+    """Return the accuracy that this learner is known to reach on clean images, in %, if any."""
+    for known in KNOWN:
+        # the radius is looked up, and how often is tested on the way changes nothing
+        bare = replace(recipe, adv_eps=0.0, evals=known.recipe.evals)
+        if (known.data, known.limit, known.recipe) == (source, limit, bare):
+            return known.by_radius.get(recipe.adv_eps)
     return None
 
 
-def weak(accuracy: float, chance: float) -> bool:
-    """Whether a learner on clean images reaches less than chance and a fifth of the rest, all in %."""
+def is_weak(accuracy: float, chance: float) -> bool:
+    """Whether a learner on clean images reaches less than chance and a fifth of the rest, in %."""
     return accuracy < chance + 0.2 * (100 - chance)
 
 
 def training_flags(
-    cell: dict, clean: dict | None, chance: float, known: float | None = None
+    result: Result, clean: Result | None, chance: float, known: float | None = None
 ) -> list[str]:
-    """Flags of one learner. cell, clean: its results on the images in question and on clean ones
-    (None: not there); chance and the known baseline in %."""
+    """Return the flags of one learner. result, clean: on the images in question and on clean ones
+    (None: not measured); chance and the known baseline in %."""
     flags = []
-    if clean and weak(clean["accuracy"], chance):
+    if clean and is_weak(clean.accuracy, chance):
         flags.append("weak-baseline")
-    if clean and known is not None and clean["accuracy"] < known - SLACK:
+    if clean and known is not None and clean.accuracy < known - SLACK:
         flags.append("low-baseline")
-    if not _converged([entry["loss"] for entry in cell["log"]], clean and clean["log"][-1]["loss"]):
+    if not _converged(result.losses, clean.losses[-1] if clean else None):
         flags.append("not-converged")
     return flags
 
 
 def _converged(losses: list[float], clean: float | None) -> bool:
-    """Fell by 30 %, or is as low as on clean images (strong AT ends high there too), or near 0
-    however early; nan is none of these."""
+    """Whether the loss fell by 30 %, or ends near 0 however early, or ends as low as on clean
+    images (strong adversarial training ends high there too). None of these holds for nan."""
     last = losses[-1]
     return (
         len(losses) < 2
@@ -69,15 +80,15 @@ def _converged(losses: list[float], clean: float | None) -> bool:
     )
 
 
-def image_flags(clean: Images, protected: Images, card: dict) -> list[str]:
-    """Flags of a protected set, from the images as they are now and what its card says."""
+def image_flags(clean: Images, protected: Images, card: Json) -> list[str]:
+    """Return the flags of a protected set, from the images as they are now and from its card."""
     flags = []
     if not torch.equal(clean.y, protected.y) or clean.classes != protected.classes:
         flags.append("changed-labels")
     linf, l2, same = noise_size(clean, protected)
     budget = card.get("settings", {}).get("eps")
-    if linf > 8:
-        flags.append("outside-ball")
+    if linf > 8:  # the budget of the field, in /255
+        flags.append("over-8")
     if budget is not None and linf > budget:
         flags.append("budget-exceeded")
     lost = l2 < KEPT_NOISE * card.get("measured", {}).get("l2", 0) or (

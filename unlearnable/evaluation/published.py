@@ -1,12 +1,14 @@
-"""Figures that others printed: clean test accuracy in %. Those of Fu et al. (2022) are the paper's;
-``Figure`` says how sure each is."""
+"""Figures that others printed: accuracy on clean test images, in %. Those of Fu et al. (2022) are
+the paper's; ``Figure`` says how sure each is."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Figure:
-    """value: the paper's own, if any; others: what further groups measured for the same thing;
+    """A printed figure.
+
+    value: the paper's own, if any. others: what further groups measured for the same thing.
     recalled: the value was not seen in any source and serves as orientation only."""
 
     value: float | None = None
@@ -22,14 +24,16 @@ class Figure:
         return ", ".join(words)
 
 
-SURE = {  # data -> AT radius -> clean, EM, TAP, NTGA, REM(4), in print
+# data -> radius of adversarial training in /255 -> clean, EM, TAP, NTGA, REM(4)
+PAPER: dict[str, dict[float, tuple[float, ...]]] = {
     "cifar10": {0: (94.66, 13.20, 22.51, 16.27, 27.09), 4: (89.51, 88.62, 88.02, 88.96, 48.16)},
     "cifar100": {0: (76.27, 1.60, 13.75, 3.22, 10.14), 4: (64.50, 63.43, 62.39, 62.44, 27.10)},
     "imagenet100": {0: (80.66, 1.26, 9.10, 8.42, 13.74), 4: (66.62, 63.40, 63.56, 63.06, 41.66)},
 }
 
 
-RECALLED = {  # CIFAR-10: AT radius -> clean, EM, TAP, NTGA, REM(0) to REM(4)
+# CIFAR-10: radius of adversarial training -> clean, EM, TAP, NTGA, REM(0) to REM(4)
+RECALLED: dict[float, tuple[float, ...]] = {
     0: (94.66, 13.20, 22.51, 16.27, 15.18, 13.05, 20.60, 20.67, 27.09),
     1: (93.74, 22.08, 92.16, 41.53, 27.20, 14.28, 22.60, 25.11, 28.21),
     2: (92.37, 71.43, 90.53, 85.13, 75.42, 29.78, 25.41, 27.29, 30.69),
@@ -39,7 +43,8 @@ RECALLED = {  # CIFAR-10: AT radius -> clean, EM, TAP, NTGA, REM(0) to REM(4)
 
 
 NAMES = ("clean", "EM", "TAP", "NTGA", "REM(4)")
-OTHERS = {  # CIFAR-10, ResNet-18, other groups: (row, AT radius)
+# CIFAR-10, ResNet-18, other groups: (row, radius of adversarial training)
+OTHERS: dict[tuple[str, float], tuple[float, ...]] = {
     ("REM(4)", 4): (39.45,),
     ("REM(4)", 6): (81.9,),
     ("REM(4)", 8): (78.7, 86.0),
@@ -59,7 +64,8 @@ OTHERS = {  # CIFAR-10, ResNet-18, other groups: (row, AT radius)
 
 
 PERCENT = (20, 40, 60, 80, 100)
-FRACTIONS = {  # CIFAR-10, AT-4, ResNet-18, by the share that is protected (PERCENT)
+# CIFAR-10, AT-4, ResNet-18, by the fraction that is protected (PERCENT)
+FRACTIONS: dict[str, tuple[float, ...]] = {
     "EM": (89.60, 89.40, 89.49, 89.10, 88.62),
     "TAP": (89.01, 88.66, 88.40, 88.04, 88.02),
     "NTGA": (89.56, 89.35, 89.22, 89.17, 88.96),
@@ -83,11 +89,11 @@ HOURS = {  # on one V100
 
 
 def figure(data: str, row: str, radius: float) -> Figure | None:
-    """ResNet-18 trained on all of ``data``, protected by the method of that row, under that radius
-    of AT."""
+    """Return what was printed for ResNet-18 trained on all of ``data``, protected by the method of
+    that row, under adversarial training of that radius in /255."""
     others = OTHERS.get((row, radius), ()) if data == "cifar10" else ()
-    if row in NAMES and radius in SURE.get(data, {}):
-        return Figure(SURE[data][radius][NAMES.index(row)], others)
+    if row in NAMES and radius in PAPER.get(data, {}):
+        return Figure(PAPER[data][radius][NAMES.index(row)], others)
     names = (*NAMES[:4], *(f"REM({a})" for a in range(5)))
     if data == "cifar10" and row in names and radius in RECALLED:
         return Figure(RECALLED[radius][names.index(row)], others, recalled=True)

@@ -1,24 +1,9 @@
-"""The learners that an audit tries, in suites."""
-
-from dataclasses import dataclass
+"""The suites of learners that audits try."""
 
 from unlearnable.core.errors import UserError
+from unlearnable.evaluation.learners import Learner
 
 VERSION = 2  # of the suites: results of different versions never share a table
-
-
-@dataclass(frozen=True)
-class Learner:
-    """One countermeasure. recipe: what it changes in the learner's recipe, as (field, value);
-    countermeasure: a line of ``COUNTERMEASURES``, done to the training images and, where ``test``
-    is set, to the test images too; leaked: the share of the images that the learner also has clean,
-    to train a denoiser on."""
-
-    name: str
-    recipe: tuple[tuple[str, str | float], ...] = ()
-    countermeasure: str | None = None
-    test: bool = False
-    leaked: float = 0.0
 
 
 def _recipe(name: str, **changes: str | float) -> Learner:
@@ -59,7 +44,7 @@ _FULL = (
     _recipe("adversarial L2 0.75", adv_l2=0.75),
     Learner("JPEG 30", countermeasure="jpeg30"),
     Learner("JPEG 50", countermeasure="jpeg50"),
-    Learner("grayscale, also tested", countermeasure="gray", test=True),
+    Learner("grayscale, also tested", countermeasure="gray", countermeasure_test=True),
     _recipe("grayscale jitter", augmentation="gray"),
     _recipe("Gaussian noise", augmentation="noise"),
     _recipe("RandAugment", augmentation="randaugment"),
@@ -73,6 +58,7 @@ SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD
 
 
 def find_suite(suite: str) -> tuple[Learner, ...]:
+    """Return the learners of ``suite``. Raises UserError where there is no such suite."""
     if suite not in SUITES:
         raise UserError(f"There is no suite '{suite}'; the suites are {', '.join(SUITES)}.")
     return SUITES[suite]

@@ -1,56 +1,49 @@
-"""A trial: one learner trained on one set of images and tested on clean ones. Made once, known by
-what it is trained on and how, and shared by every audit and every table that asks for the same."""
+"""Train one learner on one set of images and test it on clean ones. A result is stored once, found
+by the images' digests, the learner and the seed, and shared by every audit and table."""
 
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from unlearnable.data.images import Images
 from unlearnable.evaluation.countermeasures import apply_countermeasure
-from unlearnable.evaluation.store import LEARNER_FIELDS, get_or_compute
+from unlearnable.evaluation.denoiser import denoised, train_denoiser
+from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.results import Result
+from unlearnable.evaluation.store import Json, get_or_compute, without_defaults
 from unlearnable.training.learn import learn
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
+Pairs = tuple[Images, Images]
+
 
 def train_and_test(
-    cells: Path,
-    data: Images,
+    learner: Learner,
+    train: Images,
     test: Images,
-    recipe: Recipe,
-    *,
-    countermeasure: str | None = None,
-    test_too: bool = False,
-    change: Callable[[], Images] | None = None,
-    changed: object = None,
     seed: int = 0,
+    *,
+    recipe: Recipe,
+    results: Path,
+    pairs: Pairs | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     wait: bool = True,
-) -> dict | None:
-    """A learner's accuracy and peak in %, its log and evidence, kept in ``cells``.
+) -> Result:
+    """Return what ``learner`` reaches on the clean ``test`` images after training on ``train``.
 
-    countermeasure: a line of ``COUNTERMEASURES``, done to the training images first and, with
-    ``test_too``, to the test images. change: makes the images that are really trained on, where
-    that is dear; ``changed`` is what they depend on besides ``data``.  None where another process
-    is at the same trial and it is not to be waited for."""
-    asked = {
-        "what": "trial",
-        "data": data.digest(),
-        "test": test.digest(),
-        "recipe": asdict(recipe),
-        "seed": seed,
-    }
-    asked |= {"countermeasure": countermeasure, "test countermeasure": test_too, "changed": changed}
+    recipe: how ordinary training goes; the learner changes it. results: the folder in which the
+    result is kept. pairs: the same images clean and protected, of which a learner with ``leaked``
+    knows a part. Where another process is computing the same result, wait for it, or raise ``Busy``
+    (``wait`` False).
+    """
 
-    def compute(folder: Path) -> dict:
-        shown = change() if change else data
-        shown = apply_countermeasure(countermeasure, shown) if countermeasure else shown
-        seen = apply_countermeasure(countermeasure, test) if countermeasure and test_too else test
+    def compute(folder: Path) -> Json:
+        shown, seen = _seen(learner, train, test, seed, pairs)
         done = learn(
             shown,
-            recipe,
+            learner.recipe(recipe),
             test=seen,
             out=folder / "run",
             seed=seed,
@@ -58,6 +51,45 @@ def train_and_test(
             precision=precision,
         )
         shutil.rmtree(folder / "run")
-        return {k: done.result[k] for k in LEARNER_FIELDS}
+        return Result.from_json(done.result).to_json()
 
-    return get_or_compute(cells, asked, compute, wait=wait)
+    config = training_config(learner, train, test, seed, recipe=recipe, pairs=pairs)
+    return Result.from_json(get_or_compute(results, config, compute, wait=wait))
+
+
+def training_config(
+    learner: Learner,
+    train: Images,
+    test: Images,
+    seed: int,
+    *,
+    recipe: Recipe,
+    pairs: Pairs | None = None,
+) -> Json:
+    """Return what the result is found by; settings at their defaults are left out."""
+    own = without_defaults(asdict(learner), Learner())
+    own = {k: v for k, v in own.items() if k not in ("name", "changes")}
+    if learner.leaked and pairs:
+        own["pairs"] = [images.digest() for images in pairs]
+    return own | {
+        "train": train.digest(),
+        "test": test.digest(),
+        "recipe": without_defaults(asdict(learner.recipe(recipe)), Recipe()),
+        "seed": seed,
+    }
+
+
+def _seen(
+    learner: Learner, train: Images, test: Images, seed: int, pairs: Pairs | None
+) -> tuple[Images, Images]:
+    """The training and test images as the learner sees them."""
+    if learner.leaked:
+        if pairs is None:
+            raise ValueError("a learner with leaked images needs the pairs that leaked")
+        denoiser = train_denoiser(*pairs, fraction=learner.leaked, seed=seed)
+        train = replace(train, x=denoised(denoiser, train.x))
+    if learner.countermeasure:
+        train = apply_countermeasure(learner.countermeasure, train)
+        if learner.countermeasure_test:
+            test = apply_countermeasure(learner.countermeasure, test)
+    return train, test

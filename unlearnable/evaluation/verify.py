@@ -2,7 +2,9 @@
 are tested on clean ones that neither has seen: ordinarily, adversarially, and on grayscale copies,
 over several seeds."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,34 +17,15 @@ from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates, subset
-from unlearnable.evaluation.countermeasures import apply_countermeasure, describe_countermeasure
-from unlearnable.evaluation.flags import weak
-from unlearnable.evaluation.store import exists, get_or_compute
-from unlearnable.training.learn import learn, seconds_a_step
+from unlearnable.evaluation.countermeasures import describe_countermeasure
+from unlearnable.evaluation.flags import is_weak
+from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.results import Result, Verdict, Verified, VerifiedRow
+from unlearnable.evaluation.store import exists
+from unlearnable.evaluation.train_and_test import train_and_test, training_config
+from unlearnable.training.learn import seconds_a_step
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class _Learner:
-    """How a learner trains, and what it does to its training photos before (a name for
-    ``countermeasure``)."""
-
-    name: str
-    recipe: Recipe
-    countermeasure: str | None = None
-
-
-@dataclass(frozen=True)
-class Verified:
-    """rows: learner, clean, protected (accuracies in %, one a seed), held (at least half of what
-    lies above chance is gone); chance in %; flags as in docs/checks.md; near_duplicates: pairs kept
-    on one side of the split."""
-
-    rows: list[dict]
-    chance: float
-    flags: list[str]
-    near_duplicates: int
 
 
 def verify(
@@ -59,96 +42,146 @@ def verify(
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Verified:
-    """Train on clean and on protected photos and test on clean ones held out: ``holdout`` of every
-    class, others every seed, near-duplicates together. countermeasures: ordinary training again, on
-    training photos that went through each of them. size: at which the learner sees them (default:
-    1.5 times that at which the noise was made, because nobody knows what a learner picks). out: a
-    folder for every result; the same call resumes. Raises UserError for folders that do not belong
-    together."""
+    """Train on clean and on protected photos and test on clean ones that were held out; the same
+    call resumes.
+
+    out: a folder for verify.json and every training's result. radii: of adversarial training, in
+    /255; 0 is ordinary training. countermeasures: ordinary training again, on training photos that
+    went through each of them. seeds: how often everything is repeated, with other photos held out.
+    size: the side in pixels at which the learners see the photos (default: 1.5 times that at which
+    the noise was made, because nobody knows what a learner picks). holdout: the fraction of every
+    class that is held out, near-duplicates together. Raises UserError for folders that do not
+    belong together.
+    """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     if recipe.adversarial:
         raise UserError(
-            "verify takes the radii of adversarial training apart (--radii); leave adv_eps out."
+            "verify takes the radii of adversarial training from --radii; leave adv_eps out."
         )
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
-    clean, hidden = load_pair(Path(photos), protected, size)
-    groups = near_duplicates(clean.x)
-    asked = {"data": clean.digest(), "holdout": holdout}
-    learners = _learners(recipe, radii, countermeasures)
-    sets = {"clean": clean, "protected": hidden}
-
-    def config(by: _Learner, kind: str, seed: int) -> dict:
-        return {
-            **asked,
-            "on": sets[kind].digest(),
-            "recipe": vars(by.recipe),
-            "countermeasure": by.countermeasure,
-            "seed": seed,
-        }
-
-    missing = [
-        sum(not exists(out, config(by, kind, seed)) for kind in sets for seed in range(seeds))
-        for by in learners
-    ]
-    _say_time(clean, learners, missing, device)
-    rows = []
-    for by in learners:
-        trained: dict[str, list[float]] = {kind: [] for kind in sets}
-        for seed in range(seeds):
-            test = holdout_split(clean.y, groups, holdout, seed)
-            for kind, images in sets.items():
-
-                def cell(
-                    folder: Path, images: Images = images, by: _Learner = by, test: Tensor = test
-                ) -> dict:
-                    train, held_out = subset(images, ~test), subset(clean, test)
-                    train = (
-                        apply_countermeasure(by.countermeasure, train)
-                        if by.countermeasure
-                        else train
-                    )
-                    kept = {"device": device, "precision": precision, "seed": seed}  # noqa: B023  called at once
-                    done = learn(train, by.recipe, test=held_out, out=folder / "run", **kept).result
-                    return {k: done[k] for k in ("accuracy", "peak", "seconds", "hardware")}
-
-                trained[kind].append(get_or_compute(out, config(by, kind, seed), cell)["accuracy"])
-        rows.append(_row(by.name, trained, 100 / len(clean.classes)))
+    clean, noisy = load_pair(Path(photos), protected, size)
+    groups, learners = near_duplicates(clean.x), _learners(radii, countermeasures)
+    splits = [_split(clean, noisy, groups, holdout, seed) for seed in range(seeds)]
+    missing = [_missing(by, splits, recipe, out) for by in learners]
+    _say_time(clean, [by.recipe(recipe) for by in learners], missing, device)
+    train = partial(train_and_test, recipe=recipe, results=out, device=device, precision=precision)
+    chance = 100 / len(clean.classes)
+    rows = [_row(by, splits, train, chance) for by in learners]
     done = Verified(
         rows,
-        round(100 / len(clean.classes), 2),
-        _flags(rows, seeds, clean),
-        count_near_duplicates(groups),
+        overall_verdict([row.verdict for row in rows]),
+        chance=round(chance, 2),
+        flags=_flags(rows, seeds),
+        near_duplicates=count_near_duplicates(groups),
+        seeds=seeds,
+        size=clean.size,
+        holdout=holdout,
+        recipe=asdict(recipe),
+        photos=str(photos),
+        protected=str(protected),
+        digest=read_json(protected / "card.json")["digest"],
     )
-    about = {"seeds": seeds, "recipe": vars(recipe), "size": clean.size, "holdout": holdout}
-    about |= {"photos": str(photos), "protected": str(protected)}
-    about["digest"] = read_json(protected / "card.json")["digest"]
-    write_json(out / "verify.json", vars(done) | about)
+    write_json(out / "verify.json", done.to_json())
     return done
 
 
-def _learners(
-    recipe: Recipe, radii: tuple[float, ...], countermeasures: tuple[str, ...]
-) -> list[_Learner]:
-    at = [
-        _Learner(f"adversarial {r:g}/255" if r else "ordinary training", replace(recipe, adv_eps=r))
+# ── the verdict ──
+
+
+def left(clean: float, protected: float, chance: float) -> float:
+    """Return the part of what lies above chance that is left, from 0; accuracies in %."""
+    return max(0.0, protected - chance) / max(clean - chance, 0.1)
+
+
+def verdict(clean: float, protected: float, chance: float) -> Verdict:
+    """Judge one learner by its accuracies in %: protected where at most half of what it learns from
+    clean photos is left. Where it learns little from clean ones, its failing proves nothing."""
+    if is_weak(clean, chance):
+        return "no verdict"
+    return "protected" if protected - chance <= (clean - chance) / 2 else "not protected"
+
+
+def overall_verdict(verdicts: list[Verdict]) -> Verdict:
+    """One learner that gets around the protection decides; without one, every learner must have
+    been able to show it."""
+    for word in ("not protected", "no verdict"):
+        if word in verdicts:
+            return word
+    return "protected"
+
+
+# ── the trainings ──
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One division of the photos: the training ones, clean and protected, and the clean ones held
+    out."""
+
+    seed: int
+    clean: Images
+    protected: Images
+    test: Images
+
+
+def _split(clean: Images, noisy: Images, groups: Tensor, holdout: float, seed: int) -> Split:
+    test = holdout_split(clean.y, groups, holdout, seed)
+    return Split(seed, subset(clean, ~test), subset(noisy, ~test), subset(clean, test))
+
+
+def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
+    by_radius = [
+        Learner(f"adversarial {r:g}/255", (("adv_eps", r),)) if r else Learner("ordinary training")
         for r in radii
     ]
-    return at + [
-        _Learner(f"training after {describe_countermeasure(name)}", recipe, name)
+    return by_radius + [
+        Learner(f"training after {describe_countermeasure(name)}", countermeasure=name)
         for name in countermeasures
     ]
 
 
-def _say_time(images: Images, learners: list[_Learner], missing: list[int], device: str) -> None:
+def _missing(by: Learner, splits: list[Split], recipe: Recipe, out: Path) -> int:
+    """How many of the learner's trainings have no result yet."""
+    return sum(
+        not exists(out, training_config(by, images, split.test, split.seed, recipe=recipe))
+        for split in splits
+        for images in (split.clean, split.protected)
+    )
+
+
+def _say_time(images: Images, recipes: list[Recipe], missing: list[int], device: str) -> None:
     """How long the trainings that are still missing will take."""
     cost = [
-        n * by.recipe.steps * seconds_a_step(images, by.recipe, device=device)
-        for by, n in zip(learners, missing, strict=True)
+        n * recipe.steps * seconds_a_step(images, recipe, device=device)
+        for recipe, n in zip(recipes, missing, strict=True)
         if n
     ]
     if cost:
         announce_duration(sum(cost), f"{sum(missing)} trainings")
+
+
+def _row(
+    by: Learner, splits: list[Split], train: Callable[..., Result], chance: float
+) -> VerifiedRow:
+    clean = [train(by, s.clean, s.test, s.seed).accuracy for s in splits]
+    protected = [train(by, s.protected, s.test, s.seed).accuracy for s in splits]
+    means = sum(clean) / len(clean), sum(protected) / len(protected)
+    return VerifiedRow(
+        by.name, clean, protected, round(left(*means, chance), 4), verdict(*means, chance)
+    )
+
+
+def _flags(rows: list[VerifiedRow], seeds: int) -> list[str]:
+    flags = []
+    if any(row.verdict == "no verdict" for row in rows):
+        flags.append("weak-baseline")
+    if seeds < 3:
+        flags.append("few-seeds")
+    return flags
+
+
+# ── the photos ──
 
 
 def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
@@ -177,22 +210,3 @@ def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, 
             f"Photos are missing from {protected} or were added to it; protect them again."
         )
     return clean, hidden
-
-
-def _row(name: str, trained: dict[str, list[float]], chance: float) -> dict:
-    clean, hidden = (sum(v) / len(v) for v in trained.values())
-    return {
-        "learner": name,
-        **trained,
-        "held": hidden - chance <= (clean - chance) / 2 and clean > hidden,
-    }
-
-
-def _flags(rows: list[dict], seeds: int, clean: Images) -> list[str]:
-    flags = []
-    chance = 100 / len(clean.classes)
-    if any(weak(sum(row["clean"]) / seeds, chance) for row in rows):
-        flags.append("weak-baseline")
-    if seeds < 3:
-        flags.append("few-seeds")
-    return flags

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from unlearnable.evaluation.published import Figure
-from unlearnable.experiments.flagged import CHANCE
-from unlearnable.experiments.grid import Cell, Grid, Table
-from unlearnable.experiments.runner import LearnerSpec, Runner
+from unlearnable.experiments.flags import CHANCE
+from unlearnable.experiments.grid import Cell, Grid, LearnerSpec, Table
+from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale
 from unlearnable.reports import tables
 
@@ -39,23 +39,24 @@ class CellValue:
         return tables.mean_std(list(self.values), self.digits) if self.values else "-"
 
 
-def cell_value(entry: Cell | None, lab: Runner) -> CellValue:
+def cell_value(cell: Cell | None, runner: Runner) -> CellValue:
     """Return what is stored of a cell: the value of each seed."""
-    if entry is None:
+    if cell is None:
         return CellValue()
-    cells = lab.book.of(lab.asked(entry.spec, 0))
-    values = tuple(entry.read(cells[seed]) for seed in sorted(cells))
-    figure = entry.paper or Figure()
-    return CellValue(values, str(figure), figure.value, figure.recalled, entry.digits)
+    results = runner.records.of(runner.config(cell.spec, 0))
+    values = tuple(cell.read(results[seed]) for seed in sorted(results))
+    figure = cell.paper or Figure()
+    return CellValue(values, str(figure), figure.value, figure.recalled, cell.digits)
 
 
-def filled(grid: Grid, lab: Runner) -> list[tuple[str, list[CellValue]]]:
+def filled(grid: Grid, runner: Runner) -> list[tuple[str, list[CellValue]]]:
     """Return (row, its values in the order of the columns)."""
-    return [(row.name, [cell_value(entry, lab) for entry in row.entries]) for row in grid.rows]
+    return [(row.name, [cell_value(cell, runner) for cell in row.cells]) for row in grid.rows]
 
 
-def same_scale(setting: Scale) -> bool:
-    return setting.size == "paper"
+def same_scale(scale: Scale) -> bool:
+    """Whether the paper's figures are of the same data, network and steps."""
+    return scale.name == "paper"
 
 
 def seeds(places: list[CellValue]) -> str:
@@ -65,22 +66,20 @@ def seeds(places: list[CellValue]) -> str:
 
 
 def result_tables(
-    table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]
+    table: Table, grid: Grid, runner: Runner, scale: Scale, flags: dict[str, list[str]]
 ) -> list[tables.Table]:
     """Return the table as it is read and, where others' figures are of another scale, a second one
     with those."""
-    rows, beside = filled(grid, lab), same_scale(setting)
+    rows, beside = filled(grid, runner), same_scale(scale)
     recalled = any(p.recalled for _, places in rows for p in places)
     notes = (RECALLED,) if recalled else ()
-    printed = [_printed(grid, setting, rows, notes)] if _has_printed(rows) and not beside else []
+    printed = [_printed(grid, scale, rows, notes)] if _has_printed(rows) and not beside else []
     flagged = [f"{flag} (docs/checks.md): {some(places)}." for flag, places in flags.items()]
-    about = [table.about, _how_measured(grid, setting)]
+    about = [table.about, _how_measured(grid, scale)]
     if beside and _has_printed(rows):
         about[1] += " In brackets what others printed."
-    chance = CHANCE.get(setting.data, 10.0)
-    percent = [
-        any(map(_is_accuracy, column)) for column in zip(*(row.entries for row in grid.rows))
-    ]
+    chance = CHANCE.get(scale.data, 10.0)
+    percent = [any(map(_is_accuracy, column)) for column in zip(*(row.cells for row in grid.rows))]
     ours = tables.Table(
         table.title,
         (grid.heading, *grid.columns, "seeds"),
@@ -100,10 +99,10 @@ def result_tables(
 
 
 def markdown(
-    table: Table, grid: Grid, lab: Runner, setting: Scale, flags: dict[str, list[str]]
+    table: Table, grid: Grid, runner: Runner, scale: Scale, flags: dict[str, list[str]]
 ) -> str:
     """Return ``result_tables`` as Markdown."""
-    found = result_tables(table, grid, lab, setting, flags)
+    found = result_tables(table, grid, runner, scale, flags)
     return "\n".join(tables.to_markdown(t, level=2 + (k > 0)) for k, t in enumerate(found))
 
 
@@ -112,9 +111,9 @@ def some(places: list[str]) -> str:
     return "; ".join(places[:4]) + (f"; and {len(places) - 4} more" if len(places) > 4 else "")
 
 
-def _how_measured(grid: Grid, setting: Scale) -> str:
+def _how_measured(grid: Grid, scale: Scale) -> str:
     return (
-        f"Measured with this program, size {setting.size} of {setting.data}: {setting.about}. In "
+        f"Measured with this program, scale {scale.name} of {scale.data}: {scale.about}. In "
         f"the table: {grid.unit}, mean ± sample standard deviation over the seeds; - was not "
         f"measured. {grid.note}"
     ).rstrip()
@@ -134,9 +133,9 @@ def _cell(p: CellValue, beside: bool, chance: float | None) -> tables.Cell:
 
 
 def _printed(
-    grid: Grid, setting: Scale, rows: list[tuple[str, list[CellValue]]], notes: tuple[str, ...]
+    grid: Grid, scale: Scale, rows: list[tuple[str, list[CellValue]]], notes: tuple[str, ...]
 ) -> tables.Table:
-    about = f"ResNet-18 on all of {setting.data} with the authors' settings, {ANOTHER}."
+    about = f"ResNet-18 on all of {scale.data} with the authors' settings, {ANOTHER}."
     return tables.Table(
         "Printed by others",
         (grid.heading, *grid.columns),
@@ -154,5 +153,5 @@ def _has_printed(rows: list[tuple[str, list[CellValue]]]) -> bool:
     return any(p.paper for _, places in rows for p in places)
 
 
-def _is_accuracy(entry: Cell | None) -> bool:
-    return entry is not None and isinstance(entry.spec, LearnerSpec)
+def _is_accuracy(cell: Cell | None) -> bool:
+    return cell is not None and isinstance(cell.spec, LearnerSpec)

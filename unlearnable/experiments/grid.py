@@ -1,73 +1,109 @@
-"""What a table is made of: entries in rows and columns, each a cell of the lab and the number that
-is read off it."""
+"""What a table consists of: rows and columns of cells, each a measurement and the number that is
+read off it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from unlearnable.evaluation.learners import Changes, Learner
 from unlearnable.evaluation.published import Figure
-from unlearnable.experiments.runner import LearnerSpec, NoiseSpec, Spec
-from unlearnable.experiments.scale import Scale
-from unlearnable.protection.methods.base import Method
+from unlearnable.evaluation.store import Json
+
+if TYPE_CHECKING:  # the list of tables must not load torch
+    from unlearnable.experiments.scale import Scale
+    from unlearnable.protection.methods.base import Method
+
+
+@dataclass(frozen=True)
+class LearnerSpec:
+    """A training to be measured: the noise on the images (None: clean ones), and the learner.
+
+    fraction: of every class is protected, the rest is clean. rest: only that clean rest is used.
+    """
+
+    method: "Method | None" = None
+    fraction: float = 1.0
+    rest: bool = False
+    learner: Learner = Learner()
+
+
+@dataclass(frozen=True)
+class NoiseSpec:
+    """A noise to be measured: what making it costs, and how visible it is."""
+
+    method: "Method"
+
+
+Spec = LearnerSpec | NoiseSpec
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One place in a table. read: the number in the spec's cell; paper: what others printed for it."""
+    """One cell of a table. read: the number in the spec's result (JSON). paper: what others printed
+    for it."""
 
     spec: Spec
-    read: Callable[[dict], float]
+    read: Callable[[Json], float]
     paper: Figure | None = None
     digits: int = 1
 
 
 def learner(
-    method: Method | None,
+    method: "Method | None",
     radius: float = 0.0,
     *,
     paper: Figure | None = None,
     fraction: float = 1.0,
     rest: bool = False,
     countermeasure: str | None = None,
-    **recipe: object,
+    changes: Changes = (),
 ) -> Cell:
-    """The clean accuracy of a learner under AT of that radius in /255, at its last step; more as in
-    ``Lab.cell``."""
-    changes = {"adv_eps": float(radius), **recipe} if radius else recipe
-    return Cell(
-        LearnerSpec(method, fraction, rest, countermeasure, tuple(changes.items())),
-        lambda cell: cell["accuracy"],
-        paper,
-    )
+    """Return the cell of a learner's accuracy after its last step, on clean test images.
+
+    radius: of its adversarial training, in /255. changes: further fields of the recipe. The rest is
+    as in ``LearnerSpec``."""
+    if radius:
+        changes = (("adv_eps", float(radius)), *changes)
+    by = Learner(changes=changes, countermeasure=countermeasure)
+    return Cell(LearnerSpec(method, fraction, rest, by), lambda result: result["accuracy"], paper)
 
 
-def passes(method: Method | None) -> Cell | None:
-    """Forward and backward passes of one image that its noise cost."""
-    return method and Cell(
-        NoiseSpec(method), lambda card: card.get("passes", 0) / card["shape"][0], digits=0
-    )
+def passes(method: "Method | None") -> Cell | None:
+    """Return the cell of the forward and backward passes per image that a noise cost."""
+    if method is None:
+        return None
+    return Cell(NoiseSpec(method), lambda card: card.get("passes", 0) / card["shape"][0], digits=0)
 
 
-def minutes(method: Method | None, paper: Figure | None = None) -> Cell | None:
-    return method and Cell(NoiseSpec(method), lambda card: card["seconds"] / 60, paper)
+def minutes(method: "Method | None", paper: Figure | None = None) -> Cell | None:
+    """Return the cell of the minutes that making a noise took."""
+    if method is None:
+        return None
+    return Cell(NoiseSpec(method), lambda card: card["seconds"] / 60, paper)
 
 
-def psnr(method: Method | None) -> Cell | None:
-    return method and Cell(NoiseSpec(method), lambda card: card["measured"]["psnr"])
+def psnr(method: "Method | None") -> Cell | None:
+    """Return the cell of the mean PSNR of a noise, in dB."""
+    if method is None:
+        return None
+    return Cell(NoiseSpec(method), lambda card: card["measured"]["psnr"])
 
 
 @dataclass(frozen=True)
 class Row:
-    """series: the line of the plot that a point belongs to, where every row is one point."""
+    """A row of a table. series: the line of the plot to which it belongs, where every row is one
+    point."""
 
     name: str
-    entries: tuple[Cell | None, ...]
+    cells: tuple[Cell | None, ...]
     series: str = ""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """x: the columns' numbers (a line a row), or the name of the column in which a row's x stands
-    (a point a row and ``y`` column, joined by series); log: the x axis is logarithmic."""
+    """The plot of a table. x: the columns' numbers (one line per row), or the name of the column
+    with a row's x (one point per row and ``y`` column, joined by series). log: a logarithmic x
+    axis."""
 
     label: str
     x: tuple[float, ...] | str
@@ -77,8 +113,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table at one setting. unit: of what stands in it, in words. scale: whether the paper's
-    figures are of the same data, network and steps."""
+    """A table at one scale. unit: of its numbers, in words. note: what a reader must know too."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -88,20 +123,26 @@ class Grid:
     heading: str = "trained on"  # of the column that names the rows
 
     def __post_init__(self) -> None:
-        assert all(len(row.entries) == len(self.columns) for row in self.rows)
+        assert all(len(row.cells) == len(self.columns) for row in self.rows)
 
     def specs(self) -> Iterator[Spec]:
-        """Everything that has to be measured, once each, in the order of the rows."""
-        yield from dict.fromkeys(entry.spec for row in self.rows for entry in row.entries if entry)
+        """Yield everything that has to be measured, once each, in the order of the rows."""
+        yield from dict.fromkeys(cell.spec for row in self.rows for cell in row.cells if cell)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table or figure. text: its module's docstring, the first line of which is the title."""
+    """A table or figure of experiments/tables, named after its file.
 
-    name: str
+    module: its module's name. text: its module's docstring, whose first line is the title."""
+
+    module: str
     text: str
-    grid: Callable[[Scale], Grid]
+    grid: "Callable[[Scale], Grid]"
+
+    @property
+    def name(self) -> str:
+        return self.module.rpartition(".")[2].replace("_", "-")
 
     @property
     def title(self) -> str:
@@ -114,11 +155,11 @@ class Table:
 
 
 def narrowed(grid: Grid, rows: tuple[str, ...], columns: tuple[str, ...]) -> Grid:
-    """Only those rows and columns (empty: all); a plot needs all columns. Unknown names are the
-    caller's to refuse."""
+    """Return only those rows and columns (empty: all); a plot needs all columns. The caller refuses
+    unknown names."""
     keep = [k for k, name in enumerate(grid.columns) if not columns or name in columns]
     kept = tuple(
-        Row(row.name, tuple(row.entries[k] for k in keep), row.series)
+        Row(row.name, tuple(row.cells[k] for k in keep), row.series)
         for row in grid.rows
         if not rows or row.name in rows
     )

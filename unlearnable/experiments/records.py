@@ -1,81 +1,91 @@
-"""All results of a folder, found by what was asked and not by where they lie."""
+"""All results of a folder, found by what was measured and not by where they lie."""
 
 import json
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write, read_json
-from unlearnable.evaluation.store import read_cell
+from unlearnable.core.files import atomic_write, config_hash, read_json
+from unlearnable.evaluation.store import Json, read_cell, without_defaults
 from unlearnable.protection.methods import METHODS
 from unlearnable.training.recipe import Recipe
 
 
 class Records:
-    """The cells of ``folder``: those made there (*/cell.json) and those of records (*.json, see
-    ``record``)."""
+    """The results in ``folder``: those computed there (*/cell.json) and those in records of results
+    (*.json, see ``write_records``)."""
 
     def __init__(self, folder: Path):
-        self._cells: dict[str, dict[int, dict]] = {}
+        self._results: dict[str, dict[int, Json]] = {}
         for path in sorted(folder.glob("*.json")):
-            for cell in _cells(path):
-                self.add(cell)
+            for result in _recorded(path):
+                self.add(result)
         for path in sorted(folder.glob("*/cell.json")):
-            self.add(read_cell(path))
+            self.add(resolved(read_cell(path), folder))
 
     def __len__(self) -> int:
-        return sum(map(len, self._cells.values()))
+        return sum(map(len, self._results.values()))
 
-    def add(self, cell: dict) -> None:
-        self._cells.setdefault(canonical(cell["config"]), {})[cell["config"].get("seed", 0)] = cell
+    def add(self, result: Json) -> None:
+        """Add a result with its configuration."""
+        config = result["config"]
+        self._results.setdefault(canonical(config), {})[config.get("seed", 0)] = result
 
-    def of(self, config: dict) -> dict[int, dict]:
-        """Every seed's cell of that configuration, whatever its own seed says."""
-        return self._cells.get(canonical(config), {})
+    def of(self, config: Json) -> dict[int, Json]:
+        """Return the results of that configuration by seed, whatever its own seed is."""
+        return self._results.get(canonical(config), {})
 
     def hardware(self) -> set[str]:
-        """What the cells were measured on."""
+        """Return what the results were measured on."""
         return {
-            c["hardware"]
-            for by_seed in self._cells.values()
-            for c in by_seed.values()
-            if "hardware" in c
+            result["hardware"]
+            for by_seed in self._results.values()
+            for result in by_seed.values()
+            if "hardware" in result
         }
 
 
-def _cells(path: Path) -> list[dict]:
-    """The cells of a record; none of another program's JSON file."""
-    record = read_json(path)
-    cells = record.get("cells", []) if isinstance(record, dict) else []
-    if not all(isinstance(cell, dict) and "config" in cell for cell in cells):
+def resolved(cell: Json, folder: Path) -> Json:
+    """Return the result of a cell. That of a learner is stored once, by its images, and the cell
+    only names the file in ``folder``."""
+    if "result" not in cell:
+        return cell
+    if not (folder / cell["result"]).exists():
         raise UserError(
-            f"{path} is no whole record of results; make it again with `unlearnable reproduce --record`."
+            f"{folder / cell['result']} is gone; delete {folder / config_hash(cell['config'])} and "
+            "run the same command again."
         )
-    return cells
+    return read_cell(folder / cell["result"]) | {"config": cell["config"]}
 
 
-def write_records(cells: list[dict], file: Path) -> None:
-    """Write cells into one file, one a line, in an order that does not depend on when they were
-    made."""
-    lines = sorted(json.dumps(cell) for cell in cells)
+def _recorded(path: Path) -> list[Json]:
+    """The results in a record; none for a JSON file of another program."""
+    record: object = read_json(path)
+    results = record.get("cells", []) if isinstance(record, dict) else []
+    if not all(isinstance(result, dict) and "config" in result for result in results):
+        raise UserError(
+            f"{path} is not a complete record of results; make it again with "
+            "`unlearnable reproduce --record`."
+        )
+    return results
+
+
+def write_records(results: list[Json], file: Path) -> None:
+    """Write results into one file, one per line, in an order that does not depend on when they were
+    measured."""
+    lines = sorted(json.dumps(result) for result in results)
     with atomic_write(file) as tmp:
         tmp.write_text('{"cells": [\n' + ",\n".join(lines) + "\n]}\n")
 
 
-def canonical(config: dict) -> str:
-    """A configuration without its seed and without settings at their default, so that a setting
-    which is added later does not orphan what was measured before."""
+def canonical(config: Json) -> str:
+    """Return a configuration as text, without its seed and without settings at their default, so
+    that a setting that is added later orphans no result."""
     short = {k: v for k, v in config.items() if k != "seed"}
     if config.get("method") in METHODS and isinstance(config.get("settings"), dict):
-        short["settings"] = _changed(config["settings"], METHODS[config["method"]]())
+        short["settings"] = without_defaults(config["settings"], METHODS[config["method"]]())
     if isinstance(config.get("recipe"), dict):
-        short["recipe"] = _changed(config["recipe"], Recipe())
+        short["recipe"] = without_defaults(config["recipe"], Recipe())
     return json.dumps(_floats(short), sort_keys=True)
-
-
-def _changed(settings: dict, default: object) -> dict:
-    return {
-        k: v for k, v in settings.items() if not hasattr(default, k) or v != getattr(default, k)
-    }
 
 
 def _floats(value: object) -> object:

@@ -15,7 +15,7 @@ from unlearnable.experiments.cell_values import (
     result_tables,
     same_scale,
 )
-from unlearnable.experiments.flagged import flags
+from unlearnable.experiments.flags import grid_flags
 from unlearnable.experiments.grid import Chart, Grid, Table
 from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale, get_scale
@@ -26,7 +26,7 @@ from unlearnable.reports.contact_sheet import GAIN, choose, sheet
 from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.plots import Line, Plot, plot
 
-SIZES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
+SCALES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
 COUNT = 4  # images shown of every protected set
 Found = tuple[Table, Scale, Grid, Runner]
 
@@ -58,22 +58,22 @@ def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[
 
 
 def _found(folder: Path, root: str | None) -> Iterator[Found]:
-    """Yield every table that has a result, at every scale."""
-    for size in SIZES:
+    """Yield every table of which anything was measured, at every scale and on every data set."""
+    for name in SCALES:
         for data in SETS:
-            at = get_scale(size, data)
-            lab = at.lab(folder, data_root=root)
+            scale = get_scale(name, data)
+            runner = Runner(scale, folder, data_root=root)
             for table in TABLES.values():
-                grid = table.grid(at)
-                if any(p.values for _, places in filled(grid, lab) for p in places):
-                    yield table, at, grid, lab
+                grid = table.grid(scale)
+                if any(p.values for _, places in filled(grid, runner) for p in places):
+                    yield table, scale, grid, runner
 
 
-def _markdown(table: Table, at: Scale, grid: Grid, lab: Runner, out: Path) -> str:
+def _markdown(table: Table, scale: Scale, grid: Grid, runner: Runner, out: Path) -> str:
     """Return the table as Markdown; write its plots as files, shown below it."""
-    text = markdown(table, grid, lab, at, flags(grid, lab))
-    for k, (title, p) in enumerate(_plots(grid, filled(grid, lab), same_scale(at))):
-        name = f"plots/{table.name}-{at.size}-{at.data}-{k}.svg"
+    text = markdown(table, grid, runner, scale, grid_flags(grid, runner))
+    for k, (title, p) in enumerate(_plots(grid, filled(grid, runner), same_scale(scale))):
+        name = f"plots/{table.name}-{scale.name}-{scale.data}-{k}.svg"
         about = f"{table.title}: {title}"
         with atomic_write(out / name) as tmp:
             tmp.write_text(render("plot.svg", plot=p, about=about), encoding="utf-8")
@@ -83,17 +83,17 @@ def _markdown(table: Table, at: Scale, grid: Grid, lab: Runner, out: Path) -> st
 
 def _csv(found: list[Found]) -> str:
     """One row per cell."""
-    columns = ("table", "size", "data", "row", "column", "seeds", "mean", "values")
+    columns = ("table", "scale", "data", "row", "column", "seeds", "mean", "values")
     rows = [
         (
-            *(table.name, at.size, at.data, name, column, str(len(p.values))),
+            *(table.name, scale.name, scale.data, name, column, str(len(p.values))),
             "" if p.mean is None else f"{p.mean:.2f}",
             " ".join(f"{v:.2f}" for v in p.values),
             p.paper,
             str(int(p.recalled)),
         )
-        for table, at, grid, lab in found
-        for name, places in filled(grid, lab)
+        for table, scale, grid, runner in found
+        for name, places in filled(grid, runner)
         for column, p in zip(grid.columns, places)
         if p.values or p.paper
     ]
@@ -102,27 +102,27 @@ def _csv(found: list[Found]) -> str:
 
 
 def _html(found: list[Found]) -> str:
-    labs = {lab.data + at.size: lab for _, at, _, lab in found}
+    runners = {(scale.data, scale.name): runner for _, scale, _, runner in found}
     return render(
         "tables.html",
         title="Unlearnable images, measured",
         sections=[_section(*one) for one in found],
-        hardware=sorted({h for lab in labs.values() for h in lab.book.hardware()}),
-        sheets=[sheet for lab in labs.values() for sheet in _sheets(found, lab)],
+        hardware=sorted({h for runner in runners.values() for h in runner.records.hardware()}),
+        sheets=[sheet for runner in runners.values() for sheet in _sheets(found, runner)],
         gain=GAIN,
     )
 
 
-def _section(table: Table, at: Scale, grid: Grid, lab: Runner) -> dict[str, object]:
+def _section(table: Table, scale: Scale, grid: Grid, runner: Runner) -> dict[str, object]:
     """What the page shows of a table."""
-    ours, *printed = result_tables(table, grid, lab, at, flags(grid, lab))
+    ours, *printed = result_tables(table, grid, runner, scale, grid_flags(grid, runner))
     return {
-        "id": f"{table.name}-{at.size}-{at.data}",
+        "id": f"{table.name}-{scale.name}-{scale.data}",
         "title": table.title,
-        "scale": f"{at.size}, {at.data}",
+        "scale": f"{scale.name}, {scale.data}",
         "table": tables.to_html(ours),
         "printed": [(t.title, tables.to_html(t)) for t in printed],
-        "plots": list(_plots(grid, filled(grid, lab), same_scale(at))),
+        "plots": list(_plots(grid, filled(grid, runner), same_scale(scale))),
     }
 
 
@@ -192,26 +192,24 @@ def _points(
 # ── images ──
 
 
-def _sheets(found: list[Found], lab: Runner) -> Iterator[tuple[str, str]]:
-    """Yield (method, image as a URI) of each protected set that is still in the folder, seed 0;
-    nothing without the originals."""
+def _sheets(found: list[Found], runner: Runner) -> Iterator[tuple[str, str]]:
+    """Yield (method, image) of every protected set that still lies in the folder, seed 0; none
+    without the originals."""
     named: dict[Method, str] = {}
     for _, _, grid, own in found:
-        if own is not lab:
-            continue
-        for row in grid.rows:
-            for entry in row.entries:
-                if entry and entry.spec.method is not None:
-                    method = entry.spec.method
-                    named[method] = min(named.get(method, row.name), row.name, key=len)
-    there = {m: n for m, n in named.items() if (lab.place(m, 0) / "card.json").exists()}
-    if not there:
+        methods = [(row.name, c.spec.method) for row in grid.rows for c in row.cells if c]
+        for name, method in methods if own is runner else ():
+            if method is not None:
+                named[method] = min(named.get(method, name), name, key=len)
+    folders = [(name, runner.protected_folder(method, 0)) for method, name in named.items()]
+    folders = [(name, folder) for name, folder in folders if (folder / "card.json").exists()]
+    if not folders:
         return
     try:
-        clean = lab.clean
+        clean = runner.clean
     except UserError:
         return
     chosen = choose(clean, COUNT)
-    for method, name in there.items():
-        protected = np.load(lab.place(method, 0) / "images.npy", mmap_mode="r")[chosen]
+    for name, folder in folders:
+        protected = np.load(folder / "images.npy", mmap_mode="r")[chosen]
         yield name, image_uri(sheet(clean.x[chosen], torch.from_numpy(protected)))

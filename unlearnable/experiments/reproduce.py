@@ -1,16 +1,18 @@
-"""``reproduce``: make the cells of a table that are not there, one by one, and print it beside the
+"""``reproduce``: measure the cells of a table that are missing, one by one, and print it beside the
 paper's figures."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import format_duration
+from unlearnable.evaluation.store import Busy, Json
 from unlearnable.experiments.cell_values import markdown
-from unlearnable.experiments.flagged import flags
-from unlearnable.experiments.grid import Grid, Table, narrowed
+from unlearnable.experiments.flags import grid_flags
+from unlearnable.experiments.grid import Grid, LearnerSpec, NoiseSpec, Spec, Table, narrowed
 from unlearnable.experiments.records import write_records
-from unlearnable.experiments.runner import LearnerSpec, NoiseSpec, Runner, Spec
+from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale
 from unlearnable.experiments.tables import TABLES
 from unlearnable.experiments.time_estimate import missing, seconds
@@ -18,7 +20,7 @@ from unlearnable.training.precision import Precision
 
 
 def chosen(name: str) -> list[Table]:
-    """The table of that name; ``all``: every one. Raises UserError."""
+    """Return the table of that name; ``all``: every one. Raises UserError for an unknown name."""
     if name != "all" and name not in TABLES:
         raise UserError(f"There is no table '{name}'; there are {', '.join(TABLES)}, and all.")
     return list(TABLES.values()) if name == "all" else [TABLES[name]]
@@ -26,7 +28,7 @@ def chosen(name: str) -> list[Table]:
 
 def reproduce(
     tables: list[Table],
-    setting: Scale,
+    scale: Scale,
     *,
     seeds: tuple[int, ...] = (0,),
     results: Path | str = "results",
@@ -38,35 +40,43 @@ def reproduce(
     precision: Precision = "auto",
     say: Callable[[str], None] = print,
 ) -> str:
-    """The tables as Markdown, every seed that is there. What is missing of ``seeds`` is made first,
-    unless ``show``; a killed call goes on where it was. results: the folder of the cells, shared by
-    all tables and by processes beside each other. rows, columns: only those. Raises UserError for a
-    row or column that no table has."""
-    lab = setting.lab(Path(results), data_root=data_root, device=device, precision=precision)
-    _check_names(tables, setting, rows, columns)
-    grids = [(table, narrowed(table.grid(setting), rows, columns)) for table in tables]
+    """Return the tables as Markdown, with every seed that was measured.
+
+    What is missing of ``seeds`` is measured first, unless ``show``; a call that was stopped
+    resumes. results: the folder of the results, shared by all tables and by processes that run at
+    the same time. rows, columns: only those, by name. say: receives a line per step. Raises
+    UserError for a row or column that no table has."""
+    runner = Runner(scale, Path(results), data_root, device, precision)
+    _check_names(tables, scale, rows, columns)
+    grids = [(table, narrowed(table.grid(scale), rows, columns)) for table in tables]
     grids = [(table, grid) for table, grid in grids if grid.rows and grid.columns]
     if not show:
-        _make(lab, setting, grids, seeds, say)
-    return "\n".join(markdown(table, grid, lab, setting, flags(grid, lab)) for table, grid in grids)
+        _measure(runner, grids, seeds, say)
+    return "\n".join(
+        markdown(table, grid, runner, scale, grid_flags(grid, runner)) for table, grid in grids
+    )
 
 
-def write_record(tables: list[Table], setting: Scale, results: Path | str, file: Path) -> int:
-    """Write every cell of these tables that is there into one file, to be kept beside the project;
-    how many."""
-    lab = setting.lab(Path(results))
-    specs = dict.fromkeys(spec for table in tables for spec in table.grid(setting).specs())
-    cells = [cell for spec in specs for cell in lab.book.of(lab.asked(spec, 0)).values()]
-    if not cells:
-        raise UserError(f"{results} has no result of these tables at that size; nothing to record.")
-    write_records(cells, file)
-    return len(cells)
+def write_record(tables: list[Table], scale: Scale, results: Path | str, file: Path) -> int:
+    """Write every result of these tables into one file, to be kept with the project, and return
+    their number. Raises UserError where there is none."""
+    runner = Runner(scale, Path(results))
+    specs = dict.fromkeys(spec for table in tables for spec in table.grid(scale).specs())
+    found = [
+        result for spec in specs for result in runner.records.of(runner.config(spec, 0)).values()
+    ]
+    if not found:
+        raise UserError(
+            f"{results} has no result of these tables at that scale; nothing to record."
+        )
+    write_records(found, file)
+    return len(found)
 
 
 def _check_names(
-    tables: list[Table], setting: Scale, rows: tuple[str, ...], columns: tuple[str, ...]
+    tables: list[Table], scale: Scale, rows: tuple[str, ...], columns: tuple[str, ...]
 ) -> None:
-    grids = [table.grid(setting) for table in tables]
+    grids = [table.grid(scale) for table in tables]
     for kind, wanted, known in (
         ("row", rows, [row.name for grid in grids for row in grid.rows]),
         ("column", columns, [name for grid in grids for name in grid.columns]),
@@ -77,56 +87,69 @@ def _check_names(
             )
 
 
-def _make(
-    lab: Runner,
-    setting: Scale,
+def _measure(
+    runner: Runner,
     grids: list[tuple[Table, Grid]],
     seeds: tuple[int, ...],
     say: Callable[[str], None],
 ) -> None:
+    """Measure what is missing. What another process is measuring comes last."""
     specs = list(dict.fromkeys(spec for _, grid in grids for spec in grid.specs()))
-    todo = missing(lab, specs, seeds)
-    learners = sum(isinstance(spec, LearnerSpec) for _, spec in todo)
-    say(
-        f"{', '.join(table.name for table, _ in grids)}, size {setting.size} of {setting.data} ({setting.about}), "
-        f"seeds {', '.join(map(str, seeds))}: {len(specs) * len(seeds)} cells, of which {len(todo)} are not there yet, "
-        f"{learners} of those learners."
-    )
-    if todo:
-        say(
-            f"On this machine the rest takes about {format_duration(seconds(lab, todo))}. Stop it at any time: the same "
-            "command goes on."
-        )
+    todo = missing(runner, specs, seeds)
+    _say_plan(runner, [table.name for table, _ in grids], len(specs), seeds, todo, say)
     made = 0
-    for wait in (False, True):  # what another process is at comes last
+    for wait in (False, True):
         for seed, spec in list(todo):
-            if cell := lab.make(spec, seed, wait=wait):
+            with suppress(Busy):
+                result = runner.measure(spec, seed, wait=wait)
                 todo.remove((seed, spec))
                 made += 1
                 say(
-                    f"[{made}/{made + len(todo)}] {described(spec)}, seed {seed}: {_outcome(spec, cell)}"
+                    f"[{made}/{made + len(todo)}] {described(spec)}, seed {seed}: "
+                    f"{_outcome(spec, result)}"
                 )
 
 
+def _say_plan(
+    runner: Runner,
+    names: list[str],
+    specs: int,
+    seeds: tuple[int, ...],
+    todo: list[tuple[int, Spec]],
+    say: Callable[[str], None],
+) -> None:
+    scale, learners = runner.scale, sum(isinstance(spec, LearnerSpec) for _, spec in todo)
+    say(
+        f"{', '.join(names)}, scale {scale.name} of {scale.data} ({scale.about}), seeds "
+        f"{', '.join(map(str, seeds))}: {specs * len(seeds)} cells, of which {len(todo)} are "
+        f"missing, {learners} of them learners."
+    )
+    if todo:
+        say(
+            f"On this machine these take about {format_duration(seconds(runner, todo))}. Stop at "
+            "any time: the same command resumes."
+        )
+
+
 def described(spec: Spec) -> str:
-    """A spec in words: the method and what differs from its defaults, then the learner."""
+    """Return a spec in words: the method and what differs from its defaults, then the learner."""
     method = spec.method
-    words = ["clean images"]
+    images = "clean images"
     if method is not None:
         changed = {k: v for k, v in vars(method).items() if v != getattr(type(method)(), k, None)}
-        words = [f"{type(method).__name__}({', '.join(f'{k}={v}' for k, v in changed.items())})"]
+        settings = ", ".join(f"{k}={v}" for k, v in changed.items())
+        images = f"{type(method).__name__}({settings})"
     if isinstance(spec, NoiseSpec):
-        return f"noise of {words[0]}"
-    words += [f"{spec.fraction:.0%} protected"] * (spec.fraction != 1) + [
-        "the rest alone"
-    ] * spec.rest
-    words += [spec.countermeasure] if spec.countermeasure else []
-    return ", ".join(
-        [*words, *(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in spec.recipe)]
-    )
+        return f"noise of {images}"
+    words = [images]
+    words += [f"{spec.fraction:.0%} protected"] * (spec.fraction != 1)
+    words += ["the rest alone"] * spec.rest
+    words += [spec.learner.countermeasure] if spec.learner.countermeasure else []
+    words += [f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in spec.learner.changes]
+    return ", ".join(words)
 
 
-def _outcome(spec: Spec, cell: dict) -> str:
-    return (
-        f"{cell['accuracy']:.1f} %" if isinstance(spec, LearnerSpec) else f"{cell['seconds']:.0f} s"
-    )
+def _outcome(spec: Spec, result: Json) -> str:
+    if isinstance(spec, LearnerSpec):
+        return f"{result['accuracy']:.1f} %"
+    return f"{result['seconds']:.0f} s"

@@ -1,166 +1,157 @@
-"""The cells of which all tables are made: one learner, trained on one set, tested on clean images.
-A cell is made once, kept as one small JSON file, and shared by every table that asks for it."""
+"""Measure the cells of tables. A result is computed once, kept as one small JSON file, and shared
+by every table and audit that asks for it."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
 
 from unlearnable.core.files import config_hash
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
-from unlearnable.data.subsets import clean_mask, mix_in_clean
-from unlearnable.evaluation.store import get_or_compute
-from unlearnable.evaluation.train_and_test import train_and_test
-from unlearnable.experiments.records import Records
+from unlearnable.data.subsets import clean_mask, mix_in_clean, subset
+from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.store import Json, get_or_compute, without_defaults
+from unlearnable.evaluation.train_and_test import train_and_test, training_config
+from unlearnable.experiments.grid import LearnerSpec, NoiseSpec, Spec
+from unlearnable.experiments.records import Records, resolved
+from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods import METHODS
 from unlearnable.protection.methods.base import Method
-from unlearnable.protection.protect import protect
+from unlearnable.protection.protect import Protected, protect
 from unlearnable.training.precision import Precision
-from unlearnable.training.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class LearnerSpec:
-    """A learner: what it trains on, and how. fraction: of every class is protected, the rest clean.
-    rest: it trains on that clean rest alone.  countermeasure: a line of ``COUNTERMEASURES``, done
-    to the training images first.  recipe: the fields of the lab's recipe that it changes."""
-
-    method: Method | None = None
-    fraction: float = 1.0
-    rest: bool = False
-    countermeasure: str | None = None
-    recipe: tuple[tuple[str, object], ...] = ()
-
-
-@dataclass(frozen=True)
-class NoiseSpec:
-    """A noise: what making it costs and how visible it is."""
-
-    method: Method
-
-
-Spec = LearnerSpec | NoiseSpec
 
 
 @dataclass(frozen=True)
 class Runner:
-    """A data set, a learner's recipe and the folder ``root`` in which protected sets and cells are
-    kept.
+    """Measures at one scale. folder: where protected sets and results are kept. data_root: where
+    the named data sets lie."""
 
-    limit, test_limit: at most this many images, the same number of every class (None: all)."""
-
-    data: str
-    recipe: Recipe
-    limit: int | None = None
-    test_limit: int | None = None
-    root: Path = Path("results")
+    scale: Scale
+    folder: Path = Path("results")
     data_root: str | None = None
     device: str = "auto"
     precision: Precision = "auto"
 
     @cached_property
     def clean(self) -> Images:
-        return load(self.data, limit=self.limit, root=self.data_root)
+        return load(self.scale.data, limit=self.scale.limit, root=self.data_root)
 
     @cached_property
     def test(self) -> Images:
-        return load(self.data, split="test", limit=self.test_limit, root=self.data_root)
+        return load(self.scale.data, split="test", limit=self.scale.test_limit, root=self.data_root)
+
+    @cached_property
+    def records(self) -> Records:
+        """What was in ``folder`` when it was first looked at, and what was measured here since."""
+        return Records(self.folder)
 
     @property
-    def trials(self) -> Path:
-        """The folder of the trainings themselves, for audits of the protected sets to share
-        (``--cells``)."""
-        return self.root / "trials"
+    def trainings(self) -> Path:
+        """The folder of the trainings' results, which audits of the protected sets can share."""
+        return self.folder / "trainings"
 
-    @property
-    def machine(self) -> dict:
-        return {"device": self.device, "precision": self.precision}
+    def protected_folder(self, method: Method, seed: int) -> Path:
+        """The folder of the images with that noise."""
+        return self.folder / "protected" / config_hash(self._noise_config(method, seed))
+
+    def config(self, spec: Spec, seed: int) -> Json:
+        """Return the configuration by which the result of ``measure`` is found."""
+        config = self._noise_config(spec.method, seed)
+        if isinstance(spec, NoiseSpec):
+            return config | {"what": "noise"}
+        by = spec.learner
+        further = without_defaults(asdict(by), Learner())
+        return config | {
+            "what": "learner",
+            "recipe": asdict(by.recipe(self.scale.recipe)),
+            "test": self.scale.test_limit,
+            "fraction": spec.fraction,
+            "rest": spec.rest,
+            "countermeasure": by.countermeasure,
+            **{k: v for k, v in further.items() if k in ("countermeasure_test", "leaked")},
+        }
+
+    def measure(self, spec: Spec, seed: int, *, wait: bool = True) -> Json:
+        """Return the result, computed the first time and read afterwards: the fields of ``Result``
+        for a learner, the card (budget, measured, passes, seconds, hardware, ...) for a noise.
+
+        Where another process is computing it, wait for it, or raise ``Busy`` (``wait`` False)."""
+        config = self.config(spec, seed)
+        if found := self.records.of(config).get(seed):
+            return found
+
+        def compute(_: Path) -> Json:
+            return (
+                self._card(spec, seed) if isinstance(spec, NoiseSpec) else self._train(spec, seed)
+            )
+
+        result = resolved(get_or_compute(self.folder, config, compute, wait=wait), self.folder)
+        self.records.add(result)
+        return result
 
     def protected(self, method: Method | None, seed: int) -> Images:
-        """The images with that noise (None: the clean ones), crafted the first time and read
+        """Return the images with that noise (None: the clean ones), crafted the first time and read
         afterwards."""
         if method is None:
             return self.clean
-        self.make(
-            NoiseSpec(method), seed
-        )  # where another process is at the same noise, this waits for it
-        return protect(
-            self.clean, method, self.place(method, seed), seed=seed, **self.machine
-        ).images
+        self.measure(NoiseSpec(method), seed)  # waits where another process makes the same noise
+        return self._protect(method, seed).images
 
-    def asked(self, spec: Spec, seed: int) -> dict:
-        """The configuration under which ``make`` keeps its result."""
-        asked = self._noise(spec.method, seed)
-        if isinstance(spec, NoiseSpec):
-            return asked | {"what": "noise"}
-        recipe = asdict(replace(self.recipe, **dict(spec.recipe)))
-        asked |= {"what": "learner", "recipe": recipe, "test": self.test_limit}
-        return asked | {
-            "fraction": spec.fraction,
-            "rest": spec.rest,
-            "countermeasure": spec.countermeasure,
-        }
+    def _protect(self, method: Method, seed: int) -> Protected:
+        done = protect(
+            self.clean,
+            method,
+            self.protected_folder(method, seed),
+            seed=seed,
+            device=self.device,
+            precision=self.precision,
+        )
+        assert done is not None, "tables are made by one process, not under torchrun"
+        return done
 
-    def make(self, spec: Spec, seed: int, *, wait: bool = True) -> dict | None:
-        """The cell, made the first time, read afterwards: of a learner its accuracy and peak in %,
-        its log and evidence, of a noise its card (budget, measured, passes, seconds, hardware,
-        ...).
-
-        Where another process is at it: waited for, or (``wait`` False) None."""
-        asked = self.asked(spec, seed)
-        if found := self.book.of(asked).get(seed):
-            return found
-        compute = self._card if isinstance(spec, NoiseSpec) else self._train
-        if cell := get_or_compute(self.root, asked, lambda _: compute(spec, seed), wait=wait):
-            self.book.add(cell)
-        return cell
-
-    def _card(self, spec: NoiseSpec, seed: int) -> dict:
-        card = protect(
-            self.clean, spec.method, self.place(spec.method, seed), seed=seed, **self.machine
-        ).card
+    def _card(self, spec: NoiseSpec, seed: int) -> Json:
+        card = self._protect(spec.method, seed).card
         return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
 
-    def _train(self, spec: LearnerSpec, seed: int) -> dict:
-        data = _mixed(self.protected(spec.method, seed), self.clean, spec.fraction, spec.rest, seed)
-        recipe = replace(self.recipe, **dict(spec.recipe))
-        done = train_and_test(
-            self.trials,
-            data,
+    def _train(self, spec: LearnerSpec, seed: int) -> Json:
+        """Train, and return where the result is stored."""
+        protected = self.protected(spec.method, seed)
+        images, pairs = _training_set(protected, self.clean, spec, seed), (self.clean, protected)
+        recipe = self.scale.recipe
+        train_and_test(
+            spec.learner,
+            images,
             self.test,
-            recipe,
-            countermeasure=spec.countermeasure,
-            seed=seed,
-            **self.machine,
+            seed,
+            recipe=recipe,
+            results=self.trainings,
+            pairs=pairs,
+            device=self.device,
+            precision=self.precision,
         )
-        return {k: v for k, v in done.items() if k != "config"}
+        config = training_config(spec.learner, images, self.test, seed, recipe=recipe, pairs=pairs)
+        return {"result": f"{self.trainings.name}/{config_hash(config)}/cell.json"}
 
-    @cached_property
-    def book(self) -> Records:
-        """What was in ``root`` when it was first looked at, and what was made here since."""
-        return Records(self.root)
-
-    def _noise(self, method: Method | None, seed: int) -> dict:
+    def _noise_config(self, method: Method | None, seed: int) -> Json:
         """What names the images with that noise."""
         name = method and next(
             (n for n, m in METHODS.items() if m is type(method)), type(method).__name__
         )
         return {
-            "data": self.data,
-            "limit": self.limit,
+            "data": self.scale.data,
+            "limit": self.scale.limit,
             "method": name,
-            "settings": method and asdict(method),
+            # every method is a dataclass, but their base class is not
+            "settings": method and asdict(cast(Any, method)),
             "seed": seed,
         }
 
-    def place(self, method: Method, seed: int) -> Path:
-        """The folder of the images with that noise."""
-        return self.root / "protected" / config_hash(self._noise(method, seed))
 
-
-def _mixed(protected: Images, clean: Images, fraction: float, rest: bool, seed: int) -> Images:
+def _training_set(protected: Images, clean: Images, spec: LearnerSpec, seed: int) -> Images:
     """``protected`` with 1 - fraction of every class clean, or (``rest``) only those clean ones."""
-    if rest:
-        keep = clean_mask(clean.y, 1 - fraction, seed)
-        return replace(clean, x=clean.x[keep], y=clean.y[keep])
-    return protected if fraction == 1 else mix_in_clean(protected, clean, 1 - fraction, seed)
+    if spec.rest:
+        return subset(clean, clean_mask(clean.y, 1 - spec.fraction, seed))
+    if spec.fraction == 1:
+        return protected
+    return mix_in_clean(protected, clean, 1 - spec.fraction, seed)

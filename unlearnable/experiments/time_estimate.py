@@ -1,48 +1,50 @@
 """How long a table will take: passes counted from the settings, times the speed of every network,
 which is tried."""
 
-from unlearnable.experiments.runner import LearnerSpec, NoiseSpec, Runner, Spec
+from typing import Any
+
+from unlearnable.experiments.grid import LearnerSpec, NoiseSpec, Spec
+from unlearnable.experiments.runner import Runner
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.fixed_surrogate import FixedSurrogate
 from unlearnable.protection.methods.min_min import REM, MinMin, Robust
 from unlearnable.training.learn import seconds_a_step
 from unlearnable.training.recipe import Recipe
 
-TRY = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
+TRY: dict[str, Any] = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
 
 
-def missing(lab: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
+def missing(runner: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
     """What has no cell yet, noise apart: (seed, learner), and (seed, noise) for noise that no
     cell's learner needs."""
     return [
         (seed, spec)
         for seed in seeds
         for spec in specs
-        if seed not in lab.book.of(lab.asked(spec, seed))
+        if seed not in runner.records.of(runner.config(spec, seed))
     ]
 
 
-def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
+def seconds(runner: Runner, todo: list[tuple[int, Spec]]) -> float:
     """What the learners and the noise in ``todo`` take here; kernels, patterns and what is done to
     the images before training are not counted."""
     work: dict[str, float] = {}  # network -> passes
     noises: set[tuple[int, Method]] = set()
     for seed, spec in todo:
-        if spec.method is not None and not lab.book.of(lab.asked(NoiseSpec(spec.method), seed)).get(
-            seed
-        ):
+        if spec.method is not None and not runner.records.of(
+            runner.config(NoiseSpec(spec.method), seed)
+        ).get(seed):
             noises.add((seed, spec.method))
         if isinstance(spec, LearnerSpec):
-            recipe = (
-                lab.recipe if not spec.recipe else Recipe(**vars(lab.recipe) | dict(spec.recipe))
-            )
+            recipe = spec.learner.recipe(runner.scale.recipe)
             work[recipe.model] = work.get(recipe.model, 0) + recipe.steps * recipe.batch * _walk(
                 recipe
             )
     for _, method in noises:
-        if n := noise_passes(method, len(lab.clean)):
+        if isinstance(method, MinMin | FixedSurrogate):
+            n = noise_passes(method, len(runner.clean))
             work[method.model] = work.get(method.model, 0) + n
-    return sum(n * _pass_seconds(lab, model) for model, n in work.items())
+    return sum(n * _pass_seconds(runner, model) for model, n in work.items())
 
 
 def noise_passes(method: Method, n: int) -> int:
@@ -71,5 +73,5 @@ def _walk(recipe: Recipe) -> int:
     return 1 + (recipe.adv_steps if recipe.adversarial else 0)
 
 
-def _pass_seconds(lab: Runner, model: str) -> float:
-    return seconds_a_step(lab.clean, Recipe(model=model, **TRY), device=lab.device) / 64
+def _pass_seconds(runner: Runner, model: str) -> float:
+    return seconds_a_step(runner.clean, Recipe(model=model, **TRY), device=runner.device) / 64

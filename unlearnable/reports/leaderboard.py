@@ -52,7 +52,7 @@ class Standing:
 
     @property
     def ranked(self) -> bool:
-        return "outside-ball" not in self.flags
+        return "over-8" not in self.flags
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
 from unlearnable.core.text import printable
 from unlearnable.data.image_files import NO_CLASSES, SUFFIXES, listing, read
+from unlearnable.evaluation.results import Verdict, VerifiedRow
 from unlearnable.reports.contact_sheet import views
 from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.tables import mean_std
@@ -41,8 +43,8 @@ def report(
             "protect-photos`."
         )
     shown = _proof(protected, card, proof)
-    rows = [_row(row, shown["chance"]) for row in shown["rows"]] if shown else []
-    verdict, good = _verdict(rows, shown["flags"] if shown else [])
+    rows = [_row(VerifiedRow.from_json(row)) for row in shown["rows"]] if shown else []
+    verdict, good = _verdict(shown["verdict"] if shown else None, rows)
     photos, missing = _photos(protected, card, shown, count)
     counts = {int(db): n for db, n in card["measured"]["psnr_counts"].items()}
     text = render(
@@ -83,41 +85,37 @@ def _proof(protected: Path, card: dict, proof: Path | str | None) -> dict | None
     return shown
 
 
-def _row(row: dict, chance: float) -> dict:
-    def cell(values: list[float]) -> dict:
+def _row(row: VerifiedRow) -> dict[str, Any]:
+    def cell(values: list[float]) -> dict[str, Any]:
         return {"mean": round(sum(values) / len(values), 1), "text": mean_std(values)}
 
-    clean, hidden = cell(row["clean"]), cell(row["protected"])
-    left = max(0.0, hidden["mean"] - chance) / max(
-        clean["mean"] - chance, 0.1
-    )  # of what is above chance
     return {
-        "learner": row["learner"],
-        "held": row["held"],
-        "clean": clean,
-        "hidden": hidden,
-        "left": round(100 * left),
+        "learner": row.learner,
+        "verdict": row.verdict,
+        "clean": cell(row.clean),
+        "protected": cell(row.protected),
+        "left": round(100 * row.left),
     }
 
 
-def _verdict(rows: list[dict], flags: list[str]) -> tuple[str, bool]:
-    """The page in one sentence, and whether it is good news."""
-    if not rows:
+def _verdict(verdict: Verdict | None, rows: list[dict[str, Any]]) -> tuple[str, bool]:
+    """Return the verdict of verify.json (None: there is none) as a sentence, and whether it is good
+    news."""
+    if verdict is None:
         return "Protected; whether it works was not measured yet.", False
-    if "weak-baseline" in flags:
+    if verdict == "no verdict":
         return "No verdict: the test models learn too little even from the clean photos.", False
-    failed = [row["learner"] for row in rows if not row["held"]]
-    most = max(row["left"] for row in rows)
-    least = min(row["left"] for row in rows)
-    left = (
-        f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
-    )  # not divided over two lines
-    said = f"models that train on these photos get {left} of what they would get from clean ones."
-    if not failed:
+    judged = [row for row in rows if row["verdict"] != "no verdict"]
+    least, most = (f(row["left"] for row in judged) for f in (min, max))
+    # the numbers are not to be divided over two lines
+    left = f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
+    said = f"models that train on these photos learn {left} of what clean ones would teach them."
+    if verdict == "protected":
         return f"Protected: {said}", True
+    failed = [row["learner"] for row in judged if row["verdict"] == "not protected"]
     if len(failed) == len(rows):
-        return f"Not protected enough: {said}", False
-    return f"Protected in part, not from {', '.join(failed)}: {said}", False
+        return f"Not protected: {said}", False
+    return f"Not protected from {', '.join(failed)}: {said}", False
 
 
 # ── photos ──

@@ -15,7 +15,7 @@ from unlearnable.core.text import printable
 from unlearnable.reports.html import render
 
 if TYPE_CHECKING:  # they import torch, which no table needs
-    from unlearnable.evaluation.audit import Audit
+    from unlearnable.evaluation.results import Audit
     from unlearnable.evaluation.verify import Verified
 
 
@@ -163,12 +163,16 @@ def audit_table(done: "Audit") -> str:
     """Return the audit for a terminal."""
     accuracies = ("clean", "protected", "peak")
     rows = tuple(
-        (Cell(row["learner"]), *(number(row[k]) for k in accuracies), Cell(" ".join(row["flags"])))
+        (
+            Cell(row.learner),
+            *map(number, (row.clean, row.protected, row.peak)),
+            Cell(" ".join(row.flags)),
+        )
         for row in done.rows
     )
     notes = [
-        f"Worst-case learnability: {done.worst['peak']:.1f} % ({done.worst['learner']}); "
-        f"chance {done.chance:.1f} %, clean images {done.rows[0]['clean']:.1f} %."
+        f"Worst-case learnability: {done.worst.peak:.1f} % ({done.worst.learner}); "
+        f"chance {done.chance:.1f} %, clean images {done.rows[0].clean:.1f} %."
     ]
     if done.flags:
         notes.insert(0, f"The protected images: {', '.join(done.flags)} (docs/checks.md).")
@@ -179,16 +183,18 @@ def verify_table(done: "Verified") -> str:
     """Return the proof for a terminal."""
     rows = tuple(
         (
-            Cell(row["learner"]),
-            measured(row["clean"]),
-            measured(row["protected"]),
-            Cell("protected" if row["held"] else "NOT PROTECTED"),
+            Cell(row.learner),
+            measured(row.clean),
+            measured(row.protected),
+            Cell(row.verdict if row.verdict == "protected" else row.verdict.upper()),
         )
         for row in done.rows
     )
     notes = [
         f"Guessing reaches {done.chance:.1f} %. NOT PROTECTED: the model still learns more than "
-        "half of what it learns from the clean photos."
+        "half of what it learns from the clean photos. NO VERDICT: it learns too little even from "
+        "those.",
+        f"Verdict: {done.verdict}.",
     ]
     notes += [f"Flags: {', '.join(done.flags)} (docs/checks.md)."] if done.flags else []
     title = "Accuracy on clean photos that were held out, in %, by the photos trained on"

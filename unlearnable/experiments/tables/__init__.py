@@ -1,5 +1,5 @@
-"""The paper's tables and figures, and the project's own: one file each, all made of the lab's
-cells. A new one is a file with a TABLE and a name in ``TABLES``."""
+"""The paper's tables and figures, and the project's own: one file each, named after the table. To
+add one, write a file with a ``TABLE`` and list it below."""
 
 from unlearnable.experiments.grid import Table
 from unlearnable.experiments.tables import (

@@ -1,9 +1,9 @@
 """Every method against ordinary and adversarial training: does the noise protect, and against whom?
 
-A row is a method, with its budget where it leaves the ball of 8/255. Columns: the radius of the
-learner's adversarial training in /255, then what the noise cost and how visible it is. EM comes
-without T (a batch's noise at its visit, the EM of the papers' comparisons) and with T. Five to
-fifteen minutes a row and seed on 2 cores.
+A row is a method, with its budget where that is not 8/255. Columns: the radius of the learner's
+adversarial training in /255, then what the noise cost and how visible it is. EM comes without T
+(noise updated when its batch is visited, the EM of the papers' comparisons) and with T. Five to
+fifteen minutes per row and seed on 2 cores.
 """
 
 from unlearnable.evaluation.published import figure
@@ -19,25 +19,25 @@ from unlearnable.protection.methods.pil import PIL
 RADII = (0, 2, 4)
 
 
-def methods(setting: Scale) -> dict[str, Method | None]:
-    r, make = setting.radius, setting.method
+def methods(scale: Scale) -> dict[str, Method | None]:
+    r, make = scale.radius, scale.method
     rows: dict[str, Method | None] = {
         "clean": None,
-        "EM": setting.em,
-        "EM with T": setting.em_t,
-        f"REM({r:g})": setting.rem(r),
-        f"SEM({r:g})": setting.sem(r),
-        "SEM(4)": setting.sem(4),
+        "EM": scale.em,
+        "EM with T": scale.em_t,
+        f"REM({r:g})": scale.rem(r),
+        f"SEM({r:g})": scale.sem(r),
+        "SEM(4)": scale.sem(4),
     }
     rows |= {
         name: make(kind)
         for name, kind in (("ASR", ASR), ("AUE", AUE), ("MI-UE", MIUE), ("PUE", PUE))
     }
     rows |= {
-        "TAP": setting.tap,
+        "TAP": scale.tap,
         "HYPO": make(HYPO),
         "EntF": make(EntF),
-        "NTGA": setting.ntga,
+        "NTGA": scale.ntga,
         "PIL": make(PIL),
     }
     rows |= {"Unlearnable Clusters": make(UnlearnableClusters)}
@@ -46,7 +46,7 @@ def methods(setting: Scale) -> dict[str, Method | None]:
     )
 
 
-def grid(setting: Scale) -> Grid:
+def grid(scale: Scale) -> Grid:
     def title(name: str, method: Method | None) -> str:
         return (
             name
@@ -60,13 +60,13 @@ def grid(setting: Scale) -> Grid:
             Row(
                 title(name, method),
                 (
-                    *(learner(method, r, paper=figure(setting.data, name, r)) for r in RADII),
+                    *(learner(method, r, paper=figure(scale.data, name, r)) for r in RADII),
                     *(passes(method), minutes(method), psnr(method)),
                 ),
             )
-            for name, method in methods(setting).items()
+            for name, method in methods(scale).items()
         ),
     )
 
 
-TABLE = Table("methods", __doc__, grid)
+TABLE = Table(__name__, __doc__, grid)

@@ -1,29 +1,29 @@
-"""Gray: noise made under a T that loses its colors at times, against learners that throw colors
-away.
+"""Gray views: noise made under a T that sometimes drops colors, against learners that drop them.
 
-A row is a noise, with the share of T's draws that are gray. Columns: the radius of the learner's
-adversarial training in /255, then ordinary training on copies of the training images, in grayscale
-and through JPEG of quality 10; tests are in color. Without gray views the noise of REM and SEM lies
-in color, and grayscale copies get furthest of all countermeasures (docs/audits). About 15 minutes a
-seed on 2 cores.
+A row is a noise, with the probability that a draw of T is gray. Columns: the radius of the
+learner's adversarial training in /255, then ordinary training on copies of the training images, in
+grayscale and through JPEG of quality 10; tests are in color. Without gray views the noise of REM
+and SEM lies in color, and of all countermeasures grayscale copies undo it most (docs/audits). About
+15 minutes per seed on 2 cores.
 """
 
 from dataclasses import replace
 
 from unlearnable.experiments.grid import Grid, Row, Table, learner
 from unlearnable.experiments.scale import Scale
+from unlearnable.protection.methods.base import Method
 
 RADII = (0, 2, 4)
 COUNTERMEASURES = {"grayscale": "gray", "JPEG 10": "jpeg10"}
-FRACTION = 0.5
+GRAY_PROB = 0.5
 
 
-def grid(setting: Scale) -> Grid:
-    name, sem = f"SEM({setting.radius:g})", setting.sem(setting.radius)
-    rows = {
+def grid(scale: Scale) -> Grid:
+    name, sem = f"SEM({scale.radius:g})", scale.sem(scale.radius)
+    rows: dict[str, Method | None] = {
         "clean": None,
         name: sem,
-        f"{name}, gray {FRACTION:g}": replace(sem, gray_prob=FRACTION),
+        f"{name}, gray {GRAY_PROB:g}": replace(sem, gray_prob=GRAY_PROB),
     }
     return Grid(
         ("ordinary", *(f"AT-{r}" for r in RADII[1:]), *COUNTERMEASURES),
@@ -40,4 +40,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("gray", __doc__, grid)
+TABLE = Table(__name__, __doc__, grid)

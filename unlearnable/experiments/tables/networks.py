@@ -1,10 +1,10 @@
 """Networks: noise made on one network against learners of others.
 
-A row is what the learner trains on, a column its network. The noise's own network is ResNet-18 at
-the paper's size and convnet at the small one; learners train adversarially at the radius that REM
+A row is what the learner trains on, a column its network. The noise is made on ResNet-18 at the
+paper's scale and on convnet at the small one; learners train adversarially at the radius that REM
 is built for (small: 2, paper: 4). Small: VGG-16 and ResNet-18 for 300 steps beside convnet's 800;
-ResNet-50, DenseNet-121 and WRN-34-10 are beyond 2 cores (ResNet-18 takes about 15 minutes a cell),
-and TAP, NTGA and SEM are left to the paper's size.
+ResNet-50, DenseNet-121 and WRN-34-10 are beyond 2 cores (ResNet-18 takes about 15 minutes per
+cell), and TAP, NTGA and SEM are left to the paper's scale.
 """
 
 from unlearnable.evaluation.published import NETWORKS, Figure
@@ -12,29 +12,29 @@ from unlearnable.experiments.grid import Grid, Row, Table, learner
 from unlearnable.experiments.scale import Scale
 
 
-def grid(setting: Scale) -> Grid:
+def grid(scale: Scale) -> Grid:
     def published(name: str, network: str) -> Figure | None:
-        known = NETWORKS.get(network) if setting.data == "cifar10" else None
-        names = ("clean", "EM", "TAP", "NTGA", f"REM({setting.radius:g})")
+        known = NETWORKS.get(network) if scale.data == "cifar10" else None
+        names = ("clean", "EM", "TAP", "NTGA", f"REM({scale.radius:g})")
         return Figure(known[names.index(name)]) if known and name in names else None
 
-    rows = setting.compared()
-    if setting.size == "small":
+    rows = scale.compared()
+    if scale.name == "small":
         rows = {n: m for n, m in rows.items() if n.startswith(("clean", "EM", "REM"))}
     return Grid(
-        tuple(name for name, _ in setting.networks),
+        tuple(name for name, _ in scale.networks),
         tuple(
             Row(
                 n,
                 tuple(
-                    learner(m, setting.radius, paper=published(n, net), **dict(c))
-                    for net, c in setting.networks
+                    learner(m, scale.radius, paper=published(n, net), changes=c)
+                    for net, c in scale.networks
                 ),
             )
             for n, m in rows.items()
         ),
-        note=f"Learners train adversarially at radius {setting.radius:g}/255.",
+        note=f"Learners train adversarially at radius {scale.radius:g}/255.",
     )
 
 
-TABLE = Table("networks", __doc__, grid)
+TABLE = Table(__name__, __doc__, grid)

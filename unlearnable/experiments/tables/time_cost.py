@@ -1,8 +1,8 @@
 """Time cost: what making the noise takes.
 
-A row is a method; columns: forward and backward passes of one image (the kernels of NTGA have
-none), minutes on the machine that the cells name, and how visible the noise is. The paper's minutes
-are those of one V100. Nothing is trained but the noise, which the other tables share.
+A row is a method. Columns: forward and backward passes per image (the kernels of NTGA have none),
+minutes on the machine that the results name, and how visible the noise is. The paper's minutes are
+those of one V100. Nothing is trained but the noise, which the other tables share.
 """
 
 from unlearnable.evaluation.published import HOURS, Figure
@@ -10,10 +10,10 @@ from unlearnable.experiments.grid import Grid, Row, Table, minutes, passes, psnr
 from unlearnable.experiments.scale import Scale
 
 
-def grid(setting: Scale) -> Grid:
-    hours = HOURS.get(setting.data, {})
-    rows = {name: method for name, method in setting.compared().items() if method} | {
-        "REM(4)": setting.rem(4)
+def grid(scale: Scale) -> Grid:
+    hours = HOURS.get(scale.data, {})
+    rows = {name: method for name, method in scale.compared().items() if method} | {
+        "REM(4)": scale.rem(4)
     }
     return Grid(
         ("passes per image", "minutes", "PSNR, dB"),
@@ -33,4 +33,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("cost", __doc__, grid)
+TABLE = Table(__name__, __doc__, grid)

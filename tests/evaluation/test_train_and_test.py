@@ -1,0 +1,56 @@
+"""A result is found by the images, the learner and the seed, and by nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from unlearnable import Recipe, load
+from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.store import without_defaults
+from unlearnable.evaluation.train_and_test import train_and_test, training_config
+
+RECIPE = Recipe.preset("short", steps=2, batch=16, evals=2, adv_steps=1)
+ORDINARY = Learner()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load("shapes", limit=20)
+
+
+def key(images, learner=ORDINARY, seed=0, recipe=RECIPE, pairs=None):
+    return training_config(learner, images, images, seed, recipe=recipe, pairs=pairs)
+
+
+def test_what_a_result_is_found_by(images):
+    at_2 = Learner("adversarial 2/255", (("adv_eps", 2.0),))
+    assert key(images, replace(at_2, name="another name")) == key(images, at_2)
+    assert key(images, at_2) == key(images, recipe=replace(RECIPE, adv_eps=2.0))
+    other = replace(images, x=images.x + 1)
+    keys = [
+        key(images),
+        key(images, at_2),
+        key(images, Learner(countermeasure="gray")),
+        key(images, Learner(countermeasure="gray", countermeasure_test=True)),
+        key(images, Learner(leaked=0.1), pairs=(images, images)),
+        key(images, Learner(leaked=0.1), pairs=(images, other)),
+        key(images, seed=1),
+        key(other),
+    ]
+    assert all(a != b for k, a in enumerate(keys) for b in keys[:k])
+
+
+def test_settings_at_their_defaults_are_left_out(images):
+    assert key(images).keys() == {"train", "test", "recipe", "seed"}
+    assert "lr" not in key(images)["recipe"] and key(images)["recipe"]["steps"] == 2
+    assert without_defaults({"lr": 0.1, "steps": 2, "gone": 1}, Recipe()) == {"steps": 2, "gone": 1}
+
+
+def test_a_result_is_computed_once(images, tmp_path):
+    options = {"recipe": RECIPE, "results": tmp_path}
+    first = train_and_test(Learner("a"), images, images, **options)
+    (file,) = tmp_path.glob("*/cell.json")
+    stamp = file.stat().st_mtime_ns
+    assert train_and_test(Learner("b"), images, images, **options) == first
+    assert file.stat().st_mtime_ns == stamp and len(first.log) == 2
+    assert [p.name for p in file.parent.iterdir()] == ["cell.json"]  # no weights are kept

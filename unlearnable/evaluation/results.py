@@ -1,0 +1,145 @@
+"""What evaluations find, as values that can be written as JSON and read back. Accuracies are in %,
+on clean test images."""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Literal, Self
+
+from unlearnable.core.errors import UserError
+from unlearnable.evaluation.store import Json
+
+Verdict = Literal["protected", "not protected", "no verdict"]
+
+
+@dataclass(frozen=True)
+class FromJson:
+    """Read a dataclass from JSON: fields that it does not have are ignored, so that a file may hold
+    more. Raises UserError where one without a default is missing."""
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        try:
+            return cls(**known)
+        except TypeError as e:
+            raise UserError(
+                f"This is not a complete {cls.__name__} ({e}); run the command that wrote it again."
+            ) from e
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Result(FromJson):
+    """What one learner reached: its accuracy after the last step and the highest on the way.
+
+    log: step, loss and accuracy of every test. passes: forward and backward passes of one image.
+    The rest says with what, how long and by which command it was measured. Weights are not kept:
+    those of a hundred results fill a disk.
+    """
+
+    accuracy: float
+    peak: float
+    log: list[dict[str, float]]
+    passes: int = 0
+    seconds: float = 0.0
+    hardware: str = ""
+    torch: str = ""
+    version: str = ""
+    commit: str | None = None
+    command: str = ""
+
+    @property
+    def losses(self) -> list[float]:
+        return [entry["loss"] for entry in self.log]
+
+
+@dataclass(frozen=True)
+class AuditRow(FromJson):
+    """One learner of an audit: accuracy after training on clean and on protected images, and the
+    peak on protected ones. flags: of docs/checks.md. seconds: of both trainings."""
+
+    learner: str
+    clean: float
+    protected: float
+    peak: float
+    flags: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Audit(FromJson):
+    """A suite's result on one protected set (audit.json).
+
+    version: of the suites. rows: one per learner. chance: the accuracy of guessing. flags: of the
+    protected images (docs/checks.md). method, settings, budget, psnr (dB), images: what was
+    audited; digest: of the protected images. measured_with: hardware and versions.
+    """
+
+    suite: str
+    version: int
+    chance: float
+    rows: list[AuditRow]
+    method: str
+    budget: str
+    psnr: float
+    images: str
+    recipe: Json
+    seed: int
+    flags: list[str] = field(default_factory=list)
+    settings: Json = field(default_factory=dict)
+    digest: str = ""
+    measured_with: Json = field(default_factory=dict)
+
+    @property
+    def worst(self) -> AuditRow:
+        """The row with the highest peak: what the protection is worth."""
+        return max(self.rows, key=lambda row: row.peak)
+
+    def to_json(self) -> Json:
+        return asdict(self) | {"worst": asdict(self.worst)}
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        rows = [AuditRow.from_json(row) for row in data.get("rows", [])]
+        return super().from_json(data | {"rows": rows})
+
+
+@dataclass(frozen=True)
+class VerifiedRow(FromJson):
+    """One learner of a proof: its accuracies after training on clean and on protected photos, one
+    per seed. left: the part of what lies above chance that protected photos still teach, 0 to 1."""
+
+    learner: str
+    clean: list[float]
+    protected: list[float]
+    left: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Verified(FromJson):
+    """The proof for one folder of photos (verify.json).
+
+    verdict: over all rows. near_duplicates: photos that have one before them; those stay on one
+    side of the split. size: pixels of a side at which the learners see the photos. digest: of the
+    photos at the size at which the noise was made.
+    """
+
+    rows: list[VerifiedRow]
+    verdict: Verdict
+    chance: float
+    flags: list[str]
+    near_duplicates: int
+    seeds: int
+    size: int
+    holdout: float
+    recipe: Json
+    photos: str
+    protected: str
+    digest: str
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        rows = [VerifiedRow.from_json(row) for row in data.get("rows", [])]
+        return super().from_json(data | {"rows": rows})
