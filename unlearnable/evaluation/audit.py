@@ -15,7 +15,7 @@ from unlearnable.evaluation.flags import image_flags, known_baseline, training_f
 from unlearnable.evaluation.suites import VERSION, Learner, find_suite
 from unlearnable.evaluation.train_and_test import train_and_test
 from unlearnable.protection.export import originals_of
-from unlearnable.training.learn import seconds_a_step
+from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
@@ -173,15 +173,13 @@ def _training(
 def estimate(
     learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto"
 ) -> float:
-    """Seconds that the trainings of an audit take here, each on clean and on protected images, from
-    trying two steps of each; what is done to the images before is not counted."""
-    tried: dict[Recipe, float] = {}
-    for learner in learners:
-        asked = replace(recipe, **dict(learner.recipe))
-        if asked not in tried:
-            tried[asked] = seconds_a_step(data, asked, device=device)
+    """Estimate the seconds that the trainings of an audit take here, each on clean and on protected
+    images; what is done to the images before is not counted."""
+    n, (height, width) = len(data), data.x.shape[-2:]
+    recipes = [replace(recipe, **dict(learner.recipe)) for learner in learners]
     return sum(
-        2 * recipe.steps * tried[replace(recipe, **dict(learner.recipe))] for learner in learners
+        2 * r.passes(n) * seconds_per_pass(r, (height, width), images=n, device=device)
+        for r in recipes
     )
 
 

@@ -18,7 +18,8 @@ from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_
 from unlearnable.evaluation.countermeasures import apply_countermeasure, describe_countermeasure
 from unlearnable.evaluation.flags import weak
 from unlearnable.evaluation.store import exists, get_or_compute
-from unlearnable.training.learn import learn, seconds_a_step
+from unlearnable.training.learn import learn
+from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
@@ -142,10 +143,13 @@ def _learners(
 
 def _say_time(images: Images, learners: list[_Learner], missing: list[int], device: str) -> None:
     """How long the trainings that are still missing will take."""
+    n, classes, (height, width) = len(images), len(images.classes), images.x.shape[-2:]
     cost = [
-        n * by.recipe.steps * seconds_a_step(images, by.recipe, device=device)
-        for by, n in zip(learners, missing, strict=True)
-        if n
+        times
+        * by.recipe.passes(n)
+        * seconds_per_pass(by.recipe, (height, width), images=n, classes=classes, device=device)
+        for by, times in zip(learners, missing, strict=True)
+        if times
     ]
     if cost:
         announce_duration(sum(cost), f"{sum(missing)} trainings")

@@ -12,7 +12,6 @@ from unlearnable.data.subsets import clean_mask, mix_in_clean
 from unlearnable.evaluation.store import get_or_compute
 from unlearnable.evaluation.train_and_test import train_and_test
 from unlearnable.experiments.records import Records
-from unlearnable.protection.methods import METHODS
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.protect import protect
 from unlearnable.training.precision import Precision
@@ -142,13 +141,10 @@ class Runner:
 
     def _noise(self, method: Method | None, seed: int) -> dict:
         """What names the images with that noise."""
-        name = method and next(
-            (n for n, m in METHODS.items() if m is type(method)), type(method).__name__
-        )
         return {
             "data": self.data,
             "limit": self.limit,
-            "method": name,
+            "method": method and method.name,
             "settings": method and asdict(method),
             "seed": seed,
         }
