@@ -225,7 +225,7 @@ def test_own_method_and_what_is_none(tmp_path):
     )
     assert "--period" in run("protect", "stripes:Stripes", "--help", cwd=tmp_path).stdout
     for name, says in (
-        ("stripes:np", "is no dataclass"),
+        ("stripes:np", "is not a dataclass"),
         ("stripes:Gone", "no 'Gone'"),
         ("gone:X", "no module"),
     ):

@@ -27,7 +27,6 @@ from unlearnable.experiments.reproduce import chosen, reproduce, write_record
 from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale, get_scale
 from unlearnable.experiments.tables import TABLES
-from unlearnable.experiments.time_estimate import noise_passes
 from unlearnable.reports.plots import Line, plot
 
 AT_2 = Learner(changes=(("adv_eps", 2.0),))
@@ -312,7 +311,7 @@ def test_passes_are_counted_before_they_are_spent(few):
         REM.preset("short", steps=2, eot_samples=2, adv_steps=2, **short),
         TAP.preset("short", steps=2, train_steps=2),
     ):
-        counted, spent = noise_passes(method, len(few)), protect(few, method).card["passes"]
+        counted, spent = method.passes(len(few)), protect(few, method).card["passes"]
         # the learners of fixed surrogates take at most 40 images a step here
         assert 0.6 * counted <= spent <= counted or isinstance(method, TAP), method
 

@@ -317,7 +317,7 @@ def test_further_images_from_the_generator(tmp_path):
     with pytest.raises(UserError, match="made at 16 px"):
         protect_photos(more, tmp_path / "d", method, size=24)
     for wrong in (tmp_path / "nowhere", tmp_path / "out" / "card.json"):
-        with pytest.raises(UserError, match="is no generator"):
+        with pytest.raises(UserError, match="is not a generator"):
             Generated.of(wrong)
 
 

@@ -24,7 +24,7 @@ from unlearnable import (
     visibility,
 )
 from unlearnable.protection.export import export_cifar, noise_of, originals_of
-from unlearnable.protection.methods.imported import read_noise, write_noise
+from unlearnable.protection.methods.noise_files import read_noise, write_noise
 
 TINY = {"model": "convnet", "train_steps": 2, "batch": 16, "steps": 2, "eot_samples": 1}
 

@@ -12,7 +12,7 @@ from unlearnable.training.trainer import Trainer
 
 
 @pytest.mark.parametrize("at_once", [small_conv.MAX_ELEMENTS, 1])
-@pytest.mark.parametrize("outgrown", [False, True])
+@pytest.mark.parametrize("weights_exceed_cache", [False, True])
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "height", "width"),
     [
@@ -25,7 +25,7 @@ from unlearnable.training.trainer import Trainer
     ],
 )
 def test_value_and_all_gradients_equal_those_of_torch(
-    kernel, stride, padding, height, width, outgrown, at_once, monkeypatch
+    kernel, stride, padding, height, width, weights_exceed_cache, at_once, monkeypatch
 ):
     monkeypatch.setattr(small_conv, "AT_ONCE", at_once)
     g = generator("cpu", 0)
@@ -33,7 +33,7 @@ def test_value_and_all_gradients_equal_those_of_torch(
     weight = torch.randn(4, 3, kernel, kernel, dtype=torch.double, generator=g).requires_grad_()
     bias = torch.randn(4, dtype=torch.double, generator=g).requires_grad_()
     wanted = F.conv2d(x, weight, bias, stride, padding)
-    found = Convolution.apply(x, weight, bias, stride, padding, outgrown)
+    found = Convolution.apply(x, weight, bias, stride, padding, weights_exceed_cache)
     assert torch.allclose(found, wanted, atol=1e-12)
     back = torch.randn(wanted.shape, dtype=torch.double, generator=g)
     pairs = zip(

@@ -9,7 +9,7 @@ from unlearnable.cli.options import options
 from unlearnable.core.errors import UserError
 from unlearnable.data.load import load
 from unlearnable.protection.export import export_cifar, noise_of, originals_of
-from unlearnable.protection.methods.imported import write_noise
+from unlearnable.protection.methods.noise_files import write_noise
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from unlearnable.evaluation.store import Busy, Json
 from unlearnable.evaluation.suites import VERSION, find_suite
 from unlearnable.evaluation.train_and_test import train_and_test
 from unlearnable.protection.export import originals_of
-from unlearnable.training.learn import seconds_a_step
+from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
@@ -155,11 +155,14 @@ def _train_all(
 def estimate(
     learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto"
 ) -> float:
-    """Seconds that the trainings of an audit take here, each on clean and on protected images, from
-    trying two steps of each; what is done to the images before is not counted."""
+    """Estimate the seconds that the trainings of an audit take here, each on clean and on protected
+    images; what is done to the images before is not counted."""
+    n, (height, width) = len(data), data.x.shape[-2:]
     recipes = [learner.recipe(recipe) for learner in learners]
-    tried = {own: seconds_a_step(data, own, device=device) for own in dict.fromkeys(recipes)}
-    return sum(2 * recipe.steps * tried[own] for own in recipes)
+    return sum(
+        2 * r.passes(n) * seconds_per_pass(r, (height, width), images=n, device=device)
+        for r in recipes
+    )
 
 
 def _row(

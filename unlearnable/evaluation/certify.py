@@ -23,7 +23,7 @@ from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.data.images import Images
 from unlearnable.training.accuracy import accuracy
-from unlearnable.training.frozen import noised
+from unlearnable.training.frozen import noisy_weights
 
 
 def certify(
@@ -59,7 +59,7 @@ def certify(
     scores = []
     with Progress("noisy copies tested", draws) as progress:
         for k in range(draws):
-            with noised(model, std, generator(device, seed, "certify", k)):
+            with noisy_weights(model, std, generator(device, seed, "certify", k)):
                 scores.append(accuracy(model, test, device=device))
             progress.at(k + 1)
     return {eta: bound(scores, shifted(q, eta / std), confidence) for eta in etas}

@@ -23,7 +23,7 @@ from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Result, Verdict, Verified, VerifiedRow
 from unlearnable.evaluation.store import exists
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
-from unlearnable.training.learn import seconds_a_step
+from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
@@ -152,10 +152,13 @@ def _missing(by: Learner, splits: list[Split], recipe: Recipe, out: Path) -> int
 
 def _say_time(images: Images, recipes: list[Recipe], missing: list[int], device: str) -> None:
     """How long the trainings that are still missing will take."""
+    n, classes, (height, width) = len(images), len(images.classes), images.x.shape[-2:]
     cost = [
-        n * recipe.steps * seconds_a_step(images, recipe, device=device)
-        for recipe, n in zip(recipes, missing, strict=True)
-        if n
+        times
+        * recipe.passes(n)
+        * seconds_per_pass(recipe, (height, width), images=n, classes=classes, device=device)
+        for recipe, times in zip(recipes, missing, strict=True)
+        if times
     ]
     if cost:
         announce_duration(sum(cost), f"{sum(missing)} trainings")

@@ -16,7 +16,6 @@ from unlearnable.evaluation.train_and_test import train_and_test, training_confi
 from unlearnable.experiments.grid import LearnerSpec, NoiseSpec, Spec
 from unlearnable.experiments.records import Records, resolved
 from unlearnable.experiments.scale import Scale
-from unlearnable.protection.methods import METHODS
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.protect import Protected, protect
 from unlearnable.training.precision import Precision
@@ -135,13 +134,10 @@ class Runner:
 
     def _noise_config(self, method: Method | None, seed: int) -> Json:
         """What names the images with that noise."""
-        name = method and next(
-            (n for n, m in METHODS.items() if m is type(method)), type(method).__name__
-        )
         return {
             "data": self.scale.data,
             "limit": self.scale.limit,
-            "method": name,
+            "method": method and method.name,
             # every method is a dataclass, but their base class is not
             "settings": method and asdict(cast(Any, method)),
             "seed": seed,

@@ -1,17 +1,10 @@
-"""How long a table will take: passes counted from the settings, times the speed of every network,
-which is tried."""
-
-from typing import Any
+"""How long a table will take."""
 
 from unlearnable.experiments.grid import LearnerSpec, NoiseSpec, Spec
 from unlearnable.experiments.runner import Runner
 from unlearnable.protection.methods.base import Method
-from unlearnable.protection.methods.fixed_surrogate import FixedSurrogate
-from unlearnable.protection.methods.min_min import REM, MinMin, Robust
-from unlearnable.training.learn import seconds_a_step
+from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.recipe import Recipe
-
-TRY: dict[str, Any] = {"batch": 32, "adv_eps": 4.0, "adv_steps": 1}  # 64 passes
 
 
 def missing(runner: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
@@ -26,52 +19,24 @@ def missing(runner: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[t
 
 
 def seconds(runner: Runner, todo: list[tuple[int, Spec]]) -> float:
-    """What the learners and the noise in ``todo`` take here; kernels, patterns and what is done to
-    the images before training are not counted."""
-    work: dict[str, float] = {}  # network -> passes
+    """Estimate the seconds that the learners and the noise in ``todo`` take here; kernels, patterns
+    and what is done to the images before training are not counted."""
+    images = len(runner.clean)
+    work: list[tuple[int, Recipe]] = []
     noises: set[tuple[int, Method]] = set()
     for seed, spec in todo:
-        if spec.method is not None and not runner.records.of(
-            runner.config(NoiseSpec(spec.method), seed)
-        ).get(seed):
-            noises.add((seed, spec.method))
         if isinstance(spec, LearnerSpec):
             recipe = spec.learner.recipe(runner.scale.recipe)
-            work[recipe.model] = work.get(recipe.model, 0) + recipe.steps * recipe.batch * _walk(
-                recipe
-            )
+            work.append((recipe.passes(images), recipe))
+        if spec.method is not None and seed not in runner.records.of(
+            runner.config(NoiseSpec(spec.method), seed)
+        ):
+            noises.add((seed, spec.method))
     for _, method in noises:
-        if isinstance(method, MinMin | FixedSurrogate):
-            n = noise_passes(method, len(runner.clean))
-            work[method.model] = work.get(method.model, 0) + n
-    return sum(n * _pass_seconds(runner, model) for model, n in work.items())
-
-
-def noise_passes(method: Method, n: int) -> int:
-    """Passes of one image that making noise for ``n`` images takes, at most; 0 where there is no
-    surrogate."""
-    if isinstance(method, MinMin):
-        draws = (
-            method.steps
-            * max(1, method.eot_samples)
-            * (1 + method.adv_steps if isinstance(method, REM) else 1)
-        )
-        visited = method.train_steps * method.batch
-        renewed = (
-            -(-method.train_steps // method.refresh_every) * n if method.refresh_every else visited
-        )
-        return draws * (renewed + n) + visited * (
-            1 + method.adv_steps if isinstance(method, Robust) else 1
-        )
-    if isinstance(method, FixedSurrogate):
-        walk = 1 + (method.train_adv_steps if method.train_adv_eps else 0)
-        return method.train_steps * 128 * walk + n * method.steps * max(1, method.eot_samples)
-    return 0
-
-
-def _walk(recipe: Recipe) -> int:
-    return 1 + (recipe.adv_steps if recipe.adversarial else 0)
-
-
-def _pass_seconds(runner: Runner, model: str) -> float:
-    return seconds_a_step(runner.clean, Recipe(model=model, **TRY), device=runner.device) / 64
+        if probe := method.probe(images):
+            work.append((method.passes(images), probe))
+    height, width = runner.clean.x.shape[-2:]
+    return sum(
+        passes * seconds_per_pass(recipe, (height, width), images=images, device=runner.device)
+        for passes, recipe in work
+    )

@@ -13,16 +13,15 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
-from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
 from unlearnable.data.image_files import (
@@ -36,19 +35,17 @@ from unlearnable.data.image_files import (
     read,
     write,
 )
-from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
-from unlearnable.protection.methods import clusters
-from unlearnable.protection.methods.base import Context, Method
+from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
-from unlearnable.protection.methods.from_generator import VISITS, Generated
-from unlearnable.protection.methods.min_min import MinMin, MinMinLoop
+from unlearnable.protection.methods.from_generator import Generated
+from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.protection.protect import protect
-from unlearnable.training.precision import Precision, use_bfloat16
+from unlearnable.training.pace import seconds_per_pass
+from unlearnable.training.precision import Precision
 
 WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
-TRIED = 16  # photos tried for an estimate of the time
 # all reads and the write of a photo, as a multiple of reading, writing and reading back
 READS = 1.3
 # inside the output folder until all is done: the noise at working size, and the state of the run
@@ -156,45 +153,30 @@ def estimate(
     kind: Format,
     device: str = "auto",
 ) -> float:
-    """Seconds that ``protect_photos`` would take here: two steps and a few photos are tried, and
-    multiplied."""
-    few = found.files[:: max(1, len(found.files) // TRIED)]
-    x = torch.from_numpy(np.stack([pixels(read(path), size) for path, _ in few]))
-    family = method.family if isinstance(method, Generated) else method
-    rows = torch.arange(family.batch) % len(few)
-    sample = Images(x[rows], torch.tensor([c for _, c in few])[rows], found.classes)
-    where = pick_device(device)
-    run = Context(0, where, use_bfloat16("auto", where))
-    if isinstance(method, UnlearnableClusters):
-        noise = clusters.estimate_seconds(method, sample, run)
-    else:
-        noise = _noise_seconds(method, MinMinLoop(family, sample, run), len(found.files))
-    with tempfile.TemporaryDirectory() as scratch:
-
-        def file(k: int) -> None:
-            _one(few[k][0], Path(scratch) / str(k), torch.zeros(3, size, size), 0, kind, False)
-
-        each = [_timed(lambda: file(k)) for k in range(min(4, len(few)))]  # noqa: B023  called at once
-    return noise + READS * len(found.files) * float(np.mean(each)) / THREADS
-
-
-def _noise_seconds(method: MinMin | Generated, loop: MinMinLoop, photos: int) -> float:
-    loop.descend(0)  # the first step pays for what is set up once
-    step, visit = _timed(lambda: loop.descend(1)), _timed(lambda: loop.renew(loop.parts[0], 0, 0))
-    parts = -(-photos // loop.m.batch)
-    return (
-        parts * visit * VISITS
-        if isinstance(method, Generated)
-        else loop.m.train_steps * step + parts * visit
+    """Estimate the seconds that ``protect_photos`` takes here."""
+    n = len(found.files)
+    pace = seconds_per_pass(
+        method.probe(n), (size, size), images=n, classes=len(found.classes), device=device
     )
+    return method.passes(n) * pace + _writing_seconds(found, kind)
 
 
-def _timed(work: Callable[[], object]) -> float:
-    begin = time.monotonic()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()  # its work is only queued so far
-    return time.monotonic() - begin
+def _writing_seconds(found: Listing, kind: Format) -> float:
+    """Estimate what reading and writing the photos takes, by their pixels, from a made-up photo of
+    one megapixel: of the photos themselves only the headers are read."""
+    total = 0
+    for path, _ in found.files:
+        with Image.open(path) as image:
+            total += image.width * image.height
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as scratch:
+        photo = Path(scratch) / "photo.jpg"
+        # blurred: photos are smooth, and coding takes longer for what is not
+        Image.fromarray(noise).resize((1024, 1024), Image.Resampling.BICUBIC).save(photo)
+        begin = time.monotonic()
+        _one(photo, Path(scratch) / "out", torch.zeros(3, 32, 32), 0, kind, False)
+        each = time.monotonic() - begin
+    return READS * total / 2**20 * each / THREADS
 
 
 def _write_all(

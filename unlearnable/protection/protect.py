@@ -23,7 +23,6 @@ from unlearnable.core.provenance import provenance
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
-from unlearnable.protection.methods import METHODS
 from unlearnable.protection.methods.base import Context, Method
 from unlearnable.training.precision import Precision, use_bfloat16
 
@@ -57,7 +56,7 @@ def protect(
     bfloat16 = use_bfloat16(precision, where)
     if len(data) < 2:
         raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
-    name = next((n for n, m in METHODS.items() if m is type(method)), type(method).__name__)
+    name = method.name
     if method.needs_labels and not data.labeled:
         raise UserError(
             f"{name} needs classes, and these images have none; put those of each class into a sub-folder of its "

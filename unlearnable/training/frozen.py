@@ -10,11 +10,12 @@ from torch import Tensor, fx, nn
 
 from unlearnable.core.device import keep_freed_memory
 from unlearnable.core.errors import UserError
-from unlearnable.training.precision import Compiled, arithmetic
+from unlearnable.training.precision import Compiled, arithmetic, channels_last
+from unlearnable.training.weight_noise import WeightNoise
 
 
 @contextlib.contextmanager
-def noised(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
+def noisy_weights(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
     """Inside, N(0, std^2) is added to every parameter of ``model``; afterwards they hold the same
     bits as before."""
     parameters = list(model.parameters())
@@ -30,18 +31,32 @@ def noised(model: nn.Module, std: float, g: torch.Generator) -> Iterator[None]:
                 p.copy_(old)
 
 
+def weight_draws(
+    model: nn.Module, noise: WeightNoise | None, g: torch.Generator | None
+) -> Iterator[float]:
+    """Yield the share of every draw of ``noise`` in a mean, with the noise on the weights of
+    ``model`` until the next; without noise the whole, once."""
+    if noise is None:
+        yield 1.0
+        return
+    assert g is not None, "weight noise is drawn from g"
+    for std in noise.stds(g):
+        with noisy_weights(model, std, g):
+            yield 1 / noise.draws
+
+
 class Frozen(nn.Module):
     """The copy of a model on which PGD runs: eval mode, no parameter gradients, batch norm folded
     into the convolution before it, channels_last, bfloat16 convolutions if asked.
 
-    ``refresh()`` takes over the model's present weights; call it after every change of them. A
-    model that torch.fx cannot trace runs unfolded, with a warning: the same function, slower.
+    ``refresh()`` copies the model's present weights; call it after every change of them. A model
+    that torch.fx cannot trace runs unfolded, with a warning: the same function, slower.
     """
 
     def __init__(self, model: nn.Module, *, bfloat16: bool):
         super().__init__()
         keep_freed_memory()
-        self.bfloat16 = bfloat16
+        self._bfloat16 = bfloat16  # nn.Module has a method of the bare name
         self.passes = 0  # images sent forward and backward so far
         self._model = [model]  # in a list: not a sub-module
         self._copy = copy.deepcopy(model).eval().requires_grad_(False)
@@ -53,7 +68,7 @@ class Frozen(nn.Module):
                 f"{type(model).__name__} is not traceable ({e}); its batch norms stay unfolded.",
                 stacklevel=2,
             )
-        self._copy = self._copy.to(memory_format=torch.channels_last)
+        self._copy = channels_last(self._copy)
         self._compiled = Compiled(self._copy, graphs=True)
         self.refresh()
 
@@ -100,12 +115,12 @@ class Frozen(nn.Module):
             fused.bias.copy_(bias * scale if norm.bias is None else bias * scale + norm.bias)
 
     @contextlib.contextmanager
-    def noised(self, std: float, g: torch.Generator) -> Iterator[None]:
-        """Inside, this is the copy of the model with Gaussian noise on its parameters: the noise
-        comes first, the fold after it. Take gradients inside, too: the copy's weights are
-        overwritten on the way in and out."""
+    def noisy_weights(self, std: float, g: torch.Generator) -> Iterator[None]:
+        """Inside, this is the copy of the model with N(0, std^2) on its parameters: the noise comes
+        first, the fold after it. Take gradients inside, too: the copy's weights are overwritten on
+        the way in and out."""
         try:
-            with noised(self._model[0], std, g):
+            with noisy_weights(self._model[0], std, g):
                 self.refresh()
                 yield
         finally:
@@ -115,18 +130,19 @@ class Frozen(nn.Module):
         return self._through(self._compiled if x.requires_grad else self._copy, x)
 
     def _through(self, network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        with arithmetic(x.device, self.bfloat16):
+        with arithmetic(x.device, self._bfloat16):
             logits = network(x.contiguous(memory_format=torch.channels_last)).float()
         self.passes += len(x) if x.requires_grad else 0
         return logits
 
     def features(self, x: Tensor) -> Tensor:
-        """[N, D]: what the model's last layer gets. Raises UserError for a model that is no
-        nn.Sequential."""
+        """Return what the last layer of the model receives, [N, D]. Raises UserError for a model
+        that is not an nn.Sequential."""
         model = self._model[0]
         if not isinstance(model, nn.Sequential) or len(model) < 2:
             raise UserError(
-                f"{type(model).__name__} is no nn.Sequential whose last layer is the head; use one that is."
+                f"{type(model).__name__} is not an nn.Sequential that ends in its head; use one "
+                "that is."
             )
         seen: list[Tensor] = []
         *_, last = dict(model.named_children())
@@ -137,3 +153,21 @@ class Frozen(nn.Module):
         finally:
             hook.remove()
         return seen[0].float()
+
+
+def mean_over_noisy_weights(
+    loss: Callable[[Tensor], Tensor],
+    frozen: Frozen,
+    z: Tensor,
+    noise: WeightNoise,
+    g: torch.Generator,
+) -> Tensor:
+    """Return the first-order part in z [N, 3, H, W] of ``loss``'s mean over draws of noise on the
+    weights of ``frozen``: its gradient is the mean gradient, and that of every draw is taken before
+    the next draw changes the weights. The noise is on the real parameters, then folded."""
+    gradient = torch.zeros_like(z)
+    for std in noise.stds(g):
+        with frozen.noisy_weights(std, g):
+            leaf = z.detach().requires_grad_()
+            gradient += torch.autograd.grad(loss(leaf), leaf)[0]
+    return (gradient / noise.draws * z).sum()

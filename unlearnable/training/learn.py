@@ -3,7 +3,6 @@ step."""
 
 import hashlib
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -144,7 +143,7 @@ def _train(
     every = max(1, recipe.steps // recipe.evals)
     with Progress(f"learning ({_title(recipe)})", recipe.steps, first=first) as progress:
         for step in range(first, recipe.steps):
-            loss = _step(trainer, recipe, data, t, seed, step, where)
+            loss = training_step(trainer, recipe, data, t, seed, step, where)
             if (step + 1) % every == 0 or step + 1 == recipe.steps:
                 log.append({"step": step + 1, "loss": round(float(loss), 6)})
                 if test is not None:
@@ -157,7 +156,7 @@ def _train(
     return log
 
 
-def _step(
+def training_step(
     trainer: Trainer,
     recipe: Recipe,
     data: Images,
@@ -166,6 +165,7 @@ def _step(
     step: int,
     device: torch.device,
 ) -> Tensor:
+    """Take step number ``step`` of ``recipe``; return the batch's mean loss, a tensor."""
     i = batch_rows(len(data), recipe.batch, seed, step)
     g = generator(device, seed, "learn", step, distributed.rank())
     torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
@@ -174,21 +174,6 @@ def _step(
         x, y = AUGMENTATIONS[recipe.augmentation].change(x, y, len(data.classes), trainer.frozen)
     x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
     return trainer.step(x, y, recipe.lr_at(step), refresh=_looked_at(recipe, step))
-
-
-def seconds_a_step(data: Images, recipe: Recipe, *, device: str = "auto") -> float:
-    """What a step takes here, from trying two; the first also pays for what is set up once and does
-    not count."""
-    where = pick_device(device)
-    model = build(recipe.model, len(data.classes), size=data.size, seed=0).to(where)
-    trainer = Trainer(
-        model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=use_bfloat16("auto", where)
-    )
-    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Identity()
-    for step in range(2):
-        begin = time.monotonic()
-        _step(trainer, recipe, data, t, 0, step, where).item()
-    return time.monotonic() - begin
 
 
 def _looked_at(recipe: Recipe, step: int) -> bool:

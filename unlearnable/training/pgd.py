@@ -1,4 +1,4 @@
-"""The one inner loop and what an image can meet: pure functions of a loss."""
+"""Projected gradient descent, the one inner loop, and the perturbations made with it."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -23,12 +23,12 @@ def pgd(
     valid: bool = True,
     norm: Norm = "linf",
 ) -> Tensor:
-    """Projected gradient descent or ascent in a ball (Madry et al., 2018): sign steps in the
-    L-infinity ball, or steps of that length along the gradient in the L2 ball.
+    """Return the delta that projected gradient descent or ascent finds in a ball (Madry et al.,
+    2018), without gradient: sign steps in the L-infinity ball, or steps of that length along the
+    gradient in the L2 ball.
 
-    loss: x + delta -> scalar, a sum over images.  x: [N, ...]; all of eps and step in x's own unit
-    ([0, 1] pixels). start: the first delta (default 0).  valid: also keep x + delta inside [0, 1].
-    Returns delta, no gradient.
+    loss: x + delta -> scalar, a sum over images. x: [N, ...]; eps and step are in the unit of x
+    (pixels in [0, 1]). start: the first delta (default 0). valid: also keep x + delta in [0, 1].
     """
     delta = torch.zeros_like(x) if start is None else start
     for _ in range(steps):
@@ -47,12 +47,12 @@ def pgd(
 
 
 def _length(x: Tensor) -> Tensor:
-    """The L2 norm of every image, [N, 1, ...], never 0."""
+    """Return the L2 norm of every image, [N, 1, ...], never 0."""
     return x.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, *[1] * (x.dim() - 1))
 
 
 def uniform(x: Tensor, eps: float, g: torch.Generator) -> Tensor:
-    """U(-eps, eps) in x's shape."""
+    """Draw U(-eps, eps) in the shape of x."""
     return torch.empty_like(x).uniform_(-eps, eps, generator=g)
 
 
@@ -67,10 +67,10 @@ def adversary(
     steps: int,
     norm: Norm = "linf",
 ) -> Tensor:
-    """The perturbation of x [N, C, H, W] that maximizes the cross-entropy: PGD from a random start,
-    x + a valid.
+    """Return the perturbation a of x [N, C, H, W] that maximizes the cross-entropy: PGD from a
+    random start, x + a valid.
 
-    ``model`` in eval mode with frozen parameters (see ``Frozen``). eps 0 returns zeros and draws
+    model: in eval mode with frozen parameters (see ``Frozen``). eps 0 returns zeros and draws
     nothing.
     """
     if eps == 0:
@@ -91,12 +91,12 @@ def adversary(
 
 
 def uniform_perturbation(x: Tensor, g: torch.Generator, *, eps: float) -> Tensor:
-    """One uniform draw from the ball, x + a valid: SEM's stand-in for the adversary (Liu et al.,
+    """Draw a perturbation from the ball, x + a valid: SEM's stand-in for the adversary (Liu et al.,
     2024)."""
     return (x + uniform(x, eps, g)).clamp_(0, 1) - x
 
 
 def total_loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy summed over the batch (the sum's gradient does not depend on the batch size).
-    y: labels [N], or shares of labels [N, classes]."""
+    """Return the cross-entropy summed over the batch: an image's gradient then does not depend on
+    the batch size. y: labels [N], or shares of labels [N, classes]."""
     return F.cross_entropy(model(x).float(), y, reduction="sum")

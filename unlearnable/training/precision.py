@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from unlearnable.core.device import COMPILE
 from unlearnable.training import small_conv
 
-# ── arithmetic ──
-
 
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 convolutions are fast here."""
@@ -35,8 +33,13 @@ def arithmetic(device: torch.device, bfloat16: bool) -> Iterator[None]:
         yield
 
 
+def channels_last(model: nn.Module) -> nn.Module:
+    """Lay out the weights of ``model`` as convolutions are fastest, in place."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
+
+
 class Compiled:
-    """``network`` through torch.compile where ``UNLEARNABLE_COMPILE`` asks for it, one program a
+    """``network`` through torch.compile where ``UNLEARNABLE_COMPILE`` asks for it, one program per
     shape of its input; where that fails, with a warning, the network as it is. graphs: on CUDA the
     program is a CUDA graph."""
 

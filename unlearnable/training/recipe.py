@@ -105,6 +105,11 @@ class Recipe(Presets):
             "norm": "l2" if self.adv_l2 else "linf",
         }
 
+    def passes(self, images: int) -> int:
+        """Count the forward and backward passes of one image that training on ``images`` images
+        takes, those of the adversary included."""
+        return self.steps * min(self.batch, images) * (1 + self.adv_steps * self.adversarial)
+
     @property
     def adversarial(self) -> bool:
         return self.adv_eps > 0 or self.adv_l2 > 0

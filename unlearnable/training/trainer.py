@@ -1,24 +1,24 @@
 """One training step, for learners and for surrogates alike."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
-from unlearnable.training.frozen import Frozen
-from unlearnable.training.precision import Compiled, arithmetic
+from unlearnable.training.frozen import Frozen, weight_draws
+from unlearnable.training.precision import Compiled, arithmetic, channels_last
+from unlearnable.training.weight_noise import WeightNoise
 
 
 class Trainer:
-    """A model, its SGD and its frozen copy: one training step for learners and for surrogates
-    alike."""
+    """A model, its SGD and its frozen copy."""
 
     def __init__(
         self, model: nn.Module, *, lr: float, momentum: float, weight_decay: float, bfloat16: bool
     ):
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = channels_last(model)
         self.optimizer = torch.optim.SGD(
             model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay
         )
@@ -26,7 +26,7 @@ class Trainer:
         self.frozen = Frozen(model, bfloat16=bfloat16)
         # no CUDA graph: the step between two forward passes changes the weights in place
         self._network = Compiled(model, graphs=False)
-        self._steps = 0  # images of training steps so far
+        self._steps = 0  # passes of training steps so far
 
     def step(
         self,
@@ -35,28 +35,29 @@ class Trainer:
         lr: float,
         *,
         refresh: bool = True,
-        also: Callable[[nn.Module], Tensor] | None = None,
-        shares: Iterable[float] = (1.0,),
+        regularizer: Callable[[nn.Module], Tensor] | None = None,
+        weight_noise: WeightNoise | None = None,
+        g: torch.Generator | None = None,
     ) -> Tensor:
-        """One SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's mean
-        loss (a tensor, so that nothing waits for the device). ``refresh`` False leaves the frozen
-        copy behind; ``also`` is a second term of the loss, on as many images. ``shares``: the loss
-        is taken once for each and counts by it; what yields them may change the model's weights
-        meanwhile, and must have put them back at the end."""
+        """Take one SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's
+        mean loss (a tensor, so that nothing waits for the device).
+
+        refresh: whether the frozen copy follows. regularizer: a second term of the loss, on as many
+        images. weight_noise: the loss is the mean over its draws, drawn from ``g``."""
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         x = x.contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad()
         total = torch.zeros((), device=x.device)
-        for share in shares:
+        for share in weight_draws(self.model, weight_noise, g):
             with arithmetic(x.device, self.bfloat16):
                 logits = self._network(x)
-                second = also(self.model) if also else 0.0
+                second = regularizer(self.model) if regularizer else 0.0
             loss = share * (F.cross_entropy(logits.float(), y) + second)
             loss.backward()
             total += loss.detach()
-            self._steps += len(x) * (2 if also else 1)
+            self._steps += len(x) * (2 if regularizer else 1)
         distributed.average_gradients(self.model)
         self.optimizer.step()
         if refresh:
@@ -65,7 +66,7 @@ class Trainer:
 
     @property
     def passes(self) -> int:
-        """Forward and backward passes of one image so far, on this process: training steps and PGD
+        """Forward and backward passes of one image so far, on this process, in training and PGD
         steps."""
         return self._steps + self.frozen.passes
 

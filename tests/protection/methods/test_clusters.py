@@ -21,9 +21,8 @@ from unlearnable import (
     protect,
 )
 from unlearnable.core.seeding import generator
-from unlearnable.protection.methods.clusters import (
+from unlearnable.protection.methods.clusters_loop import (
     ClusterNoise,
-    estimate_seconds,
     features_of,
     k_means,
     turned,
@@ -145,7 +144,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     whole = protect(data, m)
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
     owner, name = (
-        (sys.modules["unlearnable.training.learn"], "_step")
+        (sys.modules["unlearnable.training.learn"], "training_step")
         if stage == "learn"
         else (ClusterNoise, "step")
     )
@@ -179,12 +178,7 @@ def test_what_cannot_be_clustered(trained, tmp_path):
         UnlearnableClusters(**SMALL, surrogate=str(tmp_path)).craft(same, Context())
 
 
-def test_the_estimate_counts_both_trainings():
-    data = load("shapes", limit=40)
-    few, many = (
-        estimate_seconds(
-            UnlearnableClusters(**SMALL | {"train_steps": k, "steps": k}), data, Context()
-        )
-        for k in (1, 1000)
-    )
-    assert 0 < few < many
+def test_passes_count_both_trainings(few):
+    for surrogate_steps, steps in ((3, 2), (1, 5)):
+        m = UnlearnableClusters(**SMALL | {"train_steps": surrogate_steps}, steps=steps)
+        assert m.passes(len(few)) == protect(few, m).card["passes"]

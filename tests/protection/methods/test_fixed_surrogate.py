@@ -12,8 +12,8 @@ from torch import nn
 from unlearnable import HYPO, PIL, TAP, EntF, Frozen, Recipe, UserError, build, learn, load, protect
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.fixed_surrogate import feature_centers
-from unlearnable.protection.methods.pil import linear_classifier
+from unlearnable.protection.methods.fixed_surrogate_loop import feature_centers
+from unlearnable.protection.methods.pil_loop import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
 SIZES = {
@@ -93,11 +93,11 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     method = TAP(**SIZES, steps=2)
     whole = protect(data, method, tmp_path / "whole").images
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
-    calls, name = 0, "_step" if stage == "learn" else "_descend"
+    calls, name = 0, "training_step" if stage == "learn" else "_descend"
     module = sys.modules[
         "unlearnable.training.learn"
         if stage == "learn"
-        else "unlearnable.protection.methods.fixed_surrogate"
+        else "unlearnable.protection.methods.fixed_surrogate_loop"
     ]
     real = getattr(module, name)
 
@@ -129,7 +129,7 @@ def test_features_are_what_the_last_layer_gets():
     model = build("resnet18", 10, size=32).eval()
     x = torch.rand(2, 3, 32, 32, generator=generator("cpu", 0))
     assert torch.allclose(Frozen(model, bfloat16=False).features(x), model[:-1](x), atol=1e-3)
-    with pytest.raises(UserError, match="no nn.Sequential"):
+    with pytest.raises(UserError, match="not an nn.Sequential"):
         Frozen(nn.Linear(2, 2), bfloat16=False).features(x)
 
 

@@ -8,10 +8,17 @@ from tests.restated import slow_flip_crop
 from unlearnable import ASR, AUE, EM, MIUE, PUE, REM, SEM, Context, Images, build, protect
 from unlearnable.core.errors import UserError
 from unlearnable.core.seeding import generator
-from unlearnable.protection.methods.min_min import MinMinLoop, min_min
-from unlearnable.protection.methods.min_min_variants import class_contrast
+from unlearnable.protection.methods.losses import class_contrast
+from unlearnable.protection.methods.min_min_loop import MinMinLoop, min_min
 from unlearnable.training.augment import LUMA
-from unlearnable.training.frozen import Frozen, noised
+from unlearnable.training.frozen import (
+    Frozen,
+    mean_over_noisy_weights,
+    noisy_weights,
+    weight_draws,
+)
+from unlearnable.training.pgd import total_loss
+from unlearnable.training.weight_noise import WeightNoise
 
 SMALL = {"model": "convnet", "train_steps": 3, "batch": 16, "steps": 2, "eot_samples": 2}
 ROBUST = SMALL | {"adv_eps": 2.0, "adv_steps": 2}
@@ -68,7 +75,7 @@ def test_one_visit_equals_the_restated_algorithm(few: Images, in_double, monkeyp
         return gradients[-1]
 
     monkeypatch.setattr(torch.autograd, "grad", recorded)
-    loop.renew(rows, 0)
+    loop.update_noise(rows, 0)
     monkeypatch.setattr(torch.autograd, "grad", grad)
     fast_first = gradients[m.adv_steps][0]  # after the adversary's own, the first noise step's
     model = build("convnet", 10, size=32, seed=5)
@@ -108,7 +115,7 @@ def test_the_final_pass_covers_every_image(few: Images):
     """41 images in batches of 16: the last, incomplete batch gets the finished model's noise too."""
     data = Images(few.x[[*range(40), 0]], few.y[[*range(40), 0]], few.classes)
     loop = MinMinLoop(REM(**ROBUST), data, Context())
-    assert torch.equal(torch.cat(loop.parts), torch.arange(41))
+    assert torch.equal(torch.cat(loop.chunks), torch.arange(41))
     delta = min_min(REM(**ROBUST), data, Context()).delta
     assert (delta.flatten(1).abs().max(1).values > 0).all()
 
@@ -118,7 +125,7 @@ def test_em_lowers_the_loss_of_a_fixed_model(few: Images):
     rows = torch.arange(40)
     loop.table.zero_()
     for step in range(20):
-        loop.descend(step)
+        loop.train_step(step)
     g = generator("cpu", 0)
 
     def loss() -> float:
@@ -126,7 +133,7 @@ def test_em_lowers_the_loss_of_a_fixed_model(few: Images):
         return float(loop.noise_loss(few.pixels(rows, "cpu"), u, few.y, g).detach())
 
     before = loss()
-    loop.renew(rows, 0)
+    loop.update_noise(rows, 0)
     assert loss() < 0.8 * before
 
 
@@ -139,9 +146,9 @@ def test_class_noise_is_one_noise_a_class(few: Images):
 
 def test_early_stop_ends_with_noise_from_the_finished_model(few: Images, monkeypatch):
     steps = []
-    descend = MinMinLoop.descend
+    train_step = MinMinLoop.train_step
     monkeypatch.setattr(
-        MinMinLoop, "descend", lambda loop, step: (steps.append(step), descend(loop, step))
+        MinMinLoop, "train_step", lambda loop, step: (steps.append(step), train_step(loop, step))
     )
     m = EM(model="convnet", steps=10, refresh_every=5, train_steps=400, batch=40, stop_error=60.0)
     done = min_min(m, few, Context())
@@ -169,7 +176,7 @@ def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few:
     x = few.pixels(slice(None), "cpu")
     guess = model(x).softmax(1).detach()
     by_hand = sum(float((row - 0.1).square().sum().sqrt()) for row in guess) / len(x)
-    assert float(ASR(uniformity_weight=2.0).surrogate_also()(model, x).detach()) == pytest.approx(
+    assert float(ASR(uniformity_weight=2.0).slots.regularizer(model, x).detach()) == pytest.approx(
         2 * by_hand, rel=1e-4
     )
     certain = {}
@@ -212,13 +219,13 @@ def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
     rows = torch.arange(40)
     loop.table.zero_()
     for step in range(20):
-        loop.descend(step)
+        loop.train_step(step)
 
     def contrast() -> float:
         return float(class_contrast(loop.trainer.frozen.features(loop.protected(rows)), few.y, 0.1))
 
     before = contrast()
-    loop.renew(rows, 20, 0)
+    loop.update_noise(rows, 20, 0)
     assert contrast() < 0.9 * before
 
 
@@ -237,18 +244,22 @@ def test_pue_without_weight_noise_is_em_bit_for_bit(few: Images, draws):
 def test_pue_descends_the_mean_over_noisy_weights(few: Images):
     """The noise step's gradient and the surrogate's against plain models, each with the noise of
     one draw. In double precision, lest a ReLU at zero falls to either side."""
-    m, x, y = PUE(weight_std=0.05, draws=3), few.pixels(slice(0, 8), "cpu").double(), few.y[:8]
+    noise = PUE(weight_std=0.05, draws=3).slots.weight_noise
+    x, y = few.pixels(slice(0, 8), "cpu").double(), few.y[:8]
     model = build("convnet", 10, size=32, seed=1).double()
     before = [p.detach().clone() for p in model.parameters()]
     frozen = Frozen(model, bfloat16=False)
     plain = frozen(x)
     z = x.clone().requires_grad_()
-    (fast,) = torch.autograd.grad(m.noise_lowers(frozen, z, y, generator("cpu", 3)), z)
+    lowered = mean_over_noisy_weights(
+        lambda z: total_loss(frozen, z, y), frozen, z, noise, generator("cpu", 3)
+    )
+    (fast,) = torch.autograd.grad(lowered, z)
     assert frozen.passes == 3 * 8
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert torch.equal(frozen(x), plain)  # the copy is back, too
     g, slow, losses = generator("cpu", 3), torch.zeros_like(x), []
-    for std in m.stds(g):
+    for std in noise.stds(g):
         assert 0 < std < 0.05
         noisy = build("convnet", 10, size=32, seed=1).double().eval()
         for p in noisy.parameters():
@@ -257,23 +268,24 @@ def test_pue_descends_the_mean_over_noisy_weights(few: Images):
         slow += torch.autograd.grad(loss, z)[0] / 3
         losses.append(loss)
     assert torch.allclose(fast, slow, atol=1e-4 * float(slow.abs().max()))
-    # the surrogate: its shares are one draw each, and an exception inside leaves no noise behind
+    # the surrogate: every draw has its share, and an exception inside leaves no noise behind
     seen = []
-    for share in m.surrogate_shares(model, generator("cpu", 3)):
+    for share in weight_draws(model, noise, generator("cpu", 3)):
         seen.append((share, F.cross_entropy(model.eval()(x), y, reduction="sum").item()))
     assert [s for s, _ in seen] == [1 / 3] * 3
     assert [v for _, v in seen] == pytest.approx([float(v.detach()) for v in losses], rel=1e-4)
-    with pytest.raises(ZeroDivisionError), noised(model, 0.05, generator("cpu", 0)):
+    with pytest.raises(ZeroDivisionError), noisy_weights(model, 0.05, generator("cpu", 0)):
         1 / 0  # noqa: B018
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
-def test_a_step_in_shares_is_the_step_on_their_sum(few: Images):
-    """Without noise on the weights the shares of a whole give its step, at three times its work."""
+def test_a_step_over_draws_without_noise_is_the_step(few: Images):
+    """Its draws give the mean of equal losses, at three times the work."""
     models, passes = [], []
-    for shares in ((1.0,), (0.25, 0.25, 0.5)):
+    for noise in (None, WeightNoise(std=0.0, draws=3)):
         loop = MinMinLoop(EM(model="convnet", batch=16), few, Context(seed=2))
-        loop.trainer.step(few.pixels(slice(0, 16), "cpu"), few.y[:16], 0.1, shares=shares)
+        x, y, g = few.pixels(slice(0, 16), "cpu"), few.y[:16], generator("cpu", 0)
+        loop.trainer.step(x, y, 0.1, weight_noise=noise, g=g)
         models.append(torch.cat([p.detach().flatten() for p in loop.trainer.model.parameters()]))
         passes.append(loop.trainer.passes)
     assert torch.allclose(models[0], models[1], atol=1e-5) and passes == [16, 48]
@@ -285,7 +297,7 @@ def test_noise_does_not_depend_on_how_many_images_go_through_at_once(
     made = []
     for at_once in (2**23, 5 * 32 * 32):
         monkeypatch.setattr(
-            "unlearnable.protection.methods.min_min.MAX_PIXELS_PER_FORWARD", at_once
+            "unlearnable.protection.methods.min_min_loop.MAX_PIXELS_PER_FORWARD", at_once
         )
         # nothing is drawn: no T, and the noise starts from the table
         loop = MinMinLoop(
@@ -293,7 +305,7 @@ def test_noise_does_not_depend_on_how_many_images_go_through_at_once(
             few,
             Context(seed=3),
         )
-        loop.renew(torch.arange(16), 0)
+        loop.update_noise(torch.arange(16), 0)
         made.append(loop.table[:16].clone())
     assert made[0].unique().numel() > 2
     assert torch.equal(made[0], made[1])
@@ -319,7 +331,7 @@ def test_the_gradient_of_class_noise_has_the_same_bits_every_time(few: Images, m
 
     monkeypatch.setattr(torch.autograd, "grad", recorded)
     for _ in range(3):
-        MinMinLoop(m, few, Context(seed=2)).renew(torch.arange(40), 0)
+        MinMinLoop(m, few, Context(seed=2)).update_noise(torch.arange(40), 0)
     assert all(torch.equal(gradients[0][0], g[0]) for g in gradients)
 
 

@@ -11,7 +11,14 @@ from torch import nn
 from unlearnable import NTGA, Images, UserError, load
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.ntga import _dual, cnn_ntk, fc_ntk, prediction
+from unlearnable.protection.methods.ntga_kernels import (
+    _dual,
+    attack,
+    cnn_ntk,
+    fc_ntk,
+    kernel,
+    prediction,
+)
 
 VARIANCES = {"w_var": 1.7, "b_var": 0.1}
 
@@ -181,8 +188,8 @@ def test_noise_raises_the_loss_and_covers_every_image(preset):
     i, j = torch.arange(32), torch.arange(32, 70)
     x, clean, y = data.pixels(i, "cpu"), data.pixels(j, "cpu"), torch.eye(10)[data.y[i]]
     losses = []
-    for z in (x, (x + method.attack(data, i, Context(), 0).float() / 255).clamp(0, 1)):
-        f = prediction(method.ntk(z, z), method.ntk(clean, z), y, method.time)
+    for z in (x, (x + attack(method, data, i, Context(), 0)).clamp(0, 1)):
+        f = prediction(kernel(method, z, z), kernel(method, clean, z), y, method.time)
         losses.append(float(F.cross_entropy(f, data.y[j])))
     assert losses[1] > losses[0] + 0.002
 

@@ -8,7 +8,12 @@ from torch.nn.functional import conv2d
 from unlearnable import AR, CUDA, LSP, OPS, Images, Uniform, UserError
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.patterns import ar_process, ar_rules, class_filters, shortcut
+from unlearnable.protection.methods.pattern_noise import (
+    ar_process,
+    ar_rules,
+    class_filters,
+    shortcut,
+)
 
 
 def gray(n: int = 40, size: int = 32, classes: int = 10) -> Images:

@@ -1,4 +1,4 @@
-"""The methods. A new one is a frozen dataclass with ``craft`` and a line in ``METHODS``: the
+"""The methods. A new one is a frozen dataclass with ``craft`` and a place in ``METHODS``: the
 command, the card and the contract tests follow by themselves."""
 
 import dataclasses
@@ -16,31 +16,34 @@ from unlearnable.protection.methods.patterns import AR, CUDA, LSP, OPS, Uniform
 from unlearnable.protection.methods.pil import PIL
 
 METHODS: dict[str, type[Method]] = {
-    "em": EM,
-    "rem": REM,
-    "sem": SEM,
-    "asr": ASR,
-    "aue": AUE,
-    "mi-ue": MIUE,
-    "pue": PUE,
-    "tap": TAP,
-    "hypo": HYPO,
-    "entf": EntF,
-    "ntga": NTGA,
-    "pil": PIL,
-    "unlearnable-clusters": UnlearnableClusters,
-    "lsp": LSP,
-    "ar": AR,
-    "ops": OPS,
-    "cuda": CUDA,
-    "uniform": Uniform,
-    "imported": Imported,
+    method.name: method
+    for method in (
+        EM,
+        REM,
+        SEM,
+        ASR,
+        AUE,
+        MIUE,
+        PUE,
+        TAP,
+        HYPO,
+        EntF,
+        NTGA,
+        PIL,
+        UnlearnableClusters,
+        LSP,
+        AR,
+        OPS,
+        CUDA,
+        Uniform,
+        Imported,
+    )
 }
 
 
 def find_method(name: str) -> type[Method]:
-    """The method called ``name`` in the table, or a person's own as my_module:Class. Raises
-    UserError."""
+    """Return the method called ``name`` in the table, or a user's own as my_module:Class. Raises
+    UserError where there is none."""
     if ":" in name:
         method, where = load_object("method", name)
         if not (
@@ -49,12 +52,14 @@ def find_method(name: str) -> type[Method]:
             and dataclasses.is_dataclass(method)
         ):
             raise UserError(
-                f"method '{name}': that {where} is no dataclass with the base class unlearnable.Method"
+                f"method '{name}': that {where} is not a dataclass with the base class "
+                "unlearnable.Method; make it one"
             )
         return method
     if name not in METHODS:
         raise UserError(
-            f"There is no method '{name}'; the methods are {', '.join(METHODS)}, or my_module:Class."
+            f"There is no method '{name}'; the methods are {', '.join(METHODS)}, or "
+            "my_module:Class."
         )
     return METHODS[name]
 

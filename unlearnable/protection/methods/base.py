@@ -1,32 +1,51 @@
 """What a protection method is: a frozen dataclass of settings with one verb, ``craft``."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor, nn
-
-from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.presets import Presets
-from unlearnable.data.images import Images
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from unlearnable.core.checkpoint import Checkpoint
+    from unlearnable.data.images import Images
+    from unlearnable.training.recipe import Recipe
+
+
+def _cpu() -> torch.device:
+    import torch
+
+    return torch.device("cpu")
+
+
+def _unsaved() -> Checkpoint:
+    from unlearnable.core.checkpoint import Checkpoint
+
+    return Checkpoint(None, {})
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a method is run with, beside its settings."""
+    """Where a method runs; nothing here belongs to its settings."""
 
     seed: int = 0
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = field(default_factory=_cpu)
     bfloat16: bool = False
-    state: Checkpoint = field(default_factory=lambda: Checkpoint(None, {}))
+    state: Checkpoint = field(default_factory=_unsaved)
 
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """delta: int8 [N, 3, H, W] in /255, on the CPU (int16 where it may exceed 127; None on other
-    ranks than 0); generator: the surrogate, if any; passes: forward and backward passes of one
-    image that it cost, over all processes."""
+    """What a method made.
+
+    delta: int8 [N, 3, H, W] in /255, on the CPU (int16 where it may exceed 127; None on ranks other
+    than 0); generator: the surrogate, if any; passes: forward and backward passes of one image that
+    it cost, over all processes."""
 
     delta: Tensor | None
     generator: nn.Module | None = None
@@ -34,12 +53,29 @@ class Noise:
 
 
 class Method(Presets, ABC):
-    """Settings are the fields of the subclass, in /255 where they are pixels. ``eps`` is the
-    L-infinity budget."""
+    """The base class of all methods. The fields of a subclass are its settings, in /255 where they
+    are pixels."""
 
-    eps: ClassVar[float]  # a dataclass field, or 255 where a method does not keep to a ball
-    # False: also for a flat folder, whose images have no classes
-    needs_labels: ClassVar[bool] = True
+    name: ClassVar[str]
+    """what commands, cards and tables call it; default: the name of the class"""
+
+    if TYPE_CHECKING:  # at run time a field of the subclass, or a class variable
+
+        @property
+        def eps(self) -> float:
+            """The L-infinity budget of the noise in /255; 255 where something else bounds it."""
+
+        @property
+        def needs_labels(self) -> bool:
+            """False: it also takes images without classes."""
+
+    else:
+        needs_labels = True
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
 
     @property
     def budget(self) -> str:
@@ -48,4 +84,24 @@ class Method(Presets, ABC):
 
     @abstractmethod
     def craft(self, data: Images, run: Context) -> Noise:
-        """The noise for every image of ``data``; resumable through ``run.state``."""
+        """Make the noise for every image of ``data``, resuming from ``run.state``."""
+
+    def passes(self, images: int) -> int:
+        """Count the forward and backward passes of one image that noise for ``images`` images costs
+        at most; 0 where no network is involved."""
+        return 0
+
+    def probe(self, images: int) -> Recipe | None:
+        """Describe a training whose passes cost what these do, for ``seconds_per_pass``; None where
+        there are none."""
+        return None
+
+
+def mixed_probe(model: str, batch: int, *, frozen: int, training: int) -> Recipe:
+    """Return an adversarial training with the same mix of passes: ``frozen`` in PGD, which are
+    cheaper, and ``training``. More than three PGD steps per training step hardly change the
+    mean."""
+    from unlearnable.training.recipe import Recipe
+
+    steps = min(3, round(frozen / max(1, training)))
+    return Recipe(model=model, batch=batch, adv_eps=float(steps > 0), adv_steps=steps)

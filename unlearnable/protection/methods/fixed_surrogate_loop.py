@@ -1,0 +1,98 @@
+"""TAP, HYPO and EntF: sign steps down one goal, on a surrogate that stays as it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from unlearnable.core import distributed
+from unlearnable.core.seeding import generator
+from unlearnable.core.units import in_unit
+from unlearnable.data.images import Images
+from unlearnable.protection.methods.base import Context, Noise
+from unlearnable.protection.methods.fixed_surrogate import FeatureDistance, FixedSurrogate
+from unlearnable.protection.methods.noise_rows import batches, claim, craft_rows
+from unlearnable.protection.methods.surrogate import read_surrogate, train_surrogate
+from unlearnable.training import augment
+from unlearnable.training.frozen import Frozen
+from unlearnable.training.pgd import pgd, total_loss, uniform
+
+# images [n, 3, H, W] and labels [n] -> what the noise lowers, a sum
+Goal = Callable[[Tensor, Tensor], Tensor]
+
+
+def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
+    """Take ``m.steps`` sign steps down ``m.goal`` for every image, batch by batch, resuming from
+    ``run.state``."""
+    claim(run)
+    if m.surrogate:
+        model, trained = read_surrogate(Path(m.surrogate), data, run.device), 0
+    else:
+        model, trained = train_surrogate(data, m.surrogate_recipe(), run)
+    frozen = Frozen(model, bfloat16=run.bfloat16)
+    if isinstance(m.goal, FeatureDistance):
+        goal = feature_goal(m.goal, frozen, feature_centers(frozen, data, run.device))
+    else:
+        shift = m.goal.shift
+
+        def goal(z: Tensor, y: Tensor) -> Tensor:
+            return total_loss(frozen, z, (y + shift) % len(data.classes))
+
+    delta = craft_rows(
+        f"{m.name} noise",
+        data,
+        batches(len(data), m.batch),
+        run,
+        lambda i, k: _descend(m, goal, data, i, run, k),
+        frozen=frozen,
+    )
+    return Noise(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
+
+
+def feature_goal(goal: FeatureDistance, frozen: Frozen, centers: Tensor) -> Goal:
+    """Return the distance of an image's features from its target among ``centers`` [classes, D],
+    negative where they are to leave it."""
+    between = torch.cdist(centers, centers) + torch.eye(len(centers), device=centers.device) * 1e9
+    push = goal.how == "push"
+    target, sign = (centers, -1.0) if push else (centers[between.argmin(1)], 1.0)
+
+    def distance(z: Tensor, y: Tensor) -> Tensor:
+        # epsilon under the root: the distance of a feature from itself has no gradient
+        each = (frozen.features(z) - target[y]).square().sum(1).add(1e-12).sqrt()
+        return sign * each.sum()
+
+    return distance
+
+
+@torch.no_grad()
+def feature_centers(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
+    """Return the mean penultimate features of the clean images of every class, [classes, D]."""
+    count = torch.zeros(len(data.classes), device=device)
+    total = torch.zeros(0)
+    for i in distributed.local_rows(len(data)).split(500):
+        features, y = frozen.features(data.pixels(i, device)), data.labels(i, device)
+        if not len(total):
+            total = features.new_zeros(len(count), features.shape[1])
+        total.index_add_(0, y, features)
+        count += torch.bincount(y, minlength=len(count))
+    distributed.all_reduce_(total, count)
+    return total / count.clamp(min=1)[:, None]
+
+
+def _descend(
+    m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Context, chunk: int
+) -> Tensor:
+    """Return the noise of the images ``i`` in [-1, 1]."""
+    g = generator(run.device, run.seed, "fixed", chunk, distributed.rank())
+    t = augment.for_size(*data.x.shape[-2:])
+    x, y = data.pixels(i, run.device), data.labels(i, run.device)
+
+    def loss(z: Tensor) -> Tensor:
+        if not m.eot_samples:
+            return goal(t.test(z), y)
+        return goal(t(z.repeat(m.eot_samples, 1, 1, 1), g), y.repeat(m.eot_samples))
+
+    eps, step = in_unit(m.eps), in_unit(m.step)
+    start = (x + uniform(x, eps, g)).clamp(0, 1) - x
+    return pgd(loss, x, eps=eps, step=step, steps=m.steps, minimize=True, start=start)

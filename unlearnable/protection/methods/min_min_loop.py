@@ -1,0 +1,217 @@
+"""The loop of the min-min family (Fu et al., 2022, algorithm 1).
+
+Two traps of the authors' released program and what happens here: the final pass covers every image
+(theirs drops the last incomplete batch); the noise is clipped to valid pixels where it is added,
+not where it is kept (as theirs).
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from unlearnable.core import distributed
+from unlearnable.core.device import to_device
+from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.core.units import in_unit, quantize, to_unit
+from unlearnable.data.images import Images
+from unlearnable.models import build
+from unlearnable.protection.methods.base import Context, Noise
+from unlearnable.protection.methods.min_min import MinMin
+from unlearnable.protection.methods.noise_rows import batches, places, resumable
+from unlearnable.training import augment
+from unlearnable.training.frozen import mean_over_noisy_weights
+from unlearnable.training.pgd import pgd, uniform
+from unlearnable.training.trainer import Trainer
+
+# pixels that go through the surrogate at once, with all draws of T: 41 images of 224 px, 4 draws
+MAX_PIXELS_PER_FORWARD = 2**23
+
+
+class MinMinLoop:
+    """One run: the noise table (int8, in /255: this process's rows, or one row per class), the
+    surrogate, and their steps."""
+
+    def __init__(self, method: MinMin, data: Images, run: Context):
+        self.m, self.slots, self.data, self.run = method, method.slots, data, run
+        self.classwise = method.noise_type == "classwise"
+        self.t = _transform(method, *data.x.shape[-2:])
+        model = build(method.model, len(data.classes), size=data.size, seed=run.seed).to(run.device)
+        self.trainer = Trainer(
+            model,
+            lr=method.lr,
+            momentum=method.momentum,
+            weight_decay=method.weight_decay,
+            bfloat16=run.bfloat16,
+        )
+        self.chunks = batches(len(data), method.batch)
+        rows = len(data.classes) if self.classwise else len(distributed.local_rows(len(data)))
+        self.table = torch.zeros((rows, *data.x.shape[1:]), dtype=torch.int8)
+        if method.warm_start:
+            # noise per class must start equal on all processes
+            key = "class" if self.classwise else distributed.rank()
+            random = generator("cpu", run.seed, "first noise", key)
+            eps = int(method.eps)
+            self.table.random_(-eps, eps + 1, generator=random)
+        self.table = self.table.to(run.device)
+
+    def rows(self, i: Tensor) -> Tensor:
+        """Return where the table holds the noise of the images ``i``, on its device."""
+        device = self.run.device
+        return self.data.labels(i, device) if self.classwise else places(to_device(i, device))
+
+    def update_noise(self, i: Tensor, step: int, chunk: int | None = None) -> None:
+        """Run the inner minimization for the images ``i`` of surrogate step ``step`` (or of a chunk
+        of the pass after it), as many at once as memory allows."""
+        key = (step,) if chunk is None else ("pass", step, chunk)
+        pixels = self.m.copies * self.data.x.shape[-2] * self.data.x.shape[-1]  # per image
+        divisible = self.slots.noise_loss.independent and not self.classwise
+        at_once = max(1, MAX_PIXELS_PER_FORWARD // pixels) if divisible else len(i)
+        for k, rows in enumerate(i.split(at_once)):
+            self._minimize(rows, step, key if k == 0 else (*key, "rows", k))
+
+    def _minimize(self, i: Tensor, step: int, key: tuple) -> None:
+        """Let u minimize E_t loss(f(t(x + u) + a)) and keep round(u); ``key`` names the draws."""
+        m, device = self.m, self.run.device
+        g = generator(device, self.run.seed, "noise", *key, distributed.rank())
+        x, y = self.data.pixels(i, device), self.data.labels(i, device)
+        noise = slice(None) if self.classwise else self.rows(i)
+        start = to_unit(self.table[noise])
+        if not m.warm_start:
+            # noise per class must start equal on all processes
+            shared = generator(device, self.run.seed, *key) if self.classwise else g
+            start = uniform(start, in_unit(m.eps), shared)
+
+        def loss(u: Tensor) -> Tensor:
+            if self.classwise:
+                u.register_hook(_summed)
+            # not u[y]: the gradient of an index adds up in the order in which threads come
+            return self.noise_loss(x, u.index_select(0, y) if self.classwise else u, y, g)
+
+        u = pgd(
+            loss,
+            torch.zeros_like(start),
+            eps=in_unit(m.eps),
+            step=in_unit(m.noise_step(step)),
+            steps=m.steps,
+            minimize=True,
+            start=start,
+            valid=False,
+        )
+        self.table[noise] = quantize(u)
+
+    def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+        """Return the sum over images and draws t of loss(f(t(clip(x + u)) + a)); all draws go
+        through the model in one batch."""
+        copies, frozen, loss = self.m.copies, self.trainer.frozen, self.slots.noise_loss
+        y = y.repeat(copies)
+        z = self.t((x + u).clamp(0, 1).repeat(copies, 1, 1, 1), g)
+        z = z + self.slots.noise_sees(frozen, z.detach(), y, g)
+        if self.slots.weight_noise is None:
+            return loss(frozen, z, y)
+        noise = self.slots.weight_noise
+        return mean_over_noisy_weights(lambda z: loss(frozen, z, y), frozen, z, noise, g)
+
+    def protected(self, i: Tensor) -> Tensor:
+        """Return the images ``i`` with their present noise, float [n, 3, H, W] in [0, 1]."""
+        u = to_unit(self.table[self.rows(i)])
+        return (self.data.pixels(i, self.run.device) + u).clamp(0, 1)
+
+    def train_step(self, step: int) -> None:
+        """Take surrogate step number ``step``, after updating the noise of its batch (unless that
+        is done in passes)."""
+        i = batch_rows(len(self.data), self.m.batch, self.run.seed, step)
+        if not self.m.refresh_every:
+            self.update_noise(i, step)
+        g = generator(self.run.device, self.run.seed, "surrogate", step, distributed.rank())
+        torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
+        y = self.data.labels(i, self.run.device)
+        z = self.t(self.protected(i), g)
+        z = z + self.slots.surrogate_sees(self.trainer.frozen, z, y, g)
+        self.trainer.step(
+            z,
+            y,
+            self.m.lr_at(step),
+            regularizer=self._regularizer(i, step),
+            weight_noise=self.slots.weight_noise,
+            g=g,
+        )
+
+    def _regularizer(self, i: Tensor, step: int) -> Callable[[nn.Module], Tensor] | None:
+        term = self.slots.regularizer
+        if term is None:
+            return None
+        g = generator(self.run.device, self.run.seed, "clean", step, distributed.rank())
+        clean = self.t(self.data.pixels(i, self.run.device), g)
+        return lambda model: term(model, clean)
+
+    @torch.no_grad()
+    def error(self) -> float:
+        """Return the surrogate's error on the protected images, in %."""
+        wrong = torch.zeros((), device=self.run.device)
+        for i in self.chunks:
+            guess = self.trainer.frozen(self.t.test(self.protected(i))).argmax(1)
+            wrong += (guess != self.data.labels(i, self.run.device)).sum()
+        distributed.all_reduce_(wrong)
+        return 100 * float(wrong) / len(self.data)
+
+    def delta(self) -> Tensor | None:
+        """Return the noise of all images, int8 [N, 3, H, W], on rank 0."""
+        if self.classwise:
+            return self.table.cpu()[self.data.y] if distributed.rank() == 0 else None
+        return distributed.gather_rows(self.table.cpu(), len(self.data))
+
+    def set_table(self, saved: dict) -> None:
+        self.table = saved["table"].to(self.run.device)
+
+
+def _transform(m: MinMin, height: int, width: int) -> augment.Augmentation:
+    """Return what stands for T at this size."""
+    t: augment.Augmentation = augment.Identity()
+    if m.slots.transform is not None:
+        t = m.slots.transform(height, width)
+    elif m.eot_samples:
+        t = augment.for_size(height, width)
+    return augment.Gray(t, m.gray_prob) if m.gray_prob else t
+
+
+def _summed(gradient: Tensor) -> Tensor:
+    gradient = gradient.contiguous()
+    distributed.all_reduce_(gradient)
+    return gradient
+
+
+def _plan(m: MinMin, chunks: int) -> Iterator[tuple[str, int, int]]:
+    """Yield every piece of work in order: (what, surrogate step, chunk of the pass). The last noise
+    pass has the finished model."""
+    for step in range(m.train_steps):
+        yield "train", step, 0
+        last = step + 1 == m.train_steps
+        if last or (m.refresh_every and (step + 1) % m.refresh_every == 0):
+            for chunk in range(chunks):
+                yield "update", step, chunk
+            yield "check", step, 0
+
+
+def min_min(m: MinMin, data: Images, run: Context) -> Noise:
+    """Run the loop to its end, resuming from ``run.state``."""
+    loop = MinMinLoop(m, data, run)
+
+    def state() -> dict:
+        return loop.trainer.state() | {"table": loop.table}
+
+    def restore(saved: dict) -> None:
+        loop.trainer.load(saved)
+        loop.set_table(saved)
+
+    plan = list(_plan(m, len(loop.chunks)))
+    title, may_stop = f"{m.name} noise", m.stop_error > 0
+    for at in resumable(title, len(plan), run, state=state, restore=restore, at_most=may_stop):
+        what, step, chunk = plan[at]
+        if what == "train":
+            loop.train_step(step)
+        elif what == "update":
+            loop.update_noise(loop.chunks[chunk], step, chunk)
+        elif may_stop and loop.error() < m.stop_error:
+            break
+    return Noise(loop.delta(), loop.trainer.model.eval(), distributed.sum_int(loop.trainer.passes))

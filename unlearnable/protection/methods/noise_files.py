@@ -1,0 +1,50 @@
+"""The two files in which the field exchanges noise: .npy, and a pickle of one numpy array."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write
+from unlearnable.data.pickles import load_pickle
+
+
+def read_noise(path: Path) -> Tensor:
+    """Read int8 [N, 3, H, W] from a .npy file or from a pickle (numpy arrays only). Raises
+    UserError for anything else."""
+    if path.suffix == ".npy":
+        try:
+            noise = np.load(path)
+        except (OSError, ValueError) as e:
+            raise UserError(f"{path} cannot be read as a numpy array ({e}); check the path.") from e
+    else:
+        noise = load_pickle(path)
+        if isinstance(noise, list) and len({getattr(x, "shape", None) for x in noise}) == 1:
+            noise = np.asarray(noise)  # one array per image
+    if (
+        not isinstance(noise, np.ndarray)
+        or noise.dtype != np.int8
+        or noise.ndim != 4
+        or noise.shape[1] != 3
+    ):
+        what = (
+            f"{noise.dtype} {list(noise.shape)}"
+            if isinstance(noise, np.ndarray)
+            else type(noise).__name__
+        )
+        raise UserError(
+            f"{path} holds {what}, not noise: int8 [N, 3, H, W] in units of 1/255 is needed."
+        )
+    return torch.from_numpy(np.ascontiguousarray(noise))
+
+
+def write_noise(noise: Tensor, path: Path) -> None:
+    """Write int8 [N, 3, H, W]: as .npy by that suffix, as the authors' pickle otherwise."""
+    with atomic_write(path) as tmp, open(tmp, "wb") as f:
+        if path.suffix == ".npy":
+            np.save(f, noise.numpy())
+        else:
+            pickle.dump(noise.numpy(), f)

@@ -1,0 +1,88 @@
+"""The rows of a noise table over processes and batches: who owns which, the loop that resumes, and
+the gathering at the end."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from unlearnable.core import distributed
+from unlearnable.core.progress import Progress
+from unlearnable.core.units import quantize
+from unlearnable.data.images import Images
+from unlearnable.protection.methods.base import Context
+from unlearnable.training.frozen import Frozen
+
+
+def chunks(rows: Tensor, images: int, size: int) -> tuple[Tensor, ...]:
+    """Divide this process's ``rows`` of ``images`` into chunks of about ``size``: equally many on
+    every process, because all save together and class-wise noise sums gradients over them."""
+    largest = -(-images // distributed.world())
+    return rows.tensor_split(-(-largest // max(1, size)))
+
+
+def batches(images: int, batch: int) -> tuple[Tensor, ...]:
+    """Divide this process's share of ``images`` in order; ``batch`` counts over all processes."""
+    rows = distributed.local_rows(images)
+    return chunks(rows, images, batch // distributed.world())
+
+
+def places(i: Tensor) -> Tensor:
+    """Return where this process's table holds the rows ``i`` of the data set."""
+    return i // distributed.world()
+
+
+def claim(run: Context) -> None:
+    """Mark the folder as this run's, before the training of a surrogate writes into it."""
+    if not run.state.load():
+        run.state.save(0, {"done": 0}, force=True)
+
+
+def resumable(
+    title: str,
+    total: int,
+    run: Context,
+    *,
+    state: Callable[[], dict],
+    restore: Callable[[dict], None],
+    at_most: bool = False,
+) -> Iterator[int]:
+    """Yield the steps that are left of ``total``, saving ``state()`` after each. ``at_most``: the
+    caller may leave early."""
+    done = 0
+    if (saved := run.state.load()) and saved["done"]:
+        done = saved["done"]
+        restore(saved)
+    with Progress(title, total, first=done, at_most=at_most) as progress:
+        for step in range(done, total):
+            yield step
+            progress.at(step + 1)
+            run.state.save(step + 1, state() | {"done": step + 1})
+
+
+def craft_rows(
+    title: str,
+    data: Images,
+    parts: tuple[Tensor, ...],
+    run: Context,
+    make: Callable[[Tensor, int], Tensor],
+    *,
+    frozen: Frozen | None = None,
+) -> Tensor | None:
+    """Make the noise of all images part by part: int8 [N, 3, H, W] on rank 0.
+
+    make: (rows of the data set, number of the part) -> noise in [-1, 1]; frozen: what it runs on,
+    whose count of passes belongs to the state."""
+    table = torch.zeros((sum(map(len, parts)), *data.x.shape[1:]), dtype=torch.int8)
+
+    def state() -> dict:
+        return {"table": table, "passes": frozen.passes if frozen else 0}
+
+    def restore(saved: dict) -> None:
+        table.copy_(saved["table"])
+        if frozen:
+            frozen.passes = saved["passes"]
+
+    for k in resumable(title, len(parts), run, state=state, restore=restore):
+        table[places(parts[k])] = quantize(make(parts[k], k)).cpu()
+    return distributed.gather_rows(table, len(data))

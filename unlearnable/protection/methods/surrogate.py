@@ -1,0 +1,54 @@
+"""The surrogate of a method that needs a trained network: trained here, or read from a folder."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import read_json
+from unlearnable.data.images import Images
+from unlearnable.models import build
+from unlearnable.protection.methods.base import Context
+from unlearnable.training.learn import learn
+from unlearnable.training.recipe import Recipe
+
+
+def train_surrogate(data: Images, recipe: Recipe, run: Context) -> tuple[nn.Module, int]:
+    """Train a learner of ``data``; return it and the passes that it cost. Its state lies beside
+    that of the run, which resumes it."""
+    out = run.state.folder and run.state.folder / "surrogate"
+    done = learn(
+        data,
+        recipe,
+        out=out,
+        seed=run.seed,
+        device=str(run.device),
+        precision="bf16" if run.bfloat16 else "fp32",
+    )
+    return done.model, done.result["passes"]
+
+
+def read_surrogate(
+    folder: Path, data: Images, device: torch.device, *, any_classes: bool = False
+) -> nn.Module:
+    """Read the model in a folder that ``learn`` wrote. Raises UserError where there is none, or one
+    of other classes than those of ``data`` (any_classes: only its features are used, and it may
+    have other classes)."""
+    if not (folder / "model.safetensors").exists():
+        raise UserError(
+            f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished."
+        )
+    name = read_json(folder / "result.json")["config"]["recipe"]["model"]
+    weights, classes = load_file(folder / "model.safetensors"), len(data.classes)
+    if any_classes:
+        last = list(build(name, 2, size=data.size).state_dict())[-1]  # the head's bias or weight
+        classes = len(weights.get(last, ()))
+    try:
+        model = build(name, classes, size=data.size)
+        model.load_state_dict(weights)
+    except RuntimeError as e:
+        wanted = "as images of this size need it" if any_classes else f"on {classes} classes"
+        raise UserError(f"The model in {folder} was not trained {wanted}; train another.") from e
+    return model.to(device)

@@ -1,0 +1,82 @@
+"""How long training takes on this machine, tried in a few seconds.
+
+A piece of work says how many passes it costs (``Recipe.passes``, ``Method.passes``: forward and
+backward passes of one image); ``seconds_per_pass`` says how long one takes. Their product is the
+estimate.
+"""
+
+import time
+from functools import lru_cache
+from statistics import median
+
+import torch
+
+from unlearnable.core import distributed
+from unlearnable.core.device import pick_device
+from unlearnable.data.images import Images
+from unlearnable.models import build
+from unlearnable.training import augment
+from unlearnable.training.learn import training_step
+from unlearnable.training.precision import Precision, use_bfloat16
+from unlearnable.training.recipe import Recipe
+from unlearnable.training.trainer import Trainer
+
+SMALL_BATCH = 16  # images per process of the first trial; slow networks stay with it
+SLOW = 1.5  # seconds of a step from which a larger batch would not change the pace
+STEPS, SECONDS = 5, 2.0  # timed at most
+
+
+def seconds_per_pass(
+    recipe: Recipe,
+    size: tuple[int, int],
+    *,
+    images: int,
+    classes: int = 10,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> float:
+    """Return the seconds that one pass of one image takes here when ``recipe`` trains on ``images``
+    images of ``size`` (height, width), over all processes."""
+    adversarial = recipe.adversarial and recipe.adv_steps > 0
+    trial = Recipe(  # the pace does not depend on the radius, nor much on further PGD steps
+        model=recipe.model,
+        batch=recipe.batch,
+        augment=recipe.augment,
+        augmentation=recipe.augmentation,
+        adv_eps=float(adversarial),
+        adv_steps=min(3, recipe.adv_steps) if adversarial else 0,
+    )
+    where = size, classes, device, precision
+    batch, small = min(recipe.batch, images), SMALL_BATCH * distributed.world()
+    if batch > small:
+        first = _seconds_per_image(trial, small, *where)
+        if first * batch > SLOW:
+            return first / (1 + trial.adv_steps)
+    return _seconds_per_image(trial, batch, *where) / (1 + trial.adv_steps)
+
+
+@lru_cache(maxsize=64)
+def _seconds_per_image(
+    recipe: Recipe,
+    images: int,
+    size: tuple[int, int],
+    classes: int,
+    device: str,
+    precision: Precision,
+) -> float:
+    """Return the median time of a step on so many random images, divided by their number. The first
+    step also pays for what is set up once and does not count."""
+    where = pick_device(device)
+    g = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8, generator=g)
+    data = Images(x, torch.arange(images) % classes, tuple(map(str, range(classes))))
+    model = build(recipe.model, classes, size=data.size).to(where)
+    bfloat16 = use_bfloat16(precision, where)
+    trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=bfloat16)
+    t = augment.for_size(*size) if recipe.augment else augment.Identity()
+    times: list[float] = []
+    while len(times) < 2 or (len(times) <= STEPS and sum(times[1:]) < SECONDS):
+        begin = time.monotonic()
+        training_step(trainer, recipe, data, t, 0, len(times), where).item()
+        times.append(time.monotonic() - begin)
+    return median(times[1:]) / images
