@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import unknown
 
 VERSION = 2  # of the suites: results of different versions never share a table
 
@@ -74,5 +74,5 @@ SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD
 
 def find_suite(suite: str) -> tuple[Learner, ...]:
     if suite not in SUITES:
-        raise UserError(f"There is no suite '{suite}'; the suites are {', '.join(SUITES)}.")
+        raise unknown("suite", suite, SUITES)
     return SUITES[suite]

@@ -66,7 +66,7 @@ def _found(folder: Path, root: str | None) -> Iterator[Found]:
         for data in SETS:
             at = get_scale(size, data)
             lab = at.lab(folder, data_root=root)
-            for table in TABLES.values():
+            for table in (entry.load() for entry in TABLES.values()):
                 grid = table.grid(at)
                 if any(p.values for _, places in filled(grid, lab) for p in places):
                     yield table, at, grid, lab

@@ -4,7 +4,7 @@ paper's figures."""
 from collections.abc import Callable
 from pathlib import Path
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.progress import format_duration
 from unlearnable.experiments.cell_values import markdown
 from unlearnable.experiments.flagged import flags
@@ -20,8 +20,8 @@ from unlearnable.training.precision import Precision
 def chosen(name: str) -> list[Table]:
     """The table of that name; ``all``: every one. Raises UserError."""
     if name != "all" and name not in TABLES:
-        raise UserError(f"There is no table '{name}'; there are {', '.join(TABLES)}, and all.")
-    return list(TABLES.values()) if name == "all" else [TABLES[name]]
+        raise unknown("table", name, [*TABLES, "all"])
+    return [TABLES[each].load() for each in (TABLES if name == "all" else [name])]
 
 
 def reproduce(
