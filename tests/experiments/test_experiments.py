@@ -63,7 +63,7 @@ def made_up(lab, spec, seed):
 def fill(root, at, names, seeds=(0,)):
     lab = at.lab(root)
     for name in names:
-        for spec in TABLES[name].load().grid(at).specs():
+        for spec in TABLES[name].grid(at).specs():
             for seed in seeds:
                 cell = made_up(lab, spec, seed)
                 write_json(root / config_hash(cell["config"]) / "cell.json", cell)
@@ -75,7 +75,7 @@ def fill(root, at, names, seeds=(0,)):
 def test_every_table_stands_at_every_size_and_asks_for_nothing_twice(size, data, tmp_path):
     at = get_scale(size, data)
     lab = at.lab(tmp_path)
-    for name, table in ((n, e.load()) for n, e in TABLES.items()):
+    for name, table in TABLES.items():
         grid = table.grid(at)
         asked = [canonical(lab.asked(spec, 0)) for spec in grid.specs()]
         assert (
@@ -178,35 +178,31 @@ def test_a_table_is_made_cell_by_cell_and_goes_on_after_a_stop(tmp_path, quick):
     rows, options = ("clean", "EM"), {"results": tmp_path, "seeds": (0, 1)}
     columns = ("ordinary", "AT-1")
     with pytest.raises(KeyboardInterrupt):
-        reproduce(chosen("main-comparison"), TINY, rows=rows, columns=columns, say=stop, **options)
+        reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=stop, **options)
     assert "8 cells, of which 8 are not there yet" in said[0] and "takes about" in said[1]
     stamps = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/cell.json")}
     said.clear()
-    text = reproduce(
-        chosen("main-comparison"), TINY, rows=rows, columns=columns, say=said.append, **options
-    )
+    text = reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=said.append, **options)
     assert "8 cells, of which 5 are not there yet" in said[0] and len(said) == 7
     assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
     (clean,) = (line.split("|") for line in text.splitlines() if line.startswith("| clean"))
     assert "±" in clean[2] and "±" in clean[3] and clean[4].strip() == "2"
     said.clear()
     assert (
-        reproduce(
-            chosen("main-comparison"), TINY, rows=rows, columns=columns, say=said.append, **options
-        )
+        reproduce(chosen("main"), TINY, rows=rows, columns=columns, say=said.append, **options)
         == text
     )
     assert len(said) == 1 and "0 are not there yet" in said[0]
     for wrong in ({"rows": ("REM",)}, {"columns": ("AT-9",)}):
         with pytest.raises(UserError, match="There is no (row|column)"):
-            reproduce(chosen("main-comparison"), TINY, show=True, results=tmp_path, **wrong)
+            reproduce(chosen("main"), TINY, show=True, results=tmp_path, **wrong)
 
 
 def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
     small, paper = get_scale("small", "cifar10"), get_scale("paper", "cifar10")
-    lab = fill(tmp_path, paper, ["main-comparison"], seeds=(0, 1))
-    grid = TABLES["main-comparison"].load().grid(paper)
-    text = markdown(TABLES["main-comparison"].load(), grid, lab, paper, {})
+    lab = fill(tmp_path, paper, ["main"], seeds=(0, 1))
+    grid = TABLES["main"].grid(paper)
+    text = markdown(TABLES["main"], grid, lab, paper, {})
     row = next(line for line in text.splitlines() if line.startswith("| REM(4)"))
     assert (
         "± " in row
@@ -214,13 +210,7 @@ def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
         and "[28.21?]" in row
         and "Printed by others" not in text
     )
-    text = markdown(
-        TABLES["main-comparison"].load(),
-        TABLES["main-comparison"].load().grid(small),
-        small.lab(tmp_path),
-        small,
-        {},
-    )
+    text = markdown(TABLES["main"], TABLES["main"].grid(small), small.lab(tmp_path), small, {})
     ours, printed = text.split("**Printed by others**")
     assert (
         "48.16" not in ours
@@ -238,8 +228,8 @@ def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
 
 def test_a_record_gives_the_same_tables(tmp_path):
     at = get_scale("small", "cifar10")
-    lab = fill(tmp_path / "results", at, ["protected-fraction", "time-cost"], seeds=(0, 1))
-    tables = [TABLES["protected-fraction"].load(), TABLES["time-cost"].load()]
+    lab = fill(tmp_path / "results", at, ["shares", "cost"], seeds=(0, 1))
+    tables = [TABLES["shares"], TABLES["cost"]]
     cells = write_record(tables, at, tmp_path / "results", tmp_path / "docs" / "small.json")
     assert cells == len(Records(tmp_path / "results")) == len(Records(tmp_path / "docs"))
     assert len((tmp_path / "docs" / "small.json").read_text().splitlines()) == cells + 2
@@ -259,8 +249,8 @@ def test_a_record_gives_the_same_tables(tmp_path):
 
 def test_shares_and_curves_read_what_they_say(tmp_path):
     at = get_scale("small", "cifar10")
-    lab = fill(tmp_path, at, ["protected-fraction", "curves"])
-    shares = TABLES["protected-fraction"].load().grid(at)
+    lab = fill(tmp_path, at, ["shares", "curves"])
+    shares = TABLES["shares"].grid(at)
     by_name = {row.name: row.entries for row in shares.rows}
     assert (
         by_name["EM"][0].spec
@@ -274,11 +264,10 @@ def test_shares_and_curves_read_what_they_say(tmp_path):
     )
     assert str(by_name["REM(2)"][2].paper) == "88.09" and str(rest[2].paper) == "79.41"
     paper = {
-        row.name: row.entries
-        for row in TABLES["protected-fraction"].load().grid(get_scale("paper", "cifar10")).rows
+        row.name: row.entries for row in TABLES["shares"].grid(get_scale("paper", "cifar10")).rows
     }
     assert [str(e.paper) for e in paper["TAP"][1:]] == ["89.01", "88.66", "88.4", "88.04", "88.02"]
-    curves = TABLES["curves"].load().grid(at)
+    curves = TABLES["curves"].grid(at)
     assert curves.columns[-1] == "800" and len(curves.columns) == 8
     values = [p.values for p in filled(curves, lab)[0][1]]
     assert all(len(v) == 1 for v in values)
@@ -286,7 +275,7 @@ def test_shares_and_curves_read_what_they_say(tmp_path):
 
 def test_flags_of_a_table(tmp_path):
     at = get_scale("small", "cifar10")
-    lab, grid = at.lab(tmp_path), TABLES["protected-fraction"].load().grid(at)
+    lab, grid = at.lab(tmp_path), TABLES["shares"].grid(at)
     clean, em, part = (grid.rows[0].entries[k].spec for k in (0, 3, 2))
     whole = {"log": [{"loss": 2.0}, {"loss": 1.0}], "accuracy": 55.0}
     lab.book.add({"config": lab.asked(clean, 0), **whole})
@@ -336,10 +325,10 @@ def test_plots_stand_where_the_numbers_are():
 
 def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
     at = get_scale("small", "cifar10")
-    fill(tmp_path, at, ["main-comparison", "protection-vs-cost"], seeds=(0, 1))
+    fill(tmp_path, at, ["main", "work"], seeds=(0, 1))
     md, table, page = (p.read_text() for p in report_results(tmp_path, tmp_path / "out"))
     rows = {(r["table"], r["row"], r["column"]): r for r in csv.DictReader(table.splitlines())}
-    one = rows["main-comparison", "REM(2)", "AT-4"]
+    one = rows["main", "REM(2)", "AT-4"]
     values = [float(v) for v in one["values"].split()]
     assert one["seeds"] == "2" and float(one["mean"]) == pytest.approx(sum(values) / 2, abs=0.01)
     assert one["printed by others"] == "75.14?" and one["recalled"] == "1"
@@ -356,7 +345,7 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
 
 
 PROBE = """<script>
-const table = document.querySelector("#main-comparison-small-cifar10 ~ .wide table");
+const table = document.querySelector("#main-small-cifar10 ~ .wide table");
 const first = () => table.tBodies[0].rows[0].cells[1].textContent;
 const before = first(); table.querySelectorAll("th button")[1].click();
 document.title = JSON.stringify({sorted: parseFloat(first()), before: parseFloat(before),
@@ -372,7 +361,7 @@ def test_the_page_in_a_browser(tmp_path, width):
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not browser:
         pytest.skip("no Chromium on this machine")
-    fill(tmp_path, get_scale("small", "cifar10"), ["main-comparison"], seeds=(0, 1))
+    fill(tmp_path, get_scale("small", "cifar10"), ["main"], seeds=(0, 1))
     page = report_results(tmp_path, tmp_path)[2]
     page.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
     frame = tmp_path / "frame.html"
@@ -407,7 +396,7 @@ def test_images_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):
     at = replace(TINY, data="shapes")
     monkeypatch.setattr(report, "SETS", ("shapes",))
     monkeypatch.setattr(report, "setting", lambda size, data: replace(at, size=size))
-    lab = fill(tmp_path, at, ["time-cost"])
+    lab = fill(tmp_path, at, ["cost"])
     protect(load("shapes", limit=40), at.rem(2, train_steps=1, steps=1), tmp_path / "elsewhere")
     shutil.move(tmp_path / "elsewhere", lab.place(at.rem(2), 0))
     page = report_results(tmp_path, tmp_path)[2].read_text()
@@ -422,17 +411,15 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     assert all(f"  {name} " in type_in("reproduce") for name in TABLES)
-    fill(tmp_path / "results", get_scale("small", "cifar10"), ["time-cost"])
-    assert "| REM(2) |" in type_in(
-        "reproduce", "time-cost", "--show", "--record", "docs/small.json"
-    )
-    assert "| REM(2) |" in type_in("reproduce", "time-cost", "--show", "--results", "docs")
+    fill(tmp_path / "results", get_scale("small", "cifar10"), ["cost"])
+    assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--record", "docs/small.json")
+    assert "| REM(2) |" in type_in("reproduce", "cost", "--show", "--results", "docs")
     assert "docs/tables.html" in type_in("report", "docs")
     for args, says in (
         (["reproduce", "mian"], "no table 'mian'; there are main"),
-        (["reproduce", "main-comparison", "--data", "mnist"], "no data set 'mnist'"),
-        (["reproduce", "main-comparison", "--show", "--results", "gone"], "no folder gone"),
-        (["reproduce", "main-comparison", "--show", "--rows", "REMM"], "no row 'REMM'"),
+        (["reproduce", "main", "--data", "mnist"], "no data set 'mnist'"),
+        (["reproduce", "main", "--show", "--results", "gone"], "no folder gone"),
+        (["reproduce", "main", "--show", "--rows", "REMM"], "no row 'REMM'"),
         (["report", "gone"], "gone is no folder"),
     ):
         with pytest.raises(SystemExit):
@@ -443,9 +430,6 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
 def test_noise_of_a_spec_is_shared_by_tables():
     at = get_scale("small", "cifar10")
-    specs = {n: set(t.load().grid(at).specs()) for n, t in TABLES.items()}
-    assert (
-        NoiseSpec(at.rem(2))
-        in specs["time-cost"] & specs["all-methods"] & specs["protection-vs-cost"]
-    )
-    assert specs["main-comparison"] & specs["rho-a"] & specs["curves"]
+    specs = {n: set(t.grid(at).specs()) for n, t in TABLES.items()}
+    assert NoiseSpec(at.rem(2)) in specs["cost"] & specs["methods"] & specs["work"]
+    assert specs["main"] & specs["rho-a"] & specs["curves"]

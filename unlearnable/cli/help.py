@@ -13,7 +13,7 @@ from tyro.conf import arg, subcommand
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 from tyro.constructors._struct_spec_dataclass import dataclass_rule
 
-from unlearnable.cli.options import Command
+from unlearnable.cli.options import Command, NoOptions
 
 WIDTH = 100  # columns of running text, at most
 
@@ -25,7 +25,7 @@ def union(commands: Mapping[str, Command], words: list[str]) -> Any:
     return Union[  # noqa: UP007  of as many as there are
         tuple(
             Annotated[
-                Any,
+                NoOptions,  # stands for what ``constructor`` says
                 subcommand(
                     name,
                     constructor=union(command.commands, rest) if command.commands else command.kind,
@@ -98,10 +98,11 @@ def _dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
     if spec is None:
         return None
     fields = []
+    ours = not info.type.__module__.startswith("tyro")  # reading the source takes its time
     for field in spec.fields:
         quiet: Any = Annotated[field.type, arg(help_behavior_hint="")]
         kind = quiet if _says_nothing(field.default) else field.type
-        text = _paragraph(field.helptext)
+        text = _paragraph(field.helptext) if ours else None
         fields.append(dataclasses.replace(field, type=kind, helptext=text))
     return dataclasses.replace(spec, fields=tuple(fields))
 

@@ -36,6 +36,8 @@ def one_sentence(words: list[str], kind: Any) -> Callable[[ParseErrorEvent], Non
             case InstantiationFailure(argument=argument, message=message) if argument:
                 takes = KINDS.get(str(argument.lowered.metavar), "something else")
                 raise UserError(f"{_name(argument)} takes {takes} ({message}).")
+            case InstantiationFailure(message=message):  # of a whole dataclass: says it already
+                raise UserError(str(message))
             case BadValue(argument=argument):
                 raise UserError(f"{_name(argument)} needs a value; see `{command} --help`.")
 

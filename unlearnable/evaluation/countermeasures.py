@@ -29,9 +29,9 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "gaussian3": Entry("Gaussian filter of 3 x 3 pixels, sigma 0.8", f"{_HERE}:gaussian3"),
     "median3": Entry("median over 3 x 3 pixels", f"{_HERE}:median3"),
     "bilateral": Entry("bilateral filter (9, 75, 75)", f"{_HERE}:bilateral"),
-    "coin": Entry("every pixel from a place up to 2 pixels away (COIN)", f"{_HERE}:coin2"),
+    "coin": Entry("each pixel from a point up to 2 pixels away (COIN)", f"{_HERE}:coin2"),
     "projection": Entry(
-        "the directions that a linear classifier uses taken out", f"{_HERE}:projection"
+        "without the directions that a linear classifier uses", f"{_HERE}:projection"
     ),
 }
 
@@ -68,6 +68,6 @@ def _own(name: str, data: "Images") -> "Tensor":
     x = function(data.x.clone())
     if not isinstance(x, torch.Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
         raise UserError(
-            f"{name} must return uint8 {list(data.x.shape)} as it gets them; correct the function."
+            f"{name} must return uint8 {list(data.x.shape)} as it receives them; correct the function."
         )
     return x

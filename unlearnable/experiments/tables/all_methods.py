@@ -69,4 +69,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("all-methods", __doc__, grid)
+TABLE = Table("methods", __doc__, grid)

@@ -40,4 +40,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("gray-views", __doc__, grid)
+TABLE = Table("gray", __doc__, grid)

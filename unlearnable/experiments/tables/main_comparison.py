@@ -32,4 +32,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("main-comparison", __doc__, grid)
+TABLE = Table("main", __doc__, grid)

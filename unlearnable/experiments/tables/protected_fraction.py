@@ -50,4 +50,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("protected-fraction", __doc__, grid)
+TABLE = Table("shares", __doc__, grid)

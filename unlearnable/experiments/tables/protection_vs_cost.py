@@ -81,4 +81,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("protection-vs-cost", __doc__, grid)
+TABLE = Table("work", __doc__, grid)

@@ -32,4 +32,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("time-cost", __doc__, grid)
+TABLE = Table("cost", __doc__, grid)

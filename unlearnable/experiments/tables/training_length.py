@@ -30,4 +30,4 @@ def grid(setting: Scale) -> Grid:
     )
 
 
-TABLE = Table("training-length", __doc__, grid)
+TABLE = Table("length", __doc__, grid)
