@@ -1,6 +1,15 @@
 """``python -m unlearnable`` and ``torchrun -m unlearnable``."""
 
-from unlearnable.cli.main import main
+import os
+import sys
+from pathlib import Path
+
+# Python puts the current folder first on the import path: a sympy.py beside downloaded images would
+# run when torch imports its own. It stays where it is the checkout that the package comes from.
+if sys.path[0] in ("", os.getcwd()) and Path(__file__).parents[1] != Path.cwd():
+    del sys.path[0]
+
+from unlearnable.cli.main import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

@@ -95,7 +95,12 @@ def test_the_whole_path(tmp_path):
 def test_ls_and_help(tmp_path):
     listing = run("ls", cwd=tmp_path).stdout
     assert all(f"\n  {name} " in listing for name in ("rem", "resnet18", "cifar10", "learn"))
-    assert "VERB" in run(cwd=tmp_path).stdout
+    for words in ([], ["help"], ["--help"]):
+        assert "protect-photos" in run(*words, cwd=tmp_path).stdout
+    for words in (["ls", "--help"], ["help", "ls"]):
+        assert "usage: unlearnable ls" in run(*words, cwd=tmp_path).stdout
+    for verb, lists in (("protect", "rem"), ("report", "audits"), ("reproduce", "time-cost")):
+        assert f" {lists} " in run(verb, cwd=tmp_path).stdout
     text = run("protect", "rem", "--preset", "short", "--help", cwd=tmp_path).stdout
     assert "--adv-eps" in text and "rho_a" in text and "--method.adv-eps" not in text
     assert (
@@ -126,13 +131,13 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "somebody's folder": ([*rem, *NOISE, "--out", "other"], "not this run's output"),
         "a file as folder": ([*rem, *NOISE, "--out", "other/letter.txt"], "letter.txt"),
         "no such device": ([*rem, *NOISE, "--device", "cuda:77"], "cuda:77"),
-        "not protected": (["show", "empty"], "no protected folder"),
+        "not protected": (["show", "empty"], "not a protected folder"),
         "nothing to export": (["export", "empty"], "--noise"),
         "no noise file": (
             ["protect", "imported", "--file", "gone.pkl", "--limit", "40"],
             "gone.pkl",
         ),
-        "audit of what is not protected": (["audit", "empty"], "no protected folder"),
+        "audit of what is not protected": (["audit", "empty"], "not a protected folder"),
         "unknown suite": (["audit", "empty", "--suite", "huge"], "no suite 'huge'"),
         "unknown countermeasure": (
             ["learn", "shapes", "--limit", "40", "--countermeasure", "jpg"],
@@ -144,6 +149,17 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         ),
         "no such list": (["ls", "cows"], "no list"),
         "images beside folders": ([*rem, *NOISE, "--data", "mixed"], "images beside them"),
+        "unknown option": ([*rem, "--esp", "3"], "did you mean --eps?"),
+        "no whole number": ([*rem, "--steps", "few"], "--steps takes a whole number"),
+        "no steps": (["protect-photos", "empty", "out", "--train-steps", "0"], "above 0"),
+        "no size": (["protect-photos", "empty", "out", "--size", "0"], "above 0"),
+        "missing argument": (["verify", "empty"], "needs PROTECTED"),
+        "one argument more": (["show", "empty", "more"], "takes no argument 'more'"),
+        "unknown table": (["reproduce", "time-costs"], "did you mean 'time-cost'?"),
+        "unknown scale": (["reproduce", "eot", "--scale", "big"], "no --scale 'big'"),
+        "photos as a method": (["protect", "mixed"], "`unlearnable protect-photos mixed OUT`"),
+        "report of what": (["report", "empty"], "`unlearnable report photos empty`"),
+        "no photos": (["protect-photos", "gone", "out"], "no folder gone"),
         "one cluster": (
             ["protect", "unlearnable-clusters", "--clusters", "1"],
             "clusters must be 2 or more",
@@ -154,7 +170,9 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
 MISTAKES = """unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty folder,
 eps 0, eps negative, eps of no gray level, somebody's folder, a file as folder, no such device, not protected,
 nothing to export, no noise file, audit of what is not protected, unknown suite, unknown countermeasure,
-countermeasure of nothing, no such list, images beside folders, one cluster"""
+countermeasure of nothing, no such list, images beside folders, one cluster, unknown option,
+no whole number, no steps, no size, missing argument, one argument more, unknown table, unknown scale,
+photos as a method, report of what, no photos"""
 
 
 @pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])
@@ -310,3 +328,17 @@ def test_two_processes(tmp_path, extra):
         ]
         learned = torchrun("learn", tmp_path / "out", *options, cwd=tmp_path)
         assert learned.stdout.count("Accuracy on 40") == 1
+
+
+def test_a_file_beside_the_images_does_not_run_as_a_library(tmp_path):
+    """torch imports sympy, and much else, when it is first needed."""
+    (tmp_path / "sympy.py").write_text("raise SystemExit('the wrong sympy')")
+    (tmp_path / "mine.py").write_text(
+        "import sympy\nfrom torch import nn\n"
+        "def net(classes):\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))\n"
+    )
+    em = ["protect", "em", *NOISE, "--limit", 20, "--model", "mine:net", "--out", "em"]
+    command = [sys.executable, "-m", "unlearnable", *map(str, em)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

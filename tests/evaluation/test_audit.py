@@ -114,7 +114,7 @@ def test_what_is_refused(protected, tmp_path):
     with pytest.raises(UserError, match="leave adv_eps, adv_l2 and augmentation out"):
         audit(protected, "quick", Recipe.preset("short", augmentation="cutout"), out=tmp_path / "a")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no protected folder"):
+    with pytest.raises(UserError, match="not a protected folder"):
         audit(tmp_path / "empty", "quick", SHORT, out=tmp_path / "a")
     test = load("shapes", split="test", limit=40)
     with pytest.raises(UserError, match="test images of the same classes"):

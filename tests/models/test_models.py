@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 
 from unlearnable.core.errors import UserError
-from unlearnable.models import MODELS, build, describe
+from unlearnable.models import MODELS, build, check_model
 from unlearnable.models.layers import Center
 
 # At 10 classes with the CIFAR stem. VGG-16 is often given as 14,728,266: with a bias in each of its
@@ -50,8 +50,8 @@ def test_names() -> None:
 
 @EACH
 def test_description_is_one_line(name: str) -> None:
-    assert 0 < len(describe(name)) < 80
-    assert "\n" not in describe(name)
+    assert 0 < len(MODELS[name].about) < 80
+    assert "\n" not in MODELS[name].about
 
 
 @EACH
@@ -90,7 +90,7 @@ def test_parameter_count(name: str, expected: int) -> None:
 @pytest.mark.parametrize(("name", "expected"), IMAGENET_PARAMETERS.items())
 def test_imagenet_parameter_count(name: str, expected: int) -> None:
     with torch.device("meta"):
-        assert count(MODELS[name](1000, True)) == expected
+        assert count(MODELS[name].load()(1000, True)) == expected
 
 
 @EACH
@@ -111,7 +111,7 @@ def test_logits_depend_on_centered_pixels() -> None:
 @pytest.mark.parametrize("name", ["convnet", "resnet18", "vgg11", "densenet121"])
 @pytest.mark.parametrize("large", [False, True])
 def test_any_size_from_32(name: str, large: bool) -> None:
-    model = MODELS[name](3, large).eval()
+    model = MODELS[name].load()(3, large).eval()
     with torch.no_grad():
         for height, width in ((32, 32), (33, 47)):
             assert model(pixels(1, 3, height, width)).shape == (1, 3)
@@ -121,7 +121,7 @@ def test_any_size_from_32(name: str, large: bool) -> None:
 def test_imagenet_stem(name: str) -> None:
     """Shapes only (meta device): 224 px give a 14 x 14 map for the wide networks, else 7 x 7."""
     with torch.device("meta"):
-        model = MODELS[name](100, True)
+        model = MODELS[name].load()(100, True)
         side = 14 if name.startswith("wrn") else 7
         assert model.features(torch.empty(1, 3, 224, 224)).shape[2:] == (side, side)
 
@@ -245,7 +245,7 @@ def test_own_module_that_fails(
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
-    for call in (describe, lambda name: build(name, 10, size=32)):
+    for call in (check_model, lambda name: build(name, 10, size=32)):
         with pytest.raises(UserError) as caught:
             call("resnet19")
         message = str(caught.value)

@@ -26,7 +26,7 @@ def test_images_stay_images_and_draws_follow_the_seed(name):
     x, before = torch.rand(12, 3, 16, 16), None
     for _ in range(2):
         torch.manual_seed(1)
-        z, y = AUGMENTATIONS[name].change(x, Y, 4, Brightness())
+        z, y = AUGMENTATIONS[name].load()(x, Y, 4, Brightness())
         assert (
             z.shape == x.shape
             and z.dtype == torch.float32
@@ -44,13 +44,13 @@ def test_shares_of_labels_are_shares_of_images(name):
     its label."""
     x = torch.nn.functional.one_hot(Y, 4)[:, :3, None, None].float() * torch.ones(1, 1, 16, 16)
     torch.manual_seed(3)
-    z, y = AUGMENTATIONS[name].change(x, Y, 4, Brightness())
+    z, y = AUGMENTATIONS[name].load()(x, Y, 4, Brightness())
     assert (y.max(1).values < 0.999).any()  # something was mixed
     assert torch.allclose(z.mean((2, 3)), y[:, :3], atol=1e-4)
 
 
 def test_cutout_is_a_square_of_half_the_side():
-    z, _ = AUGMENTATIONS["cutout"].change(torch.zeros(12, 3, 16, 16), Y, 4, Brightness())
+    z, _ = AUGMENTATIONS["cutout"].load()(torch.zeros(12, 3, 16, 16), Y, 4, Brightness())
     assert ((z == 0.5).sum((1, 2, 3)) == 3 * 64).all() and ((z == 0) | (z == 0.5)).all()
     assert all(float(image[0].amax(0).sum()) == 8 * 0.5 for image in z)  # eight columns wide
 
@@ -60,9 +60,9 @@ def test_ueraser_max_takes_the_copy_with_the_highest_loss():
         return torch.nn.functional.cross_entropy(Brightness()(x), Y, reduction="none")
 
     torch.manual_seed(0)
-    copies = [AUGMENTATIONS["ueraser"].change(FLAT, Y, 4, None)[0] for _ in range(5)]
+    copies = [AUGMENTATIONS["ueraser"].load()(FLAT, Y, 4, None)[0] for _ in range(5)]
     torch.manual_seed(0)
-    z, _ = AUGMENTATIONS["ueraser-max"].change(FLAT, Y, 4, Brightness())
+    z, _ = AUGMENTATIONS["ueraser-max"].load()(FLAT, Y, 4, Brightness())
     assert torch.equal(loss(z), torch.stack([loss(c) for c in copies]).amax(0))
 
 

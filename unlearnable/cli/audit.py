@@ -2,80 +2,105 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import tyro
-from tyro.conf import Positional
+from tyro import MISSING
 
-from unlearnable.cli.options import Machine, options, take
-from unlearnable.core.progress import format_duration
-from unlearnable.data.load import load
-from unlearnable.evaluation.audit import audit, estimate
+from unlearnable.cli.help import doc
+from unlearnable.cli.options import Command, Machine, Protected, Verb, preset_in
+from unlearnable.core.presets import require
+from unlearnable.data.sources import check_protected, check_source
 from unlearnable.evaluation.suites import find_suite
-from unlearnable.protection.export import originals_of
-from unlearnable.reports.tables import audit_table
 from unlearnable.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from unlearnable.data.images import Images
 
 
 @dataclass(frozen=True)
-class _Audit:
-    folder: Positional[Path]
+class Audit(Verb):
+    """Measure what the best countermeasure leaves of a protection. Every learner of a suite trains
+    on the protected and on the clean images; the highest accuracy on clean test images counts.
+
+    unlearnable audit protected/rem
+    """
+
+    folder: Protected
     """a protected folder"""
+    preset: str = "short"
+    """named settings of the learners: they set the defaults of the recipe below"""
     suite: str = "quick"
     """quick, standard or full"""
     out: Path | None = None
     """folder for audit.json (default: audits/<name of the folder>, for seeds above 0 with
     -seed-<seed>)"""
     cells: Path = Path("audits/cells")
-    """folder for every training's result: audits of the same originals share those on clean images"""
+    """folder for every training's result: audits of the same originals share those on clean
+    images"""
     test: str | None = None
     """a folder of clean test images (default: the test split of the originals' source)"""
     test_limit: int | None = None
     """at most this many test images, the same number of every class"""
-    root: str | None = None
-    """where the named sets lie"""
-    machine: Machine = field(default_factory=Machine)
+    data_root: str | None = None
+    """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
     recipe: Recipe = field(default_factory=Recipe)
+    """How the learners train."""
+    machine: Machine = field(default_factory=Machine)
+
+    def __post_init__(self) -> None:
+        require(self, positive="test_limit")
+
+    def run(self) -> None:
+        learners, steps = find_suite(self.suite), self.recipe.steps
+        check_protected(self.folder)
+        if self.test:
+            check_source(self.test)
+        from unlearnable.core.progress import format_duration
+        from unlearnable.data.load import load
+        from unlearnable.evaluation.audit import audit, estimate
+        from unlearnable.protection.export import originals_of
+        from unlearnable.reports.tables import audit_table
+
+        originals_of(self.folder, self.data_root)  # raises UserError before any work
+        protected = load(self.folder).for_learning()
+        test = self._test(protected.size)
+        time = format_duration(
+            estimate(learners, protected, self.recipe, device=self.machine.device)
+        )
+        print(
+            f"{2 * len(learners)} trainings of {steps} steps, each once on clean and once on "
+            f"protected images: {', '.join(learner.name for learner in learners)}.\n"
+            f"On this machine that takes about {time}, less what is in {self.cells} already.",
+            flush=True,
+        )
+        seed = self.machine.seed
+        name = self.folder.resolve().name + (f"-seed-{seed}" if seed else "")
+        done = audit(
+            self.folder,
+            self.suite,
+            self.recipe,
+            out=self.out or Path("audits") / name,
+            cells=self.cells,
+            test=test,
+            root=self.data_root,
+            seed=seed,
+            device=self.machine.device,
+            precision=self.machine.precision,
+        )
+        print(audit_table(done))
+        print("All audits in one table: unlearnable report audits audits/")
+
+    def _test(self, size: int) -> "Images":
+        """The clean test images; those of a folder at the protected images' ``size``."""
+        from unlearnable.data.load import load
+
+        limit, root = self.test_limit, self.data_root
+        if self.test:
+            return load(self.test, limit=limit, root=root, size=size)
+        return load(self.folder, split="test", limit=limit, root=root)
 
 
-def audit_verb(args: list[str]) -> None:
-    preset, args = take(args, "--preset", "short")
-    text = (
-        "What the best countermeasure leaves of a protection: every learner of the suite on the protected and on the "
-        f"clean images. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
-    )
-    o = options("audit", text, _Audit, args, _Audit(tyro.MISSING, recipe=Recipe.preset(preset)))
-    learners, device = find_suite(o.suite), {"device": o.machine.device}
-    originals_of(o.folder, o.root)  # says so when this is no protected folder
-    protected = load(o.folder).for_learning()
-    test = load(
-        o.test or o.folder,
-        split="train" if o.test else "test",
-        limit=o.test_limit,
-        root=o.root,
-        size=protected.size if o.test else None,
-    )
-    names = ", ".join(learner.name for learner in learners)
-    print(
-        f"{2 * len(learners)} trainings of {o.recipe.steps} steps, each once on clean and once on protected: {names}.\n"
-        f"On this machine that takes about {format_duration(estimate(learners, protected, o.recipe, **device))}; "
-        f"what is in {o.cells} already is not made again.",
-        flush=True,
-    )
-    done = audit(
-        o.folder,
-        o.suite,
-        o.recipe,
-        out=o.out or Path("audits") / f"{o.folder.resolve().name}{_of_seed(o.machine.seed)}",
-        cells=o.cells,
-        test=test,
-        root=o.root,
-        seed=o.machine.seed,
-        device=o.machine.device,
-        precision=o.machine.precision,
-    )
-    print(audit_table(done))
-    print("Audits in one table: unlearnable report audits")
-
-
-def _of_seed(seed: int) -> str:
-    return f"-seed-{seed}" if seed else ""
+def command(args: list[str]) -> Command:
+    preset = preset_in(args, Recipe, "short")
+    text = f"{doc(Audit)}\n\nPresets: {', '.join(Recipe.presets)}; now {preset}."
+    return Command(text, Audit, Audit(MISSING, preset, recipe=Recipe.preset(preset)))

@@ -3,40 +3,45 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tyro.conf import Positional
-
-from unlearnable.cli.options import options
+from unlearnable.cli.help import doc
+from unlearnable.cli.options import Command, Protected, Verb
 from unlearnable.core.errors import UserError
-from unlearnable.data.load import load
-from unlearnable.protection.export import export_cifar, noise_of, originals_of
-from unlearnable.protection.methods.noise_files import write_noise
+from unlearnable.data.sources import check_protected
 
 
 @dataclass(frozen=True)
-class _Export:
-    folder: Positional[Path]
+class Export(Verb):
+    """Write the noise of a protected folder, or its images in the official CIFAR layout.
+
+    unlearnable export protected/rem --noise noise.npy
+    """
+
+    folder: Protected
     """a protected folder"""
     noise: Path | None = None
-    """write the noise, int8 N x 3 x H x W in /255: .npy, or by any other suffix the pickle of Fu et
-    al.'s program"""
+    """write the noise here, int8 N x 3 x H x W in /255: as .npy, or with any other suffix as the
+    pickle of Fu et al.'s program"""
     cifar: Path | None = None
-    """write DIR/cifar-10-batches-py with protected training and clean test images"""
-    root: str | None = None
-    """where the named sets lie"""
+    """write protected training and clean test images into this folder, as cifar-10-batches-py"""
+    data_root: str | None = None
+    """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
+
+    def run(self) -> None:
+        if not self.noise and not self.cifar:
+            raise UserError("There is nothing to export; give --noise FILE or --cifar FOLDER.")
+        check_protected(self.folder)
+        from unlearnable.data.load import load
+        from unlearnable.protection.export import export_cifar, noise_of, originals_of
+        from unlearnable.protection.methods.noise_files import write_noise
+
+        if self.noise:
+            write_noise(noise_of(self.folder, self.data_root), self.noise)
+            print(self.noise)
+        if self.cifar:
+            originals_of(self.folder, self.data_root)  # raises UserError where the card is broken
+            test = load(self.folder, split="test", root=self.data_root)
+            print(export_cifar(load(self.folder), test, self.cifar))
 
 
-def export_verb(args: list[str]) -> None:
-    o = options(
-        "export",
-        "Take the noise, or the official CIFAR layout, out of a protected folder.",
-        _Export,
-        args,
-    )
-    if not o.noise and not o.cifar:
-        raise UserError("Nothing to export; give --noise FILE or --cifar DIR.")
-    if o.noise:
-        write_noise(noise_of(o.folder, o.root), o.noise)
-        print(o.noise)
-    if o.cifar:
-        originals_of(o.folder, o.root)  # says so when this is no protected folder
-        print(export_cifar(load(o.folder), load(o.folder, split="test", root=o.root), o.cifar))
+def command(args: list[str]) -> Command:
+    return Command(doc(Export), Export)

@@ -3,22 +3,35 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from unlearnable.cli.options import Machine, Source, options, take
-from unlearnable.core import distributed
-from unlearnable.core.device import pick_device
+from tyro import MISSING
+from tyro.conf import Positional, arg
+
+from unlearnable.cli.help import doc
+from unlearnable.cli.options import Command, Flag, Machine, Selection, Verb, preset_in
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import config_hash
-from unlearnable.data.load import load
-from unlearnable.data.subsets import mix_in_clean
-from unlearnable.evaluation.countermeasures import apply_countermeasure
-from unlearnable.protection.export import originals_of
-from unlearnable.training.learn import learn
+from unlearnable.core.presets import require
+from unlearnable.data.sources import check_source
+from unlearnable.evaluation.countermeasures import describe_countermeasure
 from unlearnable.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from unlearnable.data.images import Images
 
 
 @dataclass(frozen=True)
-class _Learn:
+class Learn(Verb):
+    """Train a learner on images and test it on clean ones.
+
+    unlearnable learn protected/rem --preset short --adv-eps 2
+    """
+
+    data: Annotated[Positional[str], arg(metavar="DATA")]
+    """a name of `unlearnable ls data`, a folder with one sub-folder of images per class, or a
+    protected folder"""
+    preset: str = "paper"
+    """named settings of the learner: they set the defaults of the recipe below"""
     out: Path | None = None
     """folder for log.jsonl, result.json and the model (default: runs/<hash of the settings>)"""
     test: str | None = None
@@ -27,66 +40,91 @@ class _Learn:
     test_limit: int | None = None
     """at most this many test images, the same number of every class"""
     countermeasure: str | None = None
-    """a countermeasure of `unlearnable ls countermeasures`, or my_module:function, done to the
-    training images first"""
-    countermeasure_test: bool = False
-    """do it to the test images too"""
+    """a name of `unlearnable ls countermeasures`, or my_module:function, applied to the training
+    images first"""
+    countermeasure_test: Flag = False
+    """apply it to the test images too"""
     clean_fraction: float = 0.0
-    """this share of every class comes clean: from a protected folder's originals"""
-    source: Source = field(default_factory=Source)
-    machine: Machine = field(default_factory=Machine)
+    """this fraction of every class comes clean, from a protected folder's originals"""
     recipe: Recipe = field(default_factory=Recipe)
+    """How the learner trains."""
+    selection: Selection = field(default_factory=Selection)
+    machine: Machine = field(default_factory=Machine)
 
-
-def learn_verb(args: list[str]) -> None:
-    preset, args = take(args, "--preset", "paper")
-    if args and not args[0].startswith("-"):
-        args = ["--data", *args]
-    text = f"Train a learner and test it on clean images. Presets: {', '.join(Recipe.presets)} (--preset; now {preset})."
-    o = options("learn DATA", text, _Learn, args, _Learn(recipe=Recipe.preset(preset)))
-    data = o.source.load().for_learning()
-    asked = dataclasses.replace(o.source, limit=o.test_limit)
-    test = load(
-        o.test or asked.data,
-        split="train" if o.test and Path(o.test).is_dir() else "test",
-        limit=o.test_limit,
-        classes=asked.classes,
-        seed=asked.data_seed,
-        size=asked.size or (data.size if o.test and Path(o.test).is_dir() else None),
-        root=asked.root,
-    )
-    if o.clean_fraction:
-        data = mix_in_clean(
-            data, originals_of(Path(o.source.data), o.source.root), o.clean_fraction, o.machine.seed
-        )
-    if o.countermeasure:
-        data = apply_countermeasure(o.countermeasure, data)
-        test = apply_countermeasure(o.countermeasure, test) if o.countermeasure_test else test
-    elif o.countermeasure_test:
-        raise UserError(
-            "--countermeasure-test needs a countermeasure; give --countermeasure NAME too."
-        )
-    settings = {
-        "recipe": dataclasses.asdict(o.recipe),
-        "data": data.digest(),
-        "test": test.digest(),
-        "seed": o.machine.seed,
-    }
-    out = o.out or Path("runs") / config_hash(settings)
-    device = pick_device(o.machine.device)
-    with distributed.processes(device):
-        done = learn(
-            data,
-            o.recipe,
-            test=test,
-            out=out,
-            seed=o.machine.seed,
-            device=str(device),
-            precision=o.machine.precision,
-        )
-        if distributed.rank() == 0:
-            r = done.result
-            print(
-                f"Accuracy on {len(test)} clean test images: {r['accuracy']:.1f} % (peak {r['peak']:.1f} %, chance "
-                f"{100 / len(data.classes):.1f} %), {r['seconds']:.0f} s. Log and model: {out}"
+    def __post_init__(self) -> None:
+        require(self, positive="test_limit")
+        if self.countermeasure:
+            describe_countermeasure(self.countermeasure)
+        elif self.countermeasure_test:
+            raise UserError(
+                "--countermeasure-test needs a countermeasure; give --countermeasure NAME too."
             )
+
+    def run(self) -> None:
+        check_source(self.data)
+        if self.test:
+            check_source(self.test)
+        from unlearnable.core import distributed
+        from unlearnable.core.device import pick_device
+        from unlearnable.core.files import config_hash
+        from unlearnable.training.learn import learn
+
+        data, test = self._images()
+        settings = {
+            "recipe": dataclasses.asdict(self.recipe),
+            "data": data.digest(),
+            "test": test.digest(),
+            "seed": self.machine.seed,
+        }
+        out = self.out or Path("runs") / config_hash(settings)
+        device = pick_device(self.machine.device)
+        with distributed.processes(device):
+            done = learn(
+                data,
+                self.recipe,
+                test=test,
+                out=out,
+                seed=self.machine.seed,
+                device=str(device),
+                precision=self.machine.precision,
+            )
+            if distributed.rank() == 0:
+                r = done.result
+                print(
+                    f"Accuracy on {len(test)} clean test images: {r['accuracy']:.1f} % (peak "
+                    f"{r['peak']:.1f} %, chance {100 / len(data.classes):.1f} %), "
+                    f"{r['seconds']:.0f} s. Log and model: {out}"
+                )
+
+    def _images(self) -> "tuple[Images, Images]":
+        """Training and test images."""
+        from unlearnable.data.load import load
+        from unlearnable.data.subsets import mix_in_clean
+        from unlearnable.evaluation.countermeasures import apply_countermeasure
+        from unlearnable.protection.export import originals_of
+
+        data, chosen = self.selection.load(self.data).for_learning(), self.selection
+        folder = bool(self.test) and Path(self.test or "").is_dir()
+        test = load(
+            self.test or self.data,
+            split="train" if folder else "test",
+            limit=self.test_limit,
+            classes=chosen.classes,
+            seed=chosen.data_seed,
+            size=chosen.size or (data.size if folder else None),
+            root=chosen.data_root,
+        )
+        if self.clean_fraction:
+            clean = originals_of(Path(self.data), chosen.data_root)
+            data = mix_in_clean(data, clean, self.clean_fraction, self.machine.seed)
+        if self.countermeasure:
+            data = apply_countermeasure(self.countermeasure, data)
+        if self.countermeasure and self.countermeasure_test:
+            test = apply_countermeasure(self.countermeasure, test)
+        return data, test
+
+
+def command(args: list[str]) -> Command:
+    preset = preset_in(args, Recipe, "paper")
+    text = f"{doc(Learn)}\n\nPresets: {', '.join(Recipe.presets)}; now {preset}."
+    return Command(text, Learn, Learn(MISSING, preset, recipe=Recipe.preset(preset)))

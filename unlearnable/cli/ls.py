@@ -1,32 +1,63 @@
 """``ls``."""
 
-from unlearnable.cli.options import about
-from unlearnable.core.errors import UserError
-from unlearnable.data.load import DESCRIPTIONS
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from unlearnable.cli.help import doc, sentence
+from unlearnable.cli.options import Command, Verb
+from unlearnable.data.sources import DATA
 from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.evaluation.suites import SUITES
-from unlearnable.models import MODELS, describe
+from unlearnable.models import MODELS
 from unlearnable.protection.methods import METHODS
-from unlearnable.training.augment import AUGMENTATIONS
+from unlearnable.training.augmentations import AUGMENTATIONS
 from unlearnable.training.recipe import Recipe
 
+What = Literal[
+    "all", "methods", "models", "data", "countermeasures", "augmentations", "suites", "presets"
+]
 
-def ls_verb(what: str = "") -> None:
-    tables = {
-        "methods": {n: about(m).split(". ")[0] for n, m in METHODS.items()},
-        "models": {n: describe(n) for n in MODELS},
-        "data": DESCRIPTIONS,
-        "countermeasures": {n: c.about for n, c in COUNTERMEASURES.items()},
-        "augmentations": {n: c.about for n, c in AUGMENTATIONS.items()},
+
+@dataclass(frozen=True)
+class Ls(Verb):
+    """List what the options take: methods, models, data, countermeasures and so on.
+
+    unlearnable ls methods
+    """
+
+    what: Annotated[Positional[What], arg(metavar="LIST")] = "all"
+    """all, methods, models, data, countermeasures, augmentations, suites or presets"""
+
+    def run(self) -> None:
+        for title, lines in listing().items():
+            if self.what == title:
+                print(*_aligned(lines), sep="\n")
+            elif self.what == "all":
+                print(title, *(f"  {line}" for line in _aligned(lines)), "", sep="\n")
+
+
+def listing() -> dict[str, dict[str, str]]:
+    """Every table: its names, each with one line about it."""
+    return {
+        "methods": {name: sentence(method.__doc__ or "") for name, method in METHODS.items()},
+        "models": {name: entry.about for name, entry in MODELS.items()},
+        "data": {name: entry.about for name, entry in DATA.items()},
+        "countermeasures": {name: entry.about for name, entry in COUNTERMEASURES.items()},
+        "augmentations": {name: entry.about for name, entry in AUGMENTATIONS.items()},
         "suites": {n: ", ".join(learner.name for learner in suite) for n, suite in SUITES.items()},
-        "presets": {n: ", ".join(m.presets) for n, m in [*METHODS.items(), ("learn", Recipe)]},
+        "presets": {
+            **{name: ", ".join(method.presets) for name, method in METHODS.items()},
+            "learn": ", ".join(Recipe.presets),
+        },
     }
-    if what and what not in tables:
-        raise UserError(f"There is no list of '{what}'; the lists are {', '.join(tables)}.")
-    for title, table in tables.items():
-        if what in ("", title):
-            print(
-                title if not what else "",
-                *(f"  {n:<13} {text}" for n, text in table.items()),
-                sep="\n",
-            )
+
+
+def _aligned(lines: dict[str, str]) -> list[str]:
+    width = max(map(len, lines))
+    return [f"{name:<{width}}  {text}" for name, text in lines.items()]
+
+
+def command(args: list[str]) -> Command:
+    return Command(doc(Ls), Ls)

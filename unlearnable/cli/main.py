@@ -1,63 +1,94 @@
-"""The command line: one function a verb, options generated from the dataclasses' fields and
-docstrings. Here are the verbs of noise and of one's own images; the others have rooms in verbs/."""
+"""The command line: one file per verb. A verb's dataclass is its options (tyro reads the fields and
+their docstrings); its file is imported only when it is called, and torch only when it runs."""
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
 
-from unlearnable.cli.audit import audit_verb
-from unlearnable.cli.export import export_verb
-from unlearnable.cli.learn import learn_verb
-from unlearnable.cli.ls import ls_verb
-from unlearnable.cli.protect import protect_verb
-from unlearnable.cli.report import report_verb
-from unlearnable.cli.reproduce import reproduce_verb
-from unlearnable.cli.show import show_verb
-from unlearnable.cli.verify import verify_verb
-from unlearnable.core.errors import UserError
+import tyro
+from tyro._errors import on_parse_error
 
-USAGE = """usage: unlearnable VERB ...
+from unlearnable.cli.help import REGISTRY, Page, page, union
+from unlearnable.cli.mistakes import one_sentence
+from unlearnable.cli.options import Command, Verb
+from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.plugins import Entry
 
-  protect METHOD   make a set of images unlearnable       unlearnable protect rem --data shapes --preset short
-  protect PHOTOS OUT   a folder of your own images, at their own sizes    unlearnable protect photos/ protected/
-                       (without classes, that is without sub-folders, too)
-  verify PHOTOS OUT    the proof: learners on the clean and on the protected images
-  report FOLDER        the same as one HTML page; of audits, a leaderboard; of results, tables and plots
-  learn DATA       train a learner, test it on clean images   unlearnable learn protected/rem --preset short
-  audit FOLDER     what the best countermeasure leaves of a protection     unlearnable audit protected/rem
-  reproduce TABLE  the paper's tables, measured here beside its figures; without a TABLE: which there are
-  show FOLDER      a sheet of originals, protected images and noise, as PNG
-  export FOLDER    the noise (.npy, or the pickle of Fu et al.) or the official CIFAR layout
-  ls [WHAT]        methods, models, data, countermeasures, suites, presets
+HELP = """Publish images that models cannot learn from, and measure whether it worked.
 
-All sizes of noise are in /255. unlearnable VERB --help shows a verb's options; --preset NAME (of `ls presets`) sets a
-method's or a learner's defaults. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ...
-"""
+unlearnable protect-photos photos/ protected/
+unlearnable protect rem --data shapes --preset short
+unlearnable learn protected/rem --preset short --adv-eps 2
+
+Sizes of noise are in /255. `unlearnable VERB --help` shows the options of a verb, and --version the
+version. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ..."""
+
+
+def _verb(about: str, module: str) -> Entry[Callable[[list[str]], Command]]:
+    return Entry(about, f"unlearnable.cli.{module}:command")
 
 
 VERBS = {
-    "protect": protect_verb,
-    "verify": verify_verb,
-    "report": report_verb,
-    "learn": learn_verb,
-    "audit": audit_verb,
-    "reproduce": reproduce_verb,
-    "show": show_verb,
-    "export": export_verb,
-    "ls": lambda args: ls_verb(*args[:1]),
+    "protect": _verb("add a method's noise to a data set", "protect"),
+    "protect-photos": _verb("protect your own photos, at their own sizes", "protect_photos"),
+    "verify": _verb("measure whether protected photos are protected", "verify"),
+    "learn": _verb("train a learner and test it on clean images", "learn"),
+    "audit": _verb("measure what the best countermeasure leaves of a protection", "audit"),
+    "report": _verb("write a page on photos, or tables of audits or results", "report"),
+    "reproduce": _verb("measure the paper's tables, beside the figures in print", "reproduce"),
+    "show": _verb("draw a sheet of originals, protected images and noise", "show"),
+    "export": _verb("write the noise, or the CIFAR layout", "export"),
+    "ls": _verb("list methods, models, data, countermeasures and so on", "ls"),
 }
+
+
+def parse(args: list[str]) -> Verb | None:
+    """The command that ``args`` are, or None where they asked for help, which is printed. Raises
+    UserError."""
+    args = [*args[1:], "--help"] if args[:1] == ["help"] else args or ["--help"]
+    verb, rest = args[0], args[1:]
+    if verb not in VERBS and not verb.startswith("-"):
+        raise unknown("verb", verb, VERBS)
+    for_completion = verb.startswith("--tyro-")
+    commands = {
+        name: entry.load()(rest if name == verb else [])
+        if for_completion or name == verb
+        else Command(entry.about)
+        for name, entry in VERBS.items()
+    }
+    called = commands.get(verb, Command(HELP, commands=commands, noun="VERB"))
+    if called.commands and not rest:
+        args = [*args, "--help"]
+    words = args[: 2 if verb in VERBS and called.commands else 1]
+    called = called.commands.get(words[-1], called)
+    try:
+        with redirect_stdout(Page()) as shown, on_parse_error(one_sentence(words, called.options)):
+            return tyro.cli(
+                union(commands, words),
+                prog="unlearnable",
+                description=page(HELP),
+                args=args,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
+                registry=REGISTRY,
+            )
+    except SystemExit as e:
+        if e.code:
+            raise
+        print(shown.getvalue() if for_completion else shown.tidy(called.noun))
+        return None
 
 
 def main() -> None:
     """Exit status: 0 done, 1 interrupted, 2 the user's mistake (one sentence on standard error)."""
-    sys.path.insert(0, os.getcwd())  # for --model my_module:factory
     args = sys.argv[1:]
-    if not args or args[0] in ("-h", "--help"):
-        print(USAGE)
-        return
     try:
-        if args[0] not in VERBS:
-            raise UserError(f"There is no verb '{args[0]}'; the verbs are {', '.join(VERBS)}.")
-        VERBS[args[0]](args[1:])
+        if args == ["--version"]:
+            from unlearnable.core.version import __version__
+
+            print(f"unlearnable {__version__}")
+        elif command := parse(args):
+            command.run()
         sys.stdout.flush()
         _leave(0)
     except UserError as e:
@@ -65,8 +96,8 @@ def main() -> None:
             print(f"unlearnable: {detail}", file=sys.stderr)
         _stop(2, " ".join(str(e).split()))
     except KeyboardInterrupt:
-        _stop(1, "interrupted; the same command goes on from the last saved state.")
-    except BrokenPipeError:  # whoever reads (head, less) has seen enough; the rest goes nowhere
+        _stop(1, "interrupted; the same command resumes from the last saved state.")
+    except BrokenPipeError:  # the reader (head, less) has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -79,7 +110,7 @@ def _stop(status: int, sentence: str) -> None:
 
 
 def _leave(status: int) -> None:
-    """One process of several ends here, its work done, without the interpreter's clean-up: there a
+    """End one process of several here, its work done, without the interpreter's clean-up: there a
     thread that the process group left running aborts the process now and then ("terminate called
     without an active exception")."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:

@@ -1,45 +1,107 @@
-"""What several verbs ask for, and how options become dataclasses."""
+"""What the verbs share: the value that a command line becomes, and common options."""
 
-from dataclasses import dataclass
-from typing import TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
-from tyro.conf import OmitArgPrefixes
+from tyro import MISSING_NONPROP
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from unlearnable.data.images import Images
-from unlearnable.data.load import load
-from unlearnable.training.precision import Precision
+from unlearnable.core.errors import unknown
+from unlearnable.core.presets import Presets, require
+from unlearnable.training.recipe import Precision
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from unlearnable.data.images import Images
+
+Flag = FlagCreatePairsOff[bool]
+"""an option without a --no- twin"""
+Folder = Annotated[Positional[Path], arg(metavar="FOLDER")]
+Protected = Annotated[Positional[Path], arg(metavar="PROTECTED")]
+Photos = Annotated[Positional[Path], arg(metavar="PHOTOS")]
+
+
+class Verb(ABC):
+    """A command line: the fields are its arguments and options, ``run`` does what it says."""
+
+    @abstractmethod
+    def run(self) -> None: ...
 
 
 @dataclass(frozen=True)
-class Source:
-    """Which images."""
+class NoOptions:
+    """Of a command that is not read, because another was called."""
 
-    data: str = "shapes"
-    """a name of `unlearnable ls data`, a folder with one sub-folder of images a class, or a
-    protected folder; for unlearnable-clusters and uniform also a folder of images without
-    sub-folders"""
+
+@dataclass(frozen=True)
+class Command:
+    """A command for tyro: with a ``kind``, a dataclass of options (``default``: an instance with
+    other defaults), or with further ``commands``, which are called a ``noun`` (METHOD, TABLE).
+
+    help: shown by --help; its first sentence stands in the list of commands."""
+
+    help: str
+    kind: Any = NoOptions
+    default: Any = MISSING_NONPROP
+    commands: "Mapping[str, Command]" = field(default_factory=dict)
+    noun: str = ""
+
+    @property
+    def options(self) -> Any:
+        """The dataclass of options, or the instance with other defaults."""
+        return self.kind if self.default is MISSING_NONPROP else self.default
+
+
+def preset_in(args: list[str], kind: type[Presets], default: str) -> str:
+    """The preset that the arguments name: it sets the defaults, so it is needed before they are
+    read. Raises UserError for an unknown one."""
+    name = default
+    for at, following in zip(args, [*args[1:], default]):
+        if at == "--preset":
+            name = following
+        elif at.startswith("--preset="):
+            name = at.partition("=")[2]
+    if name not in kind.presets:
+        raise unknown("preset", name, kind.presets)
+    return name
+
+
+def named(args: list[str]) -> str:
+    """The word that the arguments begin with, if any."""
+    return args[0] if args and not args[0].startswith("-") else ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the images."""
+
     limit: int | None = None
-    """at most this many images, the same number of every class"""
-    classes: tuple[str, ...] | None = None
-    """only these classes"""
+    """at most this many, the same number of every class"""
+    classes: tuple[str, ...] = ()
+    """only these classes (default: all)"""
     size: int | None = None
-    """resize the images of a folder to size x size pixels"""
+    """resize the images of a folder to SIZE x SIZE pixels"""
     data_seed: int = 0
-    """chooses the images under --limit; generates `shapes`"""
-    root: str | None = None
-    """where the named sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
+    """chooses the images under --limit, and generates `shapes`"""
+    data_root: str | None = None
+    """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
 
-    def load(self) -> Images:
+    def __post_init__(self) -> None:
+        require(self, positive="limit size")
+
+    def load(self, data: str) -> "Images":
+        """The images of ``data``: a name of ``DATA`` or a folder."""
+        from unlearnable.data.load import load
+
         return load(
-            self.data,
+            data,
             limit=self.limit,
-            classes=self.classes,
+            classes=self.classes or None,
             seed=self.data_seed,
             size=self.size,
-            root=self.root,
+            root=self.data_root,
         )
 
 
@@ -48,35 +110,8 @@ class Machine:
     """How it runs."""
 
     seed: int = 0
-    """draws weights, batches, noise"""
+    """draws weights, batches and noise"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
     precision: Precision = "auto"
-    """bf16 or fp32 networks; auto: bf16 where it is fast"""
-
-
-def options(verb: str, text: str, options: type[T], args: list[str], default: T | None = None) -> T:
-    kind = OmitArgPrefixes[options]  # --eps, not --method.eps
-    return tyro.cli(
-        kind,
-        args=args,
-        prog=f"unlearnable {verb}",
-        description=text,
-        **({"default": default} if default else {}),
-    )
-
-
-def take(args: list[str], option: str, fallback: str) -> tuple[str, list[str]]:
-    """The value of one option, taken out of the arguments: a preset has to be known before the
-    other defaults are."""
-    for k, a in enumerate(args):
-        if a == option and k + 1 < len(args):
-            return args[k + 1], args[:k] + args[k + 2 :]
-        if a.startswith(option + "="):
-            return a.split("=", 1)[1], args[:k] + args[k + 1 :]
-    return fallback, args
-
-
-def about(kind: type) -> str:
-    """A class's docstring in one line."""
-    return " ".join((kind.__doc__ or "").split())
+    """arithmetic of the networks; auto: bf16 where it is fast"""

@@ -1,58 +1,88 @@
-"""``protect METHOD``, and which grammar ``protect`` is called in."""
+"""``protect``: one sub-command per method, or a person's own as my_module:Class."""
 
-import dataclasses
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
-from tyro.conf import arg
-
-from unlearnable.cli.ls import ls_verb
-from unlearnable.cli.options import Machine, Source, about, take
-from unlearnable.cli.protect_photos import protect_photos_verb
-from unlearnable.core import distributed
-from unlearnable.core.device import pick_device
+from unlearnable.cli.help import doc
+from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in
+from unlearnable.core.errors import UserError
+from unlearnable.data.sources import check_source
+from unlearnable.models import check_model
 from unlearnable.protection.methods import METHODS, find_method
-from unlearnable.protection.protect import protect
+from unlearnable.protection.methods.base import Method
 
-# ── protect ──
+HELP = """Add noise to a data set, so that models trained on it fail.
+
+unlearnable protect rem --data shapes --preset short
+unlearnable protect em --data my_images/ --size 64 --out protected/em
+
+METHOD is one of these, or your own as my_module:Class (docs/adding-a-method.md). For photos at
+their own sizes: unlearnable protect-photos."""
 
 
-def protect_verb(args: list[str]) -> None:
-    if not args or args[0] in ("-h", "--help"):
-        print(
-            "usage: unlearnable protect METHOD [options]      unlearnable protect METHOD --help\n\n"
-            "METHOD is one of these, or your own as my_module:Class (docs/adding-a-method.md):"
+@dataclass(frozen=True)
+class Protect(Verb):
+    """Craft a method's noise and write the protected images."""
+
+    method: Method
+    """Settings of the method; sizes of noise are in /255."""
+    preset: str = "paper"
+    """named settings: they set the defaults of the method's options"""
+    data: str = "shapes"
+    """a name of `unlearnable ls data`, a folder with one sub-folder of images per class, or a
+    protected folder; methods that need no classes also take a folder without sub-folders"""
+    out: Path = Path("protected")
+    """folder for the images, the card and the generator; the same command resumes"""
+    selection: Selection = field(default_factory=Selection)
+    machine: Machine = field(default_factory=Machine)
+
+    def run(self) -> None:
+        check_source(self.data)
+        check_model(str(vars(self.method).get("model", "convnet")))
+        from unlearnable.core import distributed
+        from unlearnable.core.device import pick_device
+        from unlearnable.protection.protect import protect
+
+        device = pick_device(self.machine.device)
+        with distributed.processes(device):
+            done = protect(
+                self.selection.load(self.data),
+                self.method,
+                self.out,
+                seed=self.machine.seed,
+                device=str(device),
+                precision=self.machine.precision,
+            )
+        if done:
+            m = done.card["measured"]
+            print(
+                f"{len(done.images)} images in {self.out}: noise at most {m['linf']}/255, PSNR "
+                f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card['seconds']:.0f} s.\n"
+                f"See it: unlearnable show {self.out}    "
+                f"Measure it: unlearnable learn {self.out}"
+            )
+
+
+def command(args: list[str]) -> Command:
+    name = named(args)
+    own = {} if name in METHODS or not name else {name: _own(name)}
+    kinds = {**METHODS, **own}
+    commands = {n: _command(n, kind, args if n == name else []) for n, kind in kinds.items()}
+    return Command(HELP, commands=commands, noun="METHOD")
+
+
+def _own(name: str) -> type[Method]:
+    """The method my_module:Class. Raises UserError, also for a folder of photos."""
+    if ":" not in name and Path(name).is_dir():
+        raise UserError(
+            f"{name} is a folder, and protect takes a method; for photos at their own sizes use "
+            f"`unlearnable protect-photos {name} OUT`."
         )
-        return ls_verb("methods")
-    if len(args) > 1 and not args[1].startswith("-") and args[0] not in METHODS:
-        return protect_photos_verb(args)
-    name, args = args[0], args[1:]
-    preset, args = take(args, "--preset", "paper")
-    method = find_method(name).preset(preset)
+    return find_method(name)
 
-    out = Annotated[
-        Path,
-        arg(help="folder for the images, the card and the generator; the same command resumes"),
-    ]
-    fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
-    options = dataclasses.make_dataclass("Protect", fields, frozen=True)
-    text = f"{about(type(method))} Presets: {', '.join(method.presets)} (--preset; now {preset})."
-    default = options(Path("protected") / name.rpartition(":")[2], Source(), Machine(), method)
-    o = options(f"protect {name}", text, options, args, default)
-    device = pick_device(o.machine.device)
-    with distributed.processes(device):
-        done = protect(
-            o.source.load(),
-            o.method,
-            o.out,
-            seed=o.machine.seed,
-            device=str(device),
-            precision=o.machine.precision,
-        )
-    if done:
-        m = done.card["measured"]
-        print(
-            f"{len(done.images)} images in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']} dB, "
-            f"SSIM {m['ssim']}, made in {done.card['seconds']:.0f} s.\n"
-            f"See it: unlearnable show {o.out}    Prove it: unlearnable learn {o.out}"
-        )
+
+def _command(name: str, kind: type[Method], args: list[str]) -> Command:
+    preset = preset_in(args, kind, "paper")
+    out = Path("protected") / name.rpartition(":")[2]
+    text = f"{doc(kind)}\n\nPresets: {', '.join(kind.presets)}; now {preset}."
+    return Command(text, Protect, Protect(kind.preset(preset), preset, out=out))

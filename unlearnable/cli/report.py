@@ -1,54 +1,105 @@
-"""``report``."""
+"""``report``: of protected photos, of audits, of results."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from tyro.conf import Positional
+from unlearnable.cli.help import doc
+from unlearnable.cli.options import Command, Folder, Protected, Verb, named
+from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.presets import require
+from unlearnable.data.sources import check_folder, check_protected
 
-from unlearnable.cli.options import options
-from unlearnable.experiments.report import has_results, report_results
-from unlearnable.reports.leaderboard import audit_files, leaderboard
-from unlearnable.reports.photo_page import report
+HELP = """Write pages and tables from results; nothing is trained.
 
-# ── report ──
+unlearnable report photos protected/
+unlearnable report audits audits/
+unlearnable report results results/"""
 
 
 @dataclass(frozen=True)
-class _Report:
-    folder: Positional[Path]
-    """a folder of protected photographs, one with audits in it, or one with results of `unlearnable
-    reproduce`"""
+class ReportPhotos(Verb):
+    """Write one self-contained HTML page about protected photos: what the protection gains, what it
+      costs, and what it does not do.
+
+    unlearnable report photos protected/
+    """
+
+    folder: Protected
+    """a folder of protected photos"""
     verified: Path | None = None
     """the folder that `unlearnable verify` wrote (default: verified/<name of the protected folder>,
     if it is there)"""
     out: Path | None = None
-    """the page (default: <name of the folder>.html); for audits and results a folder (default:
-    their own)"""
+    """the page (default: <name of the protected folder>.html)"""
     count: int = 3
-    """photographs shown, one a class"""
-    root: str | None = None
-    """where the named sets lie, to show images and noise of results"""
+    """photos shown, one per class"""
+
+    def __post_init__(self) -> None:
+        require(self, positive="count")
+
+    def run(self) -> None:
+        check_protected(self.folder)
+        from unlearnable.reports.photo_page import report
+
+        name = self.folder.resolve().name
+        default = Path("verified") / name
+        found = default if (default / "verify.json").exists() else None
+        out = self.out or Path(f"{name}.html")
+        print(report(self.folder, self.verified or found, out=out, count=self.count))
 
 
-def report_verb(args: list[str]) -> None:
-    text = (
-        "Of protected photographs: one self-contained HTML page, what the protection gains, costs, and does not do. Of "
-        "audits: tables of worst-case learnability; of results: the tables and plots; as Markdown, CSV and HTML."
-    )
-    o = options("report", text, _Report, args)
-    if not (o.folder / "card.json").exists() and report_tables(o.folder, o.out, o.root):
-        return
-    name = o.folder.resolve().name
-    proof = o.verified
-    if proof is None and (default := Path("verified") / name).joinpath("verify.json").exists():
-        proof = default
-    print(report(o.folder, proof, out=o.out or Path(f"{name}.html"), count=o.count))
+@dataclass(frozen=True)
+class ReportAudits(Verb):
+    """Write the leaderboard of a folder of audits: tables of worst-case learnability as Markdown,
+      CSV and HTML.
+
+    unlearnable report audits audits/
+    """
+
+    folder: Folder
+    """a folder with audits in it"""
+    out: Path | None = None
+    """folder for the tables (default: FOLDER)"""
+
+    def run(self) -> None:
+        check_folder(self.folder)
+        from unlearnable.reports.leaderboard import leaderboard
+
+        print(*leaderboard(self.folder, self.out or self.folder), sep="\n")
 
 
-def report_tables(folder: Path, out: Path | None, root: str | None) -> bool:
-    """The leaderboard of a folder of audits, the tables of a folder of results; whether it was one."""
-    done = leaderboard(folder, out or folder) if audit_files(folder) else []
-    done += report_results(folder, out or folder, root=root) if has_results(folder) else []
-    if done:
-        print(*done, sep="\n")
-    return bool(done)
+@dataclass(frozen=True)
+class ReportResults(Verb):
+    """Write the tables and plots of a folder of results of `unlearnable reproduce`, as Markdown,
+      CSV and HTML.
+
+    unlearnable report results results/
+    """
+
+    folder: Folder
+    """a folder of results, or of records of them"""
+    out: Path | None = None
+    """folder for the tables (default: FOLDER)"""
+    data_root: str | None = None
+    """where the named data sets lie, to show images and noise (default: $UNLEARNABLE_DATA, else
+    ./data)"""
+
+    def run(self) -> None:
+        check_folder(self.folder)
+        from unlearnable.experiments.report import report_results
+
+        out = self.out or self.folder
+        print(*report_results(self.folder, out, root=self.data_root), sep="\n")
+
+
+def command(args: list[str]) -> Command:
+    kinds = {"photos": ReportPhotos, "audits": ReportAudits, "results": ReportResults}
+    kind = named(args)
+    if kind and kind not in kinds:
+        if Path(kind).is_dir():
+            raise UserError(
+                f"Say what {kind} holds: `unlearnable report photos {kind}`, or audits, or results."
+            )
+        raise unknown("report", kind, kinds)
+    commands = {name: Command(doc(verb), verb) for name, verb in kinds.items()}
+    return Command(HELP, commands=commands, noun="KIND")

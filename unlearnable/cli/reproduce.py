@@ -1,72 +1,85 @@
-"""``reproduce``."""
+"""``reproduce``: one sub-command per table."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Positional
+from tyro.conf import Suppress
 
-from unlearnable.cli.options import options
-from unlearnable.core.errors import UserError
-from unlearnable.experiments.reproduce import chosen, reproduce, write_record
-from unlearnable.experiments.scale import get_scale
+from unlearnable.cli.options import Command, Flag, Verb, named
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.experiments.tables import TABLES
-from unlearnable.training.precision import Precision
+from unlearnable.training.recipe import Precision
+
+HELP = """Measure the paper's tables and figures here, beside the figures in print.
+
+unlearnable reproduce main-comparison --seeds 0 1
+unlearnable reproduce time-cost --show
+
+It says first how long it takes, and resumes where it was stopped."""
 
 
 @dataclass(frozen=True)
-class _Reproduce:
-    table: Positional[str]
-    """a table of `unlearnable reproduce`, or all"""
-    size: Literal["small", "paper"] = "small"
+class Reproduce(Verb):
+    """Measure the cells of a table that are missing, and print it."""
+
+    table: Suppress[str]
+    scale: Literal["small", "paper"] = "small"
     """small: 5,000 images and convnet, for 2 CPU cores; paper: the authors' settings, for a GPU"""
-    data: str = "cifar10"
-    """cifar10, cifar100 or imagenet100"""
+    data: Literal["cifar10", "cifar100", "imagenet100", "shapes"] = "cifar10"
+    """the data set"""
     seeds: tuple[int, ...] = (0,)
-    """the seeds to make; shown is every seed that is there"""
-    show: bool = False
-    """make nothing, print what is there"""
+    """the seeds to measure; every seed that was measured is shown"""
+    show: Flag = False
+    """measure nothing, print what is there"""
     rows: tuple[str, ...] = ()
-    """only these rows, by name, for instance --rows clean "REM(2)" """
+    """only these rows, for instance --rows clean "REM(2)" """
     columns: tuple[str, ...] = ()
-    """only these columns, by name"""
+    """only these columns"""
     results: Path = Path("results")
-    """folder of the results, shared by all tables and by processes beside each other; or one with
+    """folder of results, shared by all tables and by processes that run side by side; or one of
     records"""
     record: Path | None = None
     """write every result of the table that is there into this one file (.json) too"""
-    root: str | None = None
-    """where the named sets lie"""
+    data_root: str | None = None
+    """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, ..."""
     precision: Precision = "auto"
+    """arithmetic of the networks; auto: bf16 where it is fast"""
+
+    def run(self) -> None:
+        if self.show and not self.results.is_dir():
+            raise UserError(
+                f"There is no folder {self.results} with results; give one with --results, or "
+                "leave out --show."
+            )
+        from unlearnable.experiments.reproduce import chosen, reproduce, write_record
+        from unlearnable.experiments.scale import get_scale
+
+        scale, tables = get_scale(self.scale, self.data), chosen(self.table)
+        text = reproduce(
+            tables,
+            scale,
+            seeds=self.seeds,
+            results=self.results,
+            show=self.show,
+            rows=self.rows,
+            columns=self.columns,
+            data_root=self.data_root,
+            device=self.device,
+            precision=self.precision,
+        )
+        print(text)
+        if self.record:
+            count = write_record(tables, scale, self.results, self.record)
+            print(f"{count} results in {self.record}")
 
 
-def reproduce_verb(args: list[str]) -> None:
-    if not args or args[0] in ("-h", "--help"):
-        print(
-            "usage: unlearnable reproduce TABLE [options]      unlearnable reproduce TABLE --help\n"
-        )
-        return print(*(f"  {name:<18} {table.title}" for name, table in TABLES.items()), sep="\n")
-    about = "\n\n".join(TABLES[name].text for name in args[:1] if name in TABLES)
-    o = options(
-        "reproduce TABLE",
-        f"The paper's tables, measured here beside its figures. {about}",
-        _Reproduce,
-        args,
-    )
-    where, tables = get_scale(o.size, o.data), chosen(o.table)
-    if o.show and not o.results.is_dir():
-        raise UserError(
-            f"There is no folder {o.results} with results; give one with --results, or leave --show out."
-        )
-    machine = {"data_root": o.root, "device": o.device, "precision": o.precision}
-    asked = {
-        "seeds": o.seeds,
-        "results": o.results,
-        "show": o.show,
-        "rows": o.rows,
-        "columns": o.columns,
-    }
-    print(reproduce(tables, where, **asked, **machine))
-    if o.record:
-        print(f"{write_record(tables, where, o.results, o.record)} results in {o.record}")
+def command(args: list[str]) -> Command:
+    about = {name: f"{entry.about}." for name, entry in TABLES.items()} | {"all": "every table"}
+    name = named(args)
+    if name and name not in about:
+        raise unknown("table", name, about)
+    commands = {n: Command(text, Reproduce, Reproduce(n)) for n, text in about.items()}
+    return Command(HELP, commands=commands, noun="TABLE")

@@ -3,35 +3,47 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tyro.conf import Positional
-
-from unlearnable.cli.options import options
-from unlearnable.data.load import load
-from unlearnable.protection.export import originals_of
-from unlearnable.reports.contact_sheet import contact_sheet
+from unlearnable.cli.help import doc
+from unlearnable.cli.options import Command, Protected, Verb
+from unlearnable.core.presets import require
+from unlearnable.data.sources import check_protected
 
 
 @dataclass(frozen=True)
-class _Show:
-    folder: Positional[Path]
+class Show(Verb):
+    """Draw a sheet of originals, protected images and magnified noise, as PNG.
+
+    unlearnable show protected/rem
+    """
+
+    folder: Protected
     """a protected folder"""
     out: Path | None = None
-    """the PNG (default: FOLDER/sheet.png; for images without classes FOLDER-sheet.png)"""
+    """the PNG (default: PROTECTED/sheet.png; for images without classes PROTECTED-sheet.png)"""
     count: int = 10
     """how many images"""
     gain: int = 8
     """the noise is shown times this, around gray"""
-    root: str | None = None
-    """where the named sets lie"""
+    data_root: str | None = None
+    """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
+
+    def __post_init__(self) -> None:
+        require(self, positive="count gain")
+
+    def run(self) -> None:
+        check_protected(self.folder)
+        from unlearnable.data.load import load
+        from unlearnable.protection.export import originals_of
+        from unlearnable.reports.contact_sheet import contact_sheet
+
+        clean, protected = originals_of(self.folder, self.data_root), load(self.folder)
+        name = self.folder.resolve()
+        # a folder without sub-folders holds images only: the sheet goes beside it
+        beside = name.with_name(f"{name.name}-sheet.png")
+        out = self.out or (self.folder / "sheet.png" if protected.labeled else beside)
+        contact_sheet(clean, protected, out, count=self.count, gain=self.gain)
+        print(out)
 
 
-def show_verb(args: list[str]) -> None:
-    o = options("show", "A sheet of originals, protected images and magnified noise.", _Show, args)
-    clean = originals_of(o.folder, o.root)
-    protected, name = load(o.folder), o.folder.resolve()
-    # a folder without sub-folders holds images only: the sheet goes beside it
-    out = o.out or (
-        o.folder / "sheet.png" if protected.labeled else name.with_name(f"{name.name}-sheet.png")
-    )
-    contact_sheet(clean, protected, out, count=o.count, gain=o.gain)
-    print(out)
+def command(args: list[str]) -> Command:
+    return Command(doc(Show), Show)

@@ -3,64 +3,77 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tyro
-from tyro.conf import Positional
+from tyro import MISSING
 
-from unlearnable.cli.options import Machine, options, take
-from unlearnable.evaluation.verify import verify
-from unlearnable.reports.tables import verify_table
+from unlearnable.cli.help import doc
+from unlearnable.cli.options import Command, Machine, Photos, Protected, Verb, preset_in
+from unlearnable.core.presets import require
+from unlearnable.data.sources import check_folder, check_protected
+from unlearnable.evaluation.countermeasures import describe_countermeasure
 from unlearnable.training.recipe import Recipe
-
-# ── verify ──
 
 
 @dataclass(frozen=True)
-class _Verify:
-    photos: Positional[Path]
+class Verify(Verb):
+    """Measure whether your protected photos are protected. Learners train on the clean and on the
+    protected photos and are tested on clean ones that were held out.
+
+    unlearnable verify photos/ protected/
+    """
+
+    photos: Photos
     """the originals"""
-    protected: Positional[Path]
-    """what `unlearnable protect PHOTOS OUT` made of them"""
+    protected: Protected
+    """what `unlearnable protect-photos PHOTOS OUT` made of them"""
+    preset: str = "photos"
+    """named settings of the learners: they set the defaults of the recipe below"""
     out: Path | None = None
     """folder for the results (default: verified/<name of the protected folder>)"""
     seeds: int = 3
     """how often everything is repeated, with other photos held out"""
     radii: tuple[float, ...] = (0.0, 2.0)
-    """0 is ordinary training, others adversarial training of that radius in /255"""
+    """0 is ordinary training, any other adversarial training of that radius in /255"""
     countermeasures: tuple[str, ...] = ("gray",)
-    """ordinary training again, on photos after each of these (`unlearnable ls countermeasures`, or
-    my_module:function)"""
+    """ordinary training again, on photos after each of these: names of `unlearnable ls
+    countermeasures`, or my_module:function"""
     size: int | None = None
-    """the side at which the learner sees the photos (default: 1.5 times that at which the noise was
-    made)"""
+    """side at which the learner sees the photos, in pixels (default: 1.5 times that at which the
+    noise was made)"""
     holdout: float = 0.25
-    """share of clean photos of every class that is used for testing only"""
-    machine: Machine = field(default_factory=Machine)
+    """fraction of the clean photos of every class that is used for testing only"""
     recipe: Recipe = field(default_factory=Recipe)
+    """How the learners train."""
+    machine: Machine = field(default_factory=Machine)
+
+    def __post_init__(self) -> None:
+        require(self, positive="seeds size")
+        for name in self.countermeasures:
+            describe_countermeasure(name)
+
+    def run(self) -> None:
+        check_folder(self.photos)
+        check_protected(self.protected)
+        from unlearnable.evaluation.verify import verify
+        from unlearnable.reports.tables import verify_table
+
+        done = verify(
+            self.photos,
+            self.protected,
+            self.recipe,
+            out=self.out or Path("verified") / self.protected.resolve().name,
+            radii=self.radii,
+            countermeasures=self.countermeasures,
+            seeds=self.seeds,
+            size=self.size,
+            holdout=self.holdout,
+            device=self.machine.device,
+            precision=self.machine.precision,
+        )
+        print(verify_table(done))
+        print(f"As a page: unlearnable report photos {self.protected}")
 
 
-def verify_verb(args: list[str]) -> None:
-    preset, args = take(args, "--preset", "photos")
-    text = "Learners on your clean and on your protected photos, tested on clean ones that were held out."
-    default = _Verify(tyro.MISSING, tyro.MISSING, recipe=Recipe.preset(preset))
-    o = options(
-        "verify",
-        f"{text} Presets: {', '.join(Recipe.presets)} (--preset; now {preset}).",
-        _Verify,
-        args,
-        default,
-    )
-    done = verify(
-        o.photos,
-        o.protected,
-        o.recipe,
-        out=o.out or Path("verified") / o.protected.resolve().name,
-        radii=o.radii,
-        countermeasures=o.countermeasures,
-        seeds=o.seeds,
-        size=o.size,
-        holdout=o.holdout,
-        device=o.machine.device,
-        precision=o.machine.precision,
-    )
-    print(verify_table(done))
-    print(f"As a page: unlearnable report {o.protected}")
+def command(args: list[str]) -> Command:
+    preset = preset_in(args, Recipe, "photos")
+    text = f"{doc(Verify)}\n\nPresets: {', '.join(Recipe.presets)}; now {preset}."
+    return Command(text, Verify, Verify(MISSING, MISSING, preset, recipe=Recipe.preset(preset)))

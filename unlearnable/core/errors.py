@@ -1,12 +1,25 @@
 """The user's mistakes."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """One sentence: what is wrong, where, what to do. The command line prints it and exits with
     status 2.
 
-    details: further sentences, one a line before it (every bad file of a folder, for instance)."""
+    details: further sentences, printed one per line before it (every bad file of a folder, for
+    instance)."""
 
     def __init__(self, sentence: str, details: list[str] | None = None):
         super().__init__(sentence)
         self.details = details or []
+
+
+def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> UserError:
+    """The error for a ``name`` that is none of ``known``: names the nearest, lists them all, and
+    says what else is allowed (``more``)."""
+    known = [*known]
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean '{near[0]}'? There are" if near else "there are"
+    return UserError(f"There is no {kind} '{name}'; {hint} {', '.join(known)}{more}.")

@@ -1,25 +1,46 @@
-"""``my_module:name`` on the command line: a person's own network or method, from the current folder
-or installed."""
+"""Code by its name, "module:attribute": the lines of the package's own tables, and a person's own
+network or method from the current folder."""
 
 import importlib
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 from unlearnable.core.errors import UserError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A line of a table (``MODELS``, ``DATA``, ...): what it is, and its code, which is imported on
+    use. So a table can be listed, and a name checked, without loading torch."""
+
+    about: str
+    target: str
+    """module:attribute, inside this package"""
+
+    def load(self) -> T:
+        """Import and return what ``target`` names."""
+        module, _, attribute = self.target.partition(":")
+        return cast(T, getattr(importlib.import_module(module), attribute))
 
 
 @contextmanager
 def working_directory_importable() -> Iterator[None]:
-    """Puts the current directory first on the import path, as `python -m` does, and takes it off
-    again."""
+    """Put the current directory on the import path, and take it off again.
+
+    It comes last: torch imports much of what it needs late, and a ``sympy.py`` beside downloaded
+    images must not run in place of the installed package."""
     folder = os.getcwd()
-    sys.path.insert(0, folder)
+    sys.path.append(folder)
     try:
         yield
     finally:
-        sys.path.remove(folder)
+        del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]
 
 
 def load_object(kind: str, name: str) -> tuple[object, str]:

@@ -3,7 +3,7 @@ fields."""
 
 from typing import ClassVar, Self
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, unknown
 
 
 class Presets:
@@ -16,9 +16,7 @@ class Presets:
         """The settings called ``name``, with ``changes`` on top. Raises UserError for an unknown
         name."""
         if name not in cls.presets:
-            raise UserError(
-                f"{cls.__name__} has no preset '{name}'; it has {', '.join(cls.presets)}."
-            )
+            raise unknown("preset", name, cls.presets)
         return cls(**cls.presets[name] | changes)
 
 

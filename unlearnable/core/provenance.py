@@ -5,13 +5,13 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
 from unlearnable.core import distributed
 from unlearnable.core.device import COMPILE
+from unlearnable.core.version import __version__
 
 
 def _processor() -> str:
@@ -25,10 +25,6 @@ def _processor() -> str:
 
 def provenance(device: torch.device) -> dict:
     """What a number was measured with."""
-    try:
-        package = version("unlearnable")
-    except PackageNotFoundError:
-        package = "not installed"
     home = Path(__file__).parents[2]
     commit = None
     if (
@@ -43,7 +39,7 @@ def provenance(device: torch.device) -> dict:
     return {
         "hardware": f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()}, {distributed.world()} process(es)",
         "torch": torch.__version__,
-        "version": package,
+        "version": __version__,
         "commit": commit,
         "command": compiled
         + " ".join([Path(sys.argv[0]).name.replace("__main__.py", "unlearnable"), *sys.argv[1:]]),

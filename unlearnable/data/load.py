@@ -5,7 +5,6 @@ images without classes, or a protected folder. A protected set loads exactly lik
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import torch
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
 from unlearnable.data import shapes
-from unlearnable.data.cifar import cifar10, cifar100
-from unlearnable.data.folders import imagenet100, read_folder
+from unlearnable.data.folders import read_folder
 from unlearnable.data.images import Images
+from unlearnable.data.sources import DATA, check_source
 from unlearnable.data.subsets import select
 
 
@@ -52,9 +51,10 @@ def load(
         "size": size,
     }
     asked |= {"skip_bad": True} if skip_bad else {}
+    check_source(source)
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
-        images = DATA[str(source)](root, split, seed, limit)
+        images = DATA[str(source)].load()(root, split, seed, limit)
     elif (path / "card.json").exists():
         card = read_json(path / "card.json")
         if split == "test":
@@ -64,23 +64,20 @@ def load(
             if "photos" in card
             else _read_protected(path, card)
         )
-    elif path.is_dir():
+    else:
         if split == "test":
             raise UserError(
                 f"The image folder {path} has no test split; give test images with --test FOLDER."
             )
         images = read_folder(path, size, skip_bad)
-    else:
-        known = ", ".join(DATA)
-        raise UserError(f"There is no folder {path} and no dataset of that name (known: {known}).")
     return replace(select(images, limit, classes, seed), source=asked)
 
 
 # ── the embedded set ──
 
 
-def _shapes(root: Path, split: str, seed: int, limit: int | None) -> Images:
-    """ten textured shapes on cluttered backgrounds, 32 px, generated from the seed: no files needed"""
+def generated_shapes(root: Path, split: str, seed: int, limit: int | None) -> Images:
+    """Draw ten textured shapes on cluttered backgrounds, 32 px; needs no files."""
     n = limit or {"train": 4000, "test": 1000}[split]
     x, y = shapes.generate(-(-n // 10) * 10, 2 * seed + (split == "test"))
     return Images(torch.from_numpy(x), torch.from_numpy(y), shapes.CLASSES)
@@ -95,20 +92,3 @@ def _read_protected(folder: Path, card: dict) -> Images:
             f"The protected folder {folder} is incomplete ({e}); protect the images again."
         ) from e
     return Images(torch.from_numpy(x), torch.from_numpy(y), tuple(card["classes"]))
-
-
-Reader = Callable[[Path, str, int, int | None], Images]
-DATA: dict[str, Reader] = {
-    "shapes": _shapes,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "imagenet100": imagenet100,
-}
-
-
-DESCRIPTIONS = {
-    "shapes": "10 classes of textured shapes on clutter, 32 px, generated from the seed (no files needed)",
-    "cifar10": "CIFAR-10, 50,000 + 10,000 images of 32 px (Krizhevsky 2009)",
-    "cifar100": "CIFAR-100, 50,000 + 10,000 images of 32 px (Krizhevsky 2009)",
-    "imagenet100": "the first 100 classes of ILSVRC2012 at 256 px (the paper's ImageNet subset)",
-}

@@ -1,6 +1,6 @@
 """The suites of learners that audits try."""
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import unknown
 from unlearnable.evaluation.learners import Learner
 
 VERSION = 2  # of the suites: results of different versions never share a table
@@ -60,5 +60,5 @@ SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD
 def find_suite(suite: str) -> tuple[Learner, ...]:
     """Return the learners of ``suite``. Raises UserError where there is no such suite."""
     if suite not in SUITES:
-        raise UserError(f"There is no suite '{suite}'; the suites are {', '.join(SUITES)}.")
+        raise unknown("suite", suite, SUITES)
     return SUITES[suite]

@@ -63,7 +63,7 @@ def _found(folder: Path, root: str | None) -> Iterator[Found]:
         for data in SETS:
             scale = get_scale(name, data)
             runner = Runner(scale, folder, data_root=root)
-            for table in TABLES.values():
+            for table in (entry.load() for entry in TABLES.values()):
                 grid = table.grid(scale)
                 if any(p.values for _, places in filled(grid, runner) for p in places):
                     yield table, scale, grid, runner

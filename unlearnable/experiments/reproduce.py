@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.progress import format_duration
 from unlearnable.evaluation.store import Busy, Json
 from unlearnable.experiments.cell_values import markdown
@@ -22,8 +22,8 @@ from unlearnable.training.precision import Precision
 def chosen(name: str) -> list[Table]:
     """Return the table of that name; ``all``: every one. Raises UserError for an unknown name."""
     if name != "all" and name not in TABLES:
-        raise UserError(f"There is no table '{name}'; there are {', '.join(TABLES)}, and all.")
-    return list(TABLES.values()) if name == "all" else [TABLES[name]]
+        raise unknown("table", name, [*TABLES, "all"])
+    return [TABLES[each].load() for each in (TABLES if name == "all" else [name])]
 
 
 def reproduce(

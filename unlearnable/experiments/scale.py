@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from unlearnable.core.errors import UserError
-from unlearnable.data.load import DATA
+from unlearnable.data.sources import DATA
 from unlearnable.evaluation.learners import Changes
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.fixed_surrogate import TAP

@@ -1,63 +1,81 @@
 """The networks: pixels in [0, 1], float32 N x 3 x H x W (H, W >= 32), to logits N x classes."""
 
-import inspect
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
+from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.plugins import Entry, load_object, one_line, working_directory_importable
 
-from unlearnable.core.errors import UserError
-from unlearnable.core.plugins import load_object, one_line, working_directory_importable
-from unlearnable.models.convnet import convnet
-from unlearnable.models.densenet import densenet121
-from unlearnable.models.resnet import resnet18, resnet50
-from unlearnable.models.vgg import vgg11, vgg16, vgg19
-from unlearnable.models.wide_resnet import wrn_28_10, wrn_34_10
+if TYPE_CHECKING:
+    from torch import nn
 
-MODELS: dict[str, Callable[[int, bool], nn.Module]] = {
-    "convnet": convnet,
-    "resnet18": resnet18,
-    "resnet50": resnet50,
-    "vgg11": vgg11,
-    "vgg16": vgg16,
-    "vgg19": vgg19,
-    "densenet121": densenet121,
-    "wrn-34-10": wrn_34_10,
-    "wrn-28-10": wrn_28_10,
+Factory = Callable[[int, bool], "nn.Module"]
+"""(classes, large) -> network; large: the ImageNet stem, for 128 pixels and more"""
+
+MODELS: dict[str, Entry[Factory]] = {
+    "convnet": Entry(
+        "five convolutions with batch norm, 0.5M weights: for quick runs and tests",
+        "unlearnable.models.convnet:convnet",
+    ),
+    "resnet18": Entry("ResNet-18 (He et al., 2016)", "unlearnable.models.resnet:resnet18"),
+    "resnet50": Entry(
+        "ResNet-50 with bottleneck blocks (He et al., 2016)", "unlearnable.models.resnet:resnet50"
+    ),
+    "vgg11": Entry(
+        "VGG-11 with batch norm (Simonyan and Zisserman, 2015)", "unlearnable.models.vgg:vgg11"
+    ),
+    "vgg16": Entry(
+        "VGG-16 with batch norm (Simonyan and Zisserman, 2015)", "unlearnable.models.vgg:vgg16"
+    ),
+    "vgg19": Entry(
+        "VGG-19 with batch norm (Simonyan and Zisserman, 2015)", "unlearnable.models.vgg:vgg19"
+    ),
+    "densenet121": Entry(
+        "DenseNet-121, growth 32, reduction 0.5 (Huang et al., 2017)",
+        "unlearnable.models.densenet:densenet121",
+    ),
+    "wrn-34-10": Entry(
+        "Wide ResNet, depth 34, ten times as wide (Zagoruyko and Komodakis, 2016)",
+        "unlearnable.models.wide_resnet:wrn_34_10",
+    ),
+    "wrn-28-10": Entry(
+        "Wide ResNet, depth 28, ten times as wide (Zagoruyko and Komodakis, 2016)",
+        "unlearnable.models.wide_resnet:wrn_28_10",
+    ),
 }
 
 
-def describe(name: str) -> str:
-    """One line about the model `name` of MODELS."""
-    return (inspect.getdoc(_known(name)) or name).splitlines()[0]
+def check_model(name: str) -> None:
+    """Raise UserError unless ``name`` is a key of MODELS or a person's own, my_module:factory
+    (which is loaded only by ``build``)."""
+    if name not in MODELS and ":" not in name:
+        raise unknown("model", name, MODELS, ", or your own as my_module:factory")
 
 
-def build(name: str, classes: int, *, size: int, seed: int = 0) -> nn.Module:
-    """The network `name` for size x size pixels, its weights drawn from `seed`; logits are N x
-    classes.
+def build(name: str, classes: int, *, size: int, seed: int = 0) -> "nn.Module":
+    """Return the network ``name`` for size x size pixels, its weights drawn from ``seed``; logits
+    are N x classes.
 
-    From 128 pixels on it gets the ImageNet stem. `name` is a key of MODELS, or "my_module:factory":
-    then factory(classes) makes the network, and my_module may lie in the current working directory.
+    From 128 pixels on it gets the ImageNet stem. ``name`` is a key of MODELS, or
+    "my_module:factory": then factory(classes) makes the network, and my_module may lie in the
+    current working directory. Raises UserError for another name and for a factory that fails.
     """
+    import torch
+
+    check_model(name)
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would also reseed the GPUs, whose state is not restored here.
         torch.default_generator.manual_seed(seed)
-        if ":" in name:
-            return _build_custom(name, classes)
-        return _known(name)(classes, size >= 128)
+        if name in MODELS:
+            return MODELS[name].load()(classes, size >= 128)
+        return _build_custom(name, classes)
 
 
-def _known(name: str) -> Callable[[int, bool], nn.Module]:
-    if name not in MODELS:
-        known = ", ".join(MODELS)
-        raise UserError(
-            f"unknown model '{name}': use one of {known}, or your own as my_module:factory"
-        )
-    return MODELS[name]
+def _build_custom(name: str, classes: int) -> "nn.Module":
+    """The network that the factory at ``name``, "my_module:factory", makes for ``classes``
+    classes."""
+    from torch import nn
 
-
-def _build_custom(name: str, classes: int) -> nn.Module:
-    """The network that the factory at `name`, "my_module:factory", makes for `classes` classes."""
     factory, where = load_object("model", name)
     attribute = name.partition(":")[2]
     if not callable(factory):

@@ -10,6 +10,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
+from unlearnable.data.sources import check_protected
 
 # ── out of a protected folder ──
 
@@ -17,8 +18,7 @@ from unlearnable.data.load import load
 def originals_of(folder: Path, root: Path | str | None = None) -> Images:
     """The images from which a protected folder was made. Raises UserError where they cannot be
     found or changed."""
-    if not (folder / "card.json").exists():
-        raise UserError(f"{folder} is no protected folder (it has no card.json).")
+    check_protected(folder)
     card = read_json(folder / "card.json")
     if not isinstance(card, dict) or not {"data", "digest", "settings", "measured"} <= card.keys():
         raise UserError(f"{folder / 'card.json'} is no whole card; protect the images again.")

@@ -23,7 +23,7 @@ from unlearnable.data.images import Images
 from unlearnable.models import build
 from unlearnable.training import augment
 from unlearnable.training.accuracy import accuracy
-from unlearnable.training.augment import AUGMENTATIONS
+from unlearnable.training.augmentations import AUGMENTATIONS, NEED_MODEL
 from unlearnable.training.pgd import adversary
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
@@ -171,7 +171,7 @@ def training_step(
     torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
     x, y = t(data.pixels(i, device), g), data.labels(i, device)
     if recipe.augmentation:
-        x, y = AUGMENTATIONS[recipe.augmentation].change(x, y, len(data.classes), trainer.frozen)
+        x, y = AUGMENTATIONS[recipe.augmentation].load()(x, y, len(data.classes), trainer.frozen)
     x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
     return trainer.step(x, y, recipe.lr_at(step), refresh=_looked_at(recipe, step))
 
@@ -179,9 +179,7 @@ def training_step(
 def _looked_at(recipe: Recipe, step: int) -> bool:
     """Whether anything looks at the frozen copy after this step: an adversary, an augmentation, a
     test."""
-    if recipe.adversarial or (
-        recipe.augmentation and AUGMENTATIONS[recipe.augmentation].needs_model
-    ):
+    if recipe.adversarial or recipe.augmentation in NEED_MODEL:
         return True
     return (step + 1) % max(1, recipe.steps // recipe.evals) == 0 or step + 1 == recipe.steps
 

@@ -4,13 +4,13 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from unlearnable.core.device import COMPILE
 from unlearnable.training import small_conv
+from unlearnable.training.recipe import Precision as Precision
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -62,9 +62,6 @@ class Compiled:
                 )
                 self._program = None
         return self._network(x)
-
-
-Precision = Literal["auto", "bf16", "fp32"]
 
 
 def use_bfloat16(precision: Precision, device: torch.device) -> bool:

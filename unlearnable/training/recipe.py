@@ -4,30 +4,40 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require
-from unlearnable.training.augment import AUGMENTATIONS
+from unlearnable.models import check_model
+from unlearnable.training.augmentations import AUGMENTATIONS
+
+Precision = Literal["auto", "bf16", "fp32"]
+"""arithmetic of the networks; auto: bfloat16 where it is fast"""
 
 
 @dataclass(frozen=True)
 class Recipe(Presets):
-    """How a learner trains. Defaults: the paper's recipe for CIFAR (Fu et al., 2022, appendix)."""
+    """How a learner trains. Defaults: the paper's recipe for CIFAR (Fu et al., 2022, appendix).
+
+    Raises UserError for values out of range and for unknown models and augmentations."""
 
     model: str = "resnet18"
     """a name of `unlearnable ls models`, or my_module:factory"""
     steps: int = 40_000
     """optimizer steps"""
     batch: int = 128
-    """images a step, over all processes"""
+    """images per step, over all processes"""
     lr: float = 0.1
     """learning rate of SGD at its start (step schedule) or peak (onecycle)"""
     momentum: float = 0.9
+    """of SGD"""
     weight_decay: float = 5e-4
+    """of SGD"""
     schedule: Literal["step", "onecycle"] = "step"
     """step: x lr_decay every decay_every steps; onecycle: up over the first fifth, then a cosine to
     0"""
     decay_every: int = 16_000
+    """steps between two decays of lr (step schedule)"""
     lr_decay: float = 0.1
+    """factor of a decay"""
     augment: bool = True
     """the paper's T (flip and padded crop; RandomResizedCrop from 128 px on)"""
     adv_eps: float = 0.0
@@ -35,16 +45,16 @@ class Recipe(Presets):
     adv_steps: int = 10
     """PGD steps of the adversary"""
     adv_step: float | None = None
-    """PGD step size in /255; default: 2 adv_eps / adv_steps (the paper's adv_eps / 5 at 10 steps)"""
+    """PGD step size in /255 (default: 2 adv_eps / adv_steps; at 10 steps, adv_eps / 5)"""
     adv_l2: float = 0.0
     """radius of adversarial training in the L2 norm instead, pixels in [0, 1] (0.25 to 0.75 are
     usual)"""
     augmentation: str = ""
-    """an augmentation of `unlearnable ls augmentations`, after T"""
+    """a name of `unlearnable ls augmentations`, applied after T"""
     init_from: str = ""
     """model.safetensors to start from; layers of another shape (the head) start at random"""
     evals: int = 20
-    """how often the test accuracy is taken on the way, for the peak"""
+    """how often the test accuracy is taken during training, for the peak"""
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
@@ -77,9 +87,8 @@ class Recipe(Presets):
                 "Adversarial training has one radius; give adv_eps or adv_l2, not both."
             )
         if self.augmentation and self.augmentation not in AUGMENTATIONS:
-            raise UserError(
-                f"There is no augmentation '{self.augmentation}'; there are {', '.join(AUGMENTATIONS)}."
-            )
+            raise unknown("augmentation", self.augmentation, AUGMENTATIONS)
+        check_model(self.model)
 
     def lr_at(self, step: int) -> float:
         if self.schedule == "step":

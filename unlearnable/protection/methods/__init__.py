@@ -3,7 +3,7 @@ command, the card and the contract tests follow by themselves."""
 
 import dataclasses
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.plugins import load_object
 from unlearnable.protection.methods.base import Context, Method, Noise
 from unlearnable.protection.methods.clusters import UnlearnableClusters
@@ -57,10 +57,7 @@ def find_method(name: str) -> type[Method]:
             )
         return method
     if name not in METHODS:
-        raise UserError(
-            f"There is no method '{name}'; the methods are {', '.join(METHODS)}, or "
-            "my_module:Class."
-        )
+        raise unknown("method", name, METHODS, ", or your own as my_module:Class")
     return METHODS[name]
 
 

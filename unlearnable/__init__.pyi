@@ -1,0 +1,63 @@
+"""The public names, once: ``__init__.py`` imports each from here when it is first used."""
+
+from .core.errors import UserError as UserError
+from .core.version import __version__ as __version__
+from .data.images import Images as Images
+from .data.load import load as load
+from .data.sources import DATA as DATA
+from .data.subsets import mix_in_clean as mix_in_clean
+from .data.visibility import ssim as ssim, visibility as visibility
+from .evaluation.audit import Audit as Audit, audit as audit
+from .evaluation.certify import certify as certify
+from .evaluation.countermeasures import (
+    COUNTERMEASURES as COUNTERMEASURES,
+    apply_countermeasure as apply_countermeasure,
+)
+from .evaluation.denoiser import (
+    Denoiser as Denoiser,
+    denoised as denoised,
+    train_denoiser as train_denoiser,
+)
+from .evaluation.suites import SUITES as SUITES
+from .evaluation.verify import Verified as Verified, verify as verify
+from .models import MODELS as MODELS, build as build
+from .protection.methods import (
+    AR as AR,
+    ASR as ASR,
+    AUE as AUE,
+    CUDA as CUDA,
+    EM as EM,
+    HYPO as HYPO,
+    LSP as LSP,
+    METHODS as METHODS,
+    MIUE as MIUE,
+    NTGA as NTGA,
+    OPS as OPS,
+    PIL as PIL,
+    PUE as PUE,
+    REM as REM,
+    SEM as SEM,
+    TAP as TAP,
+    Context as Context,
+    EntF as EntF,
+    Imported as Imported,
+    Method as Method,
+    Noise as Noise,
+    Uniform as Uniform,
+    UnlearnableClusters as UnlearnableClusters,
+)
+from .protection.photos import protect_photos as protect_photos
+from .protection.protect import Protected as Protected, protect as protect
+from .reports.leaderboard import leaderboard as leaderboard
+from .reports.photo_page import report as report
+from .training.accuracy import accuracy as accuracy
+from .training.augment import FlipCrop as FlipCrop, ResizedCrop as ResizedCrop
+from .training.augmentations import AUGMENTATIONS as AUGMENTATIONS
+from .training.frozen import Frozen as Frozen
+from .training.learn import Learned as Learned, learn as learn
+from .training.pgd import (
+    adversary as adversary,
+    pgd as pgd,
+    uniform_perturbation as uniform_perturbation,
+)
+from .training.recipe import Recipe as Recipe
