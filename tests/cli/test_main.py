@@ -126,13 +126,13 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "somebody's folder": ([*rem, *NOISE, "--out", "other"], "not this run's output"),
         "a file as folder": ([*rem, *NOISE, "--out", "other/letter.txt"], "letter.txt"),
         "no such device": ([*rem, *NOISE, "--device", "cuda:77"], "cuda:77"),
-        "not protected": (["show", "empty"], "no protected folder"),
+        "not protected": (["show", "empty"], "not a protected folder"),
         "nothing to export": (["export", "empty"], "--noise"),
         "no noise file": (
             ["protect", "imported", "--file", "gone.pkl", "--limit", "40"],
             "gone.pkl",
         ),
-        "audit of what is not protected": (["audit", "empty"], "no protected folder"),
+        "audit of what is not protected": (["audit", "empty"], "not a protected folder"),
         "unknown suite": (["audit", "empty", "--suite", "huge"], "no suite 'huge'"),
         "unknown countermeasure": (
             ["learn", "shapes", "--limit", "40", "--countermeasure", "jpg"],

@@ -112,7 +112,7 @@ def test_what_is_refused(protected, tmp_path):
     with pytest.raises(UserError, match="leave adv_eps, adv_l2 and augmentation out"):
         audit(protected, "quick", Recipe.preset("short", augmentation="cutout"), out=tmp_path / "a")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no protected folder"):
+    with pytest.raises(UserError, match="not a protected folder"):
         audit(tmp_path / "empty", "quick", SHORT, out=tmp_path / "a")
     test = load("shapes", split="test", limit=40)
     with pytest.raises(UserError, match="test images of the same classes"):
@@ -132,7 +132,10 @@ def test_what_is_refused(protected, tmp_path):
         (protected / "card.json").write_text(json.dumps(card | {"data": data}))
         with pytest.raises(UserError, match=says):
             audit(protected, "quick", SHORT, out=tmp_path / "a", test=test)
-    for text, says in (("{}", "no whole card"), (json.dumps(card)[:99], "cannot be read as JSON")):
+    for text, says in (
+        ("{}", "not a complete card"),
+        (json.dumps(card)[:99], "cannot be read as JSON"),
+    ):
         (protected / "card.json").write_text(text)
         with pytest.raises(UserError, match=says):
             audit(protected, "quick", SHORT, out=tmp_path / "a", test=test)

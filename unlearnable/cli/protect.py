@@ -49,10 +49,10 @@ def protect_verb(args: list[str]) -> None:
             device=str(device),
             precision=o.machine.precision,
         )
-    if done:
-        m = done.card["measured"]
-        print(
-            f"{len(done.images)} images in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']} dB, "
-            f"SSIM {m['ssim']}, made in {done.card['seconds']:.0f} s.\n"
-            f"See it: unlearnable show {o.out}    Prove it: unlearnable learn {o.out}"
-        )
+        if distributed.rank() == 0:
+            m = done.card.measured
+            print(
+                f"{len(done.images)} images in {o.out}: noise at most {m['linf']}/255, PSNR "
+                f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card.seconds:.0f} s.\n"
+                f"See it: unlearnable show {o.out}    Prove it: unlearnable learn {o.out}"
+            )

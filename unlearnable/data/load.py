@@ -1,7 +1,7 @@
-"""Images and their labels as one tensor: ``load`` reads every source into the same ``Images``.
+"""``load`` reads every source into the same ``Images``.
 
-A source is a name of ``DATA``, a folder of images with one sub-folder a class, a flat folder of
-images without classes, or a protected folder. A protected set loads exactly like a clean one.
+A source is a name of ``DATA``, a folder of images with one sub-folder per class, a flat folder of
+images without classes, or a protected folder, which loads exactly like a clean one.
 """
 
 import os
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import read_json
 from unlearnable.data import shapes
+from unlearnable.data.card import Card
 from unlearnable.data.cifar import cifar10, cifar100
-from unlearnable.data.folders import imagenet100, read_folder
+from unlearnable.data.folders import imagenet100, read_folder, source_of
 from unlearnable.data.images import Images
-from unlearnable.data.subsets import select
+from unlearnable.data.subsets import check_classes, select
 
 
 def load(
@@ -32,36 +32,30 @@ def load(
     root: str | Path | None = None,
     skip_bad: bool = False,
 ) -> Images:
-    """Images of a source.
+    """Load the images of a source. Raises UserError for a source that cannot be read.
 
-    source: a name of ``DATA``, an image folder with one sub-folder a class or with images only, or
-    a protected folder (its "test" split is its source's).  limit: at most this many images, the
-    same number of every class, chosen by ``seed``.  classes: only these, relabeled 0.. in the order
-    given.  seed: also generates ``shapes``. size: resize a folder's images to size x size (default
-    for protected photographs: that at which their noise was made).  root: where the named sets lie
-    (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's files that do not
-    read.
+    source: a name of ``DATA``, an image folder (one sub-folder per class, or images only), or a
+    protected folder, whose "test" split is that of its originals.
+    limit: load at most this many images, the same number per class, drawn by ``seed``.
+    classes: load only these, relabeled 0, 1, ... in the order given.
+    seed: also generates ``shapes``.
+    size: resize a folder's images to size x size; by default protected photos have the size at
+    which their noise was made.
+    root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).
+    skip_bad: leave out the files of a folder that cannot be read.
     """
     if limit is not None and limit < 1:
         raise UserError(f"The limit of images must be at least 1, not {limit}.")
-    asked = {
-        "source": str(source),
-        "limit": limit,
-        "classes": classes and list(classes),
-        "seed": seed,
-        "size": size,
-    }
-    asked |= {"skip_bad": True} if skip_bad else {}
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
-        images = DATA[str(source)](root, split, seed, limit)
+        images = DATA[str(source)](root, split, seed, limit, classes)
     elif (path / "card.json").exists():
-        card = read_json(path / "card.json")
+        card = Card.read(path)
         if split == "test":
-            return load(**card["data"] | {"limit": limit}, split="test", root=root)
+            return load(**card.originals(path) | {"limit": limit}, split="test", root=root)
         images = (
-            read_folder(path, size or card["photos"]["size"])
-            if "photos" in card
+            read_folder(path, size or card.photos.size)
+            if card.photos
             else _read_protected(path, card)
         )
     elif path.is_dir():
@@ -72,21 +66,23 @@ def load(
         images = read_folder(path, size, skip_bad)
     else:
         known = ", ".join(DATA)
-        raise UserError(f"There is no folder {path} and no dataset of that name (known: {known}).")
+        raise UserError(f"There is no folder {path} and no data set of that name (known: {known}).")
+    asked = source_of(source, limit=limit, classes=classes, seed=seed, size=size, skip_bad=skip_bad)
     return replace(select(images, limit, classes, seed), source=asked)
 
 
-# ── the embedded set ──
-
-
-def _shapes(root: Path, split: str, seed: int, limit: int | None) -> Images:
-    """ten textured shapes on cluttered backgrounds, 32 px, generated from the seed: no files needed"""
+def _shapes(
+    root: Path, split: str, seed: int, limit: int | None, classes: tuple[str, ...] | None
+) -> Images:
+    """Generate the first ``limit`` images of ``shapes``, and of those only ``classes``."""
+    check_classes(classes, shapes.CLASSES)
     n = limit or {"train": 4000, "test": 1000}[split]
-    x, y = shapes.generate(-(-n // 10) * 10, 2 * seed + (split == "test"))
+    whole = -(-n // 10) * 10  # as many of every class
+    x, y = shapes.generate(whole, 2 * seed + (split == "test"), classes=classes or shapes.CLASSES)
     return Images(torch.from_numpy(x), torch.from_numpy(y), shapes.CLASSES)
 
 
-def _read_protected(folder: Path, card: dict) -> Images:
+def _read_protected(folder: Path, card: Card) -> Images:
     try:
         x = np.load(folder / "images.npy", mmap_mode="c")
         y = np.load(folder / "labels.npy")
@@ -94,10 +90,12 @@ def _read_protected(folder: Path, card: dict) -> Images:
         raise UserError(
             f"The protected folder {folder} is incomplete ({e}); protect the images again."
         ) from e
-    return Images(torch.from_numpy(x), torch.from_numpy(y), tuple(card["classes"]))
+    return Images(torch.from_numpy(x), torch.from_numpy(y), card.classes)
 
 
-Reader = Callable[[Path, str, int, int | None], Images]
+# root, split, seed, limit, classes -> images. A reader may use the last two to read less; ``load``
+# applies them to whatever it returns.
+Reader = Callable[[Path, str, int, int | None, tuple[str, ...] | None], Images]
 DATA: dict[str, Reader] = {
     "shapes": _shapes,
     "cifar10": cifar10,
@@ -107,7 +105,7 @@ DATA: dict[str, Reader] = {
 
 
 DESCRIPTIONS = {
-    "shapes": "10 classes of textured shapes on clutter, 32 px, generated from the seed (no files needed)",
+    "shapes": "10 classes of textured shapes on clutter, 32 px, generated (no files needed)",
     "cifar10": "CIFAR-10, 50,000 + 10,000 images of 32 px (Krizhevsky 2009)",
     "cifar100": "CIFAR-100, 50,000 + 10,000 images of 32 px (Krizhevsky 2009)",
     "imagenet100": "the first 100 classes of ILSVRC2012 at 256 px (the paper's ImageNet subset)",

@@ -119,7 +119,7 @@ class Runner:
         card = protect(
             self.clean, spec.method, self.place(spec.method, seed), seed=seed, **self.machine
         ).card
-        return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
+        return {k: v for k, v in card.to_json().items() if k not in ("classes", "digest", "data")}
 
     def _train(self, spec: LearnerSpec, seed: int) -> dict:
         data = _mixed(self.protected(spec.method, seed), self.clean, spec.fraction, spec.rest, seed)
