@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from unlearnable import Images, UserError, load
+from unlearnable.data.images import quantize, to_unit
 
 
 def image(path, size=(40, 30), color=(10, 200, 30)):
@@ -42,6 +43,26 @@ def test_limit_is_balanced_seeded_and_keeps_the_order():
     assert torch.bincount(some.y).tolist() == [2] * 10 and torch.equal(some.x, all_.x[:20])
     chosen = load("shapes", classes=("ring", "star"), limit=10)
     assert chosen.classes == ("ring", "star") and torch.bincount(chosen.y).tolist() == [1, 1]
+
+
+def test_an_unknown_class_is_refused_before_a_shape_is_drawn(monkeypatch):
+    monkeypatch.setattr("unlearnable.data.shapes.generate", None)
+    with pytest.raises(UserError, match="No class 'cow' in this set; it has circle"):
+        load("shapes", classes=("cow",))
+
+
+def test_classes_are_relabeled_in_the_order_given():
+    all_ = load("shapes", limit=100)
+    some = load("shapes", limit=100, classes=("star", "ring"))
+    rows = torch.tensor([all_.classes[c] in some.classes for c in all_.y])
+    assert torch.equal(some.x, all_.subset(rows).x) and some.y.tolist() == [0, 1] * 10
+
+
+def test_unit_range_and_back():
+    x = torch.arange(256, dtype=torch.uint8)
+    assert to_unit(x).dtype == torch.float32 and float(to_unit(x).max()) == 1
+    assert torch.equal(quantize(to_unit(x)), x)
+    assert quantize(torch.tensor([-0.1, 0.0019, 0.002, 1.1])).tolist() == [0, 0, 1, 255]
 
 
 def test_train_and_test_of_shapes_differ():
@@ -133,7 +154,7 @@ MISTAKES = {
     ),
     "labels that do not match": (
         lambda root: {"source": "cifar10", "root": root, "_": cifar(root, labels=[1, 2])},
-        "no complete CIFAR batch",
+        "not a complete CIFAR batch",
     ),
     "no ImageNet": (lambda root: {"source": "imagenet100", "root": root}, "Put ILSVRC2012"),
     "test split of a folder": (lambda root: {"source": folder_of(root), "split": "test"}, "--test"),

@@ -16,6 +16,14 @@ def test_deterministic_balanced_and_a_prefix_of_the_larger():
     assert not np.array_equal(short, generate(40, 2)[0])
 
 
+def test_only_the_classes_asked_for_are_painted():
+    x, y = generate(620, 1)
+    for names in (("ring", "star"), ("bar",)):
+        wanted = np.isin(y, [CLASSES.index(name) for name in names])
+        part, labels = generate(620, 1, classes=names)
+        assert np.array_equal(part, x[wanted]) and np.array_equal(labels, y[wanted])
+
+
 def _linear(
     train: np.ndarray, y: np.ndarray, test: np.ndarray, labels: np.ndarray, ridge: float
 ) -> float:

@@ -134,7 +134,10 @@ def test_what_is_refused(protected, tmp_path):
         (protected / "card.json").write_text(json.dumps(card | {"data": data}))
         with pytest.raises(UserError, match=says):
             audit(protected, "quick", SHORT, out=tmp_path / "a", test=test)
-    for text, says in (("{}", "no whole card"), (json.dumps(card)[:99], "cannot be read as JSON")):
+    for text, says in (
+        ("{}", "not a complete card"),
+        (json.dumps(card)[:99], "cannot be read as JSON"),
+    ):
         (protected / "card.json").write_text(text)
         with pytest.raises(UserError, match=says):
             audit(protected, "quick", SHORT, out=tmp_path / "a", test=test)

@@ -311,7 +311,7 @@ def test_passes_are_counted_before_they_are_spent(few):
         REM.preset("short", steps=2, eot_samples=2, adv_steps=2, **short),
         TAP.preset("short", steps=2, train_steps=2),
     ):
-        counted, spent = method.passes(len(few)), protect(few, method).card["passes"]
+        counted, spent = method.passes(len(few)), protect(few, method).card.passes
         # the learners of fixed surrogates take at most 40 images a step here
         assert 0.6 * counted <= spent <= counted or isinstance(method, TAP), method
 

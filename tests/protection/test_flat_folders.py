@@ -22,9 +22,9 @@ from unlearnable import (
     verify,
 )
 from unlearnable.cli.main import main
-from unlearnable.cli.protect_photos import _Photos, photo_method
-from unlearnable.data.image_files import listing, read
+from unlearnable.data.image_files import listing, look_at_all, read
 from unlearnable.protection.export import originals_of
+from unlearnable.protection.photos import method_for
 
 NAMES = ("a b.png", "c.jpg", "d.png", "e.webp")
 
@@ -54,13 +54,13 @@ def test_a_flat_folder_has_images_and_no_classes(flat):
 def test_bad_files_of_a_flat_folder_are_named(flat):
     (flat / "letter.txt").write_text("dear")
     (flat / "c.png").write_bytes((flat / "d.png").read_bytes())
-    found = listing(flat, check=True)
+    found, _ = look_at_all(flat, read)
     assert len(found.files) == 4 and len(found.problems) == 2
     for name in NAMES[1:]:
         (flat / name).unlink()
     (flat / "c.png").unlink()
     with pytest.raises(UserError, match="has 1 readable images; it needs two or more"):
-        listing(flat, check=True)
+        look_at_all(flat, read)
 
 
 def test_images_beside_sub_folders_are_a_mistake(flat):
@@ -85,7 +85,7 @@ def test_what_needs_classes_says_so(flat, tmp_path):
     with pytest.raises(UserError, match="needs classes"):
         protect_photos(flat, tmp_path / "out", EM(model="convnet"))
     assert not (tmp_path / "out").exists()
-    assert protect(data, Uniform()).card["measured"]["linf"] == 8
+    assert protect(data, Uniform()).card.measured["linf"] == 8
 
 
 def test_photographs_keep_the_flat_layout(flat, tmp_path, monkeypatch, capsys):
@@ -121,7 +121,7 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert (
         said.count("has no sub-folders") == 1
-        and "4 images would be protected" in said
+        and "4 photos would be protected" in said
         and "one class" not in said
     )
     type_in(monkeypatch, "protect", "photos", "hidden", *few)
@@ -137,4 +137,4 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     )
     assert not load("protected/unlearnable-clusters").labeled
     with pytest.raises(UserError, match="no gray views"):
-        photo_method(_Photos(flat, tmp_path / "gray", gray_prob=0.4))
+        method_for(flat, gray_prob=0.4)

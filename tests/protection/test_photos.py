@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from unlearnable import (
     Context,
     Recipe,
     Uniform,
+    UnlearnableClusters,
     UserError,
     build,
     load,
@@ -27,12 +29,13 @@ from unlearnable import (
     protect_photos,
     verify,
 )
+from unlearnable.data.folders import scan_photos
 from unlearnable.data.image_files import listing, read
 from unlearnable.data.subsets import holdout_split, near_duplicates
 from unlearnable.evaluation.verify import load_pair
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
-from unlearnable.protection.photos import WORK, upsample_noise
+from unlearnable.protection.photos import WORK, method_for, upsample_noise
 from unlearnable.protection.protect import apply_noise
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
@@ -76,7 +79,7 @@ def test_names_sizes_and_budget(tmp_path):
         a, b = read(path), Image.open(tmp_path / "out" / ("cat", "dog")[c] / f"{path.stem}.png")
         assert a.size == b.size and b.format == "PNG"
         worst = max(worst, int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max()))
-    assert 0 < worst <= 8 and card["measured"]["linf"] == worst
+    assert 0 < worst <= 8 and card.measured["linf"] == worst
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "card.json",
         "cat",
@@ -93,6 +96,58 @@ def test_names_sizes_and_budget(tmp_path):
     assert protect_photos(photos, tmp_path / "out", METHOD, size=SIZE) == card  # done already
     with pytest.raises(UserError, match="another run"):
         protect_photos(photos, tmp_path / "out", METHOD, size=SIZE, seed=1)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """How often every image file was opened."""
+    counts: Counter[Path] = Counter()
+    real = Image.open
+
+    def counting(file, *args, **kwargs):
+        counts[Path(file)] += 1
+        return real(file, *args, **kwargs)
+
+    monkeypatch.setattr(Image, "open", counting)
+    return counts
+
+
+def test_a_photo_is_decoded_twice_to_be_protected_and_once_to_be_verified(tmp_path, decoded):
+    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    originals = [path for path, _ in listing(photos).files]
+    decoded.clear()
+    protect_photos(photos, out, LSP(), size=SIZE)
+    assert [decoded[path] for path in originals] == [2] * 8
+    written = [path for path, _ in listing(out).files]
+    assert [decoded[path] for path in written] == [1] * 8  # read back
+    decoded.clear()
+    clean, protected = load_pair(photos, out, None)
+    assert [decoded[path] for path in originals + written] == [1] * 16
+    assert torch.equal(clean.x, load(photos, size=24, skip_bad=True).x)
+    assert torch.equal(protected.x, load(out, size=24).x)
+    assert clean.source == load(photos, size=24, skip_bad=True).source
+
+
+def test_one_scan_serves_the_plan_and_the_run(tmp_path, decoded):
+    photos = album(tmp_path / "photos")
+    decoded.clear()
+    scan = scan_photos(photos, (SIZE, 24))
+    near_duplicates(scan.images[SIZE].x)
+    card = protect_photos(photos, tmp_path / "out", LSP(), size=SIZE, scan=scan)
+    assert [decoded[path] for path, _ in scan.listing.files] == [2] * 8
+    assert torch.equal(scan.images[24].x, load(photos, size=24).x)
+    assert card.digest == load(photos, size=SIZE).digest()
+
+
+def test_the_method_for_a_folder(tmp_path):
+    album(tmp_path)
+    method, size = method_for(tmp_path, level="strong", train_steps=7)
+    assert isinstance(method, SEM) and size == 32
+    assert (method.eps, method.train_steps, method.gray_prob) == (16, 7, 0)
+    method, size = method_for(tmp_path / "cat", size=24)
+    assert isinstance(method, UnlearnableClusters) and (method.eps, size) == (8, 24)
+    with pytest.raises(UserError, match="keeps the settings"):
+        method_for(tmp_path, generator=tmp_path / "generator.safetensors", size=24)
 
 
 def test_long_names_that_differ_at_their_ends_do_not_mix(tmp_path):
@@ -214,13 +269,13 @@ BAD = {
     "cut.png": (cut, "cannot be read as an image"),
     "empty.jpg": (lambda p: p.write_bytes(b""), "cannot be read as an image"),
     "letter.jpg": (lambda p: p.write_text("dear reader"), "cannot be read as an image"),
-    "bomb.png": (bomb, "more pixels than any photograph"),
+    "bomb.png": (bomb, "more pixels than any photo"),
     "link.png": (lambda p: p.symlink_to("/etc/passwd"), "symbolic link"),
     "deep.png": (
         lambda p: Image.fromarray(np.zeros((9, 9), np.uint16)).save(p),
-        "8 bits a channel",
+        "8 bits per channel",
     ),
-    "deep color.png": (deep_color, "8 bits a channel"),
+    "deep color.png": (deep_color, "8 bits per channel"),
     "film.gif": (
         lambda p: noisy((9, 9), 1).save(p, save_all=True, append_images=[noisy((9, 9), 2)]),
         "animation",
@@ -245,11 +300,11 @@ def test_every_bad_file_gets_a_sentence_and_the_rest_can_go_on(tmp_path):
             d for d in e.value.details if f"/{name} " in d or f"/{Path(name).stem}.png " in d
         ]
         assert says in said and "\n" not in said
-    assert [d for d in e.value.details if "/more is no file" in d] and [
+    assert [d for d in e.value.details if "/more is not a file" in d] and [
         d for d in e.value.details if "loose.jpg" in d
     ]
     card = protect_photos(photos, tmp_path / "out", LSP(), size=SIZE, skip_bad=True)
-    assert len(listing(tmp_path / "out").files) == 8 and card["left_out"] == e.value.details
+    assert len(listing(tmp_path / "out").files) == 8 and [*card.left_out] == e.value.details
 
 
 def test_strange_names_survive(tmp_path):
@@ -309,7 +364,7 @@ def test_further_images_from_the_generator(tmp_path):
     method = Generated.of(file)
     assert method.size == SIZE and method.eps == 8 and method.family == METHOD
     card = protect_photos(more, tmp_path / "more out", method, size=SIZE)
-    assert 0 < card["measured"]["linf"] <= 8 and not (tmp_path / "more out" / file.name).exists()
+    assert 0 < card.measured["linf"] <= 8 and not (tmp_path / "more out" / file.name).exists()
     with pytest.raises(UserError, match="knows the classes cat, dog; the images have cat, cow"):
         protect_photos(
             album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE
@@ -394,9 +449,9 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     with pytest.raises(UserError, match="missing from"):
         verify(photos, tmp_path / "out", recipe, **options)
     (photos / "cat" / "0 my image.png").unlink()
-    with pytest.raises(UserError, match="was not made from the images"):
+    with pytest.raises(UserError, match="was not made from the photos"):
         verify(photos, tmp_path / "out", recipe, **options)
-    with pytest.raises(UserError, match="no folder of protected photographs"):
+    with pytest.raises(UserError, match="folder of protected photos"):
         verify(photos, photos, recipe, **options)
 
 
@@ -417,7 +472,7 @@ def test_by_the_command_line(tmp_path):
     assert "x.jpg cannot be read" in run("protect", "photos", "out", *small, status=2).stderr
     planned = run("protect", "photos", "out", *small, "--dry-run")
     assert (
-        "cat: 4 images" in planned.stdout
+        "cat: 4 photos" in planned.stdout
         and "takes about 1 min" in planned.stdout
         and "x.jpg" in planned.stderr
         and not (tmp_path / "out").exists()
@@ -445,7 +500,7 @@ def test_by_the_command_line(tmp_path):
         0.4,
         status=2,
     )
-    assert "leave --level, --size, --steps, --gray-prob" in refused.stderr
+    assert "leave out --level, --size, --train-steps and --gray-prob" in refused.stderr
     proved = run(
         "verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8
     ).stdout

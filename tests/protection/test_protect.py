@@ -60,10 +60,7 @@ def test_contract(name, images, request, tmp_path):
     assert done.images.x.dtype == torch.uint8 and done.images.x.shape == x.shape
     assert torch.equal(done.images.y, y) and done.images.classes == data.classes
     worst = int((done.images.x.short() - x.short()).abs().max())
-    assert (
-        0 < worst <= done.card["settings"].get("eps", 255)
-        and done.card["measured"]["linf"] == worst
-    )
+    assert 0 < worst <= done.card.settings.get("eps", 255) and done.card.measured["linf"] == worst
     back = load(tmp_path / "out")
     assert (
         torch.equal(back.x, done.images.x)
@@ -117,10 +114,7 @@ def test_the_generator_loads_into_its_network(few, tmp_path):
 def test_same_command_again_returns_what_is_there_and_another_is_refused(few, tmp_path):
     first = protect(few, SEM(**TINY, adv_steps=1), tmp_path / "out")
     again = protect(few, SEM(**TINY, adv_steps=1), tmp_path / "out")
-    assert (
-        torch.equal(first.images.x, again.images.x)
-        and again.card["seconds"] == first.card["seconds"]
-    )
+    assert torch.equal(first.images.x, again.images.x) and again.card.seconds == first.card.seconds
     with pytest.raises(UserError, match="another run"):
         protect(few, SEM(**TINY, adv_steps=2), tmp_path / "out")
     (tmp_path / "mine").mkdir()

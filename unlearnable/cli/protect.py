@@ -53,11 +53,11 @@ class Protect(Verb):
                 device=str(device),
                 precision=self.machine.precision,
             )
-        if done:
-            m = done.card["measured"]
+        if distributed.rank() == 0:
+            m = done.card.measured
             print(
                 f"{len(done.images)} images in {self.out}: noise at most {m['linf']}/255, PSNR "
-                f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card['seconds']:.0f} s.\n"
+                f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card.seconds:.0f} s.\n"
                 f"See it: unlearnable show {self.out}    "
                 f"Measure it: unlearnable learn {self.out}"
             )

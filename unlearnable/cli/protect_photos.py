@@ -1,6 +1,7 @@
 """``protect-photos``: a folder of one's own photos."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,14 +15,8 @@ from unlearnable.core.presets import require
 from unlearnable.data.sources import check_folder
 
 if TYPE_CHECKING:
-    from unlearnable.data.image_files import Listing
-    from unlearnable.protection.methods.clusters import UnlearnableClusters
-    from unlearnable.protection.methods.from_generator import Generated
-    from unlearnable.protection.methods.min_min import MinMin
-
-    PhotoMethod = MinMin | Generated | UnlearnableClusters
-
-LEVELS = {"light": 4, "normal": 8, "strong": 16}
+    from unlearnable.data.card import Card
+    from unlearnable.data.folders import Scan
 
 
 @dataclass(frozen=True)
@@ -78,16 +73,43 @@ class ProtectPhotos(Verb):
 
     def run(self) -> None:
         check_folder(self.folder)
-        from unlearnable.protection.photos import WORK, check_files, check_places, protect_photos
+        from unlearnable.core.progress import format_duration
+        from unlearnable.data.folders import scan_photos
+        from unlearnable.protection.methods.clusters import UnlearnableClusters
+        from unlearnable.protection.photos import (
+            WORK,
+            check_places,
+            estimate,
+            method_for,
+            protect_photos,
+        )
 
         check_places(self.folder, self.out)
-        method, size = photo_method(self)
+        method, size = method_for(
+            self.folder,
+            level=self.level,
+            size=self.size,
+            train_steps=self.train_steps,
+            gray_prob=self.gray_prob,
+            generator=self.generator,
+        )
+        if isinstance(method, UnlearnableClusters):
+            print(
+                f"{self.folder} has no sub-folders, so its photos have no classes: Unlearnable "
+                "Clusters is used, not SEM. It protected nothing where it was measured "
+                "(docs/results.md); if you can, sort the photos into classes."
+            )
+        scan = scan_photos(self.folder, (size,), skip_bad=self.skip_bad or self.dry_run)
         if self.dry_run:
-            return _dry_run(self, method, size)
-        if not (self.out / WORK).exists() and not (self.out / "card.json").exists():
-            # a run that resumes says what is left
-            found = check_files(self.folder, skip_bad=self.skip_bad)
-            print(_about_time(found, self, method, size))
+            _print_plan(self, scan, size)
+        # a run that resumes says what is left
+        if self.dry_run or not ((self.out / WORK).exists() or (self.out / "card.json").exists()):
+            seconds = estimate(
+                scan.listing, method, size=size, kind=self.format, device=self.machine.device
+            )
+            print(f"On this machine that takes about {format_duration(seconds)}.")
+        if self.dry_run:
+            return
         card = protect_photos(
             self.folder,
             self.out,
@@ -99,81 +121,45 @@ class ProtectPhotos(Verb):
             seed=self.machine.seed,
             device=self.machine.device,
             precision=self.machine.precision,
+            scan=scan,
         )
-        _say(card["left_out"])
-        _report(self, card)
+        _print_left_out(card.left_out)
+        _print_result(self, card)
 
 
-def photo_method(o: ProtectPhotos) -> "tuple[PhotoMethod, int]":
-    """What protects this folder, and the size at which its noise is made."""
-    from unlearnable.data.image_files import NO_CLASSES, listing
-    from unlearnable.protection.methods.clusters import UnlearnableClusters
-    from unlearnable.protection.methods.from_generator import Generated
-    from unlearnable.protection.methods.min_min import SEM
+def _print_plan(o: ProtectPhotos, scan: "Scan", size: int) -> None:
+    from unlearnable.data.image_files import NO_CLASSES
+    from unlearnable.data.subsets import count_near_duplicates, near_duplicates
 
-    if o.generator:
-        method = Generated.of(o.generator)
-        return method, method.size
-    size, eps = o.size or 32, LEVELS[o.level or "normal"]
-    steps = o.train_steps
-    if listing(o.folder).classes == NO_CLASSES:
-        print(
-            f"{o.folder} has no sub-folders, so its photos have no classes: Unlearnable Clusters "
-            "is used, not SEM. It protected nothing where it was measured (docs/results.md); if "
-            "you can, sort the photos into classes."
-        )
-        if o.gray_prob is not None:
-            raise UserError("Unlearnable Clusters have no gray views; leave out --gray-prob.")
-        changes = {"train_steps": steps, "steps": steps} if steps else {}
-        return UnlearnableClusters.preset("short", eps=eps, **changes), size
-    changes = {"train_steps": steps} if steps else {}
-    return SEM.preset("short", eps=eps, gray_prob=o.gray_prob or 0.0, **changes), size
-
-
-def _about_time(found: "Listing", o: ProtectPhotos, method: "PhotoMethod", size: int) -> str:
-    from unlearnable.core.progress import format_duration
-    from unlearnable.protection.photos import estimate
-
-    seconds = estimate(found, method, size=size, kind=o.format, device=o.machine.device)
-    return f"On this machine that takes about {format_duration(seconds)}."
-
-
-def _dry_run(o: ProtectPhotos, method: "PhotoMethod", size: int) -> None:
-    from unlearnable.data.image_files import NO_CLASSES, listing
-    from unlearnable.data.load import load
-    from unlearnable.data.subsets import near_duplicates
-
-    found = listing(o.folder, check=True)
-    _say(found.problems)
-    counts = [sum(label == c for _, label in found.files) for c in range(len(found.classes))]
-    for name, n in zip(found.classes, counts) if found.classes != NO_CLASSES else ():
+    found = scan.listing
+    _print_left_out(found.problems)
+    for c, name in enumerate(found.classes) if found.classes != NO_CLASSES else ():
+        n = found.labels.count(c)
         few = " (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""
         print(f"{name}: {n} photos{few}")
     if len(found.classes) == 1 and found.classes != NO_CLASSES:
         print("There is only one class: no model can learn to tell it from others anyway.")
-    groups = near_duplicates(load(o.folder, size=size, skip_bad=True).x)
+    twins = count_near_duplicates(near_duplicates(scan.images[size].x))
     print(
         f"{len(found.files)} photos would be protected into {o.out} at their own sizes, the noise "
-        f"made at {size} px; {len(groups) - len(groups.unique())} of them are near-duplicates of "
-        "others."
+        f"made at {size} px; {twins} of them are near-duplicates of others."
     )
     if n := len(found.problems):
         print(
             f"{n} file{'s' * (n > 1)} cannot be protected; nothing is done before that is "
             "repaired, unless --skip-bad is given."
         )
-    print(_about_time(found, o, method, size))
 
 
-def _report(o: ProtectPhotos, card: dict) -> None:
+def _print_result(o: ProtectPhotos, card: "Card") -> None:
     from unlearnable.data.image_files import NO_CLASSES
 
-    m = card["measured"]
+    m = card.measured
     print(
-        f"{card['shape'][0]} photos in {o.out}: noise at most {m['linf']}/255, PSNR "
-        f"{m['psnr']:.1f} dB (lowest {m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}."
+        f"{card.shape[0]} photos in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']:.1f} dB "
+        f"(lowest {m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}."
     )
-    if card["classes"] != [*NO_CLASSES]:
+    if card.classes != NO_CLASSES:
         print(f"Measure it: unlearnable verify {o.folder} {o.out}")
     print(
         f"Publish the photos. Keep {o.out / 'generator.safetensors'}, card.json and the originals "
@@ -181,7 +167,7 @@ def _report(o: ProtectPhotos, card: dict) -> None:
     )
 
 
-def _say(problems: list[str]) -> None:
+def _print_left_out(problems: Iterable[str]) -> None:
     for problem in problems:
         print(f"unlearnable: left out: {problem}", file=sys.stderr)
 

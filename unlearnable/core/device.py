@@ -1,4 +1,4 @@
-"""The device that a process computes on, copies to it, and its allocator."""
+"""The device of a process, copies to it, and its allocator."""
 
 import contextlib
 import ctypes
@@ -12,7 +12,8 @@ from unlearnable.core.errors import UserError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` is this process's CUDA device where there is one, else the CPU."""
+    """Return the device called ``name``; ``auto`` is this process's CUDA device, else the CPU.
+    Raises UserError for a device that this machine does not have."""
     if name == "auto":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     try:
@@ -27,9 +28,9 @@ def pick_device(name: str = "auto") -> torch.device:
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> None:
-    """Tell glibc's malloc to keep what is freed for the next tensor. It hands large blocks back to
-    the system at once, and fresh ones cost a page fault every 4 KiB: a third of the time of a small
-    network (docs/results.md). Does nothing on other systems."""
+    """Tell glibc's malloc to keep freed memory for the next tensor. By default it returns large
+    blocks to the system at once, and fresh ones cost a page fault per 4 KiB: a third of the time of
+    a small network (docs/results.md). Does nothing on other systems."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
         trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h; the last is at most 32 MiB
@@ -39,8 +40,8 @@ def keep_freed_memory() -> None:
 
 
 def to_device(t: Tensor, device: torch.device | str) -> Tensor:
-    """``t`` on ``device``; to a CUDA device from page-locked memory, so that nothing waits for the
-    copy."""
+    """Copy ``t`` to ``device``; to a CUDA device from page-locked memory, so that nothing waits for
+    the copy."""
     device = torch.device(device)
     return (
         t.pin_memory().to(device, non_blocking=True)
@@ -49,4 +50,4 @@ def to_device(t: Tensor, device: torch.device | str) -> Tensor:
     )
 
 
-COMPILE = "UNLEARNABLE_COMPILE"  # set to 1: networks are compiled
+COMPILE = "UNLEARNABLE_COMPILE"  # environment variable; 1 compiles the networks

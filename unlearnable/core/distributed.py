@@ -1,30 +1,33 @@
 """The processes of one run (torch.distributed): ranks, reductions, gathers.
 
-One process needs nothing. Under ``torchrun -m unlearnable ...`` the environment says which of how
-many this is; the processes then average gradients (gloo on CPU, NCCL on CUDA). Rank r owns the rows
-r, r + world, r + 2 world, ... of every dataset, so a row of the noise table never travels until the
-end.
+A single process needs none of this. Under ``torchrun -m unlearnable ...`` the environment gives the
+rank and the number of processes, which then average gradients (gloo on CPU, NCCL on CUDA). Rank r
+owns the rows r, r + world, r + 2 world, ... of every data set, so a row of the noise table does not
+travel until the end.
 """
 
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as td
 from torch import Tensor, nn
 
+T = TypeVar("T")
+
 
 @contextlib.contextmanager
 def processes(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started; does nothing for a single one."""
+    """Join the processes that torchrun started. Does nothing for a single process."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or td.is_initialized():
         yield
         return
     td.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
-        td.barrier()  # leave together: nobody closes a connection that another still uses
+        td.barrier()  # leave together, so that no connection closes while another still uses it
     finally:
         td.destroy_process_group()
 
@@ -43,7 +46,7 @@ def barrier() -> None:
 
 
 def local_rows(n: int) -> Tensor:
-    """Indices (int64) of the rows that this process owns out of ``n``."""
+    """Return the indices (int64) of the rows that this process owns out of ``n``."""
     return torch.arange(rank(), n, world())
 
 
@@ -55,7 +58,7 @@ def all_reduce_(*tensors: Tensor) -> None:
 
 
 def sum_int(count: int) -> int:
-    """The sum of a whole number over the processes."""
+    """Return the sum of a whole number over the processes."""
     if world() == 1:
         return count
     counts: list[int] = [0] * world()
@@ -64,7 +67,7 @@ def sum_int(count: int) -> int:
 
 
 def average_(tensors: Iterable[Tensor]) -> None:
-    """Average float tensors over the processes, in place, in one message."""
+    """Average the floating-point tensors over the processes, in place, in one message."""
     tensors = [t for t in tensors if t.is_floating_point()]
     if world() == 1 or not tensors:
         return
@@ -76,16 +79,16 @@ def average_(tensors: Iterable[Tensor]) -> None:
 
 
 def average_gradients(model: nn.Module) -> None:
-    """Gradients and batch-norm statistics become the mean over the processes, so that every process
-    keeps one model."""
+    """Average gradients and batch-norm statistics over the processes, so that all of them keep the
+    same model."""
     average_([p.grad for p in model.parameters() if p.grad is not None] + list(model.buffers()))
 
 
 def gather_rows(rows: Tensor, n: int) -> Tensor | None:
-    """The full table [n, ...] on rank 0 (None elsewhere) from every process's own rows."""
+    """Join the rows of all processes to the full table [n, ...] on rank 0; None elsewhere."""
     if world() == 1:
         return rows
-    parts = [None] * world() if rank() == 0 else None
+    parts: list[Any] | None = [None] * world() if rank() == 0 else None
     td.gather_object(rows.cpu(), parts)
     if parts is None:
         return None
@@ -95,10 +98,10 @@ def gather_rows(rows: Tensor, n: int) -> Tensor | None:
     return table
 
 
-def broadcast(flag: bool) -> bool:
-    """Rank 0's answer, on every process."""
+def broadcast(value: T) -> T:
+    """Return rank 0's value (anything that pickles) on every process."""
     if world() == 1:
-        return flag
-    box = [flag]
+        return value
+    box = [value]
     td.broadcast_object_list(box)
     return box[0]

@@ -1,15 +1,16 @@
-"""The user's mistakes."""
+"""Mistakes that the user can correct."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class UserError(Exception):
-    """One sentence: what is wrong, where, what to do. The command line prints it and exits with
-    status 2.
+class UserError(ValueError):
+    """One sentence that says what is wrong, where, and what to do. The command line prints it and
+    exits with status 2.
 
-    details: further sentences, printed one per line before it (every bad file of a folder, for
-    instance)."""
+    details: further sentences, each printed on a line of its own before it (for instance one per
+    bad file of a folder).
+    """
 
     def __init__(self, sentence: str, details: list[str] | None = None):
         super().__init__(sentence)

@@ -44,16 +44,16 @@ def working_directory_importable() -> Iterator[None]:
 
 
 def load_object(kind: str, name: str) -> tuple[object, str]:
-    """What ``name``, "my_module:attribute", stands for, and where it was found, in words. ``kind``
-    ("model", "method") is only for messages. Raises UserError for a module or attribute that is not
-    there or fails on import."""
+    """Return what ``name``, "my_module:attribute", stands for and a phrase that says where it was
+    found. ``kind`` ("model", "method") is for messages only. Raises UserError for a module or an
+    attribute that does not exist, and for a module that fails on import."""
     module_name, _, attribute = name.partition(":")
     with working_directory_importable():
         try:
             module = importlib.import_module(module_name)
         except Exception as error:
-            # An import that fails inside the module raises the same class; only its name tells
-            # which it was.
+            # An import that fails inside the module raises the same class; only the name tells
+            # which of the two it was.
             missing = isinstance(error, ModuleNotFoundError) and error.name
             if not module_name or (missing and f"{module_name}.".startswith(f"{missing}.")):
                 problem = (
@@ -71,5 +71,5 @@ def load_object(kind: str, name: str) -> tuple[object, str]:
 
 
 def one_line(error: Exception) -> str:
-    """The error's type and text on one line."""
+    """Return the error's type and text on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,28 +1,31 @@
 """Named settings of a frozen dataclass: the default values are one preset, the others change some
 fields."""
 
-from typing import ClassVar, Self
+from dataclasses import Field
+from typing import Any, ClassVar, Self
 
 from unlearnable.core.errors import UserError, unknown
 
 
 class Presets:
-    """Mixed into the dataclasses that a person configures (methods, ``Recipe``)."""
+    """Mixed into the dataclasses that a user configures (methods, ``Recipe``)."""
 
-    presets: ClassVar[dict[str, dict]] = {"paper": {}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
+    # For type checkers only: every class that inherits from this one is a dataclass.
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @classmethod
     def preset(cls, name: str, **changes: object) -> Self:
-        """The settings called ``name``, with ``changes`` on top. Raises UserError for an unknown
-        name."""
+        """Return the settings called ``name`` with ``changes`` on top. Raises UserError for an
+        unknown name."""
         if name not in cls.presets:
             raise unknown("preset", name, cls.presets)
         return cls(**cls.presets[name] | changes)
 
 
 def require(owner: object, *, positive: str = "", whole: str = "") -> None:
-    """Raise UserError when a field named in ``positive`` is not above 0, or one named in ``whole``
-    is below 0. Fields left at None (derived from others) pass."""
+    """Raise UserError unless every field named in ``positive`` is above 0 and every field named in
+    ``whole`` is 0 or more. Fields left at None (derived from others) pass."""
     for names, low in ((positive, "above 0"), (whole, "0 or more")):
         for name in names.split():
             value = getattr(owner, name)

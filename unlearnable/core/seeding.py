@@ -1,6 +1,6 @@
-"""Random draws, named by what they are for: ``generator(device, seed, "noise", step)``.
+"""Random generators named by their purpose: ``generator(device, seed, "noise", step)``.
 
-No generator state has to be saved, and a resumed run draws what the uninterrupted one would have
+No generator state has to be saved, and a resumed run draws what an uninterrupted one would have
 drawn.
 """
 
@@ -15,7 +15,7 @@ from unlearnable.core.errors import UserError
 
 
 def generator(device: torch.device | str, *key: object) -> torch.Generator:
-    """A random generator whose state depends on ``key`` alone: seed, purpose, step, rank."""
+    """Return a random generator whose state depends on ``key`` alone: seed, purpose, step, rank."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
 
@@ -27,12 +27,16 @@ def _shuffled(n: int, seed: int, epoch: int, rank: int, world: int) -> Tensor:
 
 
 def batch_rows(n: int, batch: int, seed: int, step: int) -> Tensor:
-    """Row indices of this process's part of batch number ``step``: a fresh shuffle every epoch,
-    incomplete batches left out (the noise tables' final pass covers every row). ``batch`` counts
-    over all processes."""
+    """Return the row indices of this process's part of batch number ``step``.
+
+    Every epoch is shuffled anew, and incomplete batches are left out (the final pass over the noise
+    table covers every row). batch: images per step over all processes. Raises UserError if it does
+    not divide over the processes.
+    """
     if batch % world():
         raise UserError(
-            f"Batch {batch} does not divide over {world()} processes; choose a multiple of {world()}."
+            f"Batch {batch} does not divide over {world()} processes; choose a multiple of "
+            f"{world()}."
         )
     owned = len(range(rank(), n, world()))
     size = min(batch // world(), owned)

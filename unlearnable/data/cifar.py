@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in the official python layout."""
+"""CIFAR-10 and CIFAR-100 in the official Python layout (Krizhevsky, 2009)."""
 
 import hashlib
 import tarfile
@@ -14,11 +14,12 @@ from unlearnable.core.files import atomic_write
 from unlearnable.data.images import Images
 from unlearnable.data.pickles import load_pickle
 
-# ── CIFAR in the official python layout ──
-
 
 @dataclass(frozen=True)
 class Cifar:
+    """Where one of the two sets lies, and what its files are called. Called, it reads the set from
+    ``root``, after a download if it is not there."""
+
     archive: str
     folder: str
     train: tuple[str, ...]
@@ -28,7 +29,14 @@ class Cifar:
     labels: bytes
     md5: str
 
-    def __call__(self, root: Path, split: str, seed: int, limit: int | None) -> Images:
+    def __call__(
+        self,
+        root: Path,
+        split: str,
+        seed: int,
+        limit: int | None,
+        classes: tuple[str, ...] | None,
+    ) -> Images:
         folder = root / self.folder
         if not folder.is_dir():
             self._download(root)
@@ -43,15 +51,14 @@ class Cifar:
         batch = load_pickle(path)
         data = batch.get(b"data") if isinstance(batch, dict) else None
         labels = batch.get(self.labels, []) if isinstance(batch, dict) else []
-        whole = (
-            isinstance(data, np.ndarray)
-            and data.dtype == np.uint8
-            and data.ndim == 2
-            and data.shape[1] == 3072
-        )
-        if not whole or len(labels) != len(data):
+        if (
+            not isinstance(data, np.ndarray)
+            or data.dtype != np.uint8
+            or data.shape != (len(labels), 3072)
+        ):
             raise UserError(
-                f"{path} is no complete CIFAR batch (uint8 N x 3072 with N labels); fetch it again."
+                f"{path} is not a complete CIFAR batch (uint8 N x 3072 with N labels); "
+                "fetch it again."
             )
         return data.reshape(-1, 3, 32, 32), np.asarray(labels, np.int64)
 
@@ -68,7 +75,7 @@ class Cifar:
                     f.write(block)
         except OSError as e:
             raise UserError(
-                f"{url} could not be fetched; put its folder {self.folder} into {root}/ by hand."
+                f"{url} could not be downloaded; put its folder {self.folder} into {root}/ by hand."
             ) from e
         with open(archive, "rb") as f:
             if hashlib.file_digest(f, "md5").hexdigest() != self.md5:

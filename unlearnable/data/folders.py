@@ -1,21 +1,103 @@
 """Folders of image files: one sub-folder per class, flat, or ImageNet."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
-from unlearnable.data.image_files import in_threads, listing, pixels, read
+from unlearnable.data.image_files import Listing, in_threads, listing, look_at_all, pixels, read
 from unlearnable.data.images import Images
 
-# ── folders of images ──
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A folder of photos that was read in one pass. images: the photos that can be protected, per
+    size at which they were asked for; only these small copies are held in memory. listing: their
+    files, in the same order, and what was left out."""
+
+    listing: Listing
+    images: dict[int | None, Images]
 
 
-def imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images:
-    """The first 100 synsets of ILSVRC2012 at 256 x 256 (training: aspect not kept; test: resized,
-    center-cropped)."""
+def scan_photos(
+    folder: Path | str, sizes: Iterable[int | None] = (32,), *, skip_bad: bool = False
+) -> Scan:
+    """Decode every photo of ``folder`` once: check it, and shrink it to size x size pixels for each
+    of ``sizes`` (None: its own size).
+
+    Raises UserError for a folder without photos, and for files that cannot be protected unless
+    ``skip_bad`` (its ``details`` list them all).
+    """
+    folder, sizes = Path(folder), tuple(dict.fromkeys(sizes))
+
+    def look(path: Path) -> list[np.ndarray]:
+        image = read(path)
+        return [pixels(image, size) for size in sizes]
+
+    found, seen = look_at_all(folder, look)
+    if found.problems and not skip_bad:
+        n = len(found.problems)
+        files, mend = ("1 file", "repair it") if n == 1 else (f"{n} files", "repair them")
+        raise UserError(
+            f"{files} in {folder} cannot be protected; {mend}, or give --skip-bad.", found.problems
+        )
+    images = {
+        size: _stacked(folder, found, [each[k] for each in seen], size, skip_bad=True)
+        for k, size in enumerate(sizes)
+    }
+    return Scan(found, images)
+
+
+def read_folder(folder: Path, size: int | None, skip_bad: bool = False) -> Images:
+    """Read a folder of images, each one once. size: resize to size x size; None only for images of
+    one size. skip_bad: leave out the files that cannot be read or protected, as ``scan_photos``
+    does. Raises UserError."""
+    if skip_bad:
+        return scan_photos(folder, (size,), skip_bad=True).images[size]
+    found = listing(folder)
+    arrays = in_threads(lambda file: pixels(read(file[0]), size), found.files, "reading images")
+    return _stacked(folder, found, arrays, size)
+
+
+def _stacked(
+    folder: Path, found: Listing, arrays: list[np.ndarray], size: int | None, skip_bad: bool = False
+) -> Images:
+    if len({a.shape for a in arrays}) > 1:
+        raise UserError(
+            f"The images in {folder} differ in size; choose one with --size, for instance "
+            "--size 64."
+        )
+    source = source_of(folder, size=size, skip_bad=skip_bad)
+    x = torch.from_numpy(np.stack(arrays))
+    return Images(x, torch.tensor(found.labels), found.classes, source)
+
+
+def source_of(
+    source: str | Path,
+    *,
+    limit: int | None = None,
+    classes: tuple[str, ...] | None = None,
+    seed: int = 0,
+    size: int | None = None,
+    skip_bad: bool = False,
+) -> dict[str, Any]:
+    """Return what ``load`` was asked for, as cards and results record it."""
+    asked = {"source": str(source), "limit": limit, "classes": classes and list(classes)}
+    asked |= {"seed": seed, "size": size}
+    return asked | {"skip_bad": True} if skip_bad else asked
+
+
+def imagenet100(
+    root: Path, split: str, seed: int, limit: int | None, classes: tuple[str, ...] | None
+) -> Images:
+    """Read the first 100 synsets of ILSVRC2012 at 256 x 256 pixels (training images stretched, test
+    images resized by the shorter side and center-cropped). The pixels are kept in one file beside
+    the folder and memory-mapped. Raises UserError."""
     folder = root / "imagenet" / {"train": "train", "test": "val"}[split]
     if not folder.is_dir():
         raise UserError(
@@ -36,15 +118,3 @@ def imagenet100(root: Path, split: str, seed: int, limit: int | None) -> Images:
             f"{cache} was made from {len(x)} images, but there are {len(files)} now; delete it."
         )
     return Images(torch.from_numpy(x), torch.tensor([c for _, c in files]), names)
-
-
-def read_folder(folder: Path, size: int | None, skip_bad: bool = False) -> Images:
-    found = listing(folder, check=skip_bad)
-    arrays = in_threads(lambda file: pixels(read(file[0]), size), found.files, "reading images")
-    if len({a.shape for a in arrays}) > 1:
-        raise UserError(
-            f"The images in {folder} differ in size; choose one with --size, for instance --size 64."
-        )
-    return Images(
-        torch.from_numpy(np.stack(arrays)), torch.tensor([c for _, c in found.files]), found.classes
-    )

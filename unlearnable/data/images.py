@@ -1,9 +1,9 @@
 """Images and their labels as one tensor."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -14,15 +14,28 @@ from unlearnable.core.errors import UserError
 from unlearnable.data.image_files import NO_CLASSES
 
 
+def to_unit(x: Tensor) -> Tensor:
+    """Convert 0..255, of any integer type, to float32 in [0, 1]."""
+    return x.float() / 255
+
+
+def quantize(x: Tensor) -> Tensor:
+    """Round floats in [0, 1] to uint8 in 0..255; values outside are clipped."""
+    return (x * 255).round().clamp(0, 255).to(torch.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
-    """x: uint8 [N, 3, H, W], 0..255 (may be memory-mapped); y: int64 [N]; ``source``: what ``load``
-    was asked for."""
+    """x: uint8 [N, 3, H, W], possibly memory-mapped. y: int64 [N]. source: the arguments with which
+    ``load`` gives them, empty for images made in Python.
+
+    Raises UserError for other types and shapes, and for labels that are not numbers of classes.
+    """
 
     x: Tensor
     y: Tensor
     classes: tuple[str, ...]
-    source: dict = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.x.dtype != torch.uint8 or self.x.ndim != 4 or self.x.shape[1] != 3:
@@ -31,7 +44,7 @@ class Images:
             )
         if self.y.shape != (len(self.x),):
             raise UserError(
-                f"{len(self.x)} images but {len(self.y)} labels; give one label an image."
+                f"{len(self.x)} images but {len(self.y)} labels; give one label per image."
             )
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
             raise UserError(
@@ -48,30 +61,35 @@ class Images:
 
     @property
     def labeled(self) -> bool:
-        """False for the images of a flat folder: all of y is 0 and means nothing."""
+        """False for the images of a flat folder, whose labels are all 0 and mean nothing."""
         return self.classes != NO_CLASSES
 
     def for_learning(self) -> Self:
-        """Itself. Raises UserError where there are no classes to learn."""
+        """Return these images. Raises UserError if they have no classes to learn."""
         if not self.labeled:
             raise UserError(
-                "These images have no classes to learn; put those of each class into a sub-folder of its own."
+                "These images have no classes to learn; put the images of each class into a "
+                "sub-folder of its own."
             )
         return self
 
+    def subset(self, rows: Tensor) -> Self:
+        """Select images by a mask, bool [N], or by their indices, int64."""
+        return replace(self, x=self.x[rows], y=self.y[rows])
+
     def pixels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
-        """Images ``i`` as float32 in [0, 1] on ``device``."""
-        x, _ = self._held(torch.device(device))
-        return to_device(x[_index(i, x.device)], device).float() / 255
+        """Return the images ``i`` as float32 in [0, 1] on ``device``."""
+        x, _ = self._copy_on(torch.device(device))
+        return to_unit(to_device(x[_index(i, x.device)], device))
 
     def labels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
-        """Labels of the images ``i``, int64, on ``device``."""
-        _, y = self._held(torch.device(device))
+        """Return the labels of the images ``i``, int64, on ``device``."""
+        _, y = self._copy_on(torch.device(device))
         return to_device(y[_index(i, y.device)], device)
 
-    def _held(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Where batches are picked: on a CUDA device that has room for the whole set, else where
-        the set is."""
+    def _copy_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The tensors from which batches are picked: a copy on a CUDA device with room for the
+        whole set, else the set itself."""
         if device not in self._copies:
             fits = device.type == "cuda" and 4 * self.x.nbytes < torch.cuda.mem_get_info(device)[0]
             self._copies[device] = (
@@ -84,16 +102,16 @@ class Images:
         return {}
 
     def digest(self) -> str:
-        """sha256 of images, labels and class names; taken once, because every training and audit
-        asks for it."""
+        """Return the sha256 of images, labels and class names. Computed once, because every
+        training and audit asks for it."""
         return self._digest
 
     @cached_property
     def _digest(self) -> str:
         h = hashlib.sha256(repr((tuple(self.x.shape), self.classes)).encode())
         for a in range(0, len(self), 4096):
-            h.update(np.ascontiguousarray(self.x[a : a + 4096].numpy()))
-        h.update(np.ascontiguousarray(self.y.numpy()))
+            h.update(np.ascontiguousarray(self.x[a : a + 4096].numpy()).data)
+        h.update(np.ascontiguousarray(self.y.numpy()).data)
         return h.hexdigest()
 
 

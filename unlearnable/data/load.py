@@ -1,7 +1,7 @@
-"""Images and their labels as one tensor: ``load`` reads every source into the same ``Images``.
+"""``load`` reads every source into the same ``Images``.
 
-A source is a name of ``DATA``, a folder of images with one sub-folder a class, a flat folder of
-images without classes, or a protected folder. A protected set loads exactly like a clean one.
+A source is a name of ``DATA``, a folder of images with one sub-folder per class, a flat folder of
+images without classes, or a protected folder, which loads exactly like a clean one.
 """
 
 import os
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import read_json
 from unlearnable.data import shapes
-from unlearnable.data.folders import read_folder
+from unlearnable.data.card import Card
+from unlearnable.data.folders import read_folder, source_of
 from unlearnable.data.images import Images
 from unlearnable.data.sources import DATA, check_source
-from unlearnable.data.subsets import select
+from unlearnable.data.subsets import check_classes, select
 
 
 def load(
@@ -31,37 +31,31 @@ def load(
     root: str | Path | None = None,
     skip_bad: bool = False,
 ) -> Images:
-    """Images of a source.
+    """Load the images of a source. Raises UserError for a source that cannot be read.
 
-    source: a name of ``DATA``, an image folder with one sub-folder a class or with images only, or
-    a protected folder (its "test" split is its source's).  limit: at most this many images, the
-    same number of every class, chosen by ``seed``.  classes: only these, relabeled 0.. in the order
-    given.  seed: also generates ``shapes``. size: resize a folder's images to size x size (default
-    for protected photographs: that at which their noise was made).  root: where the named sets lie
-    (default: $UNLEARNABLE_DATA, else ./data).  skip_bad: leave out a folder's files that do not
-    read.
+    source: a name of ``DATA``, an image folder (one sub-folder per class, or images only), or a
+    protected folder, whose "test" split is that of its originals.
+    limit: load at most this many images, the same number per class, drawn by ``seed``.
+    classes: load only these, relabeled 0, 1, ... in the order given.
+    seed: also generates ``shapes``.
+    size: resize a folder's images to size x size; by default protected photos have the size at
+    which their noise was made.
+    root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).
+    skip_bad: leave out the files of a folder that cannot be read.
     """
     if limit is not None and limit < 1:
         raise UserError(f"The limit of images must be at least 1, not {limit}.")
-    asked = {
-        "source": str(source),
-        "limit": limit,
-        "classes": classes and list(classes),
-        "seed": seed,
-        "size": size,
-    }
-    asked |= {"skip_bad": True} if skip_bad else {}
     check_source(source)
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
-        images = DATA[str(source)].load()(root, split, seed, limit)
+        images = DATA[str(source)].load()(root, split, seed, limit, classes)
     elif (path / "card.json").exists():
-        card = read_json(path / "card.json")
+        card = Card.read(path)
         if split == "test":
-            return load(**card["data"] | {"limit": limit}, split="test", root=root)
+            return load(**card.originals(path) | {"limit": limit}, split="test", root=root)
         images = (
-            read_folder(path, size or card["photos"]["size"])
-            if "photos" in card
+            read_folder(path, size or card.photos.size)
+            if card.photos
             else _read_protected(path, card)
         )
     else:
@@ -70,20 +64,22 @@ def load(
                 f"The image folder {path} has no test split; give test images with --test FOLDER."
             )
         images = read_folder(path, size, skip_bad)
+    asked = source_of(source, limit=limit, classes=classes, seed=seed, size=size, skip_bad=skip_bad)
     return replace(select(images, limit, classes, seed), source=asked)
 
 
-# ── the embedded set ──
-
-
-def generated_shapes(root: Path, split: str, seed: int, limit: int | None) -> Images:
-    """Draw ten textured shapes on cluttered backgrounds, 32 px; needs no files."""
+def generated_shapes(
+    root: Path, split: str, seed: int, limit: int | None, classes: tuple[str, ...] | None
+) -> Images:
+    """Generate the first ``limit`` images of ``shapes``, and of those only ``classes``."""
+    check_classes(classes, shapes.CLASSES)
     n = limit or {"train": 4000, "test": 1000}[split]
-    x, y = shapes.generate(-(-n // 10) * 10, 2 * seed + (split == "test"))
+    whole = -(-n // 10) * 10  # as many of every class
+    x, y = shapes.generate(whole, 2 * seed + (split == "test"), classes=classes or shapes.CLASSES)
     return Images(torch.from_numpy(x), torch.from_numpy(y), shapes.CLASSES)
 
 
-def _read_protected(folder: Path, card: dict) -> Images:
+def _read_protected(folder: Path, card: Card) -> Images:
     try:
         x = np.load(folder / "images.npy", mmap_mode="c")
         y = np.load(folder / "labels.npy")
@@ -91,4 +87,4 @@ def _read_protected(folder: Path, card: dict) -> Images:
         raise UserError(
             f"The protected folder {folder} is incomplete ({e}); protect the images again."
         ) from e
-    return Images(torch.from_numpy(x), torch.from_numpy(y), tuple(card["classes"]))
+    return Images(torch.from_numpy(x), torch.from_numpy(y), card.classes)

@@ -1,7 +1,7 @@
-"""Reading pickles that came from outside: arrays and plain containers, nothing that can run code.
+"""Read pickles from outside: arrays and plain containers, nothing that can run code.
 
 CIFAR's official files and the noise files of the field are pickles. A pickle may name any function
-to call; this reader resolves only what numpy arrays and Python-2 byte strings need and refuses
+to call; this reader resolves only what numpy arrays and Python 2 byte strings need and refuses
 everything else.
 """
 
@@ -18,8 +18,8 @@ class _Refused(pickle.UnpicklingError):
 
 
 def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    """What Python 3 writes for bytes under protocol 2: ``_codecs.encode(text, 'latin1')`` and no
-    other codec."""
+    """Stand in for ``_codecs.encode(text, 'latin1')``, which Python 3 writes for bytes under
+    protocol 2; no other codec is allowed."""
     if encoding not in ("latin1", "latin-1"):
         raise _Refused(f"the codec {encoding}")
     return text.encode("latin1")
@@ -27,7 +27,7 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
 
 def _allowed() -> dict[tuple[str, str], object]:
     from numpy._core.multiarray import _reconstruct, scalar
-    from numpy._core.numeric import _frombuffer
+    from numpy._core.numeric import _frombuffer  # type: ignore[attr-defined]  # not in the stubs
 
     table: dict[tuple[str, str], object] = {
         ("numpy", "ndarray"): np.ndarray,
@@ -50,8 +50,8 @@ class _Reader(pickle.Unpickler):
 
 
 def load_pickle(path: Path) -> object:
-    """The object in ``path``. Raises UserError for a truncated file and for any type beside arrays
-    and containers."""
+    """Return the object in ``path``. Raises UserError for a truncated file and for anything but
+    arrays and plain containers."""
     try:
         with open(path, "rb") as f:
             return _Reader(f, encoding="bytes").load()
@@ -61,7 +61,7 @@ def load_pickle(path: Path) -> object:
         ) from e
     except _Refused as e:
         raise UserError(
-            f"{path} is no pickle of plain arrays (it holds {e}); fetch the file again."
+            f"{path} is not a pickle of plain arrays (it holds {e}); fetch the file again."
         ) from e
     except Exception as e:  # a damaged pickle can raise nearly anything
         raise UserError(

@@ -1,9 +1,11 @@
-"""``shapes``: the embedded image set. Ten textured shapes on cluttered backgrounds, generated from
-a seed.
+"""``shapes``, the embedded data set: ten textured shapes on cluttered backgrounds, generated from a
+seed.
 
-Color, texture, place, size and rotation are drawn alike for every class, so that only the shape
-tells the class.
+Color, texture, position, size and rotation have the same distribution in every class, so that only
+the shape tells the class.
 """
+
+from functools import cache
 
 import numpy as np
 from numpy import ndarray
@@ -22,16 +24,16 @@ CLASSES = (
 )
 
 
-CHUNK = 500  # images drawn from one seed, so that a smaller set is the beginning of a larger one
-SAMPLES = 2  # sub-pixels a side, for smooth edges
-TILT = 0.35  # radians a shape is turned at most
-# of a shape, in units of its radius squared: about the same for all, lest area gives the class away
+CHUNK = 500  # images per random generator, so that a smaller set is the beginning of a larger one
+SAMPLES = 2  # sub-pixels per side, for smooth edges
+TILT = 0.35  # radians, the largest rotation of a shape
+# in units of the squared radius; about the same for all, so that area does not tell the class
 AREA = 1.35
 
 
 def _inside(name: str, u: ndarray, v: ndarray) -> ndarray:
-    """Whether points lie in the shape of about unit radius around 0; any array shape, u to the
-    right, v down."""
+    """Return which points lie in the shape of about unit radius around 0. u: to the right, v: down,
+    of any array shape."""
     r, angle = np.hypot(u, v), np.arctan2(v, u)
     match name:
         case "circle":
@@ -58,16 +60,19 @@ def _inside(name: str, u: ndarray, v: ndarray) -> ndarray:
     raise AssertionError(name)
 
 
+@cache
 def _radius(name: str) -> float:
-    """The factor that brings the shape to the common area."""
+    """Return the factor that brings the shape to the common area."""
     v, u = np.mgrid[-1.5:1.5:300j, -1.5:1.5:300j]
     return float(np.sqrt(AREA / (9 * _inside(name, u, v).mean())))
 
 
-def _texture(g: np.random.Generator, n: int, u: ndarray, v: ndarray) -> ndarray:
-    """n x s x s in -1..1: each image one of a slope, stripes, checks, blobs."""
-    kind, angle = g.integers(4, size=(n, 1, 1)), g.uniform(0, np.pi, (n, 1, 1))
-    pitch, phase = g.uniform(5, 11, (n, 1, 1)), g.uniform(0, 2 * np.pi, (2, n, 1, 1))
+def _texture(g: np.random.Generator, rows: ndarray, u: ndarray, v: ndarray) -> ndarray:
+    """Draw one texture per row, [n, s, s] in -1..1: a slope, stripes, checks or blobs."""
+    n = CHUNK
+    kind, angle = g.integers(4, size=(n, 1, 1))[rows], g.uniform(0, np.pi, (n, 1, 1))[rows]
+    pitch = g.uniform(5, 11, (n, 1, 1))[rows]
+    phase = g.uniform(0, 2 * np.pi, (2, n, 1, 1))[:, rows]
     a, b = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
     wave, other = np.sin(pitch * a + phase[0]), np.sin(pitch * b + phase[1])
     blobs = np.sin(4 * a + 2 * other + phase[1]) * np.sin(5 * b + phase[0])
@@ -77,22 +82,24 @@ def _texture(g: np.random.Generator, n: int, u: ndarray, v: ndarray) -> ndarray:
     )
 
 
-def _chunk(n: int, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]:
-    labels = np.arange(n) % len(CLASSES)
+def _chunk(rows: ndarray, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]:
+    """Paint the images ``rows`` of a chunk. Random numbers are drawn for the whole chunk, so that
+    an image does not depend on which others are asked for."""
+    n, labels = len(rows), rows % len(CLASSES)
     s = size * SAMPLES
     v, u = (m[None].astype(np.float32) for m in np.mgrid[-1 : 1 : s * 1j, -1 : 1 : s * 1j])
 
     def draw(low: float, high: float, *shape: int) -> ndarray:
-        return g.uniform(low, high, (n, *shape)).astype(np.float32)
+        return g.uniform(low, high, (CHUNK, *shape))[rows].astype(np.float32)
 
     front = draw(0.1, 0.9, 3, 1, 1)
-    # every channel differs by 0.35 to 0.55 of the range from the background's, up or down
+    # every channel of the background differs by 0.35 to 0.55 of the range, up or down
     gap = draw(0.35, 0.55, 3, 1, 1)
     back = np.where(front > 0.5, front - gap, front + gap)
     amount, shade = draw(0.05, 0.15, 2, 1, 1, 1), draw(-0.15, 0.15, 2, 1, 1, 1)
     tilt = shade[:, 0] * u[:, None] + shade[:, 1] * v[:, None]  # illumination
-    shape_paint = front + amount[:, 0] * _texture(g, n, u, v)[:, None]
-    paint = back + amount[:, 1] * _texture(g, n, u, v)[:, None]
+    shape_paint = front + amount[:, 0] * _texture(g, rows, u, v)[:, None]
+    paint = back + amount[:, 1] * _texture(g, rows, u, v)[:, None]
 
     for k in range(4):  # clutter in the shape's own colors: strokes and dots behind it
         x, y, angle, length = (
@@ -121,14 +128,21 @@ def _chunk(n: int, g: np.random.Generator, size: int) -> tuple[ndarray, ndarray]
         mask[i] = _inside(name, p * cos + q * sin, q * cos - p * sin)
     image = np.where(mask[:, None], shape_paint, paint) + tilt
     image = image.reshape(n, 3, size, SAMPLES, size, SAMPLES).mean((3, 5))
-    image += g.normal(0, 0.02, image.shape)
+    image += g.normal(0, 0.02, (CHUNK, 3, size, size))[rows]
     return (image.clip(0, 1) * 255).round().astype(np.uint8), labels.astype(np.int64)
 
 
-def generate(n: int, seed: int, *, size: int = 32) -> tuple[ndarray, ndarray]:
-    """n images, uint8 [n, 3, size, size], and their labels, int64 [n], in turn 0, 1, ... 9, 0, ...
+def generate(
+    n: int, seed: int, *, classes: tuple[str, ...] = CLASSES, size: int = 32
+) -> tuple[ndarray, ndarray]:
+    """Generate n images, uint8 [n, 3, size, size], and their labels, int64 [n]: 0, 1, ... 9, 0, ...
 
-    The same (n, seed) gives the same bytes, and a smaller n the beginning of a larger one.
+    classes: paint only those of the n images that belong to them. The same seed gives the same
+    bytes, and a smaller n the beginning of a larger one.
     """
-    chunks = [_chunk(CHUNK, np.random.default_rng((seed, k)), size) for k in range(-(-n // CHUNK))]
-    return np.concatenate([c[0] for c in chunks])[:n], np.concatenate([c[1] for c in chunks])[:n]
+    wanted = np.isin(np.arange(n) % len(CLASSES), [CLASSES.index(name) for name in classes])
+    chunks = [
+        _chunk(np.flatnonzero(part), np.random.default_rng((seed, k)), size)
+        for k, part in enumerate(np.split(wanted, range(CHUNK, n, CHUNK)))
+    ]
+    return np.concatenate([c[0] for c in chunks]), np.concatenate([c[1] for c in chunks])

@@ -11,8 +11,9 @@ from unlearnable.core.plugins import Entry
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
 
-Reader = Callable[[Path, str, int, int | None], "Images"]
-"""(root, split, seed, limit) -> images"""
+Reader = Callable[[Path, str, int, int | None, tuple[str, ...] | None], "Images"]
+"""(root, split, seed, limit, classes) -> images. A reader may use the last two to read less;
+``load`` applies them to whatever it returns."""
 
 DATA: dict[str, Entry[Reader]] = {
     "shapes": Entry(

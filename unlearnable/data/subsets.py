@@ -1,4 +1,4 @@
-"""Parts of a set: class-balanced fractions, hold-outs, near-duplicates."""
+"""Parts of a set: class-balanced limits and fractions, near-duplicates, hold-outs."""
 
 from dataclasses import replace
 
@@ -10,33 +10,38 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.data.images import Images
 
+# mean difference in /255 at 16 x 16 pixels under which two images are near-duplicates
+NEAR_DUPLICATE_DISTANCE = 6.0
+
+
+def check_classes(classes: tuple[str, ...] | None, names: tuple[str, ...]) -> None:
+    """Raise UserError if one of ``classes`` is not among a set's ``names``."""
+    if unknown := [c for c in classes or () if c not in names]:
+        raise UserError(f"No class '{unknown[0]}' in this set; it has {', '.join(names)}.")
+
 
 def select(images: Images, limit: int | None, classes: tuple[str, ...] | None, seed: int) -> Images:
-    x, y, names = images.x, images.y, images.classes
+    """Keep the images of ``classes``, relabeled 0, 1, ... in that order, and of those at most
+    ``limit``, the same number per class, drawn by ``seed``. The order of the images stays."""
     if classes:
-        if unknown := [c for c in classes if c not in names]:
-            raise UserError(f"No class '{unknown[0]}' in this set; it has {', '.join(names)}.")
-        table = torch.full((len(names),), -1)
-        table[[names.index(c) for c in classes]] = torch.arange(len(classes))
-        keep = table[y] >= 0
-        x, y, names = x[keep], table[y][keep], tuple(classes)
-    if limit is not None and limit < len(y):
-        random = np.random.default_rng(seed)
-        share = [limit // len(names) + (c < limit % len(names)) for c in range(len(names))]
-        rows = [
-            random.permutation(np.flatnonzero(y.numpy() == c))[: share[c]]
-            for c in range(len(names))
-        ]
-        keep = torch.from_numpy(np.sort(np.concatenate(rows)))  # the order of the source stays
-        x, y = x[keep], y[keep]
-    return Images(x, y, names)
+        check_classes(classes, images.classes)
+        table = torch.full((len(images.classes),), -1)
+        table[[images.classes.index(c) for c in classes]] = torch.arange(len(classes))
+        kept = images.subset(table[images.y] >= 0)
+        images = replace(kept, y=table[kept.y], classes=tuple(classes))
+    if limit is None or limit >= len(images):
+        return images
+    random, n = np.random.default_rng(seed), len(images.classes)
+    fair = [limit // n + (c < limit % n) for c in range(n)]
+    rows = [random.permutation(np.flatnonzero(images.y.numpy() == c))[: fair[c]] for c in range(n)]
+    return images.subset(torch.from_numpy(np.sort(np.concatenate(rows))))
 
 
 def clean_mask(y: Tensor, fraction: float, seed: int) -> Tensor:
-    """Which images stay clean, bool [N]: ``fraction`` of every class of y [N], drawn by ``seed``; a
-    larger share keeps those of a smaller one. Raises UserError for a share outside 0..1."""
+    """Return which images stay clean, bool [N]: ``fraction`` of every class of y [N], drawn by
+    ``seed``; a larger fraction keeps those of a smaller one. Raises UserError outside 0..1."""
     if not 0 <= fraction <= 1:
-        raise UserError(f"The clean share must lie between 0 and 1, not at {fraction}.")
+        raise UserError(f"The clean fraction must lie between 0 and 1, not at {fraction}.")
     random, keep = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
     for c in range(int(y.max()) + 1):
         rows = random.permutation(np.flatnonzero(y.numpy() == c))
@@ -45,67 +50,74 @@ def clean_mask(y: Tensor, fraction: float, seed: int) -> Tensor:
 
 
 def mix_in_clean(protected: Images, clean: Images, fraction: float, seed: int = 0) -> Images:
-    """``protected`` with ``fraction`` of every class as in ``clean``, drawn by ``seed``. Raises
-    UserError for sets that are not pairs."""
+    """Replace ``fraction`` of every class of ``protected`` by the images of ``clean``, drawn by
+    ``seed``. Raises UserError for sets that are not pairs."""
     if clean.x.shape != protected.x.shape or not torch.equal(clean.y, protected.y):
         raise UserError(
-            "Clean images can only stand in for protected ones of the same set, in the same order."
+            "Clean images can only replace protected images of the same set, in the same order."
         )
     keep = clean_mask(clean.y, fraction, seed)
     x = torch.where(keep[:, None, None, None], clean.x, protected.x)
     return replace(protected, x=x, source={**protected.source, "clean_fraction": fraction})
 
 
-# mean difference in /255 at 16 x 16 pixels under which two images are near-duplicates
-NEAR_DUPLICATE_DISTANCE = 6.0
-
-
-def subset(images: Images, keep: Tensor) -> Images:
-    return replace(images, x=images.x[keep], y=images.y[keep])
-
-
 def near_duplicates(x: Tensor) -> Tensor:
-    """The group of every image, int64 [N]: images that differ by less than ``ALIKE`` on average at
-    16 x 16 pixels share one, as do those that are joined by others. Needs N x N distances, a
-    thousand rows at a time."""
+    """Group near-duplicates: int64 [N], the number of the first image of every image's group.
+
+    Images of x, uint8 [N, 3, H, W], share a group if they differ by less than
+    ``NEAR_DUPLICATE_DISTANCE`` on average at 16 x 16 pixels, or if others join them. Takes N² / 2
+    distances, those of 500 rows at a time.
+    """
     small = torch.cat(
         [F.interpolate(c.float(), (16, 16), mode="area").flatten(1) for c in x.split(500)]
     )
     group = torch.arange(len(x))
-    for i in torch.arange(len(x)).split(1000):
-        for a, b in (
-            (torch.cdist(small[i], small, p=1) / small.shape[1] < NEAR_DUPLICATE_DISTANCE)
-            .nonzero()
-            .tolist()
-        ):
-            one, other = group[int(i[a])], group[b]
-            if one != other:
-                group = torch.where(
-                    group == torch.maximum(one, other), torch.minimum(one, other), group
-                )
+    for i in torch.arange(len(x)).split(500):
+        first = int(i[0])
+        distance = torch.cdist(small[i], small[first:], p=1) / small.shape[1]
+        near = (distance < NEAR_DUPLICATE_DISTANCE).nonzero() + first
+        _join(group, near[:, 0], near[:, 1])
     return group
 
 
+def _join(group: Tensor, a: Tensor, b: Tensor) -> None:
+    """Merge the groups of a[k] and b[k] for every k, in place."""
+    # A group is named by its first member. Every round points the later of two names at the
+    # earlier one, then follows the pointers.
+    while True:
+        one, other = group[a], group[b]
+        differ = one != other
+        if not differ.any():
+            return
+        a, b = a[differ], b[differ]
+        early, late = torch.minimum(one, other)[differ], torch.maximum(one, other)[differ]
+        group.scatter_reduce_(0, late, early, "amin")
+        while not torch.equal(group[group], group):
+            group.copy_(group[group])
+
+
+def count_near_duplicates(groups: Tensor) -> int:
+    """Return how many images have a near-duplicate before them."""
+    return len(groups) - len(groups.unique())
+
+
 def holdout_split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tensor:
-    """Which images are held out, bool [N]: ``holdout`` of every class (at least one, at most all
-    but one), groups of near-duplicates whole. A group counts to the class of its first image."""
+    """Return which images are held out, bool [N]: ``holdout`` of every class (at least one image,
+    at most all but one), groups of near-duplicates whole. A group belongs to the class of its first
+    image. Raises UserError for a class that is a single group."""
     random, test = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
+    first = groups.unique()
     for c in range(int(y.max()) + 1):
-        own = [g for g in groups.unique().tolist() if int(y[g]) == c]
         total = int((y == c).sum())
         want = min(max(1, round(holdout * total)), total - 1)
-        for g in random.permutation(own):
+        for g in random.permutation(first[y[first] == c].tolist()):
             members = groups == int(g)
             if int(test[y == c].sum()) + int(members.sum()) <= want:
                 test |= members
     missing = [c for c in range(int(y.max()) + 1) if not test[y == c].any() or test[y == c].all()]
     if missing:
         raise UserError(
-            "A class consists of near-duplicates only, and cannot be divided into training and test images."
+            "A class consists of near-duplicates only and cannot be divided into training and test "
+            "images; add other images to it, or take it out."
         )
     return test
-
-
-def count_near_duplicates(groups: Tensor) -> int:
-    """How many images have a near-duplicate before them."""
-    return len(groups) - len(groups.unique())

@@ -1,18 +1,19 @@
-"""How far apart two sets of images are: L-infinity, L2, PSNR, SSIM."""
+"""The visibility of noise: L-infinity, L2, PSNR, SSIM."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlearnable.data.images import Images
+from unlearnable.data.card import Measured
+from unlearnable.data.images import Images, to_unit
 
 
-def visibility(clean: Tensor, protected: Tensor) -> dict[str, float]:
-    """How far apart two uint8 [N, 3, H, W] sets are: L-infinity in /255, mean L2 norm in [0, 1]
-    units, mean PSNR in dB, mean SSIM."""
+def visibility(clean: Tensor, protected: Tensor) -> Measured:
+    """Measure how far apart two uint8 [N, 3, H, W] sets are: L-infinity in /255, mean L2 norm with
+    pixels in [0, 1], mean PSNR in dB, mean SSIM."""
     linf, l2, psnr, similar = 0, 0.0, 0.0, 0.0
     for i in torch.arange(len(clean)).split(500):
-        a, b = clean[i].float() / 255, protected[i].float() / 255
+        a, b = to_unit(clean[i]), to_unit(protected[i])
         d = (a - b).flatten(1)
         linf = max(linf, int((d.abs().max() * 255).round()))
         l2 += float(d.norm(dim=1).sum())
@@ -28,9 +29,11 @@ def visibility(clean: Tensor, protected: Tensor) -> dict[str, float]:
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity of float [N, C, H, W] in [0, 1], one number an image (Wang et al.,
-    2004: 11 x 11 Gaussian window of sigma 1.5, valid region; a smaller window for images under 11
-    pixels)."""
+    """Return the structural similarity of float [N, C, H, W] in [0, 1], one number per image.
+
+    Wang et al. (2004): an 11 x 11 Gaussian window with sigma 1.5, valid region only; a smaller
+    window for images under 11 pixels.
+    """
     reach = min(5, (min(a.shape[-2:]) - 1) // 2)
     w = torch.exp(-torch.arange(-reach, reach + 1.0).square() / (2 * 1.5**2))
     w = (w / w.sum()).to(a)
@@ -50,11 +53,11 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def noise_size(clean: Images, protected: Images) -> tuple[int, float, int]:
-    """Largest change in /255, mean L2 norm of an image's change with pixels in [0, 1], images
-    without any."""
+    """Return the largest change in /255, the mean L2 norm of an image's change with pixels in
+    [0, 1], and the number of images without any change."""
     linf, l2, same = 0, 0.0, 0
     for i in torch.arange(len(clean)).split(4096):
         d = (protected.x[i].short() - clean.x[i].short()).abs().flatten(1)
         linf, same = max(linf, int(d.max())), same + int((d.amax(1) == 0).sum())
-        l2 += float((d.float() / 255).norm(dim=1).sum())
+        l2 += float(to_unit(d).norm(dim=1).sum())
     return linf, l2 / len(clean), same

@@ -13,10 +13,12 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
 from unlearnable.core.progress import announce_duration
+from unlearnable.data.card import Card
+from unlearnable.data.folders import scan_photos
 from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
-from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates, subset
+from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates
 from unlearnable.evaluation.countermeasures import describe_countermeasure
 from unlearnable.evaluation.flags import is_weak
 from unlearnable.evaluation.learners import Learner
@@ -127,7 +129,7 @@ class Split:
 
 def _split(clean: Images, noisy: Images, groups: Tensor, holdout: float, seed: int) -> Split:
     test = holdout_split(clean.y, groups, holdout, seed)
-    return Split(seed, subset(clean, ~test), subset(noisy, ~test), subset(clean, test))
+    return Split(seed, clean.subset(~test), noisy.subset(~test), clean.subset(test))
 
 
 def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
@@ -188,26 +190,28 @@ def _flags(rows: list[VerifiedRow], seeds: int) -> list[str]:
 
 
 def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
-    """Originals and protected photos in the same order, at the learner's size."""
-    card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
-    if "photos" not in card:
+    """Load originals and protected photos in the same order, at the learner's size; each file is
+    decoded once. Raises UserError if they do not belong together."""
+    card = Card.read(protected) if (protected / "card.json").exists() else None
+    if card is None or card.photos is None:
         raise UserError(
-            f"{protected} is no folder of protected photos; make it with `unlearnable protect`."
+            f"{protected} is not a folder of protected photos; make it with `unlearnable protect`."
         )
-    if tuple(card["classes"]) == NO_CLASSES:
+    if card.classes == NO_CLASSES:
         raise UserError(
-            f"{protected} has no classes, and without them no model can be trained to prove anything; sort copies of "
-            "the originals into a sub-folder a class, and protect and verify those."
+            f"{protected} has no classes, and without them no model can be trained to prove "
+            "anything; sort copies of the originals into one sub-folder per class, and protect and "
+            "verify those."
         )
-    working = card["photos"]["size"]
-    clean = load(photos, size=working, skip_bad=True)
-    if clean.digest() != card["digest"]:
-        raise UserError(
-            f"{protected} was not made from the photos that are in {photos} now; protect them again."
-        )
+    working = card.photos.size
     size = size or working * 3 // 2
-    clean = clean if size == working else load(photos, size=size, skip_bad=True)
-    hidden = load(protected, size=size)
+    originals = scan_photos(photos, (working, size), skip_bad=True).images
+    if originals[working].digest() != card.digest:
+        raise UserError(
+            f"{protected} was not made from the photos that are in {photos} now; protect them "
+            "again."
+        )
+    clean, hidden = originals[size], load(protected, size=size)
     if not torch.equal(clean.y, hidden.y) or clean.classes != hidden.classes:
         raise UserError(
             f"Photos are missing from {protected} or were added to it; protect them again."

@@ -9,7 +9,7 @@ from typing import Any, cast
 from unlearnable.core.files import config_hash
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
-from unlearnable.data.subsets import clean_mask, mix_in_clean, subset
+from unlearnable.data.subsets import clean_mask, mix_in_clean
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.store import Json, get_or_compute, without_defaults
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
@@ -110,7 +110,7 @@ class Runner:
         return done
 
     def _card(self, spec: NoiseSpec, seed: int) -> Json:
-        card = self._protect(spec.method, seed).card
+        card = self._protect(spec.method, seed).card.to_json()
         return {k: v for k, v in card.items() if k not in ("classes", "digest", "data")}
 
     def _train(self, spec: LearnerSpec, seed: int) -> Json:
@@ -147,7 +147,7 @@ class Runner:
 def _training_set(protected: Images, clean: Images, spec: LearnerSpec, seed: int) -> Images:
     """``protected`` with 1 - fraction of every class clean, or (``rest``) only those clean ones."""
     if spec.rest:
-        return subset(clean, clean_mask(clean.y, 1 - spec.fraction, seed))
+        return clean.subset(clean_mask(clean.y, 1 - spec.fraction, seed))
     if spec.fraction == 1:
         return protected
     return mix_in_clean(protected, clean, 1 - spec.fraction, seed)

@@ -1,4 +1,4 @@
-"""What can be taken out of a protected folder: its originals, its noise, the official CIFAR layout."""
+"""What can be taken out of a protected folder: its originals, its noise, the CIFAR layout."""
 
 import pickle
 from pathlib import Path
@@ -7,47 +7,40 @@ import torch
 from torch import Tensor
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write, read_json
+from unlearnable.core.files import atomic_write
+from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
-from unlearnable.data.sources import check_protected
-
-# ── out of a protected folder ──
 
 
 def originals_of(folder: Path, root: Path | str | None = None) -> Images:
-    """The images from which a protected folder was made. Raises UserError where they cannot be
-    found or changed."""
-    check_protected(folder)
-    card = read_json(folder / "card.json")
-    if not isinstance(card, dict) or not {"data", "digest", "settings", "measured"} <= card.keys():
-        raise UserError(f"{folder / 'card.json'} is no whole card; protect the images again.")
-    if "source" not in card["data"]:
+    """Load the images from which a protected folder was made. root: where the named sets lie.
+    Raises UserError if they are not known, not there, or have changed."""
+    card = Card.read(folder)
+    clean = load(**card.originals(folder), root=root)
+    if clean.digest() != card.digest:
         raise UserError(
-            f"{folder} was protected from Python without a named source; its originals are not known."
-        )
-    clean = load(**card["data"], root=root)
-    if clean.digest() != card["digest"]:
-        raise UserError(
-            f"The images of {card['data']['source']} have changed since {folder} was made from them."
+            f"The images of {card.data['source']} have changed since {folder} was made from them; "
+            "protect them again."
         )
     return clean
 
 
 def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
-    """int8 [N, 3, H, W]: protected minus original. Raises UserError where int8 does not hold it
-    (OPS, CUDA)."""
+    """Return protected minus original, int8 [N, 3, H, W]. Raises UserError if the noise exceeds
+    127/255 (OPS, CUDA)."""
     noise = load(folder).x.short() - originals_of(folder, root).x.short()
     if (worst := int(noise.abs().max())) > 127:
         raise UserError(
-            f"The noise of {folder} reaches {worst}/255, more than int8 holds; use the images themselves."
+            f"The noise of {folder} reaches {worst}/255, more than int8 holds; use the images "
+            "themselves."
         )
     return noise.to(torch.int8)
 
 
 def export_cifar(train: Images, test: Images, root: Path) -> Path:
-    """Write 32 x 32 images in CIFAR-10's official python layout (five training batches, one test
-    batch)."""
+    """Write 32 x 32 images in CIFAR-10's official Python layout (five training batches, one test
+    batch) and return its folder. Raises UserError for other sizes, and if the folder exists."""
     if tuple(train.x.shape[1:]) != (3, 32, 32):
         raise UserError(
             f"The CIFAR layout holds 32 x 32 images; these are {list(train.x.shape[1:])}."
@@ -55,24 +48,23 @@ def export_cifar(train: Images, test: Images, root: Path) -> Path:
     folder = root / "cifar-10-batches-py"
     if folder.exists():
         raise UserError(f"{folder} exists already; choose another folder for the export.")
-    parts = {
-        f"data_batch_{k + 1}": i for k, i in enumerate(torch.arange(len(train)).tensor_split(5))
-    }
-    for name, images, i in [
-        *((n, train, i) for n, i in parts.items()),
-        ("test_batch", test, slice(None)),
-    ]:
-        batch = {
-            b"data": images.x[i].flatten(1).numpy(),
-            b"labels": images.y[i].tolist(),
-            b"batch_label": name.encode(),
-        }
-        with atomic_write(folder / name) as tmp:
-            tmp.write_bytes(pickle.dumps(batch, protocol=2))
-    with atomic_write(folder / "batches.meta") as tmp:
-        tmp.write_bytes(
-            pickle.dumps(
-                {b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}, protocol=2
-            )
-        )
+    for k, rows in enumerate(torch.arange(len(train)).tensor_split(5)):
+        _write_batch(folder, f"data_batch_{k + 1}", train.subset(rows))
+    _write_batch(folder, "test_batch", test)
+    names = {b"label_names": [c.encode() for c in train.classes], b"num_vis": 3072}
+    _write_pickle(folder / "batches.meta", names)
     return folder
+
+
+def _write_batch(folder: Path, name: str, images: Images) -> None:
+    batch = {
+        b"data": images.x.flatten(1).numpy(),
+        b"labels": images.y.tolist(),
+        b"batch_label": name.encode(),
+    }
+    _write_pickle(folder / name, batch)
+
+
+def _write_pickle(path: Path, value: object) -> None:
+    with atomic_write(path) as tmp:
+        tmp.write_bytes(pickle.dumps(value, protocol=2))

@@ -1,20 +1,19 @@
-"""Own photos: a folder with one sub-folder a class in, or a flat one, and the same with protected
-photos out.
+"""The user's own photos: a folder of photos in, and the same folder with protected photos out.
 
-The noise is made at a working size, at which training is affordable, and carried to every photo's
+The noise is made at a working size, at which training is affordable, and upsampled to every photo's
 own size by bicubic interpolation: of the usual filters it loses least in a learner's resizing for
-what it adds at full size (docs/results.md). The contract is checked on the files as they were
-written.
+what it adds at full size (docs/results.md). A photo is decoded twice, once to check and shrink it
+and once to write it with its noise. The contract is checked on the files as they were written.
 """
 
-import json
 import os
 import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,11 +22,14 @@ from PIL import Image
 from torch import Tensor
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import read_json, write_json
+from unlearnable.data.card import Card, Measured, PhotoSettings
+from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import (
+    NO_CLASSES,
     THREADS,
     Format,
     Listing,
+    class_names,
     in_threads,
     inside,
     listing,
@@ -35,16 +37,19 @@ from unlearnable.data.image_files import (
     read,
     write,
 )
-from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import Generated
-from unlearnable.protection.methods.min_min import MinMin
-from unlearnable.protection.protect import protect
+from unlearnable.protection.methods.min_min import SEM, MinMin
+from unlearnable.protection.protect import protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
+PhotoMethod = MinMin | Generated | UnlearnableClusters
+Level = Literal["light", "normal", "strong"]
+LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
+SIZE = 32  # pixels, the side at which the noise is made
 WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
 # all reads and the write of a photo, as a multiple of reading, writing and reading back
 READS = 1.3
@@ -52,62 +57,99 @@ READS = 1.3
 WORK = ".work"
 
 
+def method_for(
+    folder: Path,
+    *,
+    level: Level | None = None,
+    size: int | None = None,
+    train_steps: int | None = None,
+    gray_prob: float | None = None,
+    generator: Path | None = None,
+) -> tuple[PhotoMethod, int]:
+    """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
+    SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes.
+
+    level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
+    fraction of gray views for which the noise is made. generator: generator.safetensors of an
+    earlier run, whose settings it keeps. Raises UserError for options that do not go together.
+    """
+    if generator:
+        if level or size or train_steps or gray_prob is not None:
+            raise UserError(
+                "A generator keeps the settings that it was made with; leave out --level, --size, "
+                "--train-steps and --gray-prob."
+            )
+        further = Generated.of(generator)
+        return further, further.size
+    size, changes = size or SIZE, {"eps": LEVELS[level or "normal"]}
+    if class_names(folder) == NO_CLASSES:
+        if gray_prob is not None:
+            raise UserError("Unlearnable Clusters has no gray views; leave out --gray-prob.")
+        changes |= {"train_steps": train_steps, "steps": train_steps} if train_steps else {}
+        return UnlearnableClusters.preset("short", **changes), size
+    changes |= {"train_steps": train_steps} if train_steps else {}
+    return SEM.preset("short", gray_prob=gray_prob or 0.0, **changes), size
+
+
 def protect_photos(
     folder: Path | str,
     out: Path | str,
     method: Method,
     *,
-    size: int = 32,
+    size: int = SIZE,
     kind: Format = "png",
     keep_metadata: bool = False,
     skip_bad: bool = False,
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
-) -> dict:
-    """Protect the photos of ``folder`` at their own sizes; ``folder`` is never written to.
+    scan: Scan | None = None,
+) -> Card:
+    """Protect the photos of ``folder`` at their own sizes and return the card. ``folder`` is never
+    written to.
 
-    out: gets the same sub-folders and names, lossless (``kind``), card.json and, where the method
-    has a surrogate, generator.safetensors. size: the side at which the noise is made, in pixels.
-    The same call resumes. Returns the card.
+    out: gets the same sub-folders and names, lossless (``kind``), card.json and, if the method has
+    a surrogate, generator.safetensors. The same call resumes.
+    size: the side at which the noise is made, in pixels.
+    scan: what ``scan_photos`` read from ``folder`` at this size, if that was done before.
 
-    Raises UserError for places that overlap, another run's folder, a broken contract, and for files
-    that are no photos unless ``skip_bad`` (its ``details`` list them all).
+    Raises UserError for folders that overlap, another run's folder, a broken contract, and for
+    files that are not photos unless ``skip_bad`` (its ``details`` list them all).
     """
     folder, out = Path(folder), Path(out)
     check_places(folder, out)
-    found = check_files(folder, skip_bad=skip_bad)
-    data = load(folder, size=size, skip_bad=True)
-    asked = {
-        "method_settings": json.loads(json.dumps(asdict(method))),
-        "digest": data.digest(),
-        "seed": seed,
-        "photos": {"size": size, "format": kind, "keep_metadata": keep_metadata},
-    }
+    scan = scan or scan_photos(folder, (size,), skip_bad=skip_bad)
+    clean, found = scan.images[size], scan.listing
+    photos = PhotoSettings(size, kind, keep_metadata)
     if (out / "card.json").exists():
-        card = read_json(out / "card.json")
-        if {k: card.get(k) for k in asked} != asked:
-            raise UserError(
-                f"{out} holds another run's protected photos; give another folder, or delete it."
-            )
-        return card
-    done = protect(data, method, out / WORK, seed=seed, device=device, precision=precision)
-    delta = done.images.x.short() - data.x.short()
-    measured = _write_all(folder, out, found, delta, method.eps, kind, keep_metadata)
+        return _finished(out, (settings_of(method), clean.digest(), seed, photos))
+    done = protect(clean, method, out / WORK, seed=seed, device=device, precision=precision)
+    delta = done.images.x.short() - clean.x.short()
+    measured = _write_all(out, found, delta, method.eps, kind, keep_metadata)
     if (generator := out / WORK / "generator.safetensors").exists():
         os.replace(generator, out / generator.name)
-    card = done.card | asked | {"measured": measured, "left_out": found.problems}
-    write_json(out / "card.json", card)
+    card = replace(done.card, measured=measured, photos=photos, left_out=tuple(found.problems))
+    card.write(out)
     shutil.rmtree(out / WORK)
     return card
 
 
+def _finished(out: Path, run: tuple[dict[str, Any], str, int, PhotoSettings]) -> Card:
+    """The card of the same run, which is done. Raises UserError for another run's."""
+    card = Card.read(out)
+    if (card.settings, card.digest, card.seed, card.photos) != run:
+        raise UserError(
+            f"{out} holds another run's protected photos; give another folder, or delete it."
+        )
+    return card
+
+
 def check_places(folder: Path, out: Path) -> None:
-    """Raises UserError unless ``folder`` is there, ``out`` is elsewhere, and ``out`` is new or this
-    program's."""
+    """Raise UserError unless ``folder`` exists, ``out`` lies elsewhere and can be written, and
+    ``out`` is new or this program's."""
     if not folder.is_dir():
         raise UserError(
-            f"There is no folder {folder}; give one with a sub-folder of photos for every class."
+            f"There is no folder {folder}; give one with a sub-folder of photos per class."
         )
     if inside(out, folder) or inside(folder, out):
         raise UserError(
@@ -118,29 +160,15 @@ def check_places(folder: Path, out: Path) -> None:
         raise UserError(
             f"{out} exists and is not this run's output; give another folder, or delete it."
         )
-    there = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not os.access(there, os.W_OK | os.X_OK):  # said now, and not after the noise is made
+    parent = next(p for p in (out, *out.absolute().parents) if p.exists())
+    if not os.access(parent, os.W_OK | os.X_OK):  # now, and not after the noise is made
         raise UserError(
-            f"Cannot write into {there}; check its permissions, or give another output folder."
+            f"Cannot write into {parent}; check its permissions, or give another output folder."
         )
-
-
-def check_files(folder: Path, *, skip_bad: bool) -> Listing:
-    """The listing of ``folder``, every file read once. Raises UserError for bad files unless
-    ``skip_bad``."""
-    found = listing(folder, check=True)
-    if found.problems and not skip_bad:
-        n = len(found.problems)
-        files = f"{n} file{'s' * (n > 1)}"
-        mend = "repair them" if n > 1 else "repair it"
-        raise UserError(
-            f"{files} in {folder} cannot be protected; {mend}, or give --skip-bad.", found.problems
-        )
-    return found
 
 
 def upsample_noise(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
-    """Noise [3, s, s] in /255 at a photo's own size: int8 [3, height, width] within eps."""
+    """Upsample noise [3, s, s] in /255 to a photo's size: int8 [3, height, width] within eps."""
     up = F.interpolate(noise[None].float(), (height, width), mode="bicubic", align_corners=False)[0]
     return up.round_().clamp_(-eps, eps).to(torch.int8)
 
@@ -180,18 +208,17 @@ def _writing_seconds(found: Listing, kind: Format) -> float:
 
 
 def _write_all(
-    folder: Path,
     out: Path,
     found: Listing,
     delta: Tensor,
     eps: float,
     kind: Format,
     keep_metadata: bool,
-) -> dict:
-    """Write every photo that is not there yet, read it back, check it; what was measured over all
-    of them."""
+) -> Measured:
+    """Write every photo that is not there yet, read it back and check it; return what was measured
+    over all of them."""
 
-    def one(k: int) -> dict:
+    def one(k: int) -> Measured:
         path, c = found.files[k]
         return _one(
             path, out / found.classes[c] / f"{path.stem}.{kind}", delta[k], eps, kind, keep_metadata
@@ -202,32 +229,31 @@ def _write_all(
         raise UserError(
             f"{out} holds photos that this run did not write; give another folder, or delete it."
         )
-    mean = {key: round(float(np.mean([m[key] for m in each])), 4) for key in ("psnr", "ssim")}
-    worst = min(m["psnr"] for m in each)
     counts = Counter(str(int(m["psnr"])) for m in each)  # by whole dB, for the report
     return {
         "linf": max(m["linf"] for m in each),
-        **mean,
-        "lowest_psnr": round(worst, 2),
+        "psnr": round(float(np.mean([m["psnr"] for m in each])), 4),
+        "ssim": round(float(np.mean([m["ssim"] for m in each])), 4),
+        "lowest_psnr": round(min(m["psnr"] for m in each), 2),
         "psnr_counts": dict(sorted(counts.items())),
     }
 
 
 def _one(
     path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_metadata: bool
-) -> dict:
-    """Write one photo with its noise, unless it is there, and measure what was written."""
+) -> Measured:
+    """Write one photo with its noise, unless it is there already, and measure what was written."""
     clean = read(path)
     x = torch.from_numpy(pixels(clean, None))
     if not to.exists():
-        y = (x.short() + upsample_noise(noise, *x.shape[1:], eps)).clamp_(0, 255).to(torch.uint8)
+        height, width = x.shape[1:]
+        y = (x.short() + upsample_noise(noise, height, width, eps)).clamp_(0, 255).to(torch.uint8)
         write(y.permute(1, 2, 0).numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
     return _measured(x, torch.from_numpy(pixels(read(to), None)), to, eps)
 
 
-def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> dict:
-    """Visibility of the noise in one written file. Raises UserError where the file breaks the
-    contract."""
+def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> Measured:
+    """Measure the noise in one written file. Raises UserError if the file breaks the contract."""
     if clean.shape != written.shape:
         raise UserError(
             f"{path} has another size than its original; delete it and run the same command again."
@@ -235,9 +261,12 @@ def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> dict:
     linf = int((clean.short() - written.short()).abs().max())
     if linf > eps:
         raise UserError(
-            f"{path} differs from its original by {linf}/255, above {eps:g}/255; delete it and run again."
+            f"{path} differs from its original by {linf}/255, above {eps:g}/255; delete it and run "
+            "the same command again."
         )
     h, w = clean.shape[1:]
     top, left = max(0, h - WINDOW) // 2, max(0, w - WINDOW) // 2
     window = (slice(None), slice(top, top + WINDOW), slice(left, left + WINDOW))
-    return visibility(clean[window][None], written[window][None]) | {"linf": linf}
+    measured = visibility(clean[window][None], written[window][None])
+    measured["linf"] = linf  # of the whole photo
+    return measured

@@ -1,13 +1,14 @@
-"""``protect``: the one verb around every method. It crafts, checks the contract and writes.
+"""``protect``, the verb around every method: craft the noise, check the contract, write.
 
-The contract: the noise is whole steps of 1/255, has the images' shape and stays within the method's
-budget; labels, their order and the images' size are untouched.
+The contract: the noise consists of whole steps of 1/255, has the shape of the images and stays
+within the method's budget; labels, their order and the size of the images do not change.
 """
 
 import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from unlearnable.core import distributed
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write, read_json, write_json
+from unlearnable.core.files import atomic_write
 from unlearnable.core.provenance import provenance
+from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
@@ -29,10 +31,10 @@ from unlearnable.training.precision import Precision, use_bfloat16
 
 @dataclass(frozen=True, eq=False)
 class Protected:
-    """images: the protected images; card: what was done and measured (card.json)."""
+    """images: the protected images. card: what was done and measured."""
 
     images: Images
-    card: dict
+    card: Card
 
 
 def protect(
@@ -43,69 +45,85 @@ def protect(
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
-) -> Protected | None:
-    """Protect ``data``. With ``out``: images.npy (uint8 N x 3 x H x W), labels.npy, card.json and,
-    where the method has a surrogate, generator.safetensors; until done, the state from which the
-    same call resumes.
+) -> Protected:
+    """Protect ``data``.
 
-    Returns None on other ranks than 0 under torchrun. Raises UserError for a broken contract or
-    another run's folder.
+    out: gets images.npy (uint8 N x 3 x H x W), labels.npy, card.json and, if the method has a
+    surrogate, generator.safetensors; until they are written it holds the state from which the same
+    call resumes. Under torchrun every process calls ``protect`` and gets the result.
+
+    Raises UserError for a broken contract, for another run's folder, and for images without classes
+    where the method needs them.
     """
     out = Path(out) if out else None
     where = pick_device(device)
     bfloat16 = use_bfloat16(precision, where)
-    if len(data) < 2:
-        raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
-    name = method.name
-    if method.needs_labels and not data.labeled:
-        raise UserError(
-            f"{name} needs classes, and these images have none; put those of each class into a sub-folder of its "
-            "own, or take unlearnable-clusters."
-        )
-    config = {
-        "method": name,
-        "settings": asdict(method),
-        "digest": data.digest(),
-        "seed": seed,
-        "bfloat16": bfloat16,
-    }
+    config = _config(data, method, seed, bfloat16)
     if out and (out / "card.json").exists():
         return _finished(out, config)
     if out:
         _check_space(out, data)
     state = Checkpoint(out, config)
-    crafted = method.craft(data, Context(seed, where, bfloat16, state))
-    if distributed.rank() != 0:
-        state.remove()
-        return None
-    protected = apply_noise(data, crafted.delta, eps=method.eps)
-    card = {
+    noise = method.craft(data, Context(seed, where, bfloat16, state))
+    if out and distributed.rank() != 0:
+        state.remove()  # waits until rank 0 has written
+        return Protected(load(out), Card.read(out))
+    delta = noise.delta if out else distributed.broadcast(noise.delta)
+    protected = apply_noise(data, delta, eps=method.eps)
+    card = Card(
         **config,
-        "data": data.source,
-        "classes": list(data.classes),
-        "shape": list(protected.x.shape),
-        "budget": method.budget,
-        "passes": crafted.passes,
-        "measured": visibility(data.x, protected.x),
-        "seconds": round(state.seconds, 1),
+        data=data.source,
+        classes=data.classes,
+        shape=tuple(protected.x.shape),
+        budget=method.budget,
+        passes=noise.passes,
+        measured=visibility(data.x, protected.x),
+        seconds=round(state.seconds, 1),
         **provenance(where),
-    }
+    )
     if out:
-        _write(out, protected, crafted.generator, card)
+        _write(out, protected, noise.generator, card)
     state.remove()
     return Protected(protected, card)
 
 
+def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str, Any]:
+    """What tells this run from others, as the card holds it. Raises UserError for images that the
+    method cannot protect."""
+    if len(data) < 2:
+        raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
+    name = method.name
+    if method.needs_labels and not data.labeled:
+        raise UserError(
+            f"{name} needs classes, and these images have none; put the images of each class into "
+            "a sub-folder of its own, or use unlearnable-clusters."
+        )
+    return {
+        "method": name,
+        "settings": settings_of(method),
+        "digest": data.digest(),
+        "seed": seed,
+        "bfloat16": bfloat16,
+    }
+
+
+def settings_of(method: Method) -> dict[str, Any]:
+    """Return every field of the method as JSON holds it."""
+    return json.loads(json.dumps(asdict(method)))
+
+
 def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
-    """clip(x + delta, 0, 255), after checking the contract. delta: int8 or int16 [N, 3, H, W]; eps
-    in /255."""
+    """Check the contract and return clip(x + delta, 0, 255). delta: int8 or int16 [N, 3, H, W].
+    eps: the budget in /255. Raises UserError for a broken contract."""
     if delta is None or delta.dtype not in (torch.int8, torch.int16):
         raise UserError(
-            f"The noise must be int8 or int16 in units of 1/255, not {getattr(delta, 'dtype', delta)}."
+            "The noise must be int8 or int16 in units of 1/255, not "
+            f"{getattr(delta, 'dtype', delta)}."
         )
     if delta.shape != data.x.shape:
         raise UserError(
-            f"The noise has the shape {list(delta.shape)}, but the images {list(data.x.shape)}."
+            f"The noise has the shape {list(delta.shape)}, but the images have "
+            f"{list(data.x.shape)}."
         )
     # abs() of int8 -128 is -128
     if (worst := max(int(delta.max()), -int(delta.min()))) > eps:
@@ -117,39 +135,40 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
 
 
 def _check_space(out: Path, data: Images) -> None:
-    """Before hours of work: images, noise table and states of the run need about four times the
-    images."""
+    """Refuse a full disk before hours of work: images, noise table and saved states of the run need
+    about four times the images."""
     parent = next(p for p in [out, *out.absolute().parents] if p.exists())
     need, free = 4 * data.x.numel(), shutil.disk_usage(parent).free
     if free < need:
         raise UserError(
-            f"No space left for {out}: about {need >> 20} MiB are needed and {free >> 20} MiB are free."
+            f"No space left for {out}: about {need >> 20} MiB are needed and {free >> 20} MiB are "
+            "free."
         )
 
 
-def _write(out: Path, protected: Images, generator: nn.Module | None, card: dict) -> None:
-    """The card comes last: where it stands, everything stands."""
+def _write(out: Path, protected: Images, generator: nn.Module | None, card: Card) -> None:
+    """Write the card last: where it is, everything is."""
     for name, array in (("images.npy", protected.x), ("labels.npy", protected.y)):
         with atomic_write(out / name) as tmp, open(tmp, "wb") as f:
             np.save(f, array.numpy())
     if generator is not None:
-        # one entry: safetensors writes several in a random order, and the same run must give the
-        # same bytes
-        kept = {k: card[k] for k in ("method", "settings", "classes", "shape")}
-        about = {"unlearnable": json.dumps({"model": card["settings"]["model"], **kept})}
+        # One entry, because safetensors writes several in a random order, and the same run must
+        # give the same bytes.
+        about = {"model": card.settings["model"], "method": card.method, "settings": card.settings}
+        about |= {"classes": card.classes, "shape": card.shape}
         with atomic_write(out / "generator.safetensors") as tmp:
             save_file(
                 {k: v.cpu().contiguous() for k, v in generator.state_dict().items()},
                 tmp,
-                metadata=about,
+                metadata={"unlearnable": json.dumps(about)},
             )
-    write_json(out / "card.json", card)
+    card.write(out)
 
 
-def _finished(out: Path, config: dict) -> Protected:
-    """The output of the same run, already there."""
-    card = read_json(out / "card.json")
-    if {k: card.get(k) for k in config} != json.loads(json.dumps(config)):
+def _finished(out: Path, config: dict[str, Any]) -> Protected:
+    """Load the finished output of the same run. Raises UserError for another run's."""
+    card = Card.read(out)
+    if {k: getattr(card, k) for k in config} != config:
         raise UserError(
             f"{out} holds another run's protected images; give another --out, or delete it."
         )

@@ -161,9 +161,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
         with pytest.raises(Killed):
             protect(data, m, tmp_path / "out")
     done = protect(data, m, tmp_path / "out")
-    assert (
-        torch.equal(done.images.x, whole.images.x) and done.card["passes"] == whole.card["passes"]
-    )
+    assert torch.equal(done.images.x, whole.images.x) and done.card.passes == whole.card.passes
 
 
 def test_what_cannot_be_clustered(trained, tmp_path):

@@ -114,7 +114,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
             protect(data, method, tmp_path / "killed")
     done = protect(data, method, tmp_path / "killed")
     assert torch.equal(done.images.x, whole.x) and not (tmp_path / "killed" / "state").exists()
-    assert done.card["passes"] == protect(data, method, tmp_path / "whole").card["passes"]
+    assert done.card.passes == protect(data, method, tmp_path / "whole").card.passes
 
 
 def test_a_folder_without_a_model_and_a_model_of_other_classes_are_refused(trained, tmp_path):

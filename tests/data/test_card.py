@@ -1,0 +1,53 @@
+"""The card on disk has the keys it always had, and a damaged one gets one sentence."""
+
+import json
+
+import pytest
+
+from unlearnable import LSP, Images, UserError, load, protect
+from unlearnable.data.card import Card, PhotoSettings
+
+KEYS = [
+    "method",
+    "settings",
+    "digest",
+    "seed",
+    "bfloat16",
+    "data",
+    "classes",
+    "shape",
+    "budget",
+    "passes",
+    "measured",
+    "seconds",
+    "hardware",
+    "torch",
+    "version",
+    "commit",
+    "command",
+]
+
+
+def test_there_and_back(few, tmp_path):
+    card = protect(few, LSP(), tmp_path / "out").card
+    assert Card.read(tmp_path / "out") == card
+    on_disk = json.loads((tmp_path / "out" / "card.json").read_text(encoding="utf-8"))
+    assert list(on_disk) == KEYS and on_disk == card.to_json()
+    about = on_disk | {"photos": {"size": 32, "format": "png", "keep_metadata": False}}
+    about |= {"method_settings": on_disk["settings"], "left_out": ["a", "b"]}
+    photos = Card.from_json(about)
+    assert photos.photos == PhotoSettings(32, "png", False) and photos.left_out == ("a", "b")
+    assert photos.to_json() == about
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"method": "lsp"}'])
+def test_an_incomplete_card_gets_one_sentence(tmp_path, text):
+    (tmp_path / "card.json").write_text(text)
+    with pytest.raises(ValueError, match=r"card.json is not a complete card \(it has no .*\); "):
+        load(tmp_path)
+
+
+def test_originals_made_in_python_are_not_known(few, tmp_path):
+    protect(Images(few.x, few.y, few.classes), LSP(), tmp_path / "out")
+    with pytest.raises(UserError, match="are not known"):
+        load(tmp_path / "out", split="test")
