@@ -1,8 +1,11 @@
-"""What README and docs show runs: their Python and their commands, with the presets cut to a few
-steps."""
+"""What README and docs show is true: their Python and their commands run, with the presets cut to a
+few steps, their links lead somewhere, and README's numbers are those of docs/tables.csv."""
 
+import csv
 import re
 import shlex
+import shutil
+import statistics
 import sys
 from pathlib import Path
 
@@ -12,25 +15,32 @@ from PIL import Image
 
 from unlearnable import EM, METHODS, REM, SEM, Recipe
 from unlearnable.cli.main import main
+from unlearnable.data import shapes
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PREVIEW, PHOTOS, MORE, FIRST, WHOLE, TABLES = range(6)  # README's blocks of commands
 
 
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
-    shorter = {"train_steps": 2, "steps": 1}
+    shorter = {"train_steps": 2, "steps": 1, "batch": 16}
     for kind in (EM, REM, SEM):
         more = {"adv_steps": 1} if kind is not EM else {}
-        monkeypatch.setitem(kind.presets, "short", kind.presets["short"] | shorter | more)
+        for name in {"short", "fast"} & set(kind.presets):
+            monkeypatch.setitem(kind.presets, name, kind.presets[name] | shorter | more)
     for name in ("short", "photos"):
         monkeypatch.setitem(
-            Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1}
+            Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1, "batch": 16}
         )
+    drawn = shapes.generate  # 40 images instead of 4,000, where a command does not say how many
+    monkeypatch.setattr(shapes, "generate", lambda n, seed: drawn(min(n, 40), seed))
     monkeypatch.chdir(tmp_path)
 
 
 def blocks(kind: str, page: str = "README.md") -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", (ROOT / page).read_text(), re.S)
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / page).read_text(), re.S | re.M)
+    return [text for found, text in fences if found == kind]
 
 
 def type_in(commands: str, monkeypatch) -> None:
@@ -45,32 +55,47 @@ def test_python(quick, capsys):
     assert len(capsys.readouterr().out.split()) == 2
 
 
-def test_commands(quick, monkeypatch, capsys):
-    commands = blocks("console")[0]
-    assert len(commands.splitlines()) == 6
-    type_in(commands, monkeypatch)
+def test_every_block_of_commands_is_run_here():
+    assert len(blocks("console")) == len((PREVIEW, PHOTOS, MORE, FIRST, WHOLE, TABLES))
+    assert all(f"unlearnable {verb}" in blocks("console")[k] for k, verb in (
+        (PREVIEW, "protect-photos"), (PHOTOS, "verify"), (MORE, "protect-photos more/"),
+        (FIRST, "reproduce"), (WHOLE, "audit"), (TABLES, "reproduce"),
+    ))  # fmt: skip
+
+
+def test_a_first_look_at_methods(quick, monkeypatch, capsys):
+    shutil.copytree(ROOT / "docs" / "records", "docs/records")
+    type_in(blocks("console")[FIRST], monkeypatch)
+    assert "| REM(2) |" in capsys.readouterr().out
+    assert Path("protected/first/sheet.png").exists()
+
+
+def test_the_whole_path_of_methods(quick, monkeypatch, capsys):
+    type_in(blocks("console")[WHOLE], monkeypatch)
     said = capsys.readouterr().out
     assert "chance 10.0 %" in said and "Worst-case learnability" in said
-    assert Path("protected/rem/sheet.png").exists() and Path("audits/leaderboard.html").exists()
+    assert Path("audits/leaderboard.html").exists()
 
 
-def test_own_photographs(quick, monkeypatch, capsys):
+def test_photographs(quick, monkeypatch, capsys):
     random = np.random.default_rng(0)
     for k, path in enumerate(
         Path(root, c, f"{n}.png") for root in ("photos", "more") for c in "ab" for n in range(4)
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 256, (40, 30 + k, 3), dtype=np.uint8)).save(path)
-    for commands in blocks("console")[1:3]:
-        type_in(commands, monkeypatch)
+    type_in(blocks("console")[PREVIEW], monkeypatch)
+    assert Path("preview.html").exists()
+    for block in (PHOTOS, MORE):
+        type_in(blocks("console")[block], monkeypatch)
     assert "ordinary training" in capsys.readouterr().out
     assert len(list(Path("protected-more").glob("*/*.png"))) == 8
 
 
 def test_the_papers_tables(quick, monkeypatch, capsys):
-    type_in(blocks("console")[3], monkeypatch)
+    type_in(blocks("console")[TABLES], monkeypatch)
     said = capsys.readouterr().out
-    assert "Main comparison" in said and "| EM " in said
+    assert "main-comparison" in said and "| EM " in said
     assert "Time cost" in Path("results/tables.html").read_text()
 
 
@@ -92,5 +117,49 @@ def test_choosing_a_method_names_every_method_and_its_commands_run(quick, monkey
 
 def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make (\w+)", blocks("")[0], re.M):
-        assert f"\n{target}:" in makefile
+    targets = re.findall(r"^make ([\w-]+)", blocks("")[0], re.M)
+    assert targets and all(f"\n{target}:" in makefile for target in targets)
+
+
+def measured() -> dict[tuple[str, str], set[str]]:
+    """(row, column) of docs/tables.csv -> what the tables there print for it."""
+    out: dict[tuple[str, str], set[str]] = {}
+    with open(ROOT / "docs" / "tables.csv", encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            values = [float(v) for v in line["values"].split()]
+            if values:
+                spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+                cell = out.setdefault((line["row"], line["column"]), set())
+                cell.add(f"{statistics.mean(values):.1f}{spread}")
+    return out
+
+
+def test_numbers_are_the_measured_ones():
+    text, known = (ROOT / "README.md").read_text(), measured()
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+    assert len(rows) == 6
+    for name, *cells in rows:
+        assert all(c in known[name, column] for column, c in zip(head[1:], cells, strict=True))
+    dots = re.findall(r"<title>(.+), (.+): (.+)</title>", (ROOT / "docs/radius.svg").read_text())
+    assert len(dots) == 12 and all(value in known[row, column] for row, column, value in dots)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (page.parent / file).resolve() if file else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
