@@ -1,15 +1,38 @@
 """Small sets that every test can afford, and the real ones where they lie beside the project."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from unlearnable import Images, load
+from unlearnable.data import shapes
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+# compile in this process: a pool of compilers would import torch in each
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once():
+    """Draw every chunk of ``shapes`` once per run: 500 images take a second, and most tests load 40
+    of the same. test_shapes.py has the real function."""
+    real, drawn = shapes.generate, {}
+
+    def generate(n: int, seed: int, *, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+        whole = -(-n // shapes.CHUNK) * shapes.CHUNK
+        if (whole, seed, size) not in drawn:
+            drawn[whole, seed, size] = real(whole, seed, size=size)
+        return tuple(a[:n].copy() for a in drawn[whole, seed, size])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "generate", generate)
+        yield
 
 
 @pytest.fixture(scope="session")
