@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import _lru_cache_wrapper
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from unlearnable import Images, load
+from unlearnable.core.device import COMPILE
 from unlearnable.data import shapes
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -78,6 +80,27 @@ def photos() -> Path:
     if not folder.is_dir():
         pytest.skip("the real photographs (../shared/data/photos) are not beside the project")
     return folder
+
+
+@pytest.fixture
+def compiling(monkeypatch):
+    """Networks are compiled, by a compiler that torch looks for anew: it remembers in many places
+    which one it found and what that can do, and a test may have shown it none."""
+
+    def forget() -> None:
+        torch._dynamo.reset()
+        for module in (cpp_builder, cpu_vec_isa):
+            for owner in (module, *(v for v in vars(module).values() if isinstance(v, type))):
+                for value in vars(owner).values():
+                    if isinstance(value, _lru_cache_wrapper):
+                        value.cache_clear()
+
+    from torch._inductor import cpp_builder, cpu_vec_isa
+
+    forget()
+    monkeypatch.setenv(COMPILE, "1")
+    yield
+    forget()
 
 
 @pytest.fixture

@@ -12,20 +12,23 @@ from PIL import Image
 
 from unlearnable import EM, METHODS, REM, SEM, Recipe
 from unlearnable.cli.main import main
+from unlearnable.data import shapes
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
-    shorter = {"train_steps": 2, "steps": 1}
+    shorter = {"train_steps": 2, "steps": 1, "batch": 16}
     for kind in (EM, REM, SEM):
         more = {"adv_steps": 1} if kind is not EM else {}
         monkeypatch.setitem(kind.presets, "short", kind.presets["short"] | shorter | more)
     for name in ("short", "photos"):
         monkeypatch.setitem(
-            Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1}
+            Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1, "batch": 16}
         )
+    drawn = shapes.generate  # 40 images instead of 4,000, where a command does not say how many
+    monkeypatch.setattr(shapes, "generate", lambda n, seed: drawn(min(n, 40), seed))
     monkeypatch.chdir(tmp_path)
 
 

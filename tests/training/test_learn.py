@@ -182,16 +182,15 @@ def test_start_from_another_learner(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
-def test_compiled_training_steps_are_the_same_up_to_rounding(few, monkeypatch):
+def test_compiled_training_steps_are_the_same_up_to_rounding(few, compiling, monkeypatch):
     x, y = (
         few.pixels(torch.arange(16), "cpu").double(),
         few.y[:16],
     )  # in float32 two steps may part by a hundredth
     trained = []
     for compiled in (False, True):
-        if compiled:
-            monkeypatch.setenv(COMPILE, "1")
-        model = build("convnet", len(few.classes), size=32, seed=1).double()
+        monkeypatch.setenv(COMPILE, "1" if compiled else "")
+        model = build("tests.networks:shallow", len(few.classes), size=32, seed=1).double()
         before = torch.cat([p.detach().flatten() for p in model.parameters()])
         trainer = Trainer(model, lr=0.05, momentum=0.9, weight_decay=5e-4, bfloat16=False)
         losses = torch.stack([trainer.step(x, y, 0.05) for _ in range(2)])
