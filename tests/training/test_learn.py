@@ -13,8 +13,9 @@ from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
 from unlearnable.training.trainer import Trainer
 
-TINY = Recipe.preset("short", steps=6, batch=16, adv_steps=1, evals=3)
-NOISE = {"model": "convnet", "train_steps": 4, "batch": 16, "steps": 1, "eot_samples": 1}
+NARROW = "tests.networks:narrow"
+TINY = Recipe.preset("short", model=NARROW, steps=6, batch=16, adv_steps=1, evals=3)
+NOISE = {"model": NARROW, "train_steps": 4, "batch": 16, "steps": 1, "eot_samples": 1}
 
 
 def test_result_and_log(few, tmp_path):
@@ -66,7 +67,7 @@ def killed_at(monkeypatch, n):
 @pytest.mark.parametrize("n", [1, 4])
 @pytest.mark.parametrize("adv_eps", [0.0, 2.0])
 def test_learn_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, adv_eps):
-    recipe = Recipe.preset("short", steps=6, batch=16, adv_steps=1, evals=3, adv_eps=adv_eps)
+    recipe = replace(TINY, adv_eps=adv_eps)
     whole = learn(few, recipe, test=few, out=tmp_path / "whole")
     with monkeypatch.context() as m, pytest.raises(Killed):
         killed_at(m, n)
