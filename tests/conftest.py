@@ -1,15 +1,40 @@
 """Small sets that every test can afford, and the real ones where they lie beside the project."""
 
+import os
 import subprocess
 import sys
+from functools import _lru_cache_wrapper
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from unlearnable import Images, load
+from unlearnable.core.device import COMPILE
+from unlearnable.data import shapes
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+# compile in this process: a pool of compilers would import torch in each
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once():
+    """Draw every chunk of ``shapes`` once per run: 500 images take a second, and most tests load 40
+    of the same. test_shapes.py has the real function."""
+    real, drawn = shapes.generate, {}
+
+    def generate(n: int, seed: int, *, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+        whole = -(-n // shapes.CHUNK) * shapes.CHUNK
+        if (whole, seed, size) not in drawn:
+            drawn[whole, seed, size] = real(whole, seed, size=size)
+        return tuple(a[:n].copy() for a in drawn[whole, seed, size])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "generate", generate)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +80,27 @@ def photos() -> Path:
     if not folder.is_dir():
         pytest.skip("the real photographs (../shared/data/photos) are not beside the project")
     return folder
+
+
+@pytest.fixture
+def compiling(monkeypatch):
+    """Networks are compiled, by a compiler that torch looks for anew: it remembers in many places
+    which one it found and what that can do, and a test may have shown it none."""
+
+    def forget() -> None:
+        torch._dynamo.reset()
+        for module in (cpp_builder, cpu_vec_isa):
+            for owner in (module, *(v for v in vars(module).values() if isinstance(v, type))):
+                for value in vars(owner).values():
+                    if isinstance(value, _lru_cache_wrapper):
+                        value.cache_clear()
+
+    from torch._inductor import cpp_builder, cpu_vec_isa
+
+    forget()
+    monkeypatch.setenv(COMPILE, "1")
+    yield
+    forget()
 
 
 @pytest.fixture

@@ -10,15 +10,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.typed import typed, typed_by
+
 TINY = ["--model", "convnet", "--batch", "16", "--data", "shapes", "--limit", "40"]
 NOISE = [*TINY, *["--train-steps", "4", "--steps", "1"]]
 
 
-def run(*args, cwd, status=0):
-    command = [sys.executable, "-m", "unlearnable", *map(str, args)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
-    assert done.returncode == status, done.stderr + done.stdout
-    return done
+run = typed
+
+
+def test_the_module_is_the_command(tmp_path):
+    """In a process of its own: exit status, channels, and its name on the card."""
+
+    def run(*args):
+        command = [sys.executable, "-m", "unlearnable", *map(str, args)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    done = run("protect", "uniform", *TINY[4:], "--out", "out")
+    assert done.returncode == 0 and "PSNR" in done.stdout, done.stderr
+    card = json.loads((tmp_path / "out" / "card.json").read_text())
+    assert card["command"].startswith("unlearnable protect uniform")
+    done = run("learn", "nowhere")
+    assert done.returncode == 2 and not done.stdout and "no folder nowhere" in done.stderr
 
 
 def test_the_whole_path(tmp_path):
@@ -303,7 +316,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(words):
 def test_two_processes(tmp_path, extra):
     """41 images over two processes: every row is covered, the contract holds, the learner runs on
     the result."""
-    torchrun("protect", *extra, *NOISE, "--limit", 41, "--out", tmp_path / "out", cwd=tmp_path)
+    typed_by(2, "protect", *extra, *NOISE, "--limit", 41, "--out", tmp_path / "out", cwd=tmp_path)
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     x = np.load(tmp_path / "out" / "images.npy")
     assert "2 process(es)" in card["hardware"] and card["measured"]["linf"] <= 8 and len(x) == 41

@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
+from tests.typed import typed
 from unlearnable import (
     LSP,
     SEM,
@@ -463,10 +464,7 @@ def test_by_the_command_line(tmp_path):
     (photos / "cat" / "x.jpg").write_text("no image")
 
     def run(*args, status=0):
-        command = [sys.executable, "-m", "unlearnable", *map(str, args)]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-        assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
-        return done
+        return typed(*args, cwd=tmp_path, status=status)
 
     small = ["--size", SIZE, "--steps", 2]
     assert "x.jpg cannot be read" in run("protect", "photos", "out", *small, status=2).stderr

@@ -26,7 +26,8 @@ from unlearnable import (
 from unlearnable.protection.export import export_cifar, noise_of, originals_of
 from unlearnable.protection.methods.noise_files import read_noise, write_noise
 
-TINY = {"model": "convnet", "train_steps": 2, "batch": 16, "steps": 2, "eot_samples": 1}
+NARROW = "tests.networks:narrow"
+TINY = {"model": NARROW, "train_steps": 2, "batch": 16, "steps": 2, "eot_samples": 1}
 
 
 def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
@@ -37,14 +38,14 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
         return Imported(file=str(folder / "noise.npy"))
     if name in ("tap", "hypo", "entf"):
         return METHODS[name](
-            model="convnet", train_steps=2, batch=16, steps=2, step=2.0, train_adv_steps=1
+            model=NARROW, train_steps=2, batch=16, steps=2, step=2.0, train_adv_steps=1
         )
     if name in ("em", "rem", "sem", "asr"):
         return METHODS[name](**TINY, adv_steps=1) if name != "em" else EM(**TINY, refresh_every=1)
     if name in ("mi-ue", "aue"):
         return METHODS[name](**TINY, refresh_every=1, step=2.0)
     if name == "unlearnable-clusters":
-        return METHODS[name](model="convnet", train_steps=2, batch=16, steps=3, lr=0.01, clusters=3)
+        return METHODS[name](model=NARROW, train_steps=2, batch=16, steps=3, lr=0.01, clusters=3)
     if name == "pue":
         return METHODS[name](**TINY, refresh_every=1, draws=2)
     return METHODS[name](**({"steps": 2, "block": 16} if name == "ntga" else {}))
@@ -106,7 +107,7 @@ def test_a_broken_contract_is_refused_and_nothing_is_published(few, tmp_path, ho
 
 def test_the_generator_loads_into_its_network(few, tmp_path):
     protect(few, REM(**TINY, adv_steps=1), tmp_path / "out")
-    model = build("convnet", 10, size=32)
+    model = build(NARROW, 10, size=32)
     keys = model.load_state_dict(load_file(tmp_path / "out" / "generator.safetensors"))
     assert not keys.missing_keys and not keys.unexpected_keys
 

@@ -13,8 +13,9 @@ from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
 from unlearnable.training.trainer import Trainer
 
-TINY = Recipe.preset("short", steps=6, batch=16, adv_steps=1, evals=3)
-NOISE = {"model": "convnet", "train_steps": 4, "batch": 16, "steps": 1, "eot_samples": 1}
+NARROW = "tests.networks:narrow"
+TINY = Recipe.preset("short", model=NARROW, steps=6, batch=16, adv_steps=1, evals=3)
+NOISE = {"model": NARROW, "train_steps": 4, "batch": 16, "steps": 1, "eot_samples": 1}
 
 
 def test_result_and_log(few, tmp_path):
@@ -66,7 +67,7 @@ def killed_at(monkeypatch, n):
 @pytest.mark.parametrize("n", [1, 4])
 @pytest.mark.parametrize("adv_eps", [0.0, 2.0])
 def test_learn_resumes_bit_for_bit(few, tmp_path, monkeypatch, n, adv_eps):
-    recipe = Recipe.preset("short", steps=6, batch=16, adv_steps=1, evals=3, adv_eps=adv_eps)
+    recipe = replace(TINY, adv_eps=adv_eps)
     whole = learn(few, recipe, test=few, out=tmp_path / "whole")
     with monkeypatch.context() as m, pytest.raises(Killed):
         killed_at(m, n)
@@ -182,16 +183,15 @@ def test_start_from_another_learner(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
-def test_compiled_training_steps_are_the_same_up_to_rounding(few, monkeypatch):
+def test_compiled_training_steps_are_the_same_up_to_rounding(few, compiling, monkeypatch):
     x, y = (
         few.pixels(torch.arange(16), "cpu").double(),
         few.y[:16],
     )  # in float32 two steps may part by a hundredth
     trained = []
     for compiled in (False, True):
-        if compiled:
-            monkeypatch.setenv(COMPILE, "1")
-        model = build("convnet", len(few.classes), size=32, seed=1).double()
+        monkeypatch.setenv(COMPILE, "1" if compiled else "")
+        model = build("tests.networks:shallow", len(few.classes), size=32, seed=1).double()
         before = torch.cat([p.detach().flatten() for p in model.parameters()])
         trainer = Trainer(model, lr=0.05, momentum=0.9, weight_decay=5e-4, bfloat16=False)
         losses = torch.stack([trainer.step(x, y, 0.05) for _ in range(2)])

@@ -80,7 +80,13 @@ def test_frozen_copy_agrees_with_every_network(name):
     assert torch.allclose(frozen(x), changed, atol=1e-4 * float(changed.abs().max()))
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+# where bfloat16 is emulated the wide networks take a minute; the others have the same layers
+WIDE = ("wrn-34-10", "wrn-28-10", "resnet50")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in WIDE else ()) for n in MODELS]
+)
 def test_bfloat16_keeps_the_loss_and_most_signs_of_its_gradient(name):
     model = _with_statistics(build(name, 10, size=32, seed=1)).eval()
     x, y = torch.rand(4, 3, 32, 32, generator=generator("cpu", 5)), torch.arange(4) % 10
@@ -136,10 +142,11 @@ def _gradient(frozen: Frozen) -> torch.Tensor:
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
-def test_a_compiled_copy_is_the_same_function_and_follows_the_weights(monkeypatch):
-    model = _with_statistics(build("convnet", 10, size=32, seed=1))
-    plain = Frozen(model, bfloat16=False)
-    monkeypatch.setenv(COMPILE, "1")
+def test_a_compiled_copy_is_the_same_function_and_follows_the_weights(compiling, monkeypatch):
+    model = _with_statistics(build("tests.networks:shallow", 10, size=32, seed=1))
+    with monkeypatch.context() as patch:
+        patch.delenv(COMPILE)
+        plain = Frozen(model, bfloat16=False)
     compiled = Frozen(model, bfloat16=False)
     for _ in range(2):
         wanted = _gradient(plain)
@@ -155,15 +162,18 @@ def test_a_compiled_copy_is_the_same_function_and_follows_the_weights(monkeypatc
     assert torch.equal(compiled.features(x), plain.features(x))
 
 
-def test_without_a_compiler_the_network_runs_as_it_is_and_says_so(monkeypatch, tmp_path):
+def test_without_a_compiler_the_network_runs_as_it_is_and_says_so(compiling, monkeypatch, tmp_path):
     model = _with_statistics(build("convnet", 10, size=32, seed=1))
-    plain = Frozen(model, bfloat16=False)
-    monkeypatch.setenv(COMPILE, "1")
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, str(tmp_path / "no compiler")))
+    with monkeypatch.context() as patch:
+        patch.delenv(COMPILE)
+        plain = Frozen(model, bfloat16=False)
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    torch._dynamo.reset()
     compiled = Frozen(model, bfloat16=False)
-    with pytest.warns(UserWarning, match="torch.compile failed"):
+    nowhere = {"cpp.cxx": (None, str(tmp_path / "no compiler"))}
+    with (
+        torch._inductor.config.patch(nowhere),
+        pytest.warns(UserWarning, match="torch.compile failed"),
+    ):
         first = _gradient(compiled)
     assert torch.equal(first, _gradient(plain)) and torch.equal(_gradient(compiled), first)
 

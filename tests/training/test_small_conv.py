@@ -59,7 +59,9 @@ def test_only_small_maps_in_bfloat16_go_that_way(monkeypatch):
     assert taken == [torch.bfloat16]
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet18", "vgg16"])
+@pytest.mark.parametrize(
+    "name", ["convnet", "resnet18", pytest.param("vgg16", marks=pytest.mark.slow)]
+)
 def test_a_training_step_is_the_same_up_to_rounding(name, monkeypatch):
     """The step that bfloat16 takes either way, from that of float32: as far with matrices as
     without."""

@@ -28,8 +28,9 @@ from unlearnable.protection.methods.clusters_loop import (
     turned,
 )
 
+NARROW = "tests.networks:narrow"
 SMALL = {
-    "model": "convnet",
+    "model": NARROW,
     "train_steps": 3,
     "schedule": "onecycle",
     "batch": 16,
@@ -43,7 +44,7 @@ def trained(tmp_path_factory):
     """A surrogate of four classes, and its folder."""
     out = tmp_path_factory.mktemp("surrogate") / "run"
     data = load("shapes", limit=60, classes=("ring", "star", "circle", "cross"))
-    done = learn(data, Recipe.preset("short", steps=30, batch=20, evals=1), out=out)
+    done = learn(data, Recipe.preset("short", model=NARROW, steps=30, batch=20, evals=1), out=out)
     return done.model, out
 
 

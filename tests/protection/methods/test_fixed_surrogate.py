@@ -17,8 +17,8 @@ from unlearnable.protection.methods.pil_loop import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
 SIZES = {
-    "model": "convnet",
-    "train_steps": 20,
+    "model": "tests.networks:narrow",
+    "train_steps": 4,
     "schedule": "onecycle",
     "batch": 16,
     "train_adv_steps": 1,
