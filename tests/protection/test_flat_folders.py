@@ -22,7 +22,7 @@ from unlearnable import (
     verify,
 )
 from unlearnable.cli.main import main
-from unlearnable.cli.protect_photos import _Photos, photo_method
+from unlearnable.cli.protect_photos import ProtectPhotos, photo_method
 from unlearnable.data.image_files import listing, read
 from unlearnable.protection.export import originals_of
 
@@ -116,15 +116,15 @@ def test_photographs_keep_the_flat_layout(flat, tmp_path, monkeypatch, capsys):
 
 def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    few = ["--steps", 2]
-    type_in(monkeypatch, "protect", "photos", "hidden", "--dry-run", *few)
+    few = ["--train-steps", 2]
+    type_in(monkeypatch, "protect-photos", "photos", "hidden", "--dry-run", *few)
     said = capsys.readouterr().out
     assert (
         said.count("has no sub-folders") == 1
         and "4 images would be protected" in said
         and "one class" not in said
     )
-    type_in(monkeypatch, "protect", "photos", "hidden", *few)
+    type_in(monkeypatch, "protect-photos", "photos", "hidden", *few)
     said = capsys.readouterr().out
     assert "has no sub-folders" in said and "takes about" in said and "verify" not in said
     card = json.loads((tmp_path / "hidden" / "card.json").read_text())
@@ -137,4 +137,4 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     )
     assert not load("protected/unlearnable-clusters").labeled
     with pytest.raises(UserError, match="no gray views"):
-        photo_method(_Photos(flat, tmp_path / "gray", gray_prob=0.4))
+        photo_method(ProtectPhotos(flat, tmp_path / "gray", gray_prob=0.4))

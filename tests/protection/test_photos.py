@@ -497,9 +497,9 @@ def test_by_the_command_line(tmp_path):
         assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
         return done
 
-    small = ["--size", SIZE, "--steps", 2]
-    assert "x.jpg cannot be read" in run("protect", "photos", "out", *small, status=2).stderr
-    planned = run("protect", "photos", "out", *small, "--dry-run")
+    small = ["--size", SIZE, "--train-steps", 2]
+    assert "x.jpg cannot be read" in run("protect-photos", "photos", "out", *small, status=2).stderr
+    planned = run("protect-photos", "photos", "out", *small, "--dry-run")
     assert (
         "cat: 4 images" in planned.stdout
         and "takes about 1 min" in planned.stdout
@@ -507,20 +507,28 @@ def test_by_the_command_line(tmp_path):
         and not (tmp_path / "out").exists()
     )
     done = run(
-        "protect", "photos", "out", *small, "--skip-bad", "--level", "light", "--gray-prob", 0.4
+        "protect-photos",
+        "photos",
+        "out",
+        *small,
+        "--skip-bad",
+        "--level",
+        "light",
+        "--gray-prob",
+        0.4,
     )
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
     assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray_prob"] == 0.4
     (photos / "cat" / "x.jpg").unlink()
     run(
-        "protect",
+        "protect-photos",
         album(tmp_path / "more", each=2),
         "more out",
         "--generator",
         "out/generator.safetensors",
     )
     refused = run(
-        "protect",
+        "protect-photos",
         "more",
         "o",
         "--generator",
@@ -529,12 +537,15 @@ def test_by_the_command_line(tmp_path):
         0.4,
         status=2,
     )
-    assert "leave --level, --size, --steps, --gray-prob" in refused.stderr
+    assert "leave out --level, --size, --train-steps and --gray-prob" in refused.stderr
     proved = run(
         "verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8
     ).stdout
     assert "ordinary training" in proved and "few-seeds" in proved
-    assert "<h3>Ordinary training" in (tmp_path / run("report", "out").stdout.strip()).read_text()
+    assert (
+        "<h3>Ordinary training"
+        in (tmp_path / run("report", "photos", "out").stdout.strip()).read_text()
+    )
 
 
 PROBE = """<script>
