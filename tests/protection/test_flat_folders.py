@@ -121,7 +121,7 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert (
         said.count("has no sub-folders") == 1
-        and "4 images would be protected" in said
+        and "4 photos would be protected" in said
         and "one class" not in said
     )
     type_in(monkeypatch, "protect-photos", "photos", "hidden", *few)

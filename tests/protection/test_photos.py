@@ -501,7 +501,7 @@ def test_by_the_command_line(tmp_path):
     assert "x.jpg cannot be read" in run("protect-photos", "photos", "out", *small, status=2).stderr
     planned = run("protect-photos", "photos", "out", *small, "--dry-run")
     assert (
-        "cat: 4 images" in planned.stdout
+        "cat: 4 photos" in planned.stdout
         and "takes about 1 min" in planned.stdout
         and "x.jpg" in planned.stderr
         and not (tmp_path / "out").exists()
