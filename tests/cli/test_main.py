@@ -180,15 +180,16 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
     }
 
 
-MISTAKES = """unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty folder,
-eps 0, eps negative, eps of no gray level, somebody's folder, a file as folder, no such device, not protected,
-nothing to export, no noise file, audit of what is not protected, unknown suite, unknown countermeasure,
-countermeasure of nothing, no such list, images beside folders, one cluster, unknown option,
-no whole number, no steps, no size, missing argument, one argument more, unknown table, unknown scale,
-photos as a method, report of what, no photos"""
+MISTAKES = """
+unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty
+folder, eps 0, eps negative, eps of no gray level, somebody's folder, a file as folder, no such
+device, not protected, nothing to export, no noise file, audit of what is not protected, unknown
+suite, unknown countermeasure, countermeasure of nothing, no such list, images beside folders,
+one cluster, unknown option, no whole number, no steps, no size, missing argument, one argument
+more, unknown table, unknown scale, photos as a method, report of what, no photos"""
 
 
-@pytest.mark.parametrize("mistake", [m.strip() for m in MISTAKES.split(",")])
+@pytest.mark.parametrize("mistake", [" ".join(m.split()) for m in MISTAKES.split(",")])
 def test_a_mistake_gets_one_sentence_and_writes_nothing(tmp_path, mistake, monkeypatch, capsys):
     from unlearnable.cli.main import main
 

@@ -20,30 +20,22 @@ def write():
 
 atexit.register(write)
 """
-VERBS = [
-    "protect",
-    "protect-photos",
-    "verify",
-    "learn",
-    "audit",
-    "report",
-    "reproduce",
-    "show",
-    "export",
-    "ls",
-]
-LISTS = ["methods", "models", "data", "countermeasures", "augmentations", "suites", "presets"]
 QUICK = {
-    0: ["--help", "--version", "help", "ls", *(f"{verb} --help" for verb in VERBS)]
-    + [*(f"ls {name}" for name in LISTS), "protect rem --preset short --help", "reproduce"]
-    + ["report photos --help", "reproduce eot --help"],
-    2: ["protekt", "ls cows", "protect remm", "protect rem --preset huge", "protect rem --esp 3"]
-    + ["protect rem --eps 0", "protect rem --steps few", "protect rem --model resnet19"]
-    + ["protect rem --data gone", "learn gone", "learn shapes --model resnet19"]
-    + ["learn shapes --countermeasure jpg", "learn shapes --augmentation mix", "learn"]
-    + ["audit gone", "audit . --suite huge", "verify gone gone", "show gone", "show", "export gone"]
-    + ["report photos gone", "report audits gone", "report results gone", "reproduce gone"]
-    + ["reproduce eot --scale big", "reproduce eot --show", "protect-photos gone out"],
+    0: [
+        *["--help", "--version", "help", "ls", "ls methods", "reproduce", "reproduce eot --help"],
+        *["protect --help", "protect rem --preset short --help", "protect-photos --help"],
+        *["verify --help", "learn --help", "audit --help", "report --help", "show --help"],
+        *["report photos --help", "export --help", "ls --help"],
+    ],
+    2: [
+        *["protekt", "ls cows", "protect remm", "protect rem --preset huge", "protect rem --esp 3"],
+        *["protect rem --eps 0", "protect rem --steps few", "protect rem --model resnet19"],
+        *["protect rem --data gone", "protect .", "protect-photos gone out", "learn", "learn gone"],
+        *["learn shapes --model resnet19", "learn shapes --countermeasure jpg", "audit gone"],
+        *["audit . --suite huge", "verify gone gone", "show gone", "show", "export gone"],
+        *["report photos gone", "report audits gone", "report results gone", "reproduce gone"],
+        *["reproduce eot --scale big", "reproduce eot --show"],
+    ],
 }
 
 

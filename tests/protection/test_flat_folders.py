@@ -116,15 +116,15 @@ def test_photographs_keep_the_flat_layout(flat, tmp_path, monkeypatch, capsys):
 
 def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    few = ["--steps", 2]
-    type_in(monkeypatch, "protect", "photos", "hidden", "--dry-run", *few)
+    few = ["--train-steps", 2]
+    type_in(monkeypatch, "protect-photos", "photos", "hidden", "--dry-run", *few)
     said = capsys.readouterr().out
     assert (
         said.count("has no sub-folders") == 1
         and "4 photos would be protected" in said
         and "one class" not in said
     )
-    type_in(monkeypatch, "protect", "photos", "hidden", *few)
+    type_in(monkeypatch, "protect-photos", "photos", "hidden", *few)
     said = capsys.readouterr().out
     assert "has no sub-folders" in said and "takes about" in said and "verify" not in said
     card = json.loads((tmp_path / "hidden" / "card.json").read_text())

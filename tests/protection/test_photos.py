@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import zlib
 from collections import Counter
@@ -466,9 +465,9 @@ def test_by_the_command_line(tmp_path):
     def run(*args, status=0):
         return typed(*args, cwd=tmp_path, status=status)
 
-    small = ["--size", SIZE, "--steps", 2]
-    assert "x.jpg cannot be read" in run("protect", "photos", "out", *small, status=2).stderr
-    planned = run("protect", "photos", "out", *small, "--dry-run")
+    small = ["--size", SIZE, "--train-steps", 2]
+    assert "x.jpg cannot be read" in run("protect-photos", "photos", "out", *small, status=2).stderr
+    planned = run("protect-photos", "photos", "out", *small, "--dry-run")
     assert (
         "cat: 4 photos" in planned.stdout
         and "takes about 1 min" in planned.stdout
@@ -476,20 +475,28 @@ def test_by_the_command_line(tmp_path):
         and not (tmp_path / "out").exists()
     )
     done = run(
-        "protect", "photos", "out", *small, "--skip-bad", "--level", "light", "--gray-prob", 0.4
+        "protect-photos",
+        "photos",
+        "out",
+        *small,
+        "--skip-bad",
+        "--level",
+        "light",
+        "--gray-prob",
+        0.4,
     )
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
     assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray_prob"] == 0.4
     (photos / "cat" / "x.jpg").unlink()
     run(
-        "protect",
+        "protect-photos",
         album(tmp_path / "more", each=2),
         "more out",
         "--generator",
         "out/generator.safetensors",
     )
     refused = run(
-        "protect",
+        "protect-photos",
         "more",
         "o",
         "--generator",
@@ -503,4 +510,7 @@ def test_by_the_command_line(tmp_path):
         "verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8
     ).stdout
     assert "ordinary training" in proved and "few-seeds" in proved
-    assert "<h3>Ordinary training" in (tmp_path / run("report", "out").stdout.strip()).read_text()
+    assert (
+        "<h3>Ordinary training"
+        in (tmp_path / run("report", "photos", "out").stdout.strip()).read_text()
+    )

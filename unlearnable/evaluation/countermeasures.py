@@ -68,6 +68,7 @@ def _own(name: str, data: "Images") -> "Tensor":
     x = function(data.x.clone())
     if not isinstance(x, torch.Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
         raise UserError(
-            f"{name} must return uint8 {list(data.x.shape)} as it receives them; correct the function."
+            f"{name} must return uint8 {list(data.x.shape)}, as it receives them; correct the "
+            "function."
         )
     return x
