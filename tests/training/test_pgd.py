@@ -36,7 +36,7 @@ def test_adversary_on_a_linear_classifier_is_the_closed_form():
 
 
 def test_l2_adversary_on_a_linear_classifier_is_the_closed_form():
-    """x - eps (w_y - w_other) / |w_y - w_other|, for two classes far from the borders of the image."""
+    """x - eps (w_y - w_other) / |w_y - w_other|, for two classes far from an image's borders."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).eval().requires_grad_(False)
     x = 0.4 + 0.2 * torch.rand(6, 3, 8, 8, generator=generator("cpu", 2))
     y = torch.arange(6) % 2

@@ -27,7 +27,7 @@ from unlearnable.training.trainer import Trainer
 def test_value_and_all_gradients_equal_those_of_torch(
     kernel, stride, padding, height, width, weights_exceed_cache, at_once, monkeypatch
 ):
-    monkeypatch.setattr(small_conv, "AT_ONCE", at_once)
+    monkeypatch.setattr(small_conv, "MAX_ELEMENTS", at_once)
     g = generator("cpu", 0)
     x = torch.randn(5, 3, height, width, dtype=torch.double, generator=g).requires_grad_()
     weight = torch.randn(4, 3, kernel, kernel, dtype=torch.double, generator=g).requires_grad_()
@@ -67,12 +67,12 @@ def test_a_training_step_is_the_same_up_to_rounding(name, monkeypatch):
     without."""
     x, y = torch.rand(4, 3, 32, 32, generator=generator("cpu", 1)), torch.arange(4)
     far = {}
-    for kind, bfloat16, pays in (
+    for kind, bfloat16, faster in (
         ("float32", False, False),
         ("plain", True, False),
         ("matrices", True, True),
     ):
-        monkeypatch.setattr(small_conv, "pays", lambda *_, pays=pays: pays)
+        monkeypatch.setattr(small_conv, "is_faster", lambda *_, faster=faster: faster)
         model = build(name, 4, size=32, seed=1)
         before = torch.cat([p.detach().flatten() for p in model.parameters()])
         settings = {"momentum": 0.0, "weight_decay": 0.0, "bfloat16": bfloat16}

@@ -22,8 +22,8 @@ from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
 
 SMALL_BATCH = 16  # images per process of the first trial; slow networks stay with it
-SLOW = 1.5  # seconds of a step from which a larger batch would not change the pace
-STEPS, SECONDS = 5, 2.0  # timed at most
+SLOW = 0.5  # seconds of a step from which a larger batch would not change the pace
+STEPS, SECONDS = 5, 1.0  # timed at most
 
 
 def seconds_per_pass(

@@ -55,8 +55,12 @@ def test_entf_pushes_from_its_own_center_and_pulls_to_another(trained):
     centers = feature_centers(frozen, data, torch.device("cpu"))
     by_hand = model[:-1](pixels(data.x[data.y == 3])).mean(0)
     assert torch.allclose(centers[3], by_hand, atol=1e-4)
-    nearest = torch.stack([min((c for k, c in enumerate(centers) if k != j), key=lambda c: (c - centers[j]).norm())
-                           for j in range(10)])  # fmt: skip
+    nearest = torch.stack(
+        [
+            min((c for k, c in enumerate(centers) if k != j), key=lambda c: (c - own).norm())  # noqa: B023  called at once
+            for j, own in enumerate(centers)
+        ]
+    )
     for how, aim, sign in (("push", centers, 1), ("pull", nearest, -1)):
         noisy = protect(data, EntF(surrogate=str(out), steps=20, how=how), precision="fp32").images
         before, after = (

@@ -113,7 +113,7 @@ def test_sem_and_rem_differ_only_in_what_the_noise_meets(few: Images):
 
 
 def test_the_final_pass_covers_every_image(few: Images):
-    """41 images in batches of 16: the last, incomplete batch gets the finished model's noise too."""
+    """41 images in batches of 16: the last, incomplete one has the finished model's noise too."""
     data = Images(few.x[[*range(40), 0]], few.y[[*range(40), 0]], few.classes)
     loop = MinMinLoop(REM(**ROBUST), data, Context())
     assert torch.equal(torch.cat(loop.chunks), torch.arange(41))

@@ -63,8 +63,8 @@ class Generated(Method):
             )
         if family.noise_type == "classwise":
             raise UserError(
-                f"{file} was made for class-wise noise, which is not kept in it; protect all images "
-                "again."
+                f"{file} was made for class-wise noise, which is not kept in it; protect all "
+                "images again."
             )
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 

@@ -64,7 +64,7 @@ class MinMin(Method):
         require(self, whole="steps eot_samples refresh_every stop_error momentum weight_decay")
         if self.stop_error and not self.refresh_every:
             raise UserError(
-                "stop_error is checked after a noise pass; set refresh_every too, or stop_error to 0."
+                "stop_error is checked after a noise pass; set refresh_every too, or leave it at 0."
             )
         if not 0 <= self.gray_prob <= 1:
             raise UserError(f"gray_prob is a probability between 0 and 1, not {self.gray_prob}.")

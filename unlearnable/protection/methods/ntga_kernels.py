@@ -117,17 +117,14 @@ def cnn_ntk(
 def _dual(
     cross: Tensor, var_a: Tensor, var_b: Tensor, activation: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """E[s(u) s(v)], E[s'(u) s'(v)], E[s(u)^2], E[s(v)^2] for (u, v) normal with variances var_a,
-    var_b and covariance ``cross``: erf (Williams, 1997), ReLU (Cho & Saul, 2009)."""
+    """Return E[s(u) s(v)], E[s'(u) s'(v)], E[s(u)^2], E[s(v)^2] for (u, v) normal with variances
+    var_a, var_b and covariance ``cross``: erf (Williams, 1997), ReLU (Cho & Saul, 2009)."""
     if activation == "erf":
         square = (1 + 2 * var_a) * (1 + 2 * var_b)
         value = 2 / math.pi * torch.asin(2 * cross * square.rsqrt())
         slope = 4 / math.pi * (square - 4 * cross.square()).rsqrt()
-        return (
-            value,
-            slope,
-            *(2 / math.pi * torch.asin(2 * v / (1 + 2 * v)) for v in (var_a, var_b)),
-        )
+        after_a, after_b = (2 / math.pi * torch.asin(2 * v / (1 + 2 * v)) for v in (var_a, var_b))
+        return value, slope, after_a, after_b
     size = (var_a * var_b).sqrt()
     # an image with itself: the cosine is 1, where the angle has no gradient
     cosine = (cross / size.clamp(min=1e-12)).clamp(-1 + 1e-6, 1 - 1e-6)

@@ -18,12 +18,12 @@ def pil(m: PIL, data: Images, run: Context) -> Tensor:
     weight = linear_classifier(data, m.epochs, run)
     noise = torch.zeros(data.x.shape, dtype=torch.int8)
     rows = torch.arange(len(data)).split(512)
+
+    def restore(saved: dict) -> None:
+        noise.copy_(saved["table"])
+
     for k in resumable(
-        "PIL noise",
-        len(rows),
-        run,
-        state=lambda: {"table": noise},
-        restore=lambda saved: noise.copy_(saved["table"]),
+        "PIL noise", len(rows), run, state=lambda: {"table": noise}, restore=restore
     ):
         noise[rows[k]] = quantize(_descend(m, data, rows[k], weight, run.device)).cpu()
     return noise

@@ -1,0 +1,40 @@
+"""Estimates of time: passes counted from the settings, and what one takes here."""
+
+import time
+
+import pytest
+
+from unlearnable import Recipe, learn
+from unlearnable.training import pace
+
+
+@pytest.mark.parametrize("adv_eps", [0.0, 2.0])
+def test_a_recipe_counts_the_passes_that_it_takes(few, adv_eps):
+    for batch in (16, 128):  # more than there are images
+        recipe = Recipe.preset("short", steps=3, batch=batch, adv_eps=adv_eps, adv_steps=2)
+        assert recipe.passes(len(few)) == learn(few, recipe).result["passes"]
+
+
+def test_the_pace_is_the_median_step_without_the_first(monkeypatch):
+    """Steps of 9, 1, 2 and 40 seconds on 8 images, two passes each: the median of the last three
+    counts."""
+    pace._seconds_per_image.cache_clear()
+    clock = iter([0, 9, 9, 10, 10, 12, 12, 52])
+    monkeypatch.setattr(pace, "SECONDS", 20)
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(clock))
+    recipe = Recipe.preset("short", batch=8, adv_eps=4.0, adv_steps=1)
+    assert pace.seconds_per_pass(recipe, (32, 32), images=8, device="cpu") == 2 / 8 / 2
+    # other radii, rates and lengths share the trial: the clock would run out
+    other = Recipe.preset("short", batch=8, adv_eps=2.0, adv_steps=1, lr=0.3, steps=7)
+    assert pace.seconds_per_pass(other, (32, 32), images=8, device="cpu") == 2 / 8 / 2
+    pace._seconds_per_image.cache_clear()
+
+
+def test_an_estimate_is_near_what_training_takes(few):
+    pace._seconds_per_image.cache_clear()
+    recipe = Recipe.preset("short", steps=20, batch=16)
+    estimate = recipe.passes(len(few)) * pace.seconds_per_pass(recipe, (32, 32), images=len(few))
+    begin = time.monotonic()
+    learn(few, recipe)
+    took = time.monotonic() - begin
+    assert took / 4 < estimate < 4 * took  # other work on the machine may slow either
