@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from unlearnable.cli.ls import ls_verb
-from unlearnable.cli.options import Machine, Source, about, take
+from unlearnable.cli.options import Machine, Source, about, options, take
 from unlearnable.cli.protect_photos import protect_photos_verb
 from unlearnable.core import distributed
 from unlearnable.core.device import pick_device
@@ -35,10 +35,10 @@ def protect_verb(args: list[str]) -> None:
         arg(help="folder for the images, the card and the generator; the same command resumes"),
     ]
     fields = [("out", out), ("source", Source), ("machine", Machine), ("method", type(method))]
-    options = dataclasses.make_dataclass("Protect", fields, frozen=True)
+    form = dataclasses.make_dataclass("Protect", fields, frozen=True)
     text = f"{about(type(method))} Presets: {', '.join(method.presets)} (--preset; now {preset})."
-    default = options(Path("protected") / name.rpartition(":")[2], Source(), Machine(), method)
-    o = options(f"protect {name}", text, options, args, default)
+    default = form(Path("protected") / name.rpartition(":")[2], Source(), Machine(), method)
+    o = options(f"protect {name}", text, form, args, default)
     device = pick_device(o.machine.device)
     with distributed.processes(device):
         done = protect(
