@@ -22,7 +22,7 @@ from unlearnable import (
     verify,
 )
 from unlearnable.cli.main import main
-from unlearnable.data.image_files import listing, look_at_all, read
+from unlearnable.data.image_files import examine, listing, read
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.photos import method_for
 
@@ -54,13 +54,13 @@ def test_a_flat_folder_has_images_and_no_classes(flat):
 def test_bad_files_of_a_flat_folder_are_named(flat):
     (flat / "letter.txt").write_text("dear")
     (flat / "c.png").write_bytes((flat / "d.png").read_bytes())
-    found, _ = look_at_all(flat, read)
+    found, _ = examine(flat, read)
     assert len(found.files) == 4 and len(found.problems) == 2
     for name in NAMES[1:]:
         (flat / name).unlink()
     (flat / "c.png").unlink()
     with pytest.raises(UserError, match="has 1 readable images; it needs two or more"):
-        look_at_all(flat, read)
+        examine(flat, read)
 
 
 def test_images_beside_sub_folders_are_a_mistake(flat):

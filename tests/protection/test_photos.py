@@ -443,8 +443,8 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     )
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
     assert "will take" not in capsys.readouterr().err
-    with pytest.raises(UserError, match="no countermeasure 'gray'"):
-        verify(photos, tmp_path / "out", recipe, countermeasures=("gray",), **options)
+    with pytest.raises(UserError, match="no countermeasure 'grey'"):
+        verify(photos, tmp_path / "out", recipe, countermeasures=("grey",), **options)
     (tmp_path / "out" / "cat" / "0 my image.png").unlink()
     with pytest.raises(UserError, match="missing from"):
         verify(photos, tmp_path / "out", recipe, **options)

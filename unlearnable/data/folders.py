@@ -10,7 +10,7 @@ import torch
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
-from unlearnable.data.image_files import Listing, in_threads, listing, look_at_all, pixels, read
+from unlearnable.data.image_files import Listing, examine, in_threads, listing, pixels, read
 from unlearnable.data.images import Images
 
 
@@ -39,7 +39,7 @@ def scan_photos(
         image = read(path)
         return [pixels(image, size) for size in sizes]
 
-    found, seen = look_at_all(folder, look)
+    found, seen = examine(folder, look)
     if found.problems and not skip_bad:
         n = len(found.problems)
         files, mend = ("1 file", "repair it") if n == 1 else (f"{n} files", "repair them")

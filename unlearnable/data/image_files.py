@@ -77,7 +77,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return _layout(folder).classes
 
 
-def look_at_all(folder: Path, look: Callable[[Path], A]) -> tuple[Listing, list[A]]:
+def examine(folder: Path, look: Callable[[Path], A]) -> tuple[Listing, list[A]]:
     """Call ``look`` once per image of ``folder``; return the images for which it raised no
     UserError, and what it returned.
 
@@ -95,7 +95,7 @@ def look_at_all(folder: Path, look: Callable[[Path], A]) -> tuple[Listing, list[
         try:
             return look(path)
         except UserError as e:
-            return e
+            return UserError(str(e))  # without its traceback, which holds the decoded image
 
     seen = in_threads(attempt, found.files, "reading images")
     problems = [str(s) if isinstance(s, UserError) else None for s in seen]
