@@ -27,7 +27,8 @@ from unlearnable.evaluation.suites import Learner
 from unlearnable.protection.export import noise_of
 from unlearnable.reports.tables import audit_table
 
-SHORT = Recipe.preset("short", steps=4, batch=16, evals=2, adv_steps=1)
+NARROW = "tests.networks:narrow"
+SHORT = Recipe.preset("short", model=NARROW, steps=4, batch=16, evals=2, adv_steps=1)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_larger_suites_contain_the_smaller_ones():
 def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch):
     module = sys.modules[audit.__module__]  # unlearnable.audit is the function
     monkeypatch.setattr(module, "train_denoiser", partial(train_denoiser, steps=2))
-    shortest = Recipe.preset("short", steps=1, batch=8, evals=1, adv_steps=1)
+    shortest = Recipe.preset("short", model=NARROW, steps=1, batch=8, evals=1, adv_steps=1)
     done = audit(
         protected,
         "full",
