@@ -29,7 +29,8 @@ from unlearnable.evaluation.store import Busy, get_or_compute
 from unlearnable.protection.export import noise_of
 from unlearnable.reports.tables import audit_table
 
-SHORT = Recipe.preset("short", steps=4, batch=16, evals=2, adv_steps=1)
+NARROW = "tests.networks:narrow"
+SHORT = Recipe.preset("short", model=NARROW, steps=4, batch=16, evals=2, adv_steps=1)
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_larger_suites_contain_the_smaller_ones():
 
 def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch):
     monkeypatch.setattr(train_and_test, "train_denoiser", partial(train_denoiser, steps=2))
-    shortest = Recipe.preset("short", steps=1, batch=8, evals=1, adv_steps=1)
+    shortest = Recipe.preset("short", model=NARROW, steps=1, batch=8, evals=1, adv_steps=1)
     done = audit(
         protected,
         "full",

@@ -303,13 +303,13 @@ def test_flags_of_a_table(tmp_path):
 
 
 def test_passes_are_counted_before_they_are_spent(few):
-    short = {"train_steps": 3, "batch": 16}
+    short = {"model": "tests.networks:narrow", "train_steps": 3, "batch": 16}
     for method in (
         EM.preset("short", steps=2, **short),
-        EM(model="convnet", steps=2, refresh_every=2, stop_error=0.0, **short),
+        EM(steps=2, refresh_every=2, stop_error=0.0, **short),
         SEM.preset("short", steps=2, adv_steps=2, **short),
         REM.preset("short", steps=2, eot_samples=2, adv_steps=2, **short),
-        TAP.preset("short", steps=2, train_steps=2),
+        TAP.preset("short", steps=2, **short | {"train_steps": 2}),
     ):
         counted, spent = method.passes(len(few)), protect(few, method).card.passes
         # the learners of fixed surrogates take at most 40 images a step here
