@@ -64,7 +64,8 @@ def main() -> None:
                 subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(),
             )
             print(
-                f"{count} photos: {memory:.0f} MiB at most, {seconds:.0f} s, {seconds / count:.3f} s a photo",
+                f"{count} photos: {memory:.0f} MiB at most, {seconds:.0f} s, "
+                f"{seconds / count:.3f} s per photo",
                 flush=True,
             )
 

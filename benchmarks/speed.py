@@ -251,7 +251,8 @@ def show(line: dict) -> None:
     low, high = line["ratio_range"]
     print(
         f"{line['model']:10} {line['piece']:14} {line['passes_per_second']:10.0f} passes/s "
-        f"{line['plain_passes_per_second']:10.0f} plain {line['ratio']:6.2f}x ({low:.2f}-{high:.2f}) "
+        f"{line['plain_passes_per_second']:10.0f} plain {line['ratio']:6.2f}x "
+        f"({low:.2f}-{high:.2f}) "
         f"{100 * line['share_of_matrix_peak']:5.0f} % of the matrix peak",
         flush=True,
     )

@@ -34,7 +34,9 @@ def quick(monkeypatch, tmp_path):
             Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1, "batch": 16}
         )
     drawn = shapes.generate  # 40 images instead of 4,000, where a command does not say how many
-    monkeypatch.setattr(shapes, "generate", lambda n, seed: drawn(min(n, 40), seed))
+    monkeypatch.setattr(
+        shapes, "generate", lambda n, seed, classes: drawn(min(n, 40), seed, classes=classes)
+    )
     monkeypatch.chdir(tmp_path)
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import unlearnable
 
 PACKAGE = Path(unlearnable.__file__).parent
-FOLDERS = ("core", "data", "models", "training", "protection", "evaluation", "reports", "experiments", "cli")  # fmt: skip
+FOLDERS = (
+    *("core", "data", "models", "training", "protection"),
+    *("evaluation", "reports", "experiments", "cli"),
+)
 
 
 def imported(path: Path) -> set[str]:

@@ -41,4 +41,4 @@ def test_the_benchmark_measures_and_records_every_piece(tmp_path, monkeypatch, c
 
 def test_the_photographs_benchmark(tmp_path):
     printed = script("benchmarks/photos.py", "--count", 20, "--side", 60, cwd=tmp_path)
-    assert printed.startswith("20 images: ") and "s an image" in printed
+    assert printed.startswith("20 photos: ") and "s per photo" in printed

@@ -1,4 +1,4 @@
-"""A person's own folder: native sizes, odd formats, hostile files, further images, and the proof."""
+"""Own folders: native sizes, odd formats, hostile files, further images, and the proof."""
 
 import hashlib
 import json

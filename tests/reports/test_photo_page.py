@@ -96,8 +96,8 @@ def test_report_says_what_verify_measured(tmp_path):
     weak = failed | {"clean": [55.0, 56.0], "verdict": "no verdict"}
     said = proof([held, failed], "not protected")
     assert (
-        "Not protected from adversarial 2/255: models that train on these photos learn 4 to 84\u00a0% of"
-        in said
+        "Not protected from adversarial 2/255: models that train on these photos learn 4 to "
+        "84\u00a0% of" in said
     )
     assert "90.5" in said and "75.5" in said and said.count("– not protected") == 1
     assert "Protected: models that train on these photos learn 4\u00a0% of" in proof(

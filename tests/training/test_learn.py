@@ -158,11 +158,11 @@ def test_other_classes_are_refused(few):
 
 
 def test_start_from_another_learner(tmp_path):
-    """All layers that fit are taken over; the head for another number of classes starts at random."""
+    """All layers that fit are taken over; the head for other classes starts at random."""
     data = load("shapes", limit=20)
     recipe = Recipe.preset("short", steps=1, batch=8, evals=1)
     first = learn(data, recipe, out=tmp_path / "first").model.state_dict()
-    start = {"start": str(tmp_path / "first" / "model.safetensors"), "lr": 1e-12}
+    start = {"init_from": str(tmp_path / "first" / "model.safetensors"), "lr": 1e-12}
     again = learn(data, replace(recipe, **start)).model.state_dict()
     for k, v in first.items():
         assert "running" in k or "num_batches" in k or torch.allclose(again[k], v)
@@ -177,7 +177,7 @@ def test_start_from_another_learner(tmp_path):
     with pytest.raises(UserError, match="no model.safetensors"):
         learn(data, replace(recipe, init_from=str(tmp_path / "bad")))
     with pytest.raises(UserError, match="another network"):
-        learn(data, replace(recipe, start=start["start"], model="vgg11"))
+        learn(data, replace(recipe, init_from=start["init_from"], model="vgg11"))
     with pytest.raises(UserError, match="one radius"):
         Recipe(adv_eps=1, adv_l2=1)
 

@@ -156,8 +156,8 @@ def _print_result(o: ProtectPhotos, card: "Card") -> None:
 
     m = card.measured
     print(
-        f"{card.shape[0]} photos in {o.out}: noise at most {m['linf']}/255, PSNR {m['psnr']:.1f} dB "
-        f"(lowest {m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}."
+        f"{card.shape[0]} photos in {o.out}: noise at most {m['linf']}/255, PSNR "
+        f"{m['psnr']:.1f} dB (lowest {m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}."
     )
     if card.classes != NO_CLASSES:
         print(f"Measure it: unlearnable verify {o.folder} {o.out}")

@@ -7,7 +7,7 @@ from unlearnable.models.layers import classifier, conv, conv_bn_relu, stem
 
 
 class _Residual(nn.Module):
-    """ReLU(body(x) + shortcut(x)), N x inputs x H x W to N x outputs x (H / stride) x (W / stride)."""
+    """ReLU(body(x) + shortcut(x)): N x inputs x H x W to N x outputs x H/stride x W/stride."""
 
     def __init__(self, body: nn.Module, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

@@ -51,8 +51,6 @@ Level = Literal["light", "normal", "strong"]
 LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
 SIZE = 32  # pixels, the side at which the noise is made
 WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
-# all reads and the write of a photo, as a multiple of reading, writing and reading back
-READS = 1.3
 # inside the output folder until all is done: the noise at working size, and the state of the run
 WORK = ".work"
 
@@ -204,7 +202,7 @@ def _writing_seconds(found: Listing, kind: Format) -> float:
         begin = time.monotonic()
         _one(photo, Path(scratch) / "out", torch.zeros(3, 32, 32), 0, kind, False)
         each = time.monotonic() - begin
-    return READS * total / 2**20 * each / THREADS
+    return total / 2**20 * each / THREADS
 
 
 def _write_all(

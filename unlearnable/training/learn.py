@@ -60,7 +60,8 @@ def learn(
     data.for_learning()
     if test is not None and test.classes != data.classes:
         raise UserError(
-            f"The test images have the classes {', '.join(test.classes[:5])}..., not the training ones."
+            f"The test images have the classes {', '.join(test.classes[:5])}..., not those of the "
+            "training images; give test images of the same classes."
         )
     out = Path(out) if out else None
     config = {
@@ -117,7 +118,8 @@ def _init_from(model: nn.Module, file: Path) -> str:
     fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
     if sum(v.dim() > 1 and k not in fits for k, v in own.items()) > 1:
         raise UserError(
-            f"{file} holds another network than the recipe's; give one whose layers fit but for the head."
+            f"{file} holds another network than the recipe's; give one in which all layers but the "
+            "head fit."
         )
     model.load_state_dict(own | fits)
     return digest
