@@ -68,7 +68,7 @@ def test_every_block_of_commands_is_run_here():
 def test_a_first_look_at_methods(quick, monkeypatch, capsys):
     shutil.copytree(ROOT / "docs" / "records", "docs/records")
     type_in(blocks("console")[FIRST], monkeypatch)
-    assert "| REM(2) |" in capsys.readouterr().out
+    assert "| REM(2) " in capsys.readouterr().out
     assert Path("protected/first/sheet.png").exists()
 
 
