@@ -58,7 +58,7 @@ class Recipe(Presets):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "imagenet": {"adv_steps": 8},
+        "imagenet": {"model": "resnet18-fu", "adv_steps": 8},
         "short": {
             "model": "convnet",
             "steps": 800,
