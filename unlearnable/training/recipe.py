@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require
+from unlearnable.core.units import in_unit
 from unlearnable.models import check_model
 from unlearnable.training.augmentations import AUGMENTATIONS
 
@@ -101,9 +102,9 @@ class Recipe(Presets):
     @property
     def adversary(self) -> dict:
         """Radius, step size, steps and norm for ``pgd.adversary``, with pixels in [0, 1]."""
-        radius = self.adv_l2 or self.adv_eps / 255
+        radius = self.adv_l2 or in_unit(self.adv_eps)
         step = (
-            self.adv_step / 255
+            in_unit(self.adv_step)
             if self.adv_step is not None
             else 2 * radius / max(1, self.adv_steps)
         )
