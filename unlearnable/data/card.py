@@ -66,8 +66,9 @@ class Card:
         path = folder / "card.json"
         if not path.exists():
             raise UserError(f"{folder} is not a protected folder (it has no card.json).")
+        value = read_json(path)
         try:
-            return cls.from_json(read_json(path))
+            return cls.from_json(value)
         except (KeyError, TypeError, ValueError) as e:
             lacks = f"no {e}" if isinstance(e, KeyError) else "no keys"
             raise UserError(
@@ -82,8 +83,8 @@ class Card:
             given[key] = tuple(given[key])
         for key in ("settings", "data", "measured"):
             given[key] = dict(given[key])
-        for key in Measured.__required_keys__:
-            given["measured"][key]
+        if missing := sorted(Measured.__required_keys__ - given["measured"].keys()):
+            raise KeyError(missing[0])
         if photos := value.get("photos"):
             size, kind, keep = (photos[f.name] for f in fields(PhotoSettings))
             given["photos"] = PhotoSettings(size, kind, keep)
