@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal, TypedDict
 
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require
@@ -12,6 +12,15 @@ from unlearnable.training.augmentations import AUGMENTATIONS
 
 Precision = Literal["auto", "bf16", "fp32"]
 """arithmetic of the networks; auto: bfloat16 where it is fast"""
+
+
+class PgdSettings(TypedDict):
+    """The settings of ``pgd.adversary``; eps and step with pixels in [0, 1]."""
+
+    eps: float
+    step: float
+    steps: int
+    norm: Literal["linf", "l2"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Recipe(Presets):
     evals: int = 20
     """how often the test accuracy is taken during training, for the peak"""
 
-    presets: ClassVar[dict[str, dict]] = {
+    presets = {
         "paper": {},
         "imagenet": {"model": "resnet18-fu", "adv_steps": 8},
         "short": {
@@ -100,8 +109,8 @@ class Recipe(Presets):
         return self.lr * rise * (0.5 + 0.5 * math.cos(math.pi * fall))
 
     @property
-    def adversary(self) -> dict:
-        """Radius, step size, steps and norm for ``pgd.adversary``, with pixels in [0, 1]."""
+    def adversary(self) -> PgdSettings:
+        """The adversary of every training step."""
         radius = self.adv_l2 or in_unit(self.adv_eps)
         step = (
             in_unit(self.adv_step)
