@@ -2,12 +2,13 @@
 
 from .core.errors import UserError as UserError
 from .core.version import __version__ as __version__
+from .data.card import Card as Card
 from .data.images import Images as Images
 from .data.load import load as load
 from .data.sources import DATA as DATA
 from .data.subsets import mix_in_clean as mix_in_clean
 from .data.visibility import ssim as ssim, visibility as visibility
-from .evaluation.audit import Audit as Audit, audit as audit
+from .evaluation.audit import audit as audit
 from .evaluation.certify import certify as certify
 from .evaluation.countermeasures import (
     COUNTERMEASURES as COUNTERMEASURES,
@@ -18,8 +19,10 @@ from .evaluation.denoiser import (
     denoised as denoised,
     train_denoiser as train_denoiser,
 )
+from .evaluation.learners import Learner as Learner
+from .evaluation.results import Audit as Audit, Verified as Verified
 from .evaluation.suites import SUITES as SUITES
-from .evaluation.verify import Verified as Verified, verify as verify
+from .evaluation.verify import verify as verify
 from .models import MODELS as MODELS, build as build
 from .protection.methods import (
     AR as AR,

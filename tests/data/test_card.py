@@ -47,6 +47,22 @@ def test_an_incomplete_card_gets_one_sentence(tmp_path, text):
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "lacks"),
+    [
+        ("measured", {"linf": 8}, "'psnr'"),
+        ("settings", 3, "keys"),
+        ("photos", {"size": 3}, "'form"),
+    ],
+)
+def test_what_a_card_holds_is_complete_too(few, tmp_path, key, value, lacks):
+    protect(few, LSP(), tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    (tmp_path / "card.json").write_text(json.dumps(card | {key: value}))
+    with pytest.raises(UserError, match=f"it has no {lacks}"):
+        Card.read(tmp_path)
+
+
 def test_originals_made_in_python_are_not_known(few, tmp_path):
     protect(Images(few.x, few.y, few.classes), LSP(), tmp_path / "out")
     with pytest.raises(UserError, match="are not known"):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from unlearnable import Images, UserError, load
-from unlearnable.data.images import quantize, to_unit
+from unlearnable.core.units import add_noise, quantize, round_pixels, to_pixels, to_unit
 
 
 def image(path, size=(40, 30), color=(10, 200, 30)):
@@ -61,8 +61,13 @@ def test_classes_are_relabeled_in_the_order_given():
 def test_unit_range_and_back():
     x = torch.arange(256, dtype=torch.uint8)
     assert to_unit(x).dtype == torch.float32 and float(to_unit(x).max()) == 1
-    assert torch.equal(quantize(to_unit(x)), x)
-    assert quantize(torch.tensor([-0.1, 0.0019, 0.002, 1.1])).tolist() == [0, 0, 1, 255]
+    assert torch.equal(to_pixels(to_unit(x)), x)
+    assert to_pixels(torch.tensor([-0.1, 0.0019, 0.002, 1.1])).tolist() == [0, 0, 1, 255]
+    assert round_pixels(torch.tensor([-3.0, 0.5, 1.5, 300.0])).tolist() == [0, 0, 2, 255]
+    steps = torch.arange(-127, 128, dtype=torch.int8)
+    assert torch.equal(quantize(to_unit(steps)), steps)
+    noise = torch.tensor([-255, -8, 127, 255], dtype=torch.int16)
+    assert add_noise(x[[3, 3, 200, 0]], noise).tolist() == [0, 0, 255, 255]
 
 
 def test_train_and_test_of_shapes_differ():

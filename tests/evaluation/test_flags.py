@@ -1,12 +1,13 @@
 """Every flag where it should be, and not where it should not; docs/checks.md explains each."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 
 from unlearnable import Images, Recipe
+from unlearnable.data.card import Card, Measured
 from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
 from unlearnable.evaluation.results import Result
 
@@ -49,31 +50,37 @@ def test_known_baselines_are_those_of_that_learner_on_that_data():
     )
 
 
+def a_card(settings: dict[str, float], l2: float) -> Card:
+    measured: Measured = {"linf": 8, "l2": l2, "psnr": 30.0, "ssim": 0.9}
+    unused = {f.name: None for f in fields(Card)}
+    return Card(**unused | {"settings": settings, "measured": measured})
+
+
 def test_of_images():
     clean = Images(
         torch.full((6, 3, 8, 8), 100, dtype=torch.uint8), torch.arange(6) % 2, ("a", "b")
     )
     noise = torch.full((6, 3, 8, 8), 8, dtype=torch.uint8)
     l2 = 8 / 255 * (3 * 64) ** 0.5
-    card = {"settings": {"eps": 8.0}, "measured": {"l2": round(l2, 4)}}
+    card = a_card({"eps": 8.0}, l2=round(l2, 4))
     whole = replace(clean, x=clean.x + noise)
     assert image_flags(clean, whole, card) == []
     assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), card) == [
         "over-8",
         "budget-exceeded",
     ]
-    wide = {"settings": {}, "measured": {}}  # a method without a ball
+    wide = a_card({}, l2=0)  # a method without a ball
     assert image_flags(clean, replace(clean, x=clean.x + 2 * noise), wide) == ["over-8"]
     assert image_flags(clean, replace(clean, x=clean.x + noise - 1), card) == [
         "noise-lost"
     ]  # 7/8 of the noise
-    few = {"settings": {"eps": 8.0}, "measured": {"l2": l2 / 4}}
+    few = a_card({"eps": 8.0}, l2=l2 / 4)
     assert image_flags(clean, replace(clean, x=clean.x + noise // 4), few) == [
         "noise-lost"
     ]  # 2 of 8/255
     kept = torch.arange(6)[:, None, None, None] == 3
     part = replace(clean, x=torch.where(kept, clean.x, whole.x))
-    assert image_flags(clean, part, {"settings": {"eps": 8.0}}) == ["partly-protected"]
+    assert image_flags(clean, part, a_card({"eps": 8.0}, l2=0)) == ["partly-protected"]
     assert image_flags(clean, replace(whole, y=whole.y.flip(0)), card) == ["changed-labels"]
     assert image_flags(clean, replace(whole, classes=("b", "a")), card) == ["changed-labels"]
 

@@ -111,6 +111,20 @@ def test_the_authors_settings(tmp_path):
         get_scale("small", "mnist")
 
 
+def test_printed_figures_stand_beside_the_authors_networks_only():
+    for scale, data in (("paper", "cifar10"), ("paper", "imagenet100"), ("small", "cifar10")):
+        grid = TABLES["networks"].load().grid(get_scale(scale, data))
+        beside = {n for row in grid.rows for n, c in zip(grid.columns, row.cells) if c.paper}
+        theirs = {"vgg16-fu", "resnet18-fu", "densenet121-fu", "wrn-34-10-fu"}
+        assert beside == (theirs if (scale, data) == ("paper", "cifar10") else set())
+        for row in grid.rows:  # the column is the network that is trained
+            nets = [dict(c.spec.learner.changes).get("model", "convnet") for c in row.cells]
+            assert tuple(nets) == grid.columns
+    at = get_scale("paper", "imagenet100")
+    made_with = {at.recipe.model, *(m.model for m in (at.em, at.em_t, at.rem(4), at.tap))}
+    assert made_with == {"resnet18-fu"}
+
+
 def test_an_audit_of_a_protected_set_shares_the_trainings_of_the_tables(tmp_path):
     runner, method = Runner(TINY, tmp_path), Uniform()
     for radius in (0.0, 2.0):

@@ -20,6 +20,11 @@ PARAMETERS = {
     "densenet121": 6_956_298,
     "wrn-34-10": 46_160_474,
     "wrn-28-10": 36_479_194,
+    # counted in the released program of Fu et al. (2022); its VGG-16 has those biases too
+    "resnet18-fu": 11_173_962,
+    "vgg16-fu": 15_253_578 - 4_224,
+    "densenet121-fu": 6_964_106,
+    "wrn-34-10-fu": 46_162_714,
 }
 
 # With the ImageNet stem at 1000 classes, as the papers' networks have them.
@@ -43,9 +48,9 @@ def pixels(*shape: int) -> torch.Tensor:
 
 
 def test_names() -> None:
-    assert set(MODELS) == {
-        "convnet", "resnet18", "resnet50", "vgg11", "vgg16", "vgg19", "densenet121", "wrn-34-10", "wrn-28-10",
-    }  # fmt: skip
+    ours = "convnet resnet18 resnet50 vgg11 vgg16 vgg19 densenet121 wrn-34-10 wrn-28-10"
+    authors = "resnet18-fu vgg16-fu densenet121-fu wrn-34-10-fu"
+    assert [*MODELS] == [*ours.split(), *authors.split()]
 
 
 @EACH
@@ -119,10 +124,12 @@ def test_any_size_from_32(name: str, large: bool) -> None:
 
 @EACH
 def test_imagenet_stem(name: str) -> None:
-    """Shapes only (meta device): 224 px give a 14 x 14 map for the wide networks, else 7 x 7."""
+    """Shapes only (meta device): 224 px give a 14 x 14 map for the wide networks, else 7 x 7; with
+    the CIFAR stem of the authors four times as wide."""
     with torch.device("meta"):
         model = MODELS[name].load()(100, True)
         side = 14 if name.startswith("wrn") else 7
+        side *= 4 if name in ("resnet18-fu", "wrn-34-10-fu") else 1
         assert model.features(torch.empty(1, 3, 224, 224)).shape[2:] == (side, side)
 
 
@@ -154,6 +161,61 @@ def test_initial_weights() -> None:
             assert module.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
         if isinstance(module, nn.BatchNorm2d):
             assert (module.weight == 1).all() and (module.bias == 0).all()
+
+
+def test_initial_weights_of_the_authors() -> None:
+    """ResNet keeps PyTorch's uniform ones, of variance 1 / (3 fan-in); DenseNet has Kaiming's for
+    the fan-in, and a last layer without bias at the start."""
+    for name, variance in (("resnet18-fu", 1 / 3), ("densenet121-fu", 2)):
+        for module in small(name).modules():
+            if isinstance(module, nn.Conv2d) and module.in_channels >= 64:
+                fan_in = module.in_channels * module.kernel_size[0] * module.kernel_size[1]
+                assert module.weight.std().item() == pytest.approx((variance / fan_in) ** 0.5, 0.1)
+    assert not small("densenet121-fu").head.bias.any()
+
+
+def test_the_authors_densenet_sees_small_images_through_the_imagenet_stem() -> None:
+    ours, theirs = small("densenet121").features, small("densenet121-fu").features
+    x = pixels(1, 3, 32, 32)
+    with torch.no_grad():
+        sides = [part(x).shape[-1] for part in (ours[0][0], theirs[0][0], ours, theirs)]
+    assert sides == [32, 16, 4, 1]
+
+
+def test_the_authors_resnet_has_the_cifar_stem_at_every_size() -> None:
+    with torch.device("meta"):
+        theirs = str(MODELS["resnet18-fu"].load()(10, True))
+        cifar, imagenet = (str(MODELS["resnet18"].load()(10, large)) for large in (False, True))
+    assert theirs == cifar != imagenet
+
+
+def test_the_authors_vgg_drops_half_of_two_hidden_layers() -> None:
+    """By hand: the linear layers on the pooled features; in training mode every run differs."""
+    x, model = pixels(2, 3, 32, 32), small("vgg16-fu")
+    drops = [m for m in model.modules() if isinstance(m, nn.Dropout)]
+    assert [m.p for m in drops] == [0.5, 0.5]
+    with torch.no_grad():
+        h = model.features(x - 0.5).mean((2, 3))
+        hidden = [m for m in model.hidden if isinstance(m, nn.Linear)]
+        for layer in hidden:
+            h = (h @ layer.weight.T + layer.bias).clamp(min=0)
+        assert torch.allclose(model.head(h), model(x), atol=1e-6)
+        inside = torch.ones(1, 512)
+        for m in drops:
+            m.train()
+        seen = drops[0](inside)
+        model.eval()
+    assert set(seen.unique().tolist()) == {0.0, 2.0}
+
+
+def test_the_authors_wide_network_activates_after_the_sum() -> None:
+    """No value under 0 leaves a block, and none is normalized after the last; ours are raw sums."""
+    x = pixels(1, 3, 32, 32)
+    for name, after in (("wrn-34-10-fu", True), ("wrn-34-10", False)):
+        with torch.no_grad():
+            first = small(name).features[:2](x)
+        assert bool((first >= 0).all()) == after
+    assert not isinstance(small("wrn-34-10-fu").features[-1], nn.ReLU)
 
 
 def test_seed_decides_the_weights() -> None:

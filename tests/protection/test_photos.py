@@ -32,6 +32,7 @@ from unlearnable import (
 from unlearnable.data.folders import scan_photos
 from unlearnable.data.image_files import listing, read
 from unlearnable.data.subsets import holdout_split, near_duplicates
+from unlearnable.evaluation.results import Verified
 from unlearnable.evaluation.verify import load_pair
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
@@ -431,11 +432,11 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     recipe = Recipe.preset("short", steps=2, batch=8, evals=1, adv_steps=1)
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
     done = verify(photos, tmp_path / "out", recipe, **options)
-    assert [len(row["clean"]) for row in done.rows] == [2, 2, 2] and done.chance == 50
-    names = [row["learner"] for row in done.rows]
+    assert [len(row.clean) for row in done.rows] == [2, 2, 2] and done.chance == 50
+    names = [row.learner for row in done.rows]
     assert names == ["ordinary training", "adversarial 2/255", "training after grayscale"]
     assert "few-seeds" in done.flags
-    assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
+    assert Verified.read(tmp_path / "results" / "verify.json") == done
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
     assert "12 trainings will take about" in capsys.readouterr().err
     assert (

@@ -150,8 +150,8 @@ def test_the_page_in_a_browser(tmp_path, width):
     if not browser:
         pytest.skip("no Chromium on this machine")
     rows = [
-        {"learner": f"a countermeasure number {k}", "clean": 60.0, "peak": 20.0 + k, "flags": []}
-        for k in range(16)
+        {"learner": f"a countermeasure number {k}", "clean": 60.0, "protected": p, "peak": p}
+        for k, p in enumerate(range(20, 36))
     ]
     one(tmp_path / "a", "em", (), rows=rows)
     one(tmp_path / "b", "rem", (), rows=rows, settings={"adv_eps": 2.0, "train_steps": 4000})

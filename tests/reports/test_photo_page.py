@@ -18,6 +18,7 @@ from unlearnable.core.files import write_json
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
 SIZE = 16
+MADE = {"holdout": 0.25, "photos": "photos", "protected": "out"}  # the rest of a verify.json
 
 
 def album(root: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
@@ -74,7 +75,7 @@ def test_report_says_what_verify_measured(tmp_path):
             "seeds": 2,
             "size": SIZE,
         }
-        about |= {"recipe": {"steps": 300}, "digest": card["digest"], "rows": rows}
+        about |= {"recipe": {"steps": 300}, "digest": card.digest, "rows": rows} | MADE
         about["verdict"] = verdict
         write_json(folder / "verify.json", about)
         return Page(report(out, folder, out=tmp_path / "x.html").read_text()).text
@@ -107,9 +108,14 @@ def test_report_says_what_verify_measured(tmp_path):
     said = proof([held, weak], "no verdict", ["weak-baseline"])
     assert "No verdict: the test models" in said and said.count("– no verdict") == 1
     assert "Not protected from adversarial 2/255" in proof([failed, weak], "not protected")
-    write_json(tmp_path / "proof" / "verify.json", {"digest": "another"})
+    stored = tmp_path / "proof" / "verify.json"
+    write_json(stored, json.loads(stored.read_text()) | {"digest": "another"})
     with pytest.raises(UserError, match="other photos"):
         report(out, tmp_path / "proof", out=tmp_path / "x.html")
+    for damaged, lacks in (({}, "chance, "), ([], "chance, "), ({"rows": [{}]}, "clean, ")):
+        write_json(stored, damaged)
+        with pytest.raises(UserError, match=f"verify.json lacks {lacks}.*; run the command"):
+            report(out, tmp_path / "proof", out=tmp_path / "x.html")
     with pytest.raises(UserError, match=r"not a folder that .unlearnable verify. wrote"):
         report(out, tmp_path, out=tmp_path / "x.html")
     with pytest.raises(UserError, match="not a folder of protected photos"):
@@ -191,7 +197,7 @@ def test_report_in_a_browser(tmp_path, width, dark):
     }
     write_json(
         tmp_path / "proof" / "verify.json",
-        about | {"recipe": {"steps": 300}, "digest": card["digest"]},
+        about | {"recipe": {"steps": 300}, "digest": card.digest} | MADE,
     )
     page = report(tmp_path / "out", tmp_path / "proof", out=tmp_path / "page.html")
     page.write_text(page.read_text() + PROBE)

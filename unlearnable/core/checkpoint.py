@@ -15,6 +15,10 @@ from unlearnable.core.files import atomic_write, read_json, write_json
 SAVE_EVERY = 30.0  # seconds between saves, the most that a killed run loses
 
 
+State = dict[str, Any]
+"""tensors, numbers and nested dictionaries of them, all that a run resumes from"""
+
+
 class Checkpoint:
     """The saved state of one run in ``folder/state``: one file per process, and ``latest``, which
     names their step.
@@ -56,7 +60,7 @@ class Checkpoint:
             )
         return None
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self) -> State | None:
         """Return this process's part of the latest state, or None at the start."""
         if self.folder is None or not (latest := self.folder / "latest").exists():
             return None
@@ -69,7 +73,7 @@ class Checkpoint:
         last save."""
         return time.monotonic() - self._begin
 
-    def save(self, step: int, value: dict[str, Any], *, force: bool = False) -> None:
+    def save(self, step: int, value: State, *, force: bool = False) -> None:
         """Save if ``SAVE_EVERY`` seconds have passed since the last save (by rank 0's clock)."""
         if self.folder is None or not distributed.broadcast(
             force or time.monotonic() - self._saved > SAVE_EVERY

@@ -23,8 +23,27 @@ def in_unit(value: float) -> float:
 
 
 def quantize(unit: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """Floats of ``to_unit``'s range as the nearest whole steps of 1/255; ``dtype``: int8, or int16
+    """Noise of ``to_unit``'s range as the nearest whole steps of 1/255; ``dtype``: int8, or int16
     for noise that may exceed 127."""
     import torch
 
     return (unit * LEVELS).round().to(dtype or torch.int8)
+
+
+def to_pixels(unit: Tensor) -> Tensor:
+    """Images in [0, 1] as the nearest pixels, uint8; values outside are clipped."""
+    return round_pixels(unit * LEVELS)
+
+
+def round_pixels(levels: Tensor) -> Tensor:
+    """Floats in 0..255 as the nearest pixels, uint8; values outside are clipped."""
+    import torch
+
+    return levels.round().clamp(0, LEVELS).to(torch.uint8)
+
+
+def add_noise(pixels: Tensor, noise: Tensor) -> Tensor:
+    """clip(pixels + noise, 0, 255) as uint8, for uint8 pixels and int8 or int16 noise in /255."""
+    import torch
+
+    return (pixels.short() + noise).clamp_(0, LEVELS).to(torch.uint8)

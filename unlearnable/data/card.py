@@ -66,9 +66,10 @@ class Card:
         path = folder / "card.json"
         if not path.exists():
             raise UserError(f"{folder} is not a protected folder (it has no card.json).")
+        value = read_json(path)
         try:
-            return cls.from_json(read_json(path))
-        except (KeyError, TypeError) as e:
+            return cls.from_json(value)
+        except (KeyError, TypeError, ValueError) as e:
             lacks = f"no {e}" if isinstance(e, KeyError) else "no keys"
             raise UserError(
                 f"{path} is not a complete card (it has {lacks}); protect the images again."
@@ -80,6 +81,10 @@ class Card:
         given = {f.name: value[f.name] for f in fields(cls) if f.default is MISSING}
         for key in ("classes", "shape"):
             given[key] = tuple(given[key])
+        for key in ("settings", "data", "measured"):
+            given[key] = dict(given[key])
+        if missing := sorted(Measured.__required_keys__ - given["measured"].keys()):
+            raise KeyError(missing[0])
         if photos := value.get("photos"):
             size, kind, keep = (photos[f.name] for f in fields(PhotoSettings))
             given["photos"] = PhotoSettings(size, kind, keep)

@@ -11,17 +11,8 @@ from torch import Tensor
 
 from unlearnable.core.device import to_device
 from unlearnable.core.errors import UserError
+from unlearnable.core.units import to_unit
 from unlearnable.data.image_files import NO_CLASSES
-
-
-def to_unit(x: Tensor) -> Tensor:
-    """Convert 0..255, of any integer type, to float32 in [0, 1]."""
-    return x.float() / 255
-
-
-def quantize(x: Tensor) -> Tensor:
-    """Round floats in [0, 1] to uint8 in 0..255; values outside are clipped."""
-    return (x * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True, eq=False)

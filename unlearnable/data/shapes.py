@@ -10,6 +10,8 @@ from functools import cache
 import numpy as np
 from numpy import ndarray
 
+from unlearnable.core.units import LEVELS
+
 CLASSES = (
     "circle",
     "square",
@@ -129,7 +131,7 @@ def _chunk(rows: ndarray, g: np.random.Generator, size: int) -> tuple[ndarray, n
     image = np.where(mask[:, None], shape_paint, paint) + tilt
     image = image.reshape(n, 3, size, SAMPLES, size, SAMPLES).mean((3, 5))
     image += g.normal(0, 0.02, (CHUNK, 3, size, size))[rows]
-    return (image.clip(0, 1) * 255).round().astype(np.uint8), labels.astype(np.int64)
+    return (image.clip(0, 1) * LEVELS).round().astype(np.uint8), labels.astype(np.int64)
 
 
 def generate(

@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unlearnable.core.units import quantize, to_unit
 from unlearnable.data.card import Measured
-from unlearnable.data.images import Images, to_unit
+from unlearnable.data.images import Images
 
 
 def visibility(clean: Tensor, protected: Tensor) -> Measured:
@@ -15,7 +16,7 @@ def visibility(clean: Tensor, protected: Tensor) -> Measured:
     for i in torch.arange(len(clean)).split(500):
         a, b = to_unit(clean[i]), to_unit(protected[i])
         d = (a - b).flatten(1)
-        linf = max(linf, int((d.abs().max() * 255).round()))
+        linf = max(linf, int(quantize(d.abs().max(), torch.int16)))
         l2 += float(d.norm(dim=1).sum())
         psnr += float((-10 * d.square().mean(1).clamp(min=1e-10).log10()).sum())
         similar += float(ssim(a, b).sum())

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import read_json, write_json
+from unlearnable.core.files import write_json
+from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Audit, AuditRow, Result
-from unlearnable.evaluation.store import Busy, Json
+from unlearnable.evaluation.store import Busy
 from unlearnable.evaluation.suites import VERSION, find_suite
 from unlearnable.evaluation.train_and_test import train_and_test
 from unlearnable.protection.export import originals_of
@@ -55,7 +56,7 @@ def audit(
             "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and "
             "augmentation out."
         )
-    sets, card = _sets(folder, test, root), read_json(folder / "card.json")
+    sets, card = _sets(folder, test, root), Card.read(folder)
     _check_folder(out, sets.protected.digest(), recipe, seed)
     train = partial(
         train_and_test,
@@ -75,11 +76,11 @@ def audit(
         chance=round(sets.chance, 2),
         rows=[_row(by, recipe, *pair, sets.chance, card) for by, pair in zip(learners, trained)],
         flags=image_flags(sets.clean, sets.protected, card),
-        method=card["method"],
-        settings=card["settings"],
-        budget=card["budget"],
-        psnr=card["measured"]["psnr"],
-        images=f"{len(sets.clean)} images of {card['data']['source']}",
+        method=card.method,
+        settings=card.settings,
+        budget=card.budget,
+        psnr=card.measured["psnr"],
+        images=f"{len(sets.clean)} images of {card.data['source']}",
         recipe=asdict(recipe),
         seed=seed,
         digest=sets.protected.digest(),
@@ -125,12 +126,12 @@ def _check_folder(out: Path, digest: str, recipe: Recipe, seed: int) -> None:
     or seed."""
     if not (out / "audit.json").exists():
         return
-    stored = read_json(out / "audit.json")
+    stored = Audit.read(out / "audit.json")
     own = {"version": VERSION, "digest": digest, "recipe": asdict(recipe), "seed": seed}
     names = {"version": "suite version", "digest": "protected set"}
     for key, value in json.loads(json.dumps(own)).items():
-        if stored.get(key) != value:
-            which = f" ({stored.get(key)}, not {value})" if key in ("version", "seed") else ""
+        if (theirs := getattr(stored, key)) != value:
+            which = f" ({theirs}, not {value})" if key in ("version", "seed") else ""
             raise UserError(
                 f"{out} holds an audit of another {names.get(key, key)}{which}; give another "
                 "--out, or delete it."
@@ -166,12 +167,11 @@ def estimate(
 
 
 def _row(
-    learner: Learner, recipe: Recipe, clean: Result, protected: Result, chance: float, card: Json
+    learner: Learner, recipe: Recipe, clean: Result, protected: Result, chance: float, card: Card
 ) -> AuditRow:
     known = None
     if not learner.countermeasure and not learner.leaked:
-        source, limit = card["data"]["source"], card["data"].get("limit")
-        known = known_baseline(source, limit, learner.recipe(recipe))
+        known = known_baseline(card.data["source"], card.data.get("limit"), learner.recipe(recipe))
     return AuditRow(
         learner.name,
         clean.accuracy,

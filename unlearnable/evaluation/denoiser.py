@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
+from unlearnable.core.units import to_pixels, to_unit
 from unlearnable.data.images import Images
 from unlearnable.training import augment
 
@@ -72,5 +73,5 @@ def denoised(model: Denoiser, x: Tensor) -> Tensor:
     """Return the images x, uint8 [N, 3, H, W], after the denoiser."""
     out = torch.empty_like(x)
     for i in torch.arange(len(x)).split(256):
-        out[i] = (model(x[i].float() / 255).clamp(0, 1) * 255).round().to(torch.uint8)
+        out[i] = to_pixels(model(to_unit(x[i])))
     return out

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.visibility import noise_size
 from unlearnable.evaluation.published import PAPER
 from unlearnable.evaluation.results import Result
-from unlearnable.evaluation.store import Json
 from unlearnable.training.recipe import Recipe
 
 SLACK = 3.0  # points below a known baseline that may still be chance
@@ -80,18 +80,18 @@ def _converged(losses: list[float], clean: float | None) -> bool:
     )
 
 
-def image_flags(clean: Images, protected: Images, card: Json) -> list[str]:
+def image_flags(clean: Images, protected: Images, card: Card) -> list[str]:
     """Return the flags of a protected set, from the images as they are now and from its card."""
     flags = []
     if not torch.equal(clean.y, protected.y) or clean.classes != protected.classes:
         flags.append("changed-labels")
     linf, l2, same = noise_size(clean, protected)
-    budget = card.get("settings", {}).get("eps")
+    budget = card.settings.get("eps")
     if linf > 8:  # the budget of the field, in /255
         flags.append("over-8")
     if budget is not None and linf > budget:
         flags.append("budget-exceeded")
-    lost = l2 < KEPT_NOISE * card.get("measured", {}).get("l2", 0) or (
+    lost = l2 < KEPT_NOISE * card.measured.get("l2", 0) or (
         budget is not None and linf < budget / 2
     )
     if lost:

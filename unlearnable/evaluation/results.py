@@ -1,10 +1,12 @@
 """What evaluations find, as values that can be written as JSON and read back. Accuracies are in %,
 on clean test images."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Literal, Self
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.files import read_json
 from unlearnable.evaluation.store import Json
 
 Verdict = Literal["protected", "not protected", "no verdict"]
@@ -16,14 +18,19 @@ class FromJson:
     more. Raises UserError where one without a default is missing."""
 
     @classmethod
-    def from_json(cls, data: Json) -> Self:
-        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        try:
-            return cls(**known)
-        except TypeError as e:
+    def read(cls, path: Path) -> Self:
+        return cls.from_json(read_json(path), str(path))
+
+    @classmethod
+    def from_json(cls, data: Json, where: str = "This result") -> Self:
+        """where: what the message calls ``data``."""
+        known = data if isinstance(data, dict) else {}
+        needed = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING]
+        if missing := sorted(set(needed) - known.keys()):
             raise UserError(
-                f"This is not a complete {cls.__name__} ({e}); run the command that wrote it again."
-            ) from e
+                f"{where} lacks {', '.join(missing)}; run the command that wrote it again."
+            )
+        return cls(**{f.name: known[f.name] for f in fields(cls) if f.name in known})
 
     def to_json(self) -> Json:
         return asdict(self)
@@ -100,9 +107,8 @@ class Audit(FromJson):
         return asdict(self) | {"worst": asdict(self.worst)}
 
     @classmethod
-    def from_json(cls, data: Json) -> Self:
-        rows = [AuditRow.from_json(row) for row in data.get("rows", [])]
-        return super().from_json(data | {"rows": rows})
+    def from_json(cls, data: Json, where: str = "This audit") -> Self:
+        return super().from_json(_with_rows(AuditRow, data, where), where)
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,14 @@ class Verified(FromJson):
     digest: str
 
     @classmethod
-    def from_json(cls, data: Json) -> Self:
-        rows = [VerifiedRow.from_json(row) for row in data.get("rows", [])]
-        return super().from_json(data | {"rows": rows})
+    def from_json(cls, data: Json, where: str = "This proof") -> Self:
+        return super().from_json(_with_rows(VerifiedRow, data, where), where)
+
+
+def _with_rows(kind: type[FromJson], data: Json, where: str) -> Json:
+    """``data`` with its rows as ``kind``; without the key where there are none."""
+    known = dict(data) if isinstance(data, dict) else {}
+    rows = known.pop("rows", None)
+    if rows and isinstance(rows, list):
+        known["rows"] = [kind.from_json(row, f"A row of {where}") for row in rows]
+    return known

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from unlearnable.core.seeding import generator
+from unlearnable.core.units import LEVELS, in_unit, round_pixels, to_pixels, to_unit
 from unlearnable.training.augment import LUMA
 
 CHUNK = 512  # images processed at a time
@@ -30,13 +31,13 @@ def jpeg(x: Tensor, quality: int) -> Tensor:
 def gray(x: Tensor) -> Tensor:
     """Put the luma of ITU-R 601 into all three channels."""
     luma = (x.float() * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return luma.round().to(torch.uint8).expand_as(x).contiguous()
+    return round_pixels(luma).expand_as(x).contiguous()
 
 
 def bit_depth(x: Tensor, bits: int) -> Tensor:
     """Round each channel to the nearest of 2^bits levels from 0 to 255."""
     top = 2**bits - 1
-    return ((x.float() * (top / 255)).round() * (255 / top)).round().to(torch.uint8)
+    return round_pixels((x.float() * (top / LEVELS)).round() * (LEVELS / top))
 
 
 def mean_filter(x: Tensor, size: int) -> Tensor:
@@ -64,8 +65,8 @@ def bilateral_filter(x: Tensor, size: int, color: float, space: float) -> Tensor
     out = torch.empty_like(x)
     chunk = max(1, 2**18 // (x.shape[2] * x.shape[3]))  # kornia makes size^2 copies of a chunk
     for i in torch.arange(len(x)).split(chunk):
-        y = bilateral_blur(x[i].float() / 255, size, color / 255, (space, space))
-        out[i] = (y * 255).round().clamp(0, 255).to(torch.uint8)
+        y = bilateral_blur(to_unit(x[i]), size, in_unit(color), (space, space))
+        out[i] = to_pixels(y)
     return out
 
 
@@ -82,14 +83,14 @@ def coin(x: Tensor, reach: float) -> Tensor:
         y = F.grid_sample(
             x[i].float(), point, mode="bilinear", padding_mode="border", align_corners=False
         )
-        out[i] = y.round().clamp(0, 255).to(torch.uint8)
+        out[i] = round_pixels(y)
     return out
 
 
 def orthogonal_projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1) -> Tensor:
     """Orthogonal projection (Sandoval-Segura et al., 2023): train a linear classifier without bias
     on the images, labels y [N], and remove the span of its weight vectors from them."""
-    pixels = x.flatten(1).float() / 255
+    pixels = to_unit(x.flatten(1))
     weight = torch.zeros(int(y.max()) + 1, x[0].numel(), requires_grad=True)
     optimizer, g = torch.optim.SGD([weight], lr=lr), generator("cpu", "projection")
     for _ in range(epochs):
@@ -102,7 +103,7 @@ def orthogonal_projection(x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.
     basis = basis[size > 1e-4 * size.max().clamp(min=1e-4)]
     for i in torch.arange(len(x)).split(CHUNK):
         pixels[i] -= pixels[i] @ basis.T @ basis
-    return (pixels.view(x.shape) * 255).round().clamp(0, 255).to(torch.uint8)
+    return to_pixels(pixels.view(x.shape))
 
 
 def _filtered(x: Tensor, weight: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ def _filtered(x: Tensor, weight: Tensor) -> Tensor:
     for i in torch.arange(len(x)).split(CHUNK):
         y = F.pad(x[i].float(), (edge,) * 4, mode="reflect").flatten(0, 1)[:, None]
         y = F.conv2d(F.conv2d(y, weight.view(1, 1, -1, 1)), weight.view(1, 1, 1, -1))
-        out[i] = y.view_as(out[i]).round().clamp(0, 255).to(torch.uint8)
+        out[i] = round_pixels(y.view_as(out[i]))
     return out
 
 

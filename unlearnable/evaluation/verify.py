@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import read_json, write_json
+from unlearnable.core.files import write_json
 from unlearnable.core.progress import announce_duration
 from unlearnable.data.card import Card
 from unlearnable.data.folders import scan_photos
@@ -82,7 +82,7 @@ def verify(
         recipe=asdict(recipe),
         photos=str(photos),
         protected=str(protected),
-        digest=read_json(protected / "card.json")["digest"],
+        digest=Card.read(protected).digest,
     )
     write_json(out / "verify.json", done.to_json())
     return done

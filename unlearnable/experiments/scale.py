@@ -72,7 +72,7 @@ class Scale:
     @property
     def tap(self) -> Method:
         if self.name == "paper" and self.data == "imagenet100":
-            return TAP(steps=100, step=0.16)
+            return TAP(model="resnet18-fu", steps=100, step=0.16)
         return self.method(TAP)
 
     @property
@@ -107,7 +107,9 @@ def get_scale(name: str, data: str) -> Scale:
             f"There is no data set '{data}' for the tables; there are {', '.join(DATA)}."
         )
     if name == "paper":
-        networks = ("vgg16", "resnet18", "resnet50", "densenet121", "wrn-34-10")
+        networks = ("vgg16-fu", "resnet18-fu", "resnet50", "densenet121-fu", "wrn-34-10-fu")
+        if data == "imagenet100":  # nothing but ResNet-18 was published there
+            networks = ("vgg16", "resnet18-fu", "resnet50", "densenet121", "wrn-34-10")
         return Scale(
             name,
             data,

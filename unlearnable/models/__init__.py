@@ -42,6 +42,23 @@ MODELS: dict[str, Entry[Factory]] = {
         "Wide ResNet, depth 28, ten times as wide (Zagoruyko and Komodakis, 2016)",
         "unlearnable.models.wide_resnet:wrn_28_10",
     ),
+    # of the released program of Fu et al. (2022): published figures stand beside these only
+    "resnet18-fu": Entry(
+        "ResNet-18 of Fu et al. (2022): the CIFAR stem at every size",
+        "unlearnable.models.resnet:resnet18_fu",
+    ),
+    "vgg16-fu": Entry(
+        "VGG-16 of Fu et al. (2022): two hidden layers of 512 with dropout 0.5",
+        "unlearnable.models.vgg:vgg16_fu",
+    ),
+    "densenet121-fu": Entry(
+        "DenseNet-121 of Fu et al. (2022): the ImageNet stem at every size",
+        "unlearnable.models.densenet:densenet121_fu",
+    ),
+    "wrn-34-10-fu": Entry(
+        "WRN-34-10 of Fu et al. (2022): post-activation blocks, CIFAR stem",
+        "unlearnable.models.wide_resnet:wrn_34_10_fu",
+    ),
 }
 
 
@@ -56,9 +73,10 @@ def build(name: str, classes: int, *, size: int, seed: int = 0) -> "nn.Module":
     """Return the network ``name`` for size x size pixels, its weights drawn from ``seed``; logits
     are N x classes.
 
-    From 128 pixels on it gets the ImageNet stem. ``name`` is a key of MODELS, or
-    "my_module:factory": then factory(classes) makes the network, and my_module may lie in the
-    current working directory. Raises UserError for another name and for a factory that fails.
+    From 128 pixels on it gets the ImageNet stem (a name that ends in "-fu": the stem of the
+    authors, at every size). ``name`` is a key of MODELS, or "my_module:factory": then
+    factory(classes) makes the network, and my_module may lie in the current working directory.
+    Raises UserError for another name and for a factory that fails.
     """
     import torch
 

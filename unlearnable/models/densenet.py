@@ -1,5 +1,7 @@
 """DenseNet-BC (Huang et al., "Densely Connected Convolutional Networks", 2017)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,18 @@ def densenet121(classes: int, large: bool) -> nn.Sequential:
     Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 8 (`large=True`: H / 32)
     wide.
     """
+    return _densenet121(classes, large, "fan_out")
+
+
+def densenet121_fu(classes: int, large: bool) -> nn.Sequential:
+    """DenseNet-121 as in Fu et al. (2022): the ImageNet stem at every size, so that 32 px end in a
+    1 x 1 map; `large` changes nothing."""
+    model = _densenet121(classes, True, "fan_in")
+    nn.init.zeros_(model.get_submodule("head").get_parameter("bias"))
+    return model
+
+
+def _densenet121(classes: int, large: bool, kaiming: Literal["fan_out", "fan_in"]) -> nn.Sequential:
     width = 2 * GROWTH
     # The paper's CIFAR networks go from the first convolution straight to the first block; its
     # ImageNet ones activate before pooling.
@@ -40,4 +54,4 @@ def densenet121(classes: int, large: bool) -> nn.Sequential:
             layers.append(_DenseLayer(width))
             width += GROWTH
     layers += [nn.BatchNorm2d(width), nn.ReLU()]
-    return classifier(nn.Sequential(*layers), width, classes)
+    return classifier(nn.Sequential(*layers), width, classes, kaiming=kaiming)

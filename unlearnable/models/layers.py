@@ -1,6 +1,7 @@
 """The parts that all networks share: input centering, the two stems, and the classifier on top."""
 
 from collections import OrderedDict
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,22 +54,29 @@ def stem(outputs: int, large: bool, activate: bool) -> nn.Sequential:
     return nn.Sequential(make(3, outputs, 3))
 
 
-def classifier(features: nn.Sequential, width: int, classes: int) -> nn.Sequential:
+def classifier(
+    features: nn.Sequential,
+    width: int,
+    classes: int,
+    *,
+    hidden: nn.Module | None = None,
+    kaiming: Literal["fan_out", "fan_in"] | None = "fan_out",
+) -> nn.Sequential:
     """The whole network around `features`: pixels N x 3 x H x W to logits N x classes.
 
-    `features` maps N x 3 x H x W to N x width x h x w. Convolutions get Kaiming-normal (fan-out)
-    weights (He et al., 2015); batch norms already start at weight 1 and bias 0; the linear layer
-    keeps its default.
+    `features` maps N x 3 x H x W to N x width x h x w; `hidden` (None: nothing) N x width to
+    N x width, before the last layer. Convolutions get Kaiming-normal weights (He et al., 2015), or
+    keep PyTorch's default (`kaiming=None`), as linear layers do; batch norms start at weight 1 and
+    bias 0.
     """
-    for module in features.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(
-        OrderedDict(
-            center=Center(),
-            features=features,
-            pool=GlobalPool(),
-            flatten=nn.Flatten(),
-            head=nn.Linear(width, classes),
-        )
+    if kaiming:
+        for module in features.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode=kaiming, nonlinearity="relu")
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        center=Center(), features=features, pool=GlobalPool(), flatten=nn.Flatten()
     )
+    if hidden:
+        parts["hidden"] = hidden
+    parts["head"] = nn.Linear(width, classes)
+    return nn.Sequential(parts)

@@ -4,6 +4,7 @@
 from torch import Tensor, nn
 
 from unlearnable.models.layers import bn_relu_conv, classifier, conv, stem
+from unlearnable.models.resnet import BasicBlock
 
 
 class _WideBlock(nn.Module):
@@ -54,3 +55,19 @@ def wrn_28_10(classes: int, large: bool) -> nn.Sequential:
     wide.
     """
     return _wide_resnet(28, 10, classes, large)
+
+
+def wrn_34_10_fu(classes: int, large: bool) -> nn.Sequential:
+    """Wide ResNet, depth 34, ten times as wide, as in Fu et al. (2022): post-activation blocks as
+    in ResNet-18, the CIFAR stem at every size, PyTorch's initial weights.
+
+    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 4 wide and `large`
+    changes nothing.
+    """
+    layers: list[nn.Module] = [stem(16, large=False, activate=True)]
+    inputs = 16
+    for width, stride in ((160, 1), (320, 2), (640, 2)):
+        for index in range(5):
+            layers.append(BasicBlock(inputs, width, stride if index == 0 else 1))
+            inputs = width
+    return classifier(nn.Sequential(*layers), inputs, classes, kaiming=None)

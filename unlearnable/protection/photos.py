@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.units import add_noise
 from unlearnable.data.card import Card, Measured, PhotoSettings
 from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import (
@@ -245,7 +246,7 @@ def _one(
     x = torch.from_numpy(pixels(clean, None))
     if not to.exists():
         height, width = x.shape[1:]
-        y = (x.short() + upsample_noise(noise, height, width, eps)).clamp_(0, 255).to(torch.uint8)
+        y = add_noise(x, upsample_noise(noise, height, width, eps))
         write(y.permute(1, 2, 0).numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
     return _measured(x, torch.from_numpy(pixels(read(to), None)), to, eps)
 

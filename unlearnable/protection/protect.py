@@ -21,6 +21,7 @@ from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.provenance import provenance
+from unlearnable.core.units import add_noise
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
@@ -130,7 +131,7 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
         raise UserError(f"The noise reaches {worst}/255, above the budget of {eps:g}/255.")
     x = torch.empty(tuple(data.x.shape), dtype=torch.uint8)
     for i in torch.arange(len(data)).split(4096):
-        x[i] = (data.x[i].short() + delta[i]).clamp_(0, 255).to(torch.uint8)
+        x[i] = add_noise(data.x[i], delta[i])
     return Images(x, data.y, data.classes)
 
 

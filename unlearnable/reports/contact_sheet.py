@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from unlearnable.core.files import atomic_write
+from unlearnable.core.units import LEVELS
 from unlearnable.data.images import Images
 
 GAIN = 8  # the noise is shown times this, around gray
@@ -46,7 +47,7 @@ def views(original: np.ndarray, protected: np.ndarray, gain: int = GAIN) -> dict
     """Return what is shown of uint8 images of one shape, by its title; the noise around gray,
     clipped."""
     noise = protected.astype(np.int16) - original
-    shown = (128 + gain * noise).clip(0, 255).astype(np.uint8)
+    shown = (128 + gain * noise).clip(0, LEVELS).astype(np.uint8)
     return {"original": original, "protected": protected, f"noise times {gain}": shown}
 
 

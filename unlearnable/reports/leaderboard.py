@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write, read_json
+from unlearnable.core.files import atomic_write
+from unlearnable.evaluation.results import Audit
 from unlearnable.reports.html import render
 from unlearnable.reports.tables import (
     Cell,
@@ -24,7 +25,6 @@ from unlearnable.reports.tables import (
 
 TITLE = "Worst-case learnability"
 QUESTION = ("suite", "version", "images", "recipe", "chance")  # what the audits of a table share
-NEEDED = {*QUESTION, "rows", "method", "budget", "psnr", "seed"}
 UNRANKED = "Noise over the budget of 8/255 has no rank."
 
 
@@ -90,15 +90,11 @@ def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
 
 def collect(folder: Path) -> list[Board]:
     """Return the boards; audits of the same method and settings are joined over their seeds."""
-    groups: dict[str, dict[str, list[dict]]] = {}
+    groups: dict[str, dict[str, list[Audit]]] = {}
     for path in audit_files(folder):
-        audit = read_json(path)
-        if missing := NEEDED - audit.keys():
-            raise UserError(
-                f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again."
-            )
-        question = json.dumps({k: audit[k] for k in QUESTION}, sort_keys=True)
-        method = json.dumps([audit["method"], audit.get("settings")], sort_keys=True)
+        audit = Audit.read(path)
+        question = json.dumps({k: getattr(audit, k) for k in QUESTION}, sort_keys=True)
+        method = json.dumps([audit.method, audit.settings], sort_keys=True)
         groups.setdefault(question, {}).setdefault(method, []).append(audit)
     if not groups:
         raise UserError(
@@ -117,41 +113,42 @@ def audit_files(folder: Path) -> list[Path]:
     return sorted([*folder.rglob("audit.json"), *others])
 
 
-def _board(methods: list[list[dict]]) -> Board:
+def _board(methods: list[list[Audit]]) -> Board:
     first = methods[0][0]
-    learners = tuple(row["learner"] for row in first["rows"])
+    learners = tuple(row.learner for row in first.rows)
     names = _names([audits[0] for audits in methods])
     standings = [_standing(n, audits, learners) for n, audits in zip(names, methods)]
     title = (
-        f"Suite {first['suite']}, version {first['version']}: {first['images']}, "
-        f"{first['recipe']['model']}, {first['recipe']['steps']} steps"
+        f"Suite {first.suite}, version {first.version}: {first.images}, {first.recipe['model']}, "
+        f"{first.recipe['steps']} steps"
     )
     standings.sort(key=lambda s: (not s.ranked, s.worst))
-    return Board(title, first["chance"], learners, tuple(standings))
+    return Board(title, first.chance, learners, tuple(standings))
 
 
-def _names(audits: list[dict]) -> list[str]:
+def _names(audits: list[Audit]) -> list[str]:
     """Return the methods' names, with the settings in which those of the same name differ."""
     names = []
     for audit in audits:
-        same = [a.get("settings") or {} for a in audits if a["method"] == audit["method"]]
-        own = audit.get("settings") or {}
+        same = [a.settings for a in audits if a.method == audit.method]
+        own = audit.settings
         differ = [f"{k} {own[k]}" for k in own if any(s.get(k) != own[k] for s in same)]
-        names.append(audit["method"] + (f" ({', '.join(differ)})" if differ else ""))
+        names.append(audit.method + (f" ({', '.join(differ)})" if differ else ""))
     return names
 
 
-def _standing(name: str, audits: list[dict], learners: tuple[str, ...]) -> Standing:
-    rows = [row for audit in audits for row in audit["rows"]]
-    peaks = {n: tuple(row["peak"] for row in rows if row["learner"] == n) for n in learners}
+def _standing(name: str, audits: list[Audit], learners: tuple[str, ...]) -> Standing:
+    rows = [row for audit in audits for row in audit.rows]
+    flags = {f for a in audits for f in a.flags} | {f for row in rows for f in row.flags}
+    peaks = {n: tuple(row.peak for row in rows if row.learner == n) for n in learners}
     return Standing(
         name,
-        audits[0]["budget"],
-        tuple(audit["psnr"] for audit in audits),
-        len({audit["seed"] for audit in audits}),
-        tuple(audit["rows"][0]["clean"] for audit in audits),
+        audits[0].budget,
+        tuple(audit.psnr for audit in audits),
+        len({audit.seed for audit in audits}),
+        tuple(audit.rows[0].clean for audit in audits),
         peaks,
-        tuple(sorted({flag for part in [*audits, *rows] for flag in part.get("flags", [])})),
+        tuple(sorted(flags)),
     )
 
 

@@ -2,17 +2,19 @@
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write, read_json
+from unlearnable.core.files import atomic_write
 from unlearnable.core.text import printable
+from unlearnable.data.card import Card
 from unlearnable.data.image_files import NO_CLASSES, SUFFIXES, listing, read
-from unlearnable.evaluation.results import Verdict, VerifiedRow
+from unlearnable.evaluation.results import Verified, VerifiedRow
+from unlearnable.evaluation.store import Json
 from unlearnable.reports.contact_sheet import views
 from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.tables import mean_std
@@ -36,17 +38,16 @@ def report(
     photos shown, one per class. Raises UserError for a folder without protected photos and for a
     proof about other photos."""
     protected, out = Path(protected), Path(out)
-    card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
-    if "photos" not in card:
+    card = Card.read(protected) if (protected / "card.json").exists() else None
+    if not (card and card.photos and {"lowest_psnr", "psnr_counts"} <= card.measured.keys()):
         raise UserError(
             f"{protected} is not a folder of protected photos; make one with `unlearnable "
             "protect-photos`."
         )
     shown = _proof(protected, card, proof)
-    rows = [_row(VerifiedRow.from_json(row)) for row in shown["rows"]] if shown else []
-    verdict, good = _verdict(shown["verdict"] if shown else None, rows)
+    verdict, good = _verdict(shown)
     photos, missing = _photos(protected, card, shown, count)
-    counts = {int(db): n for db, n in card["measured"]["psnr_counts"].items()}
+    counts = {int(db): n for db, n in card.measured["psnr_counts"].items()}
     text = render(
         "report.html",
         title=f"{printable(protected.name)}: how well the photos are protected",
@@ -54,13 +55,11 @@ def report(
         good=good,
         name=printable(shlex.quote(str(protected))),
         card=card,
-        classes=[name for name in card["classes"] if name],  # none in a flat folder
-        count=card["shape"][0],
+        classes=[name for name in card.classes if name],  # none in a flat folder
+        count=card.shape[0],
         proof=shown,
-        rows=rows,
-        flags=[(flag, FLAGS.get(flag, "see docs/checks.md.")) for flag in shown["flags"]]
-        if shown
-        else [],
+        rows=[_bars(row) for row in shown.rows] if shown else [],
+        flags=[(f, FLAGS.get(f, "see docs/checks.md.")) for f in shown.flags] if shown else [],
         photos=photos,
         missing=missing,
         histogram=[(db, counts.get(db, 0)) for db in range(min(counts), max(counts) + 1)],
@@ -72,48 +71,49 @@ def report(
     return out
 
 
-def _proof(protected: Path, card: dict, proof: Path | str | None) -> dict | None:
+def _proof(protected: Path, card: Card, proof: Path | str | None) -> Verified | None:
     if not proof:
         return None
     if not (Path(proof) / "verify.json").exists():
         raise UserError(f"{proof} is not a folder that `unlearnable verify` wrote; check the path.")
-    shown = read_json(Path(proof) / "verify.json")
-    if shown["digest"] != card["digest"]:
+    shown = Verified.read(Path(proof) / "verify.json")
+    if shown.digest != card.digest:
         raise UserError(
             f"{proof} is about other photos than {protected}; run `unlearnable verify` again."
         )
     return shown
 
 
-def _row(row: VerifiedRow) -> dict[str, Any]:
-    def cell(values: list[float]) -> dict[str, Any]:
-        return {"mean": round(sum(values) / len(values), 1), "text": mean_std(values)}
+@dataclass(frozen=True)
+class Bar:
+    """The mean of a learner's accuracies in %, and their mean and deviation in words."""
 
-    return {
-        "learner": row.learner,
-        "verdict": row.verdict,
-        "clean": cell(row.clean),
-        "protected": cell(row.protected),
-        "left": round(100 * row.left),
-    }
+    kind: str  # clean or protected
+    mean: float
+    text: str
 
 
-def _verdict(verdict: Verdict | None, rows: list[dict[str, Any]]) -> tuple[str, bool]:
-    """Return the verdict of verify.json (None: there is none) as a sentence, and whether it is good
+def _bars(row: VerifiedRow) -> tuple[VerifiedRow, list[Bar]]:
+    values = {"clean": row.clean, "protected": row.protected}
+    return row, [Bar(k, round(sum(v) / len(v), 1), mean_std(v)) for k, v in values.items()]
+
+
+def _verdict(proof: Verified | None) -> tuple[str, bool]:
+    """Return the verdict (None: nothing was measured) as a sentence, and whether it is good
     news."""
-    if verdict is None:
+    if proof is None:
         return "Protected; whether it works was not measured yet.", False
-    if verdict == "no verdict":
+    if proof.verdict == "no verdict":
         return "No verdict: the test models learn too little even from the clean photos.", False
-    judged = [row for row in rows if row["verdict"] != "no verdict"]
-    least, most = (f(row["left"] for row in judged) for f in (min, max))
+    judged = [row for row in proof.rows if row.verdict != "no verdict"]
+    least, most = (round(100 * f(row.left for row in judged)) for f in (min, max))
     # the numbers are not to be divided over two lines
     left = f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
     said = f"models that train on these photos learn {left} of what clean ones would teach them."
-    if verdict == "protected":
+    if proof.verdict == "protected":
         return f"Protected: {said}", True
-    failed = [row["learner"] for row in judged if row["verdict"] == "not protected"]
-    if len(failed) == len(rows):
+    failed = [row.learner for row in judged if row.verdict == "not protected"]
+    if len(failed) == len(proof.rows):
         return f"Not protected: {said}", False
     return f"Not protected from {', '.join(failed)}: {said}", False
 
@@ -121,18 +121,20 @@ def _verdict(verdict: Verdict | None, rows: list[dict[str, Any]]) -> tuple[str, 
 # ── photos ──
 
 
-def _photos(protected: Path, card: dict, proof: dict | None, count: int) -> tuple[list[Trio], str]:
+def _photos(
+    protected: Path, card: Card, proof: Verified | None, count: int
+) -> tuple[list[Trio], str]:
     """Return what is shown of ``count`` photos, one per class, and (if an original is missing) the
     folder that was looked in."""
     files = listing(protected).files
-    flat = tuple(card["classes"]) == NO_CLASSES
+    flat = card.classes == NO_CLASSES
     firsts = {label: path for path, label in reversed(files)}
     chosen = [p for p, _ in files] if flat else [firsts[label] for label in sorted(firsts)]
     folders = _folders_of_originals(protected, card, proof)
     trios = []
     for path in chosen[:count]:
         within = path.parent.relative_to(protected)
-        found = _pair(path, (f / within for f in folders), card["measured"]["linf"])
+        found = _pair(path, (f / within for f in folders), card.measured["linf"])
         if found:
             shown = views(*found).items()
             name = "" if flat else f"{printable(path.parent.name)}: "
@@ -143,15 +145,15 @@ def _photos(protected: Path, card: dict, proof: dict | None, count: int) -> tupl
     return trios, "" if shown_all else printable(str(folders[0].absolute()))
 
 
-def _folders_of_originals(protected: Path, card: dict, proof: dict | None) -> list[Path]:
+def _folders_of_originals(protected: Path, card: Card, proof: Verified | None) -> list[Path]:
     """Return where the originals may lie. Card and proof hold the path as it was typed, which is
     tried from here and from every folder above the protected photos."""
-    typed = [card["data"]["source"], *([proof["photos"]] if proof and "photos" in proof else [])]
+    typed = [card.originals(protected)["source"], *([proof.photos] if proof else [])]
     starts = [Path(), *protected.resolve().parents]
     return list(dict.fromkeys(start / name for name in typed for start in starts))
 
 
-def _pair(path: Path, folders: Iterator[Path], linf: int) -> tuple[np.ndarray, np.ndarray] | None:
+def _pair(path: Path, folders: Iterator[Path], linf: float) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the original and the protected photo, uint8 [H, W, 3]. A file of the same name counts
     as the original only if it is within the budget."""
     protected = np.asarray(read(path).convert("RGB"))
@@ -171,21 +173,21 @@ def _pair(path: Path, folders: Iterator[Path], linf: int) -> tuple[np.ndarray, n
     return None
 
 
-def _settings(card: dict, proof: dict | None) -> list[tuple[str, object]]:
-    """Return what is needed to repeat the run, dictionaries of the card spread out."""
-    names = ("method", "method_settings", "photos", "seed", "seconds", "hardware", "torch")
-    flat: list[tuple[str, object]] = []
-    for key in (*names, "version", "commit", "command"):
-        value = card.get(key)
-        if isinstance(value, dict):
-            group = key.split("_")[0]
-            flat += [(f"{group}: {k}", v) for k, v in value.items() if not isinstance(v, dict)]
-        elif key in card:
-            flat.append((key, value))
+def _settings(card: Card, proof: Verified | None) -> list[tuple[str, object]]:
+    """Return what is needed to repeat the run, (name, value)."""
+    about = {k: getattr(card, k) for k in ("seed", "seconds", "hardware", "torch", "version")}
+    about |= {"commit": card.commit, "command": card.command}
+    photos = asdict(card.photos) if card.photos else {}
+    flat = [("method", card.method), *_named("method", card.settings), *_named("photos", photos)]
+    flat += about.items()
     if proof:
-        flat += [(f"proof: {k}", v) for k, v in proof["recipe"].items()]
+        flat += _named("proof", proof.recipe)
         flat += [
-            ("proof: seeds", proof["seeds"]),
-            ("proof: near-duplicates kept together", proof["near_duplicates"]),
+            ("proof: seeds", proof.seeds),
+            ("proof: near-duplicates kept together", proof.near_duplicates),
         ]
     return flat
+
+
+def _named(group: str, values: Json) -> list[tuple[str, object]]:
+    return [(f"{group}: {k}", v) for k, v in values.items() if not isinstance(v, dict)]

@@ -5,6 +5,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -29,14 +30,17 @@ from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
 
+Log = list[dict[str, float]]
+"""step, loss and, with test images, accuracy in % of every test"""
+
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A trained model and its ``result``: accuracy of the last step and of the peak in %, config,
-    evidence."""
+    """A trained model and its ``result``, the content of result.json: accuracy of the last step and
+    of the peak in %, config, evidence."""
 
     model: nn.Module
-    result: dict
+    result: dict[str, Any]
 
 
 def learn(
@@ -135,9 +139,9 @@ def _train(
     where: torch.device,
     out: Path | None,
     state: Checkpoint,
-) -> list[dict]:
+) -> Log:
     """The loop, from the saved state to its end: the log."""
-    log: list[dict] = []
+    log: Log = []
     first = 0
     if saved := state.load():
         trainer.load(saved)
@@ -197,7 +201,7 @@ def _title(recipe: Recipe) -> str:
     )
 
 
-def _finished(out: Path, config: dict, model: nn.Module) -> Learned:
+def _finished(out: Path, config: dict[str, Any], model: nn.Module) -> Learned:
     result = read_json(out / "result.json")
     if result["config"] != json.loads(json.dumps(config)):
         raise UserError(f"{out} holds the result of another run; give another --out, or delete it.")
@@ -205,7 +209,7 @@ def _finished(out: Path, config: dict, model: nn.Module) -> Learned:
     return Learned(model.eval(), result)
 
 
-def _write_log(out: Path | None, log: list[dict]) -> None:
+def _write_log(out: Path | None, log: Log) -> None:
     if out and distributed.rank() == 0:
         with atomic_write(out / "log.jsonl") as tmp:
             tmp.write_text("".join(json.dumps(entry) + "\n" for entry in log))

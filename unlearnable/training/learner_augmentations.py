@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unlearnable.core.units import in_unit
 from unlearnable.training.augment import ResizedCrop
 
 COPIES = 5  # of an image, of which ueraser-max keeps the one with the highest loss
@@ -63,7 +64,7 @@ def _mixed(name: str) -> Callable[..., Out]:
 
 
 def noise(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:
-    return (x + 8 / 255 * torch.randn_like(x)).clamp(0, 1), y
+    return (x + in_unit(8) * torch.randn_like(x)).clamp(0, 1), y
 
 
 def crops(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:

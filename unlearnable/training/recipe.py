@@ -2,15 +2,25 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal, TypedDict
 
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require
+from unlearnable.core.units import in_unit
 from unlearnable.models import check_model
 from unlearnable.training.augmentations import AUGMENTATIONS
 
 Precision = Literal["auto", "bf16", "fp32"]
 """arithmetic of the networks; auto: bfloat16 where it is fast"""
+
+
+class PgdSettings(TypedDict):
+    """The settings of ``pgd.adversary``; eps and step with pixels in [0, 1]."""
+
+    eps: float
+    step: float
+    steps: int
+    norm: Literal["linf", "l2"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +66,9 @@ class Recipe(Presets):
     evals: int = 20
     """how often the test accuracy is taken during training, for the peak"""
 
-    presets: ClassVar[dict[str, dict]] = {
+    presets = {
         "paper": {},
-        "imagenet": {"adv_steps": 8},
+        "imagenet": {"model": "resnet18-fu", "adv_steps": 8},
         "short": {
             "model": "convnet",
             "steps": 800,
@@ -99,11 +109,11 @@ class Recipe(Presets):
         return self.lr * rise * (0.5 + 0.5 * math.cos(math.pi * fall))
 
     @property
-    def adversary(self) -> dict:
-        """Radius, step size, steps and norm for ``pgd.adversary``, with pixels in [0, 1]."""
-        radius = self.adv_l2 or self.adv_eps / 255
+    def adversary(self) -> PgdSettings:
+        """The adversary of every training step."""
+        radius = self.adv_l2 or in_unit(self.adv_eps)
         step = (
-            self.adv_step / 255
+            in_unit(self.adv_step)
             if self.adv_step is not None
             else 2 * radius / max(1, self.adv_steps)
         )

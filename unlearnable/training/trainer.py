@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
+from unlearnable.core.checkpoint import State
 from unlearnable.training.frozen import Frozen, weight_draws
 from unlearnable.training.precision import Compiled, arithmetic, channels_last
 from unlearnable.training.weight_noise import WeightNoise
@@ -70,7 +71,7 @@ class Trainer:
         steps."""
         return self._steps + self.frozen.passes
 
-    def state(self) -> dict:
+    def state(self) -> State:
         passes = {"steps": self._steps, "frozen": self.frozen.passes}
         return {
             "model": self.model.state_dict(),
@@ -78,7 +79,7 @@ class Trainer:
             "passes": passes,
         }
 
-    def load(self, state: dict) -> None:
+    def load(self, state: State) -> None:
         self._steps, self.frozen.passes = state["passes"]["steps"], state["passes"]["frozen"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -34,7 +34,7 @@ class UnlearnableClusters(OnSurrogate):
     lr: float = 1e-4
     """learning rate of the network that makes the noises (Adam, falling to 0 along a cosine)"""
 
-    presets: ClassVar[dict[str, dict]] = {
+    presets = {
         "paper": {},
         "short": {k: SHORT[k] for k in ("model", "train_steps", "schedule", "train_adv_steps")}
         | {"steps": 600, "batch": 128, "lr": 1e-3},

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
+from unlearnable.core.checkpoint import State
 from unlearnable.core.errors import UserError
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.core.units import in_unit, quantize
@@ -194,14 +195,14 @@ class ClusterNoise:
         with torch.no_grad():
             return self.noises()
 
-    def _state(self) -> dict:
+    def _state(self) -> State:
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "passes": self.frozen.passes,
         }
 
-    def _restore(self, saved: dict) -> None:
+    def _restore(self, saved: State) -> None:
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.frozen.passes = saved["passes"]

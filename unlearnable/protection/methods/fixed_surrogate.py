@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from unlearnable.core.presets import require
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
@@ -136,7 +136,7 @@ class TAP(FixedSurrogate):
     step: float = 0.064
     eot_samples: int = 1
 
-    presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
+    presets = {"paper": {}, "short": SHORT}
 
     @property
     def goal(self) -> CrossEntropy:
@@ -151,7 +151,7 @@ class HYPO(FixedSurrogate):
 
     name = "hypo"
 
-    presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
+    presets = {"paper": {}, "short": SHORT}
 
     @property
     def goal(self) -> CrossEntropy:
@@ -172,7 +172,7 @@ class EntF(FixedSurrogate):
     how: Literal["push", "pull"] = "push"
     """push: away from the own class's center; pull: toward the nearest other class's center"""
 
-    presets: ClassVar[dict[str, dict]] = {"paper": {}, "short": SHORT}
+    presets = {"paper": {}, "short": SHORT}
 
     @property
     def goal(self) -> FeatureDistance:

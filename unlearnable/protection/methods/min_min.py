@@ -161,7 +161,13 @@ class EM(MinMin):
             "stop_error": 0.0,
         },
         "class": {"noise_type": "classwise", "steps": 1, "step": 1.0},
-        "imagenet": {"steps": 7, "step": 2.0, "train_steps": 3000, "decay_every": 1200},
+        "imagenet": {
+            "model": "resnet18-fu",
+            "steps": 7,
+            "step": 2.0,
+            "train_steps": 3000,
+            "decay_every": 1200,
+        },
         # one draw of T, noise updated at every visit: far stronger here than the default form
         # (docs/results.md)
         "short": _VISITS | {"train_steps": 800, "decay_every": 320},
@@ -216,8 +222,7 @@ class REM(Robust):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "imagenet": {"steps": 7, "step": 2.0, "eot_samples": 4, "adv_steps": 7, "adv_step": 1.0}
-        | {"train_steps": 3000, "decay_every": 1200},
+        "imagenet": EM.presets["imagenet"] | {"eot_samples": 4, "adv_steps": 7, "adv_step": 1.0},
         "short": _SHORT,
     }
 

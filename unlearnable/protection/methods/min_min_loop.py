@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
+from unlearnable.core.checkpoint import State
 from unlearnable.core.device import to_device
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.core.units import in_unit, quantize, to_unit
@@ -161,7 +162,7 @@ class MinMinLoop:
             return self.table.cpu()[self.data.y] if distributed.rank() == 0 else None
         return distributed.gather_rows(self.table.cpu(), len(self.data))
 
-    def set_table(self, saved: dict) -> None:
+    def set_table(self, saved: State) -> None:
         self.table = saved["table"].to(self.run.device)
 
 
@@ -197,10 +198,10 @@ def min_min(m: MinMin, data: Images, run: Context) -> Noise:
     """Run the loop to its end, resuming from ``run.state``."""
     loop = MinMinLoop(m, data, run)
 
-    def state() -> dict:
+    def state() -> State:
         return loop.trainer.state() | {"table": loop.table}
 
-    def restore(saved: dict) -> None:
+    def restore(saved: State) -> None:
         loop.trainer.load(saved)
         loop.set_table(saved)
 

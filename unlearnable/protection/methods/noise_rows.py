@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from unlearnable.core import distributed
+from unlearnable.core.checkpoint import State
 from unlearnable.core.progress import Progress
 from unlearnable.core.units import quantize
 from unlearnable.data.images import Images
@@ -43,8 +44,8 @@ def resumable(
     total: int,
     run: Context,
     *,
-    state: Callable[[], dict],
-    restore: Callable[[dict], None],
+    state: Callable[[], State],
+    restore: Callable[[State], None],
     at_most: bool = False,
 ) -> Iterator[int]:
     """Yield the steps that are left of ``total``, saving ``state()`` after each. ``at_most``: the
@@ -75,10 +76,10 @@ def craft_rows(
     whose count of passes belongs to the state."""
     table = torch.zeros((sum(map(len, parts)), *data.x.shape[1:]), dtype=torch.int8)
 
-    def state() -> dict:
+    def state() -> State:
         return {"table": table, "passes": frozen.passes if frozen else 0}
 
-    def restore(saved: dict) -> None:
+    def restore(saved: State) -> None:
         table.copy_(saved["table"])
         if frozen:
             frozen.passes = saved["passes"]

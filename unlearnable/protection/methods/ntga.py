@@ -4,7 +4,7 @@ it."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
@@ -43,7 +43,7 @@ class NTGA(Method):
     time: float = 64.0
     """training time t at which the prediction is attacked (learning rate times steps)"""
 
-    presets: ClassVar[dict[str, dict]] = {
+    presets = {
         "paper": {},
         # ours: the authors' program has 2 x 2 filters, two linear layers more and the variances of
         # "paper"
