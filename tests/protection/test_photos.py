@@ -395,8 +395,10 @@ def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):
 
 def test_the_generator_lowers_the_loss_of_images_it_never_saw(tmp_path):
     train, more = load("shapes", limit=200), load("shapes", limit=40, split="test")
-    protect(train, SEM.preset("short", train_steps=40, batch=50), tmp_path / "out")
-    model = build("convnet", 10, size=32).eval()
+    network = "tests.networks:narrow"
+    method = SEM.preset("short", model=network, train_steps=80, batch=50)
+    protect(train, method, tmp_path / "out")
+    model = build(network, 10, size=32).eval()
     model.load_state_dict(load_file(tmp_path / "out" / "generator.safetensors"))
 
     @torch.no_grad()
@@ -405,7 +407,7 @@ def test_the_generator_lowers_the_loss_of_images_it_never_saw(tmp_path):
 
     assert loss(generated(tmp_path / "out", more).x) < 0.9 * loss(
         more.x
-    )  # 0.73 to 0.79 over three seeds
+    )  # 0.74 to 0.77 over three seeds
 
 
 # ── verify ──
