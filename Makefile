@@ -1,5 +1,5 @@
-# make demo: the paper's story in minutes. make test: everything that CI runs, in minutes, too.
-# make test-all: the slow tests besides. Each sets the machine up first.
+# make demo: the paper's story in minutes. make test: everything that CI runs.
+# make test-all: the slow tests too. Each sets the machine up first.
 PYTHON ?= python3
 BIN := .venv/bin
 
