@@ -122,5 +122,5 @@ def test_the_proof_names_who_is_not_stopped():
     (failed,) = (line.split() for line in lines if line.startswith("adversarial"))
     assert held == ["ordinary", "training", "90.0", "52.0", "protected"]
     assert failed == ["adversarial", "2/255", "80.0", "75.0", "NOT", "PROTECTED"]
-    assert "Guessing reaches 50.0" in lines[-3] and "few-seeds" in lines[-1]
+    assert "Guessing reaches 50.0" in lines[-4] and "few-seeds" in lines[-1]
     assert lines[-2] == "Verdict: not protected."

@@ -139,8 +139,8 @@ def generate(
 ) -> tuple[ndarray, ndarray]:
     """Generate n images, uint8 [n, 3, size, size], and their labels, int64 [n]: 0, 1, ... 9, 0, ...
 
-    classes: paint only those of the n images that belong to them. The same seed gives the same
-    bytes, and a smaller n the beginning of a larger one.
+    classes: return, and paint, only those of the n images that belong to them. The same seed gives
+    the same bytes, and a smaller n the beginning of a larger one.
     """
     wanted = np.isin(np.arange(n) % len(CLASSES), [CLASSES.index(name) for name in classes])
     chunks = [

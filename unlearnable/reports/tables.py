@@ -14,9 +14,8 @@ from markupsafe import Markup
 from unlearnable.core.text import printable
 from unlearnable.reports.html import render
 
-if TYPE_CHECKING:  # they import torch, which no table needs
-    from unlearnable.evaluation.results import Audit
-    from unlearnable.evaluation.verify import Verified
+if TYPE_CHECKING:
+    from unlearnable.evaluation.results import Audit, Verdict, Verified
 
 
 @dataclass(frozen=True)
@@ -179,6 +178,12 @@ def audit_table(done: "Audit") -> str:
     return to_text(Table("", ("learner", *accuracies, "flags"), rows, footnotes=tuple(notes)))
 
 
+MEANING: dict["Verdict", str] = {
+    "not protected": "the model still learns over half of what clean photos teach it.",
+    "no verdict": "the model learns too little even from the clean photos.",
+}
+
+
 def verify_table(done: "Verified") -> str:
     """Return the proof for a terminal."""
     rows = tuple(
@@ -191,10 +196,11 @@ def verify_table(done: "Verified") -> str:
         for row in done.rows
     )
     notes = [
-        f"Guessing reaches {done.chance:.1f} %. NOT PROTECTED: the model still learns more than "
-        "half of what it learns from the clean photos. NO VERDICT: it learns too little even from "
-        "those.",
+        f"Guessing reaches {done.chance:.1f} %.",
         f"Verdict: {done.verdict}.",
+    ]
+    notes[1:1] = [
+        f"{k.upper()}: {v}" for k, v in MEANING.items() if k in {r.verdict for r in done.rows}
     ]
     notes += [f"Flags: {', '.join(done.flags)} (docs/checks.md)."] if done.flags else []
     title = "Accuracy on clean photos that were held out, in %, by the photos trained on"
