@@ -60,7 +60,7 @@ def typed_by(world: int, *args: object, cwd: Path) -> None:
     """``unlearnable args`` in ``world`` processes, as torchrun starts them; all must succeed. They
     are forked by a server that has loaded the package once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "unlearnable.protection.methods"])
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
