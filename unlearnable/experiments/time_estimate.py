@@ -36,8 +36,8 @@ def seconds(lab: Runner, todo: list[tuple[int, Spec]]) -> float:
             recipe = (
                 lab.recipe if not spec.recipe else Recipe(**vars(lab.recipe) | dict(spec.recipe))
             )
-            work[recipe.model] = work.get(recipe.model, 0) + recipe.steps * recipe.batch * _walk(
-                recipe
+            work[recipe.model] = (
+                work.get(recipe.model, 0) + recipe.steps * recipe.batch * recipe.passes
             )
     for _, method in noises:
         if n := noise_passes(method, len(lab.clean)):
@@ -65,10 +65,6 @@ def noise_passes(method: Method, n: int) -> int:
         walk = 1 + (method.train_adv_steps if method.train_adv_eps else 0)
         return method.train_steps * 128 * walk + n * method.steps * max(1, method.eot_samples)
     return 0
-
-
-def _walk(recipe: Recipe) -> int:
-    return 1 + (recipe.adv_steps if recipe.adversarial else 0)
 
 
 def _pass_seconds(lab: Runner, model: str) -> float:

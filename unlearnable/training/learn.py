@@ -25,7 +25,7 @@ from unlearnable.models import build
 from unlearnable.training import augment
 from unlearnable.training.accuracy import accuracy
 from unlearnable.training.augment import AUGMENTATIONS
-from unlearnable.training.pgd import adversary
+from unlearnable.training.pgd import adversary, n_fgsm
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
@@ -172,7 +172,10 @@ def _step(
     x, y = t(data.pixels(i, device), g), data.labels(i, device)
     if recipe.augmentation:
         x, y = AUGMENTATIONS[recipe.augmentation].change(x, y, len(data.classes), trainer.frozen)
-    x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
+    if recipe.attack == "n-fgsm":
+        x = x + n_fgsm(trainer.frozen, x, y, g, eps=recipe.adv_eps / 255)
+    else:
+        x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
     return trainer.step(x, y, recipe.lr_at(step), refresh=_looked_at(recipe, step))
 
 

@@ -32,6 +32,9 @@ class Recipe(Presets):
     """the paper's T (flip and padded crop; RandomResizedCrop from 128 px on)"""
     adv_eps: float = 0.0
     """radius of adversarial training, in /255; 0 is ordinary training"""
+    attack: Literal["pgd", "n-fgsm"] = "pgd"
+    """adversary of adversarial training; n-fgsm: one step from a wide random start (L-infinity; de
+    Jorge et al., 2022), 2 passes per image in place of adv_steps + 1"""
     adv_steps: int = 10
     """PGD steps of the adversary"""
     adv_step: float | None = None
@@ -76,6 +79,10 @@ class Recipe(Presets):
             raise UserError(
                 "Adversarial training has one radius; give adv_eps or adv_l2, not both."
             )
+        if self.attack not in ("pgd", "n-fgsm"):
+            raise UserError(f"There is no attack '{self.attack}'; there are pgd, n-fgsm.")
+        if self.attack == "n-fgsm" and self.adv_l2:
+            raise UserError("n-fgsm is an L-infinity attack; give adv_eps, or the attack pgd.")
         if self.augmentation and self.augmentation not in AUGMENTATIONS:
             raise UserError(
                 f"There is no augmentation '{self.augmentation}'; there are {', '.join(AUGMENTATIONS)}."
@@ -104,6 +111,13 @@ class Recipe(Presets):
             "steps": self.adv_steps,
             "norm": "l2" if self.adv_l2 else "linf",
         }
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes per image and step: the adversary's and the training step's."""
+        if not self.adversarial:
+            return 1
+        return 2 if self.attack == "n-fgsm" else 1 + self.adv_steps
 
     @property
     def adversarial(self) -> bool:
