@@ -114,7 +114,7 @@ class Recipe(Presets):
 
     @property
     def passes(self) -> int:
-        """Forward and backward passes per image and step: the adversary's and the training step's."""
+        """Forward and backward passes per image and step: the adversary's and the learner's."""
         if not self.adversarial:
             return 1
         return 2 if self.attack == "n-fgsm" else 1 + self.adv_steps
