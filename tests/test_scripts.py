@@ -1,10 +1,16 @@
 """The programs beside the package run from a checkout, at their smallest."""
 
+import importlib
 import json
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
+
+from unlearnable import load
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,3 +48,20 @@ def test_the_benchmark_measures_and_records_every_piece(tmp_path, monkeypatch, c
 def test_the_photographs_benchmark(tmp_path):
     printed = script("benchmarks/photos.py", "--count", 20, "--side", 60, cwd=tmp_path)
     assert printed.startswith("20 photos: ") and "s per photo" in printed
+
+
+def test_the_demo_at_its_smallest(tmp_path, monkeypatch):
+    """What it says of itself holds: every noise meets every learner, and all cost the same."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    demo = importlib.import_module("demo")
+    a, b = (demo.METHODS[name] for name in ("EM", "SEM"))
+    assert a.passes(1500) == pytest.approx(b.passes(1500), rel=0.1)
+    small = {"train_steps": 1, "steps": 1, "batch": 10}
+    methods = {k: m and replace(m, **small) for k, m in demo.METHODS.items()}
+    learners = {k: replace(r, steps=1, batch=10) for k, r in demo.LEARNERS.items()}
+    monkeypatch.setattr(demo, "METHODS", methods)
+    monkeypatch.setattr(demo, "LEARNERS", learners)
+    few = load("shapes", limit=20)
+    rows = demo.run(few, few, tmp_path, 0)
+    assert list(rows) == ["clean", "EM", "SEM"] and all(len(row) == 2 for row in rows.values())
+    assert (tmp_path / "sheet.png").exists()

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load
 from unlearnable.core import checkpoint
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
+from unlearnable.experiments.records import canonical
 from unlearnable.training.trainer import Trainer
 
 NARROW = "tests.networks:narrow"
@@ -44,6 +45,22 @@ def test_learning_rates():
     cycle = Recipe(schedule="onecycle", steps=100)
     rates = [cycle.lr_at(s) for s in range(100)]
     assert max(rates) == rates[19] == pytest.approx(0.1) and rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "attack, passes", [({}, 1), ({"adv_eps": 4}, 2), ({"adv_eps": 4, "attack": "n-fgsm"}, 2)]
+)
+def test_passes_of_a_recipe_are_those_it_spends(few, attack, passes):
+    recipe = replace(TINY, **attack, steps=2)
+    assert recipe.passes(len(few)) == passes * 2 * recipe.batch
+    assert learn(few, recipe, test=few).result["passes"] == recipe.passes(len(few))
+
+
+def test_an_attack_at_its_default_leaves_a_key_as_it_was():
+    recipe = asdict(Recipe(adv_eps=4))
+    before = {k: v for k, v in recipe.items() if k != "attack"}
+    assert canonical({"recipe": recipe}) == canonical({"recipe": before})
+    assert canonical({"recipe": recipe | {"attack": "n-fgsm"}}) != canonical({"recipe": before})
 
 
 class Killed(BaseException):
@@ -145,10 +162,17 @@ def test_no_space_left_is_one_sentence_and_no_half_written_file(few, tmp_path, m
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
-@pytest.mark.parametrize("bad", [{"steps": 0}, {"batch": -1}, {"adv_eps": -1.0}, {"lr": 0.0}])
+@pytest.mark.parametrize(
+    "bad", [{"steps": 0}, {"batch": -1}, {"adv_eps": -1.0}, {"lr": 0.0}, {"attack": "fgsm"}]
+)
 def test_impossible_recipes(bad):
     with pytest.raises(UserError, match=next(iter(bad))):
         Recipe(**bad)
+
+
+def test_n_fgsm_has_no_l2_ball():
+    with pytest.raises(UserError, match="n-fgsm is an L-infinity attack"):
+        Recipe(adv_l2=0.5, attack="n-fgsm")
 
 
 def test_other_classes_are_refused(few):

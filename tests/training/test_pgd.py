@@ -11,7 +11,7 @@ from torch import nn
 from unlearnable import MODELS, Frozen, adversary, build, pgd, uniform_perturbation
 from unlearnable.core.device import COMPILE
 from unlearnable.core.seeding import generator
-from unlearnable.training.pgd import total_loss
+from unlearnable.training.pgd import n_fgsm, total_loss, uniform
 
 
 @pytest.mark.parametrize("minimize", [False, True])
@@ -44,6 +44,27 @@ def test_l2_adversary_on_a_linear_classifier_is_the_closed_form():
     assert torch.allclose(a.flatten(1).norm(dim=1), torch.full((6,), 0.5), atol=1e-5)
     w = model[1].weight[y] - model[1].weight[1 - y]
     assert torch.allclose(a.flatten(1), -0.5 * w / w.norm(dim=1, keepdim=True), atol=1e-3)
+
+
+def test_n_fgsm_on_a_linear_classifier_is_the_closed_form():
+    """Its uniform start in (-2 eps, 2 eps) - eps sign(w_y - w_other), outside the ball of eps."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2)).eval().requires_grad_(False)
+    x = 0.2 + 0.6 * torch.rand(6, 3, 8, 8, generator=generator("cpu", 2))
+    y, eps = torch.arange(6) % 2, 4 / 255
+    delta = n_fgsm(model, x, y, generator("cpu", 3), eps=eps)
+    w = model[1].weight
+    step = -eps * (w[y] - w[1 - y]).sign().view_as(x)
+    assert torch.allclose(delta, uniform(x, 2 * eps, generator("cpu", 3)) + step, atol=1e-6)
+    assert 2.9 * eps < float(delta.abs().max()) <= 3 * eps + 1e-6
+
+
+def test_n_fgsm_keeps_pixels_valid_and_costs_one_pass():
+    frozen = Frozen(build("convnet", 2, size=32, seed=0), bfloat16=False)
+    x, y = torch.rand(4, 3, 32, 32, generator=generator("cpu", 4)).round(), torch.arange(4) % 2
+    delta = n_fgsm(frozen, x, y, generator("cpu", 5), eps=0.1)
+    assert float((x + delta).min()) >= 0 and float((x + delta).max()) <= 1
+    assert frozen.passes == 4
+    assert torch.equal(n_fgsm(frozen, x, y, generator("cpu", 5), eps=0), torch.zeros_like(x))
 
 
 def test_perturbations_stay_in_the_ball_and_in_the_image():

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import ClassVar
 
 from unlearnable.core import distributed
 
@@ -47,6 +48,9 @@ class Progress:
 
     def at(self, step: int, text: str = "") -> None:
         """Report that ``step`` steps of the total are done."""
+        if Stages.current and self is not Stages.current.line:
+            Stages.current.at(step / self.total, f"{self.title}{', ' + text if text else ''}")
+            return
         now = time.monotonic()
         if not self.speaks or now - self.shown < (0.2 if self.live else 60):
             return
@@ -63,5 +67,33 @@ class Progress:
         )
 
     def __exit__(self, *_: object) -> None:
-        if self.speaks and self.live:
+        inside = Stages.current and self is not Stages.current.line
+        if self.speaks and self.live and not inside:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+class Stages:
+    """One line over several pieces of work, in percent. Inside ``with Stages("demo", total) as s``,
+    every ``Progress`` moves this line instead of its own; ``s.begin(work)`` starts a piece of that
+    size, in the unit of ``total``."""
+
+    current: "ClassVar[Stages | None]" = None
+
+    def __init__(self, title: str, total: float):
+        self.line = Progress(title, 100)
+        self.total, self.done, self.piece = total, 0.0, 0.0
+
+    def __enter__(self) -> "Stages":
+        Stages.current = self
+        return self
+
+    def begin(self, work: float) -> None:
+        self.done, self.piece = self.done + self.piece, work
+
+    def at(self, share: float, text: str) -> None:
+        """``share`` of the current piece is done, 0 to 1."""
+        self.line.at(round(100 * (self.done + share * self.piece) / self.total), text)
+
+    def __exit__(self, *_: object) -> None:
+        Stages.current = None
+        self.line.__exit__()

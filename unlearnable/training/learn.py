@@ -20,12 +20,13 @@ from unlearnable.core.files import atomic_write, read_json, write_json
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
 from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.core.units import in_unit
 from unlearnable.data.images import Images
 from unlearnable.models import build
 from unlearnable.training import augment
 from unlearnable.training.accuracy import accuracy
 from unlearnable.training.augmentations import AUGMENTATIONS, NEED_MODEL
-from unlearnable.training.pgd import adversary
+from unlearnable.training.pgd import adversary, n_fgsm
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
@@ -178,7 +179,10 @@ def training_step(
     x, y = t(data.pixels(i, device), g), data.labels(i, device)
     if recipe.augmentation:
         x, y = AUGMENTATIONS[recipe.augmentation].load()(x, y, len(data.classes), trainer.frozen)
-    x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
+    if recipe.attack == "n-fgsm":
+        x = x + n_fgsm(trainer.frozen, x, y, g, eps=in_unit(recipe.adv_eps))
+    else:
+        x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
     return trainer.step(x, y, recipe.lr_at(step), refresh=_looked_at(recipe, step))
 
 

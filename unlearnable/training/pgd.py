@@ -90,6 +90,23 @@ def adversary(
     )
 
 
+def n_fgsm(
+    model: nn.Module, x: Tensor, y: Tensor, g: torch.Generator, *, eps: float, k: float = 2.0
+) -> Tensor:
+    """N-FGSM (de Jorge et al., NeurIPS 2022): from U(-k eps, k eps), one sign step of length eps up
+    the cross-entropy. One pass, where ``adversary`` has ``steps``.
+
+    As in the paper, x + delta is valid but delta is not clipped to the ball: it reaches (k + 1)
+    eps. Arguments and result as for ``adversary``.
+    """
+    if eps == 0:
+        return torch.zeros_like(x)
+    start = (x + uniform(x, k * eps, g)).clamp_(0, 1) - x
+    return pgd(
+        lambda z: total_loss(model, z, y), x, eps=(k + 1) * eps, step=eps, steps=1, start=start
+    )
+
+
 def uniform_perturbation(x: Tensor, g: torch.Generator, *, eps: float) -> Tensor:
     """Draw a perturbation from the ball, x + a valid: SEM's stand-in for the adversary (Liu et al.,
     2024)."""

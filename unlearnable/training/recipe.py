@@ -52,6 +52,9 @@ class Recipe(Presets):
     """the paper's T (flip and padded crop; RandomResizedCrop from 128 px on)"""
     adv_eps: float = 0.0
     """radius of adversarial training, in /255; 0 is ordinary training"""
+    attack: Literal["pgd", "n-fgsm"] = "pgd"
+    """adversary of adversarial training; n-fgsm: one step from a wide random start (L-infinity; de
+    Jorge et al., 2022), 2 passes per image in place of adv_steps + 1"""
     adv_steps: int = 10
     """PGD steps of the adversary"""
     adv_step: float | None = None
@@ -96,6 +99,10 @@ class Recipe(Presets):
             raise UserError(
                 "Adversarial training has one radius; give adv_eps or adv_l2, not both."
             )
+        if self.attack not in ("pgd", "n-fgsm"):
+            raise UserError(f"There is no attack '{self.attack}'; there are pgd, n-fgsm.")
+        if self.attack == "n-fgsm" and self.adv_l2:
+            raise UserError("n-fgsm is an L-infinity attack; give adv_eps, or the attack pgd.")
         if self.augmentation and self.augmentation not in AUGMENTATIONS:
             raise unknown("augmentation", self.augmentation, AUGMENTATIONS)
         check_model(self.model)
@@ -127,7 +134,8 @@ class Recipe(Presets):
     def passes(self, images: int) -> int:
         """Count the forward and backward passes of one image that training on ``images`` images
         takes, those of the adversary included."""
-        return self.steps * min(self.batch, images) * (1 + self.adv_steps * self.adversarial)
+        attack = 1 if self.attack == "n-fgsm" else self.adv_steps
+        return self.steps * min(self.batch, images) * (1 + attack * self.adversarial)
 
     @property
     def adversarial(self) -> bool:
