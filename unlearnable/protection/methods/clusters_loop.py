@@ -170,7 +170,8 @@ class ClusterNoise:
         # not noise[cluster]: the gradient of an index adds up in the order in which threads come
         noise = noise.index_select(0, cluster)
         z = (self.data.pixels(i, self.run.device) + noise).clamp(0, 1)
-        z = self.t(z.repeat(draws, 1, 1, 1), g) if self.m.eot_samples else self.t.test(z)
+        if self.m.eot_samples:
+            z = self.t(z.repeat(draws, 1, 1, 1), g)
         return (self.frozen.features(z) - self.target[cluster.repeat(draws)]).square().sum(1).mean()
 
     def step(self, k: int) -> None:
