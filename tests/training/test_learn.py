@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load
 from unlearnable.core import checkpoint
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
+from unlearnable.core.seeding import Purpose, batch_rows, seed_of
 from unlearnable.training.trainer import Trainer
 
 NARROW = "tests.networks:narrow"
@@ -44,6 +46,23 @@ def test_learning_rates():
     cycle = Recipe(schedule="onecycle", steps=100)
     rates = [cycle.lr_at(s) for s in range(100)]
     assert max(rates) == rates[19] == pytest.approx(0.1) and rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_learner_is_not_the_twin_of_the_surrogate(few):
+    """The same seed: other weights, other batches, other draws. The surrogate's are those of
+    before."""
+    short = replace(TINY, steps=1, lr=1e-12, weight_decay=0.0)
+    weights = {p: _weights(learn(few, short, seed=3, purpose=p).model) for p in get_args(Purpose)}
+    made = _weights(build(NARROW, 10, size=32, seed=3))
+    assert torch.allclose(weights["surrogate"], made, atol=1e-6)
+    assert not torch.allclose(weights["learner"], made, atol=0.01)
+    assert seed_of("surrogate", 3) == 3 != seed_of("learner", 3) != seed_of("learner", 4)
+    rows = [batch_rows(40, 16, seed_of(p, 3), 0) for p in get_args(Purpose)]
+    assert not torch.equal(*rows)
+
+
+def _weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 class Killed(BaseException):
