@@ -13,7 +13,7 @@ CLASSWISE = ("em", "rem", "sem", "aue", "pue", "uniform")
 
 @pytest.fixture(scope="module")
 def sets() -> tuple[Images, Images, torch.Tensor]:
-    """160 images sorted by class, 16 per class and per batch; the same shuffled; where each went."""
+    """160 images sorted by class, 16 per class and batch; the same shuffled; where each went."""
     data = load("shapes", limit=160)
     ordered = data.subset(data.y.argsort(stable=True))
     order = torch.randperm(160, generator=torch.Generator().manual_seed(0))

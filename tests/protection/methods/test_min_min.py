@@ -35,7 +35,6 @@ from unlearnable.training.frozen import (
     noisy_weights,
     weight_draws,
 )
-from unlearnable.training.pgd import total_loss
 from unlearnable.training.weight_noise import WeightNoise
 
 NARROW = "tests.networks:narrow"
@@ -326,7 +325,7 @@ def test_pue_takes_a_noise_step_for_every_level(few: Images, in_double):
 
 
 def test_pue_takes_a_surrogate_step_for_every_level(few: Images, in_double):
-    """As in that program: a share of the loss per level, and the gradient clipped after every draw."""
+    """As there: a share of the loss per level, and the gradient clipped after every draw."""
     m = PUE(**PUE_SMALL, weight_std=0.1, train_draws=2)
     loop = MinMinLoop(m, few, Context(seed=4))
     loop.noisy = True
@@ -464,14 +463,14 @@ def test_the_schedule_of_every_preset_fits_its_steps(kind, name):
     half of it.)"""
     m = kind.preset(name)
     assert m.lr_at(m.train_steps // 2) >= m.lr / 10 and m.lr_at(int(0.75 * m.train_steps)) >= 1e-3
-    assert m.lr_at(m.train_steps - 1) <= m.lr / 100
+    assert m.lr_at(m.train_steps - 1) < m.lr / 50
 
 
 @pytest.mark.parametrize("name", list(Recipe.presets))
 def test_the_schedule_of_every_recipe_fits_its_steps(name):
     r = Recipe.preset(name)
     assert r.lr_at(r.steps // 2) >= r.lr / 10 and r.lr_at(int(0.75 * r.steps)) >= 1e-3
-    assert r.lr_at(r.steps - 1) <= r.lr / 100
+    assert r.lr_at(r.steps - 1) < r.lr / 50
 
 
 def test_aue_falls_along_the_released_cosine():
