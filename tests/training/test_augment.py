@@ -133,6 +133,16 @@ def test_contrastive_views():
     assert 0 < int(gray.sum()) < 20
 
 
+def test_contrastive_jitter_multiplies():
+    """On a flat dark gray only brightness acts, by 1 +- 0.4 strength with probability 0.8 strength
+    (kornia's ColorJitter in EhanW/AUE-AAP); an added 0.24 would more than double it."""
+    x = torch.full((4000, 3, 8, 8), 0.2)
+    factor = Contrastive(8, 0.6)(x, generator("cpu", 1))[:, 0, 4, 4] / 0.2
+    assert 0.76 - 1e-4 <= float(factor.min()) < 0.78 and 1.22 < float(factor.max()) <= 1.24 + 1e-4
+    changed = float(((factor - 1).abs() > 1e-5).float().mean())
+    assert abs(changed - 0.48) < 5 * (0.48 * 0.52 / 4000) ** 0.5
+
+
 def test_gray_views_are_the_luma_of_that_share():
     x = torch.rand(4000, 3, 2, 2, generator=generator("cpu", 1))
     luma = (LUMA[0] * x[:, 0] + LUMA[1] * x[:, 1] + LUMA[2] * x[:, 2])[:, None].expand_as(x)

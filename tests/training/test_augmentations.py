@@ -1,11 +1,15 @@
 """What a learner may add to T: labels and images stay together, and every draw follows from the
 seed."""
 
+import copy
+
 import pytest
 import torch
-from torch import nn
 
-from unlearnable import AUGMENTATIONS, Images, Recipe, UserError, learn
+from unlearnable import AUGMENTATIONS, Images, Recipe, UserError, build, learn
+from unlearnable.training import learner_augmentations
+from unlearnable.training.augmentations import COPIES
+from unlearnable.training.trainer import Trainer
 
 FLAT = (
     torch.arange(12).view(12, 1, 1, 1) / 12 * torch.ones(1, 3, 16, 16)
@@ -13,29 +17,23 @@ FLAT = (
 Y = torch.arange(12) % 4
 
 
-class Brightness(nn.Module):
-    """Says class 0 in so far as an image is dark."""
-
-    def forward(self, x):
-        dark = 1 - x.mean((1, 2, 3))
-        return torch.stack([dark, *[torch.zeros_like(dark)] * 3], 1)
-
-
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))
 def test_images_stay_images_and_draws_follow_the_seed(name):
     x, before = torch.rand(12, 3, 16, 16), None
     for _ in range(2):
         torch.manual_seed(1)
-        z, y = AUGMENTATIONS[name].load()(x, Y, 4, Brightness())
+        z, y = AUGMENTATIONS[name].load()(x, Y, 4)
         assert (
-            z.shape == x.shape
+            z.shape == (12 * COPIES.get(name, 1), 3, 16, 16)
             and z.dtype == torch.float32
             and float(z.min()) >= 0
             and float(z.max()) <= 1
         )
-        assert not torch.equal(z, x) and (before is None or torch.equal(before, z))
+        assert not torch.equal(z[:12], x) and (before is None or torch.equal(before, z))
         before = z
-    assert torch.equal(y, Y) or (y.shape == (12, 4) and torch.allclose(y.sum(1), torch.ones(12)))
+    assert torch.equal(y, Y.repeat(len(z) // 12)) or (
+        y.shape == (12, 4) and torch.allclose(y.sum(1), torch.ones(12))
+    )
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
@@ -44,26 +42,39 @@ def test_shares_of_labels_are_shares_of_images(name):
     its label."""
     x = torch.nn.functional.one_hot(Y, 4)[:, :3, None, None].float() * torch.ones(1, 1, 16, 16)
     torch.manual_seed(3)
-    z, y = AUGMENTATIONS[name].load()(x, Y, 4, Brightness())
+    z, y = AUGMENTATIONS[name].load()(x, Y, 4)
     assert (y.max(1).values < 0.999).any()  # something was mixed
     assert torch.allclose(z.mean((2, 3)), y[:, :3], atol=1e-4)
 
 
 def test_cutout_is_a_square_of_half_the_side():
-    z, _ = AUGMENTATIONS["cutout"].load()(torch.zeros(12, 3, 16, 16), Y, 4, Brightness())
+    z, _ = AUGMENTATIONS["cutout"].load()(torch.zeros(12, 3, 16, 16), Y, 4)
     assert ((z == 0.5).sum((1, 2, 3)) == 3 * 64).all() and ((z == 0) | (z == 0.5)).all()
     assert all(float(image[0].amax(0).sum()) == 8 * 0.5 for image in z)  # eight columns wide
 
 
-def test_ueraser_max_takes_the_copy_with_the_highest_loss():
-    def loss(x):
-        return torch.nn.functional.cross_entropy(Brightness()(x), Y, reduction="none")
+def test_ueraser_max_trains_on_the_largest_of_five_losses():
+    """As in the authors' program (lafeat/ueraser): all copies go through the network in training
+    mode, and the gradient flows through the largest loss of each image."""
+    torch.manual_seed(0)
+    copies = [AUGMENTATIONS["ueraser"].load()(FLAT, Y, 4)[0] for _ in range(5)]
+    torch.manual_seed(0)
+    z, y = AUGMENTATIONS["ueraser-max"].load()(FLAT, Y, 4)
+    assert torch.equal(z, torch.cat(copies)) and torch.equal(y, Y.repeat(5))
+    model = build("tests.networks:shallow", 4, size=32, seed=1)
+    trainer = Trainer(copy.deepcopy(model), lr=0.1, momentum=0.0, weight_decay=0.0, bfloat16=False)
+    trainer.step(z, y, 0.1, copies=5)
+    losses = torch.nn.functional.cross_entropy(model.train()(z), y, reduction="none")
+    torch.stack([losses[k::12].max() for k in range(12)]).mean().backward()
+    for p, q in zip(model.parameters(), trainer.model.parameters(), strict=True):
+        assert torch.allclose(p - 0.1 * p.grad, q, atol=1e-5)
+    assert trainer.passes == 60 == Recipe(batch=12, steps=1, augmentation="ueraser-max").passes(12)
 
-    torch.manual_seed(0)
-    copies = [AUGMENTATIONS["ueraser"].load()(FLAT, Y, 4, None)[0] for _ in range(5)]
-    torch.manual_seed(0)
-    z, _ = AUGMENTATIONS["ueraser-max"].load()(FLAT, Y, 4, Brightness())
-    assert torch.equal(loss(z), torch.stack([loss(c) for c in copies]).amax(0))
+
+def test_ueraser_changes_brightness_by_the_released_ranges():
+    brightness, contrast = list(learner_augmentations._kornia("ueraser"))[:2]
+    assert str(brightness).count("intensity=(0.5, 1.0)") == 1
+    assert all("roughness=(0.3, 0.7)" in str(each) for each in (brightness, contrast))
 
 
 @pytest.mark.parametrize("name", ["mixup", "ueraser-max"])

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import asdict, replace
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load
 from unlearnable.core import checkpoint
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
+from unlearnable.core.seeding import Purpose, batch_rows, seed_of
 from unlearnable.experiments.records import canonical
 from unlearnable.training.trainer import Trainer
 
@@ -61,6 +63,23 @@ def test_an_attack_at_its_default_leaves_a_key_as_it_was():
     before = {k: v for k, v in recipe.items() if k != "attack"}
     assert canonical({"recipe": recipe}) == canonical({"recipe": before})
     assert canonical({"recipe": recipe | {"attack": "n-fgsm"}}) != canonical({"recipe": before})
+
+
+def test_a_learner_is_not_the_twin_of_the_surrogate(few):
+    """The same seed: other weights, other batches, other draws. The surrogate's are those of
+    before."""
+    short = replace(TINY, steps=1, lr=1e-12, weight_decay=0.0)
+    weights = {p: _weights(learn(few, short, seed=3, purpose=p).model) for p in get_args(Purpose)}
+    made = _weights(build(NARROW, 10, size=32, seed=3))
+    assert torch.allclose(weights["surrogate"], made, atol=1e-6)
+    assert not torch.allclose(weights["learner"], made, atol=0.01)
+    assert seed_of("surrogate", 3) == 3 != seed_of("learner", 3) != seed_of("learner", 4)
+    rows = [batch_rows(40, 16, seed_of(p, 3), 0) for p in get_args(Purpose)]
+    assert not torch.equal(*rows)
+
+
+def _weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 class Killed(BaseException):

@@ -6,6 +6,7 @@ drawn.
 
 import hashlib
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,11 +14,21 @@ from torch import Tensor
 from unlearnable.core.distributed import rank, world
 from unlearnable.core.errors import UserError
 
+Purpose = Literal["surrogate", "learner"]
+"""of a network that trains"""
+
 
 def generator(device: torch.device | str, *key: object) -> torch.Generator:
     """Return a random generator whose state depends on ``key`` alone: seed, purpose, step, rank."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def seed_of(purpose: Purpose, seed: int) -> int:
+    """Return the seed for a network's weights and batches. With the run's own seed for both, a
+    learner would start from the weights and see the batches that the noise was made on, which no
+    outside learner does."""
+    return seed if purpose == "surrogate" else generator("cpu", seed, purpose).initial_seed()
 
 
 @lru_cache(maxsize=8)

@@ -99,9 +99,9 @@ class ResizedCrop:
 @dataclass(frozen=True)
 class Contrastive:
     """The augmentation of contrastive learners, differentiable, at ``strength`` 0 to 1: a crop down
-    to 1 - 0.9 strength of the area and a flip, then in 4 of 5 images brightness, contrast and
-    saturation changed by up to 0.4 strength and hue by up to 0.1 strength, then gray with
-    probability 0.2 strength (the last three by kornia)."""
+    to 1 - 0.9 strength of the area and a flip, then with probability 0.8 strength brightness,
+    contrast and saturation multiplied by 1 +- 0.4 strength and hue changed by up to 0.1 strength,
+    then gray with probability 0.2 strength (the last two by kornia)."""
 
     size: int
     strength: float
@@ -147,9 +147,8 @@ def _colors(strength: float) -> tuple[nn.Module, nn.Module]:
     import kornia.augmentation as K  # takes seconds
 
     change = 0.4 * strength
-    return K.ColorJiggle(change, change, change, 0.1 * strength, p=0.8), K.RandomGrayscale(
-        p=0.2 * strength
-    )
+    jitter = K.ColorJitter(change, change, change, 0.1 * strength, p=min(0.99, 0.8 * strength))
+    return jitter, K.RandomGrayscale(p=0.2 * strength)
 
 
 Augmentation = Identity | FlipCrop | ResizedCrop | Contrastive | Gray

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from unlearnable.core.plugins import Entry
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-Augment = Callable[["Tensor", "Tensor", int, "nn.Module"], "tuple[Tensor, Tensor]"]
+Augment = Callable[["Tensor", "Tensor", int], "tuple[Tensor, Tensor]"]
 _HERE = "unlearnable.training.learner_augmentations"
 
 AUGMENTATIONS: dict[str, Entry[Augment]] = {
@@ -30,9 +30,10 @@ AUGMENTATIONS: dict[str, Entry[Augment]] = {
         "plasma brightness and contrast, channel shuffle, TrivialAugment", f"{_HERE}:ueraser"
     ),
     "ueraser-max": Entry(
-        "ueraser five times, of which the copy with the highest loss is kept",
+        "ueraser five times; the loss of an image is the largest of its copies'",
         f"{_HERE}:ueraser_max",
     ),
 }
 
-NEED_MODEL = frozenset({"ueraser-max"})  # those that look at the learner's model
+COPIES = {"ueraser-max": 5}
+"""images that those make of each; an image's loss is the largest of its copies'"""

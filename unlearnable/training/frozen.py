@@ -40,8 +40,8 @@ def weight_draws(
         yield 1.0
         return
     assert g is not None, "weight noise is drawn from g"
-    for std in noise.stds(g):
-        with noisy_weights(model, std, g):
+    for _ in range(noise.draws):
+        with noisy_weights(model, noise.std, g):
             yield 1 / noise.draws
 
 
@@ -166,8 +166,8 @@ def mean_over_noisy_weights(
     weights of ``frozen``: its gradient is the mean gradient, and that of every draw is taken before
     the next draw changes the weights. The noise is on the real parameters, then folded."""
     gradient = torch.zeros_like(z)
-    for std in noise.stds(g):
-        with frozen.noisy_weights(std, g):
+    for _ in range(noise.draws):
+        with frozen.noisy_weights(noise.std, g):
             leaf = z.detach().requires_grad_()
             gradient += torch.autograd.grad(loss(leaf), leaf)[0]
     return (gradient / noise.draws * z).sum()

@@ -19,13 +19,13 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json, write_json
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
-from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.core.seeding import Purpose, batch_rows, generator, seed_of
 from unlearnable.core.units import in_unit
 from unlearnable.data.images import Images
 from unlearnable.models import build
 from unlearnable.training import augment
 from unlearnable.training.accuracy import accuracy
-from unlearnable.training.augmentations import AUGMENTATIONS, NEED_MODEL
+from unlearnable.training.augmentations import AUGMENTATIONS
 from unlearnable.training.pgd import adversary, n_fgsm
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
@@ -53,11 +53,14 @@ def learn(
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
+    purpose: Purpose = "learner",
 ) -> Learned:
     """Train a learner on ``data`` and take its accuracy on the clean ``test`` images.
 
     out: a folder for log.jsonl, result.json, model.safetensors and, until done, the state that the
-    same call resumes from.  Bit for bit the same with and without interruption (CPU, same threads).
+    same call resumes from. purpose: a surrogate starts from other weights and sees other batches
+    than a learner with the same seed. Bit for bit the same with and without interruption (CPU, same
+    threads).
     """
     recipe = recipe or Recipe()
     where = pick_device(device)
@@ -74,9 +77,11 @@ def learn(
         "data": data.digest(),
         "test": test and test.digest(),
         "seed": seed,
+        "purpose": purpose,
         "bfloat16": bfloat16,
     }
-    model = build(recipe.model, len(data.classes), size=data.size, seed=seed)
+    draws = seed_of(purpose, seed)
+    model = build(recipe.model, len(data.classes), size=data.size, seed=draws)
     if recipe.init_from:
         config["init_from"] = _init_from(model, Path(recipe.init_from))
     model = model.to(where)
@@ -91,7 +96,7 @@ def learn(
         weight_decay=recipe.weight_decay,
         bfloat16=bfloat16,
     )
-    log = _train(trainer, recipe, data, test, t, seed, where, out, state)
+    log = _train(trainer, recipe, data, test, t, draws, where, out, state)
     scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
     result = {
         "accuracy": scores[-1] if scores else None,
@@ -178,18 +183,18 @@ def training_step(
     torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
     x, y = t(data.pixels(i, device), g), data.labels(i, device)
     if recipe.augmentation:
-        x, y = AUGMENTATIONS[recipe.augmentation].load()(x, y, len(data.classes), trainer.frozen)
+        x, y = AUGMENTATIONS[recipe.augmentation].load()(x, y, len(data.classes))
     if recipe.attack == "n-fgsm":
         x = x + n_fgsm(trainer.frozen, x, y, g, eps=in_unit(recipe.adv_eps))
     else:
         x = x + adversary(trainer.frozen, x, y, g, **recipe.adversary)
-    return trainer.step(x, y, recipe.lr_at(step), refresh=_looked_at(recipe, step))
+    refresh = _looked_at(recipe, step)
+    return trainer.step(x, y, recipe.lr_at(step), refresh=refresh, copies=recipe.copies)
 
 
 def _looked_at(recipe: Recipe, step: int) -> bool:
-    """Whether anything looks at the frozen copy after this step: an adversary, an augmentation, a
-    test."""
-    if recipe.adversarial or recipe.augmentation in NEED_MODEL:
+    """Whether anything looks at the frozen copy after this step: an adversary or a test."""
+    if recipe.adversarial:
         return True
     return (step + 1) % max(1, recipe.steps // recipe.evals) == 0 or step + 1 == recipe.steps
 

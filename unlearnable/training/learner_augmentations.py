@@ -1,8 +1,8 @@
 """What a learner does to its batches beside the paper's T: the functions of ``AUGMENTATIONS``.
 
-Each takes x [N, 3, H, W] in [0, 1], labels [N], the number of classes and the learner's model, and
-returns x and labels (mixed ones as [N, classes]). They draw from torch's global generator, which
-the training loop seeds.
+Each takes x [N, 3, H, W] in [0, 1], labels [N] and the number of classes, and returns x and labels
+(mixed ones as [N, classes]), or copies of them one set after the other. They draw from torch's
+global generator, which the training loop seeds.
 """
 
 import warnings
@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from unlearnable.core.units import in_unit
 from unlearnable.training.augment import ResizedCrop
-
-COPIES = 5  # of an image, of which ueraser-max keeps the one with the highest loss
+from unlearnable.training.augmentations import COPIES
 
 
 @cache
@@ -36,8 +35,9 @@ def _kornia(name: str) -> nn.Module:
             "randaugment": lambda: RandAugment(n=2, m=9),
             "gray": lambda: K.RandomGrayscale(p=0.5),
             "ueraser": lambda: nn.Sequential(
-                K.RandomPlasmaBrightness(p=0.5),
-                K.RandomPlasmaContrast(p=0.5),
+                # the ranges of the authors' program (Qin et al., 2023), not kornia's own
+                K.RandomPlasmaBrightness(roughness=(0.3, 0.7), intensity=(0.5, 1.0), p=0.5),
+                K.RandomPlasmaContrast(roughness=(0.3, 0.7), p=0.5),
                 K.RandomChannelShuffle(p=0.5),
                 TrivialAugment(),
             ),
@@ -48,11 +48,11 @@ Out = tuple[Tensor, Tensor]
 
 
 def _changed(name: str) -> Callable[..., Out]:
-    return lambda x, y, classes, model: (_kornia(name)(x).clamp(0, 1), y)
+    return lambda x, y, classes: (_kornia(name)(x).clamp(0, 1), y)
 
 
 def _mixed(name: str) -> Callable[..., Out]:
-    def mix(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:
+    def mix(x: Tensor, y: Tensor, classes: int) -> Out:
         mixed, labels = _kornia(name)(x, y)
         first, second, share = labels.reshape(-1, 3).unbind(1)
         if name == "mixup":  # kornia gives the second label's share there, and CutMix's first
@@ -63,20 +63,19 @@ def _mixed(name: str) -> Callable[..., Out]:
     return mix
 
 
-def noise(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:
+def noise(x: Tensor, y: Tensor, classes: int) -> Out:
     return (x + in_unit(8) * torch.randn_like(x)).clamp(0, 1), y
 
 
-def crops(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:
+def crops(x: Tensor, y: Tensor, classes: int) -> Out:
     g = torch.Generator(x.device).manual_seed(int(torch.randint(2**31, ())))
     return ResizedCrop(x.shape[-1], area=(0.2, 1.0))(x, g).clamp(0, 1), y
 
 
-@torch.no_grad()
-def ueraser_max(x: Tensor, y: Tensor, classes: int, model: nn.Module) -> Out:
-    copies = torch.stack([_kornia("ueraser")(x).clamp(0, 1) for _ in range(COPIES)])
-    loss = torch.stack([F.cross_entropy(model(z), y, reduction="none") for z in copies])
-    return copies[loss.argmax(0), torch.arange(len(x), device=x.device)], y
+def ueraser_max(x: Tensor, y: Tensor, classes: int) -> Out:
+    copies = COPIES["ueraser-max"]
+    z = torch.cat([_kornia("ueraser")(x) for _ in range(copies)])
+    return z.clamp(0, 1), y.repeat(copies)
 
 
 cutout, randaugment, gray, ueraser = map(_changed, ("cutout", "randaugment", "gray", "ueraser"))

@@ -8,7 +8,7 @@ from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require
 from unlearnable.core.units import in_unit
 from unlearnable.models import check_model
-from unlearnable.training.augmentations import AUGMENTATIONS
+from unlearnable.training.augmentations import AUGMENTATIONS, COPIES
 
 Precision = Literal["auto", "bf16", "fp32"]
 """arithmetic of the networks; auto: bfloat16 where it is fast"""
@@ -134,8 +134,14 @@ class Recipe(Presets):
     def passes(self, images: int) -> int:
         """Count the forward and backward passes of one image that training on ``images`` images
         takes, those of the adversary included."""
+        visited = self.steps * min(self.batch, images) * self.copies
         attack = 1 if self.attack == "n-fgsm" else self.adv_steps
-        return self.steps * min(self.batch, images) * (1 + attack * self.adversarial)
+        return visited * (1 + attack * self.adversarial)
+
+    @property
+    def copies(self) -> int:
+        """Copies of an image in its batch."""
+        return COPIES.get(self.augmentation, 1)
 
     @property
     def adversarial(self) -> bool:

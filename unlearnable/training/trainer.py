@@ -36,15 +36,20 @@ class Trainer:
         lr: float,
         *,
         refresh: bool = True,
+        copies: int = 1,
         regularizer: Callable[[nn.Module], Tensor] | None = None,
         weight_noise: WeightNoise | None = None,
         g: torch.Generator | None = None,
+        scale: float = 1.0,
+        clip: float | None = None,
     ) -> Tensor:
         """Take one SGD step on x [n, 3, H, W], already augmented and perturbed. Returns the batch's
         mean loss (a tensor, so that nothing waits for the device).
 
-        refresh: whether the frozen copy follows. regularizer: a second term of the loss, on as many
-        images. weight_noise: the loss is the mean over its draws, drawn from ``g``."""
+        refresh: whether the frozen copy follows. copies: x is so many versions of the same images,
+        one set after the other, and an image's loss is its largest. regularizer: a second term of
+        the loss, on as many images. weight_noise: the loss is the mean over its draws, drawn from
+        ``g``. scale: of the loss. clip: the largest L2 norm of the gradient, after every draw."""
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -55,8 +60,12 @@ class Trainer:
             with arithmetic(x.device, self.bfloat16):
                 logits = self._network(x)
                 second = regularizer(self.model) if regularizer else 0.0
-            loss = share * (F.cross_entropy(logits.float(), y) + second)
+            each = F.cross_entropy(logits.float(), y, reduction="none" if copies > 1 else "mean")
+            first = each.view(copies, -1).max(0).values.mean() if copies > 1 else each
+            loss = scale * share * (first + second)
             loss.backward()
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
             total += loss.detach()
             self._steps += len(x) * (2 if regularizer else 1)
         distributed.average_gradients(self.model)

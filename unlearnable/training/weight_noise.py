@@ -1,24 +1,32 @@
 """Gaussian noise on the weights of a network, as a setting."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
 class WeightNoise:
-    """A loss becomes its mean over ``draws`` networks with N(0, s^2) added to every parameter; each
-    draw has its own s, uniform between 0 and ``std``."""
+    """A loss becomes its mean over ``draws`` networks with N(0, std^2) added to every parameter."""
 
     std: float
     draws: int
 
-    def stds(self, g: torch.Generator) -> list[float]:
-        """Draw the standard deviation of every draw."""
-        import torch
 
-        return (self.std * torch.rand(self.draws, device=g.device, generator=g)).tolist()
+@dataclass(frozen=True)
+class WeightLevels:
+    """Standard deviations from 0 to ``std``, evenly spaced, each with a step of its own.
+
+    draws: per level of a noise step; train_draws: of a surrogate step. from_accuracy: on the
+    protected images, in %, above which the surrogate must have come first. clip: the largest norm
+    of a surrogate step's gradient."""
+
+    std: float
+    levels: int
+    draws: int
+    train_draws: int
+    from_accuracy: float
+    clip: float = 5.0
+
+    def of(self, draws: int) -> tuple[WeightNoise, ...]:
+        """Return every level's noise; without noise one draw is all of them."""
+        stds = [self.std * k / max(1, self.levels - 1) for k in range(self.levels)]
+        return tuple(WeightNoise(std, draws if std else 1) for std in stds)

@@ -124,6 +124,18 @@ def test_on_a_surrogate_that_sees_brightness_the_noise_is_the_closed_form():
     )
 
 
+def test_without_t_the_border_of_a_large_image_counts():
+    x = torch.full((4, 3, 144, 144), 128, dtype=torch.uint8)
+    data = Images(x, torch.zeros(4, dtype=torch.int64), ("",))
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1), nn.Linear(1, 2))
+    m = UnlearnableClusters(**SMALL | {"clusters": 2, "eot_samples": 0})
+    frozen, centers = Frozen(model, bfloat16=False), torch.tensor([[5.0], [-5.0]])
+    made = ClusterNoise(m, data, Context(), frozen, centers, torch.tensor([0, 1, 0, 1]))
+    noise = torch.zeros(2, 3, 144, 144, requires_grad=True)
+    made.distance(torch.arange(4), noise, generator("cpu", 0)).backward()
+    assert (noise.grad != 0).all()
+
+
 def test_labels_do_not_count(trained):
     data = load("shapes", limit=40)
     other = replace(data, y=torch.zeros_like(data.y), classes=("",))
@@ -180,4 +192,4 @@ def test_what_cannot_be_clustered(trained, tmp_path):
 def test_passes_count_both_trainings(few):
     for surrogate_steps, steps in ((3, 2), (1, 5)):
         m = UnlearnableClusters(**SMALL | {"train_steps": surrogate_steps}, steps=steps)
-        assert m.passes(len(few)) == protect(few, m).card["passes"]
+        assert m.passes(len(few)) == protect(few, m).card.passes

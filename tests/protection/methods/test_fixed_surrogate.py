@@ -9,10 +9,23 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnable import HYPO, PIL, TAP, EntF, Frozen, Recipe, UserError, build, learn, load, protect
+from unlearnable import (
+    HYPO,
+    PIL,
+    TAP,
+    EntF,
+    Frozen,
+    Images,
+    Recipe,
+    UserError,
+    build,
+    learn,
+    load,
+    protect,
+)
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.fixed_surrogate_loop import feature_centers
+from unlearnable.protection.methods.fixed_surrogate_loop import _descend, feature_centers
 from unlearnable.protection.methods.pil_loop import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
@@ -84,6 +97,16 @@ def test_one_step_is_the_sign_of_the_gradient_at_the_random_start(trained, in_do
     inside = (data.x > 8) & (data.x < 247)
     clear = inside & (x.grad != 0)
     assert torch.equal(noise[clear].double(), -8 * x.grad.sign()[clear])
+
+
+@pytest.mark.parametrize("kind", [HYPO, EntF])
+def test_without_t_the_border_of_a_large_image_is_protected_too(kind):
+    """A goal that wants every pixel darker: none stays at its random start, as the 16 pixels around
+    the center crop of 256 did."""
+    x = torch.full((2, 3, 144, 150), 128, dtype=torch.uint8)
+    data, m = Images(x, torch.arange(2), ("a", "b")), kind(steps=4, step=4.0)
+    noise = _descend(m, lambda z, y: z.sum(), data, torch.arange(2), Context(), 0)
+    assert torch.allclose(noise, torch.tensor(-8 / 255))
 
 
 class Killed(Exception):

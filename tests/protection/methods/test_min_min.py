@@ -1,23 +1,40 @@
 """The family against a slow restatement of the paper's algorithm, and limits that must coincide."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tests.restated import slow_flip_crop
-from unlearnable import ASR, AUE, EM, MIUE, PUE, REM, SEM, Context, Images, build, protect
+from unlearnable import (
+    ASR,
+    AUE,
+    EM,
+    METHODS,
+    MIUE,
+    PUE,
+    REM,
+    SEM,
+    Context,
+    Images,
+    Recipe,
+    build,
+    load,
+    protect,
+)
 from unlearnable.core.errors import UserError
-from unlearnable.core.seeding import generator
+from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.protection.methods.losses import class_contrast
+from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.protection.methods.min_min_loop import MinMinLoop, min_min
 from unlearnable.training.augment import LUMA
 from unlearnable.training.frozen import (
     Frozen,
-    mean_over_noisy_weights,
     noisy_weights,
     weight_draws,
 )
-from unlearnable.training.pgd import total_loss
 from unlearnable.training.weight_noise import WeightNoise
 
 NARROW = "tests.networks:narrow"
@@ -192,24 +209,18 @@ def test_asr_without_its_second_term_is_em_against_an_adversarial_surrogate(few:
 
 
 def test_class_contrast_is_the_stated_sum():
+    """With the image itself in both sums, as in the authors' program (hala64/mi-ue)."""
     f = torch.randn(7, 5, generator=generator("cpu", 0))
-    y = torch.tensor([0, 0, 0, 1, 1, 2, 2])
+    y = torch.tensor([0, 0, 0, 1, 1, 2, 3])
     total = 0.0
     for i in range(7):
-        e = {
-            j: float(torch.exp(F.cosine_similarity(f[i], f[j], dim=0) / 0.1))
-            for j in range(7)
-            if j != i
-        }
-        total -= float(
-            torch.log(torch.tensor(sum(v for j, v in e.items() if y[j] == y[i]) / sum(e.values())))
-        )
+        e = [float(torch.exp(F.cosine_similarity(f[i], f[j], dim=0) / 0.1)) for j in range(7)]
+        same = sum(v for j, v in enumerate(e) if y[j] == y[i])
+        total -= float(torch.log(torch.tensor(same / sum(e))))
     assert float(class_contrast(f, y, 0.1)) == pytest.approx(total, rel=1e-4)
-    alone = (
-        f.clone().requires_grad_()
-    )  # nobody has a classmate: nothing to lower, and no gradient of nan
+    alone = f.clone().requires_grad_()  # without any classmate, images still leave each other
     class_contrast(alone, torch.arange(7), 0.1).backward()
-    assert torch.equal(alone.grad, torch.zeros_like(f))
+    assert alone.grad.isfinite().all() and (alone.grad.abs().sum(1) > 0).all()
 
 
 def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
@@ -230,6 +241,41 @@ def test_mi_ue_gathers_classes_with_growing_steps(few: Images):
     assert contrast() < 0.9 * before
 
 
+def test_mi_ue_gathers_the_classes_of_a_sorted_folder():
+    """A chunk of one class has nothing to gather: the noise stayed at its start."""
+    data = load("shapes", limit=160)
+    data = data.subset(data.y.argsort(stable=True))
+    m = MIUE(model=NARROW, train_steps=6, refresh_every=3, batch=16, noise_batch=16, step=2.0)
+    done = min_min(m, data, Context(seed=1))
+    frozen, x = Frozen(done.generator, bfloat16=False), data.pixels(slice(None), "cpu")
+    start = torch.randint(-8, 9, x.shape, generator=generator("cpu", 1)) / 255
+    clean, random, made = (
+        float(class_contrast(frozen.features((x + u).clamp(0, 1)), data.y, 0.1))
+        for u in (0.0, start, done.delta / 255)
+    )
+    assert made < 0.95 * min(clean, random)
+
+
+def test_moves_of_less_than_half_a_level_add_up(few: Images):
+    """Three passes of one step of 0.2: int8 would round each back to where it was."""
+    m = MIUE(model=NARROW, steps=1, step=0.2, growth=1.0, batch=40)
+    loop = MinMinLoop(m, few, Context(seed=1))
+    for k in range(5):
+        loop.update_noise(torch.arange(40), k, 0)
+    assert float(loop.table.abs().max()) == pytest.approx(1.0, abs=0.01)
+    assert int(loop.delta().abs().max()) == 1
+    assert MinMinLoop(SEM.preset("short"), few, Context()).table.dtype == torch.int8
+
+
+def test_classes_without_an_image_in_a_chunk_keep_their_noise(few: Images):
+    """They ended at the random start of the visit."""
+    m = SEM(**ROBUST | {"noise_type": "classwise"})
+    loop = MinMinLoop(m, few, Context(seed=1))
+    loop.table.fill_(3)
+    loop.update_noise(torch.arange(40)[few.y < 2], 0, 0)
+    assert (loop.table[2:] == 3).all() and (loop.table[:2] != 3).float().mean() > 0.8
+
+
 @pytest.mark.parametrize("draws", [1, 3])
 def test_pue_without_weight_noise_is_em_bit_for_bit(few: Images, draws):
     shared = SMALL | {"refresh_every": 0, "stop_error": 0.0}
@@ -242,42 +288,86 @@ def test_pue_without_weight_noise_is_em_bit_for_bit(few: Images, draws):
         assert torch.equal(a, b)
 
 
-def test_pue_descends_the_mean_over_noisy_weights(few: Images):
-    """The noise step's gradient and the surrogate's against plain models, each with the noise of
-    one draw. In double precision, lest a ReLU at zero falls to either side."""
-    noise = PUE(weight_std=0.05, draws=3).slots.weight_noise
-    x, y = few.pixels(slice(0, 8), "cpu").double(), few.y[:8]
-    model = build("convnet", 10, size=32, seed=1).double()
-    before = [p.detach().clone() for p in model.parameters()]
-    frozen = Frozen(model, bfloat16=False)
-    plain = frozen(x)
-    z = x.clone().requires_grad_()
-    lowered = mean_over_noisy_weights(
-        lambda z: total_loss(frozen, z, y), frozen, z, noise, generator("cpu", 3)
+PUE_SMALL = {"model": NARROW, "steps": 2, "step": 1.0, "batch": 8, "levels": 3, "draws": 2}
+
+
+def slow_levels(model, few: Images, g, draws: int):
+    """Yield, level by level (0, 0.05, 0.1), copies of ``model`` with noise on their weights."""
+    for std in (0.0, 0.05, 0.1):
+        noisy = [copy.deepcopy(model) for _ in range(draws if std else 1)]
+        for each in noisy:
+            for p in each.parameters():
+                p.data += std * torch.randn(p.shape, generator=g)
+        yield noisy
+
+
+def test_pue_takes_a_noise_step_for_every_level(few: Images, in_double):
+    """Wang et al.'s program, restated: at every level the sign of the gradient summed over draws of
+    the weights."""
+    loop = MinMinLoop(PUE(**PUE_SMALL, weight_std=0.1), few, Context(seed=4))
+    model = build(NARROW, 10, size=32, seed=4).eval()
+    before = [p.detach().clone() for p in loop.trainer.model.parameters()]
+    rows = torch.arange(8)
+    x, y, g = few.pixels(rows, "cpu"), few.y[:8], generator("cpu", 4, "noise", 0, 0)
+    u = loop.table[rows].double() / 255
+    loop.noisy = True
+    loop.update_noise(rows, 0)
+    for _ in range(2):
+        for noisy in slow_levels(model, few, g, draws=2):
+            u = u.detach().requires_grad_()
+            total = sum(F.cross_entropy(each((x + u).clamp(0, 1)), y) for each in noisy)
+            (gradient,) = torch.autograd.grad(total, u)
+            u = (u - gradient.sign() / 255).clamp(-8 / 255, 8 / 255)
+    assert torch.equal(loop.table[rows].double(), (u * 255).round())
+    assert loop.trainer.frozen.passes == 8 * loop.m.passes_per_update == 8 * 2 * (1 + 2 + 2)
+    after = list(loop.trainer.model.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_pue_takes_a_surrogate_step_for_every_level(few: Images, in_double):
+    """As there: a share of the loss per level, and the gradient clipped after every draw."""
+    m = PUE(**PUE_SMALL, weight_std=0.1, train_draws=2)
+    loop = MinMinLoop(m, few, Context(seed=4))
+    loop.noisy = True
+    model, i = build(NARROW, 10, size=32, seed=4).train(), batch_rows(40, 8, 4, 0)
+    x, y, g = loop.protected(i), few.y[i], generator("cpu", 4, "surrogate", 0, 0)
+    loop.train_step(0)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    for std in (0.0, 0.05, 0.1):
+        sgd.zero_grad()
+        for _ in range(2 if std else 1):
+            noise = [std * torch.randn(p.shape, generator=g) for p in model.parameters()]
+            for p, n in zip(model.parameters(), noise, strict=True):
+                p.data += n
+            (F.cross_entropy(model(x), y) / 3 / (2 if std else 1)).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            for p, n in zip(model.parameters(), noise, strict=True):
+                p.data -= n
+        sgd.step()
+    pairs = zip(loop.trainer.model.parameters(), model.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in pairs)
+
+
+@pytest.mark.parametrize("refresh_every", [0, 2])
+def test_pue_is_em_until_the_surrogate_is_right_often_enough(few: Images, refresh_every):
+    shared = SMALL | {"train_steps": 4, "refresh_every": refresh_every, "stop_error": 0.0}
+    em = min_min(EM(**shared), few, Context(seed=1))
+    waits = PUE(**shared, levels=2, draws=1, train_draws=1)
+    never, soon = (
+        min_min(replace(waits, from_accuracy=from_accuracy), few, Context(seed=1))
+        for from_accuracy in (100.0, 1.0)
     )
-    (fast,) = torch.autograd.grad(lowered, z)
-    assert frozen.passes == 3 * 8
-    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
-    assert torch.equal(frozen(x), plain)  # the copy is back, too
-    g, slow, losses = generator("cpu", 3), torch.zeros_like(x), []
-    for std in noise.stds(g):
-        assert 0 < std < 0.05
-        noisy = build("convnet", 10, size=32, seed=1).double().eval()
-        for p in noisy.parameters():
-            p.data += std * torch.randn(p.shape, generator=g, dtype=torch.float64)
-        loss = F.cross_entropy(noisy(z), y, reduction="sum")
-        slow += torch.autograd.grad(loss, z)[0] / 3
-        losses.append(loss)
-    assert torch.allclose(fast, slow, atol=1e-4 * float(slow.abs().max()))
-    # the surrogate: every draw has its share, and an exception inside leaves no noise behind
-    seen = []
-    for share in weight_draws(model, noise, generator("cpu", 3)):
-        seen.append((share, F.cross_entropy(model.eval()(x), y, reduction="sum").item()))
-    assert [s for s, _ in seen] == [1 / 3] * 3
-    assert [v for _, v in seen] == pytest.approx([float(v.detach()) for v in losses], rel=1e-4)
+    assert torch.equal(em.delta, never.delta) and em.passes == never.passes < soon.passes
+    assert not torch.equal(em.delta, soon.delta)
+
+
+def test_weights_are_the_same_bits_after_their_noise(few: Images):
+    model = build("convnet", 10, size=32, seed=1)
+    before = [p.detach().clone() for p in model.parameters()]
     with pytest.raises(ZeroDivisionError), noisy_weights(model, 0.05, generator("cpu", 0)):
         1 / 0  # noqa: B018
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert list(weight_draws(model, WeightNoise(0.1, 4), generator("cpu", 0))) == ([0.25] * 4)
 
 
 def test_a_step_over_draws_without_noise_is_the_step(few: Images):
@@ -360,3 +450,41 @@ def test_gray_is_a_share_and_a_part_of_t():
         SEM(gray_prob=2.0)
     with pytest.raises(UserError, match="set eot_samples to 1 or more"):
         EM(gray_prob=0.5)
+
+
+PRESETS = [(kind, name) for kind in METHODS.values() for name in kind.presets]
+
+
+@pytest.mark.parametrize(("kind", "name"), [p for p in PRESETS if issubclass(p[0], MinMin)])
+def test_the_schedule_of_every_preset_fits_its_steps(kind, name):
+    """The rate is worth something for most of the run, and small at its end. (AUE's was 1e-7 after
+    half of it.)"""
+    m = kind.preset(name)
+    assert m.lr_at(m.train_steps // 2) >= m.lr / 10 and m.lr_at(int(0.75 * m.train_steps)) >= 1e-3
+    assert m.lr_at(m.train_steps - 1) < m.lr / 50
+
+
+@pytest.mark.parametrize("name", list(Recipe.presets))
+def test_the_schedule_of_every_recipe_fits_its_steps(name):
+    r = Recipe.preset(name)
+    assert r.lr_at(r.steps // 2) >= r.lr / 10 and r.lr_at(int(0.75 * r.steps)) >= 1e-3
+    assert r.lr_at(r.steps - 1) < r.lr / 50
+
+
+def test_aue_falls_along_the_released_cosine():
+    """0.1 (1 + cos(pi epoch / 60)) / 2 over 60 epochs (EhanW/AUE-AAP)."""
+    assert AUE().lr_at(12_000) == pytest.approx(0.048, abs=5e-4)
+    assert AUE().weight_decay == MIUE().weight_decay == 1e-4
+    assert AUE().noise_step(0) == pytest.approx(0.8) and AUE(eps=4).noise_step(0) == 0.4
+
+
+@pytest.mark.parametrize("radius", [1.0, 4.0])
+def test_steps_of_the_imagenet_presets_are_quarters_of_the_radius(radius):
+    """gen_rem.sh of Fu et al. for the ImageNet subset: 7 steps of 2 in 8 and of 1 in 4."""
+    assert REM.preset("imagenet", adv_eps=radius).adversary.step == radius / 4
+    for kind in (EM, REM):
+        assert kind.preset("imagenet", eps=2 * radius).noise_step(0) == radius / 2
+    assert REM(adv_eps=radius).adversary.step == radius / 5
+    assert REM(eps=2 * radius).noise_step(0) == 2 * radius / 5
+    recipe = Recipe.preset("imagenet", adv_eps=radius).adversary
+    assert recipe["step"] == pytest.approx(radius / 4 / 255)

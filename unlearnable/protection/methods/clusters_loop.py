@@ -6,8 +6,11 @@ more than the image. A network makes the noises, each from a fixed random input.
 
 The paper's surrogate was trained elsewhere (CLIP). None is included here, so without ``surrogate``
 a network learns on the images themselves to tell by how much they are turned (Gidaris et al.,
-2018), which needs no labels. One network makes all noises; the paper has one per cluster. The
-distance is the one that k-means knows, squared Euclidean.
+2018), which needs no labels. Three things differ from the authors' program. One network makes all
+noises, each trained on its own cluster's images; theirs has one network per cluster, trained on all
+images. The distance is the one that k-means knows, squared Euclidean; theirs is the divergence of
+the features' softmax from the center's. Here a tanh keeps the noise within eps; theirs is clipped,
+which stops the gradient there.
 """
 
 import math
@@ -171,7 +174,8 @@ class ClusterNoise:
         # not noise[cluster]: the gradient of an index adds up in the order in which threads come
         noise = noise.index_select(0, cluster)
         z = (self.data.pixels(i, self.run.device) + noise).clamp(0, 1)
-        z = self.t(z.repeat(draws, 1, 1, 1), g) if self.m.eot_samples else self.t.test(z)
+        if self.m.eot_samples:
+            z = self.t(z.repeat(draws, 1, 1, 1), g)
         return (self.frozen.features(z) - self.target[cluster.repeat(draws)]).square().sum(1).mean()
 
     def step(self, k: int) -> None:

@@ -89,8 +89,8 @@ def _descend(
     x, y = data.pixels(i, run.device), data.labels(i, run.device)
 
     def loss(z: Tensor) -> Tensor:
-        if not m.eot_samples:
-            return goal(t.test(z), y)
+        if not m.eot_samples:  # the whole image: a crop would leave its border at the random start
+            return goal(z, y)
         return goal(t(z.repeat(m.eot_samples, 1, 1, 1), g), y.repeat(m.eot_samples))
 
     eps, step = in_unit(m.eps), in_unit(m.step)

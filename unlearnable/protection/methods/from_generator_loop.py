@@ -17,7 +17,8 @@ def noise_for_further_images(m: Generated, data: Images, run: Context) -> Noise:
         names = f.keys()
         loop.trainer.model.load_state_dict({name: f.get_tensor(name) for name in names})
     loop.trainer.frozen.refresh()
-    chunks = len(loop.chunks)
+    loop.noisy = loop.slots.weight_noise is not None
+    chunks = len(loop.pass_chunks(0))
     for at in resumable(
         "noise for further images",
         m.visits * chunks,
@@ -26,5 +27,6 @@ def noise_for_further_images(m: Generated, data: Images, run: Context) -> Noise:
         restore=loop.set_table,
     ):
         visit, chunk = divmod(at, chunks)
-        loop.update_noise(loop.chunks[chunk], m.family.train_steps - 1 + visit, chunk)
+        step = m.family.train_steps - 1 + visit
+        loop.update_noise(loop.pass_chunks(step)[chunk], step, chunk)
     return Noise(loop.delta(), None, distributed.sum_int(loop.trainer.passes))

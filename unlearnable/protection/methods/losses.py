@@ -6,17 +6,13 @@ from torch import Tensor
 
 
 def class_contrast(features: Tensor, y: Tensor, temperature: float) -> Tensor:
-    """Return the supervised contrast of features [N, D]: the sum over images of -log(sum over the
-    others of the same class exp(cos / temperature) / sum over all others). An image without a
-    classmate in the batch counts nothing."""
+    """Return the supervised contrast of features [N, D]: the sum over images of -log(sum over those
+    of the same class exp(cos / temperature) / sum over all), with the image itself in both sums, as
+    in the authors' program."""
     f = F.normalize(features, dim=1)
     logits = f @ f.T / temperature
-    itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
-    mates = (y[:, None] == y[None, :]) & ~itself
-    every = logits.masked_fill(itself, -torch.inf).logsumexp(1)
-    # a finite floor: -inf would make the gradient of an image without classmates nan
-    same = logits.masked_fill(~mates, -1e9).logsumexp(1)
-    return (every - same)[mates.any(1)].sum()
+    same = logits.masked_fill(y[:, None] != y[None, :], -torch.inf)
+    return (logits.logsumexp(1) - same.logsumexp(1)).sum()
 
 
 def distance_from_uniform(logits: Tensor) -> Tensor:

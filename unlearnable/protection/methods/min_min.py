@@ -30,7 +30,10 @@ class MinMin(Method):
     steps: int = 10
     """noise steps per visit (K_u)"""
     step: float | None = None
-    """size of a noise step in /255; default: 2 eps / steps (the paper's eps / 5 at 10 steps)"""
+    """size of a noise step in /255; default: reach x eps / steps (the paper's eps / 5 at 10
+    steps)"""
+    reach: float = 2.0
+    """how far all default steps together go, the noise's and the adversary's, in radii"""
     eot_samples: int = 5
     """draws of the augmentation T per noise step (J); 0: no T, neither for the noise nor for the
     surrogate"""
@@ -52,6 +55,8 @@ class MinMin(Method):
     """surrogate steps (M), at most"""
     batch: int = 128
     """images per step, over all processes"""
+    noise_batch: int | None = None
+    """images per chunk of a pass that updates all noise; default: batch"""
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -60,7 +65,8 @@ class MinMin(Method):
     lr_decay: float = 0.1
 
     def __post_init__(self) -> None:
-        require(self, positive="eps step batch train_steps decay_every lr")
+        require(self, positive="eps step reach batch noise_batch train_steps")
+        require(self, positive="decay_every lr")
         require(self, whole="steps eot_samples refresh_every stop_error momentum weight_decay")
         if self.stop_error and not self.refresh_every:
             raise UserError(
@@ -89,7 +95,9 @@ class MinMin(Method):
 
     def noise_step(self, step: int) -> float:
         """Return the size of a noise step in /255 at surrogate step ``step``."""
-        first = self.step if self.step is not None else 2 * self.eps / max(1, self.steps)
+        first = self.step
+        if first is None:
+            first = self.reach * self.eps / max(1, self.steps)
         return first * (1 + (self.slots.noise_step_growth - 1) * step / self.train_steps)
 
     def lr_at(self, step: int) -> float:
@@ -106,8 +114,9 @@ class MinMin(Method):
     @property
     def passes_per_update(self) -> int:
         """Passes of one image in one update of its noise."""
-        slots = self.slots
-        return self.steps * self.copies * (slots.noise_sees.passes + slots.draws)
+        noise = self.slots.weight_noise
+        drawn = sum(level.draws for level in noise.of(noise.draws)) if noise else 1
+        return self.steps * self.copies * (self.slots.noise_sees.passes + drawn)
 
     def passes(self, images: int) -> int:
         return sum(self._passes(images))
@@ -122,7 +131,10 @@ class MinMin(Method):
         updated = visited + images  # at every visit, and all of them at the end
         if self.refresh_every:
             updated = -(-self.train_steps // self.refresh_every) * images
-        terms = slots.draws * (2 if slots.regularizer else 1)
+        noise = slots.weight_noise
+        terms = 2 if slots.regularizer else 1
+        if noise:
+            terms *= sum(level.draws for level in noise.of(noise.train_draws))
         frozen = updated * self.passes_per_update + visited * slots.surrogate_sees.passes
         return frozen, visited * terms
 
@@ -160,11 +172,11 @@ class EM(MinMin):
             "refresh_every": 0,
             "stop_error": 0.0,
         },
-        "class": {"noise_type": "classwise", "steps": 1, "step": 1.0},
+        "class": {"noise_type": "classwise", "steps": 1, "reach": 0.1, "stop_error": 10.0},
         "imagenet": {
             "model": "resnet18-fu",
             "steps": 7,
-            "step": 2.0,
+            "reach": 1.75,
             "train_steps": 3000,
             "decay_every": 1200,
         },
@@ -188,7 +200,8 @@ class Robust(MinMin):
     adv_steps: int = 10
     """PGD steps of the adversary (K_a)"""
     adv_step: float | None = None
-    """PGD step size in /255; default: 2 adv_eps / adv_steps (adv_eps / 5 at the paper's 10)"""
+    """PGD step size in /255; default: reach x adv_eps / adv_steps (the paper's adv_eps / 5 at 10
+    steps)"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -196,7 +209,10 @@ class Robust(MinMin):
 
     @property
     def adversary(self) -> Adversary:
-        return Adversary(self.adv_eps, self.adv_step, self.adv_steps)
+        step = self.adv_step
+        if step is None:
+            step = self.reach * self.adv_eps / max(1, self.adv_steps)
+        return Adversary(self.adv_eps, step, self.adv_steps)
 
 
 _SHORT = {
@@ -222,7 +238,8 @@ class REM(Robust):
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "imagenet": EM.presets["imagenet"] | {"eot_samples": 4, "adv_steps": 7, "adv_step": 1.0},
+        # 7 steps of a quarter of the radius, for the noise and for the adversary
+        "imagenet": EM.presets["imagenet"] | {"eot_samples": 4, "adv_steps": 7},
         "short": _SHORT,
     }
 

@@ -6,6 +6,7 @@ not where it is kept (as theirs).
 """
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from unlearnable.core import distributed
 from unlearnable.core.checkpoint import State
 from unlearnable.core.device import to_device
 from unlearnable.core.seeding import batch_rows, generator
-from unlearnable.core.units import in_unit, quantize, to_unit
+from unlearnable.core.units import LEVELS, in_unit, quantize, to_unit
 from unlearnable.data.images import Images
 from unlearnable.models import build
 from unlearnable.protection.methods.base import Context, Noise
@@ -24,14 +25,16 @@ from unlearnable.training import augment
 from unlearnable.training.frozen import mean_over_noisy_weights
 from unlearnable.training.pgd import pgd, uniform
 from unlearnable.training.trainer import Trainer
+from unlearnable.training.weight_noise import WeightNoise
 
 # pixels that go through the surrogate at once, with all draws of T: 41 images of 224 px, 4 draws
 MAX_PIXELS_PER_FORWARD = 2**23
 
 
 class MinMinLoop:
-    """One run: the noise table (int8, in /255: this process's rows, or one row per class), the
-    surrogate, and their steps."""
+    """One run: the noise table (in /255: this process's rows, or one row per class), the surrogate,
+    and their steps. The table is int8, or float16 where noise moves by less than one level at a
+    time, which rounding would undo."""
 
     def __init__(self, method: MinMin, data: Images, run: Context):
         self.m, self.slots, self.data, self.run = method, method.slots, data, run
@@ -48,13 +51,25 @@ class MinMinLoop:
         self.chunks = batches(len(data), method.batch)
         rows = len(data.classes) if self.classwise else len(distributed.local_rows(len(data)))
         self.table = torch.zeros((rows, *data.x.shape[1:]), dtype=torch.int8)
-        if method.warm_start:
+        if method.warm_start and not self.slots.zero_start:
             # noise per class must start equal on all processes
             key = "class" if self.classwise else distributed.rank()
             random = generator("cpu", run.seed, "first noise", key)
             eps = int(method.eps)
             self.table.random_(-eps, eps + 1, generator=random)
-        self.table = self.table.to(run.device)
+        fine = method.warm_start and method.noise_step(0) < 1
+        self.table = self.table.to(run.device, torch.float16 if fine else torch.int8)
+        levels = self.slots.weight_noise
+        self.noisy = levels is not None and not levels.from_accuracy
+
+    def pass_chunks(self, step: int) -> tuple[Tensor, ...]:
+        """Return the rows of every chunk of the noise pass after surrogate step ``step``. Where the
+        images of a chunk act on each other's noise they are shuffled anew: a folder's images come
+        class by class."""
+        size = self.m.noise_batch or self.m.batch
+        mixed = self.classwise or not self.slots.noise_loss.independent
+        g = generator("cpu", self.run.seed, "chunks", step, distributed.rank()) if mixed else None
+        return batches(len(self.data), size, g)
 
     def rows(self, i: Tensor) -> Tensor:
         """Return where the table holds the noise of the images ``i``, on its device."""
@@ -83,35 +98,67 @@ class MinMinLoop:
             shared = generator(device, self.run.seed, *key) if self.classwise else g
             start = uniform(start, in_unit(m.eps), shared)
 
-        def loss(u: Tensor) -> Tensor:
+        valid = self.slots.valid and not self.classwise
+        base = x if valid else torch.zeros_like(start)
+        levels = self.weight_levels(training=False)
+        turns = cycle(levels)
+
+        def loss(z: Tensor) -> Tensor:
+            u = z - base
             if self.classwise:
                 u.register_hook(_summed)
-            # not u[y]: the gradient of an index adds up in the order in which threads come
-            return self.noise_loss(x, u.index_select(0, y) if self.classwise else u, y, g)
+                # not u[y]: the gradient of an index adds up in the order in which threads come
+                u = u.index_select(0, y)
+            return self.noise_loss(x, u, y, g, next(turns))
 
         u = pgd(
             loss,
-            torch.zeros_like(start),
+            base,
             eps=in_unit(m.eps),
             step=in_unit(m.noise_step(step)),
-            steps=m.steps,
+            steps=m.steps * len(levels),
             minimize=True,
             start=start,
-            valid=False,
+            valid=valid,
         )
-        self.table[noise] = quantize(u)
+        self._keep(u, noise, y)
 
-    def noise_loss(self, x: Tensor, u: Tensor, y: Tensor, g: torch.Generator) -> Tensor:
+    def _keep(self, u: Tensor, rows: Tensor | slice, y: Tensor) -> None:
+        """Put the noise u in [-1, 1] of labels ``y`` into the table's ``rows``; with noise per
+        class, classes of which no process has an image keep theirs."""
+        kept = quantize(u) if self.table.dtype == torch.int8 else (u * LEVELS).to(self.table.dtype)
+        if self.classwise:
+            count = torch.bincount(y, minlength=len(kept)).float()
+            distributed.all_reduce_(count)
+            kept = torch.where(count.view(-1, 1, 1, 1) > 0, kept, self.table)
+        self.table[rows] = kept
+
+    def weight_levels(self, *, training: bool) -> tuple[WeightNoise | None, ...]:
+        """Return the noise on the weights in every turn of a step; once, None, without any."""
+        levels = self.slots.weight_noise
+        if levels is None or not self.noisy:
+            return (None,)
+        return levels.of(levels.train_draws if training else levels.draws)
+
+    def noise_loss(
+        self,
+        x: Tensor,
+        u: Tensor,
+        y: Tensor,
+        g: torch.Generator,
+        weight_noise: WeightNoise | None = None,
+    ) -> Tensor:
         """Return the sum over images and draws t of loss(f(t(clip(x + u)) + a)); all draws go
         through the model in one batch."""
         copies, frozen, loss = self.m.copies, self.trainer.frozen, self.slots.noise_loss
         y = y.repeat(copies)
-        z = self.t((x + u).clamp(0, 1).repeat(copies, 1, 1, 1), g)
+        # noise that is kept valid: a clip would stop the gradient where rounding passes 0 or 1
+        z = x + u if self.slots.valid and not self.classwise else (x + u).clamp(0, 1)
+        z = self.t(z.repeat(copies, 1, 1, 1), g)
         z = z + self.slots.noise_sees(frozen, z.detach(), y, g)
-        if self.slots.weight_noise is None:
+        if weight_noise is None:
             return loss(frozen, z, y)
-        noise = self.slots.weight_noise
-        return mean_over_noisy_weights(lambda z: loss(frozen, z, y), frozen, z, noise, g)
+        return mean_over_noisy_weights(lambda z: loss(frozen, z, y), frozen, z, weight_noise, g)
 
     def protected(self, i: Tensor) -> Tensor:
         """Return the images ``i`` with their present noise, float [n, 3, H, W] in [0, 1]."""
@@ -129,14 +176,18 @@ class MinMinLoop:
         y = self.data.labels(i, self.run.device)
         z = self.t(self.protected(i), g)
         z = z + self.slots.surrogate_sees(self.trainer.frozen, z, y, g)
-        self.trainer.step(
-            z,
-            y,
-            self.m.lr_at(step),
-            regularizer=self._regularizer(i, step),
-            weight_noise=self.slots.weight_noise,
-            g=g,
-        )
+        levels = self.weight_levels(training=True)
+        for noise in levels:
+            self.trainer.step(
+                z,
+                y,
+                self.m.lr_at(step),
+                regularizer=self._regularizer(i, step),
+                weight_noise=noise,
+                g=g,
+                scale=1 / len(levels),
+                clip=self.slots.weight_noise.clip if self.slots.weight_noise and noise else None,
+            )
 
     def _regularizer(self, i: Tensor, step: int) -> Callable[[nn.Module], Tensor] | None:
         term = self.slots.regularizer
@@ -156,11 +207,24 @@ class MinMinLoop:
         distributed.all_reduce_(wrong)
         return 100 * float(wrong) / len(self.data)
 
+    def check(self) -> bool:
+        """Return whether the surrogate is right often enough to stop; where weight noise waits for
+        it to come far enough, add that from now on."""
+        levels = self.slots.weight_noise
+        waits = levels is not None and not self.noisy
+        if not (waits or self.m.stop_error):
+            return False
+        error = self.error()
+        if levels is not None and 100 - error > levels.from_accuracy:
+            self.noisy = True
+        return error < self.m.stop_error
+
     def delta(self) -> Tensor | None:
         """Return the noise of all images, int8 [N, 3, H, W], on rank 0."""
+        table = quantize(to_unit(self.table)).cpu()
         if self.classwise:
-            return self.table.cpu()[self.data.y] if distributed.rank() == 0 else None
-        return distributed.gather_rows(self.table.cpu(), len(self.data))
+            return table[self.data.y] if distributed.rank() == 0 else None
+        return distributed.gather_rows(table, len(self.data))
 
     def set_table(self, saved: State) -> None:
         self.table = saved["table"].to(self.run.device)
@@ -182,16 +246,20 @@ def _summed(gradient: Tensor) -> Tensor:
     return gradient
 
 
-def _plan(m: MinMin, chunks: int) -> Iterator[tuple[str, int, int]]:
+def _plan(m: MinMin, chunks: int, epoch: int) -> Iterator[tuple[str, int, int]]:
     """Yield every piece of work in order: (what, surrogate step, chunk of the pass). The last noise
-    pass has the finished model."""
+    pass has the finished model. Without passes before, an ``epoch`` of surrogate steps ends in a
+    check where weight noise waits for one."""
+    waits = m.slots.weight_noise is not None and not m.refresh_every
     for step in range(m.train_steps):
         yield "train", step, 0
         last = step + 1 == m.train_steps
         if last or (m.refresh_every and (step + 1) % m.refresh_every == 0):
             for chunk in range(chunks):
                 yield "update", step, chunk
-            yield "check", step, 0
+        elif not (waits and (step + 1) % epoch == 0):
+            continue
+        yield "check", step, 0
 
 
 def min_min(m: MinMin, data: Images, run: Context) -> Noise:
@@ -199,20 +267,21 @@ def min_min(m: MinMin, data: Images, run: Context) -> Noise:
     loop = MinMinLoop(m, data, run)
 
     def state() -> State:
-        return loop.trainer.state() | {"table": loop.table}
+        return loop.trainer.state() | {"table": loop.table, "noisy": loop.noisy}
 
     def restore(saved: State) -> None:
         loop.trainer.load(saved)
         loop.set_table(saved)
+        loop.noisy = saved["noisy"]
 
-    plan = list(_plan(m, len(loop.chunks)))
+    plan = list(_plan(m, len(loop.pass_chunks(0)), max(1, len(data) // m.batch)))
     title, may_stop = f"{m.name} noise", m.stop_error > 0
     for at in resumable(title, len(plan), run, state=state, restore=restore, at_most=may_stop):
         what, step, chunk = plan[at]
         if what == "train":
             loop.train_step(step)
         elif what == "update":
-            loop.update_noise(loop.chunks[chunk], step, chunk)
-        elif may_stop and loop.error() < m.stop_error:
+            loop.update_noise(loop.pass_chunks(step)[chunk], step, chunk)
+        elif loop.check():
             break
     return Noise(loop.delta(), loop.trainer.model.eval(), distributed.sum_int(loop.trainer.passes))

@@ -14,7 +14,7 @@ from unlearnable.protection.methods.slots import (
     Slots,
     UniformGuess,
 )
-from unlearnable.training.weight_noise import WeightNoise
+from unlearnable.training.weight_noise import WeightLevels
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class MIUE(MinMin):
     refresh_every: int = 390
     stop_error: float = 0.0
     train_steps: int = 39_000
+    noise_batch: int | None = 512
+    weight_decay: float = 1e-4
     growth: float = 2.0
     """the size of a noise step grows linearly to this many times ``step``"""
     temperature: float = 0.1
@@ -83,35 +85,33 @@ class MIUE(MinMin):
             noise_loss=ClassContrast(self.temperature),
             noise_step_growth=self.growth,
             schedule="cosine",
+            zero_start=True,
+            valid=True,
         )
 
 
 @dataclass(frozen=True)
 class AUE(MinMin):
     """augmented unlearnable examples (2024): EM under the strong augmentation of contrastive
-    learners, to withstand them too. One noise pass per epoch; strength 1.0 for 100 classes."""
+    learners, to withstand them too. 60 epochs with a noise pass after each; strength 1.0 for 100
+    classes."""
 
     name = "aue"
 
     steps: int = 5
-    step: float | None = 0.8
+    reach: float = 0.5
     eot_samples: int = 1
     warm_start: bool = True
     refresh_every: int = 390
     stop_error: float = 0.0
     train_steps: int = 23_400
+    weight_decay: float = 1e-4
     strength: float = 0.6
     """of the augmentation, 0 to 1"""
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        "short": {
-            "model": "convnet",
-            "refresh_every": 39,
-            "train_steps": 800,
-            "decay_every": 320,
-            "step": 1.6,
-        },
+        "short": {"model": "convnet", "refresh_every": 39, "train_steps": 800, "reach": 1.0},
     }
 
     def __post_init__(self) -> None:
@@ -124,16 +124,17 @@ class AUE(MinMin):
 
     @property
     def slots(self) -> Slots:
-        return Slots(transform=ContrastiveTransform(self.strength))
+        transform = ContrastiveTransform(self.strength)
+        return Slots(transform=transform, schedule="cosine", zero_start=True, valid=True)
 
 
 @dataclass(frozen=True)
 class PUE(MinMin):
-    """provably unlearnable examples (Wang et al., NDSS 2025): EM whose noise and surrogate meet the
-    loss averaged over draws of the surrogate's weights with Gaussian noise on them, against
-    learners whose weights end nearby. Costs ``draws`` times EM; nothing in it meets an adversary.
-    ``certify`` gives its certificate. The released program takes a grid of standard deviations from
-    0 to 0.25; here every draw has its own."""
+    """provably unlearnable examples (Wang et al., NDSS 2025): EM until the surrogate is right on
+    half of the protected images; from then on, noise and surrogate take a step for every level of
+    Gaussian noise on the surrogate's weights, down the loss averaged over draws. Against learners
+    whose weights end nearby; nothing in it meets an adversary. Costs about ``levels`` x ``draws``
+    times EM. ``certify`` gives its certificate."""
 
     name = "pue"
 
@@ -143,22 +144,29 @@ class PUE(MinMin):
     refresh_every: int = 10
     stop_error: float = 1.0
     weight_std: float = 0.25
-    """largest standard deviation of the noise on every parameter (not relative to its size); a
-    draw's own is U(0, weight_std)"""
+    """largest standard deviation of the noise on every parameter (not relative to its size)"""
+    levels: int = 6
+    """standard deviations from 0 to weight_std, evenly spaced"""
     draws: int = 10
-    """draws of the weights, in every noise step and in every surrogate step"""
+    """draws of the weights per level, in every noise step"""
+    train_draws: int = 100
+    """draws of the weights per level, in every surrogate step"""
+    from_accuracy: float = 50.0
+    """the surrogate's accuracy on the protected images, in %, above which weight noise begins"""
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
-        # convnet hardly learns under 0.25: its first 120 steps end at a loss of 2.2 instead of 1.1
-        "short": EM.presets["short"] | {"weight_std": 0.05, "draws": 3},
+        "short": EM.presets["short"]
+        | {"weight_std": 0.05, "levels": 2, "draws": 3, "train_draws": 3},
     }
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self, positive="draws", whole="weight_std")
+        require(self, positive="levels draws train_draws", whole="weight_std from_accuracy")
 
     @property
     def slots(self) -> Slots:
-        std = self.weight_std
-        return Slots(weight_noise=WeightNoise(std, self.draws) if std else None)
+        if not self.weight_std:
+            return Slots()
+        levels = (self.weight_std, self.levels, self.draws, self.train_draws, self.from_accuracy)
+        return Slots(weight_noise=WeightLevels(*levels))

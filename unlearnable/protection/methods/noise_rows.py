@@ -22,9 +22,12 @@ def chunks(rows: Tensor, images: int, size: int) -> tuple[Tensor, ...]:
     return rows.tensor_split(-(-largest // max(1, size)))
 
 
-def batches(images: int, batch: int) -> tuple[Tensor, ...]:
-    """Divide this process's share of ``images`` in order; ``batch`` counts over all processes."""
+def batches(images: int, batch: int, shuffle: torch.Generator | None = None) -> tuple[Tensor, ...]:
+    """Divide this process's share of ``images``, in order or shuffled; ``batch`` counts over all
+    processes."""
     rows = distributed.local_rows(images)
+    if shuffle is not None:
+        rows = rows[torch.randperm(len(rows), generator=shuffle)]
     return chunks(rows, images, batch // distributed.world())
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from unlearnable.training.augment import Augmentation
     from unlearnable.training.frozen import Frozen
-    from unlearnable.training.weight_noise import WeightNoise
+    from unlearnable.training.weight_noise import WeightLevels
 
 
 class Perturbation(Protocol):
@@ -40,11 +40,10 @@ class Nothing:
 
 @dataclass(frozen=True)
 class Adversary:
-    """PGD against the model, all in /255. step None: 2 eps / steps (the paper's eps / 5 at 10
-    steps)."""
+    """PGD against the model, all in /255."""
 
     eps: float
-    step: float | None
+    step: float
     steps: int
 
     @property
@@ -55,10 +54,8 @@ class Adversary:
         from unlearnable.core.units import in_unit
         from unlearnable.training.pgd import adversary
 
-        step = self.step if self.step is not None else 2 * self.eps / max(1, self.steps)
-        return adversary(
-            model, z, y, g, eps=in_unit(self.eps), step=in_unit(step), steps=self.steps
-        )
+        eps, step = in_unit(self.eps), in_unit(self.step)
+        return adversary(model, z, y, g, eps=eps, step=step, steps=self.steps)
 
 
 @dataclass(frozen=True)
@@ -148,14 +145,13 @@ class Slots:
     """(height, width) -> what stands for the paper's T, which eot_samples = 0 leaves out"""
     regularizer: Callable[[nn.Module, Tensor], Tensor] | None = None
     """(model, t(x) of the step's clean images) -> a second term of the surrogate's loss, a mean"""
-    weight_noise: WeightNoise | None = None
-    """over which both losses are averaged"""
+    weight_noise: WeightLevels | None = None
+    """on the weights, in both losses"""
     schedule: Literal["step", "cosine"] = "step"
     """the surrogate's learning rate: x lr_decay every decay_every steps, or a cosine to 0"""
     noise_step_growth: float = 1.0
     """how many times its first size a noise step has at the end; it grows linearly"""
-
-    @property
-    def draws(self) -> int:
-        """Networks over which a loss is averaged."""
-        return self.weight_noise.draws if self.weight_noise else 1
+    zero_start: bool = False
+    """warm-started noise begins at 0, not at a random draw"""
+    valid: bool = False
+    """noise per image is clipped to valid pixels after every step, not only where it is added"""

@@ -26,6 +26,7 @@ def train_surrogate(data: Images, recipe: Recipe, run: Context) -> tuple[nn.Modu
         seed=run.seed,
         device=str(run.device),
         precision="bf16" if run.bfloat16 else "fp32",
+        purpose="surrogate",
     )
     return done.model, done.result["passes"]
 
