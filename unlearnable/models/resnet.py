@@ -1,13 +1,15 @@
 """ResNet with post-activation blocks (He et al., "Deep Residual Learning for Image Recognition",
 2016)."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from unlearnable.models.layers import classifier, conv, conv_bn_relu, stem
 
 
 class _Residual(nn.Module):
-    """ReLU(body(x) + shortcut(x)): N x inputs x H x W to N x outputs x H/stride x W/stride."""
+    """ReLU(body(x) + shortcut(x)): N x inputs x H x W to N x outputs x H / stride x W / stride."""
 
     def __init__(self, body: nn.Module, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -52,7 +54,11 @@ class Bottleneck(_Residual):
 
 
 def _resnet(
-    block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, ...], classes: int, large: bool
+    block: type[BasicBlock] | type[Bottleneck],
+    depths: tuple[int, ...],
+    classes: int,
+    large: bool,
+    kaiming: Literal["fan_out"] | None = "fan_out",
 ) -> nn.Sequential:
     """A stem and four stages of `depths` blocks: N x 3 x H x W to N x classes."""
     layers: list[nn.Module] = [stem(64, large, activate=True)]
@@ -61,7 +67,7 @@ def _resnet(
         for index in range(depth):
             layers.append(block(inputs, width, stride if index == 0 else 1))
             inputs = block.expansion * width
-    return classifier(nn.Sequential(*layers), inputs, classes)
+    return classifier(nn.Sequential(*layers), inputs, classes, kaiming=kaiming)
 
 
 def resnet18(classes: int, large: bool) -> nn.Sequential:
@@ -80,3 +86,12 @@ def resnet50(classes: int, large: bool) -> nn.Sequential:
     wide.
     """
     return _resnet(Bottleneck, (3, 4, 6, 3), classes, large)
+
+
+def resnet18_fu(classes: int, large: bool) -> nn.Sequential:
+    """ResNet-18 as in Fu et al. (2022): the CIFAR stem at every size, PyTorch's initial weights.
+
+    Pixels N x 3 x H x W to logits N x classes; the last feature map is H / 8 wide and `large`
+    changes nothing.
+    """
+    return _resnet(BasicBlock, (2, 2, 2, 2), classes, large=False, kaiming=None)
