@@ -26,11 +26,14 @@ def drawn_once():
     of the same. test_shapes.py has the real function."""
     real, drawn = shapes.generate, {}
 
-    def generate(n: int, seed: int, *, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    def generate(
+        n: int, seed: int, *, classes: tuple[str, ...] = shapes.CLASSES, size: int = 32
+    ) -> tuple[np.ndarray, np.ndarray]:
         whole = -(-n // shapes.CHUNK) * shapes.CHUNK
-        if (whole, seed, size) not in drawn:
-            drawn[whole, seed, size] = real(whole, seed, size=size)
-        return tuple(a[:n].copy() for a in drawn[whole, seed, size])
+        key = (whole, seed, classes, size)
+        if key not in drawn:
+            drawn[key] = real(whole, seed, classes=classes, size=size)
+        return tuple(a[:n].copy() for a in drawn[key])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "generate", generate)
