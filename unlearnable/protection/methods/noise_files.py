@@ -53,8 +53,8 @@ def write_noise(noise: Tensor, path: Path) -> None:
 
 def write_noise_tensor(noise: Tensor, path: Path) -> float:
     """Write noise int8 [N, 3, H, W] as Huang et al.'s program reads it: a float32 tensor in the
-    unit of [0, 1], by ``torch.save``. Return the fraction of its values that are negative: that program
-    sets them to 0."""
+    unit of [0, 1], by ``torch.save``. Return the fraction of its values that are negative: that
+    program sets them to 0."""
     with atomic_write(path) as tmp, open(tmp, "wb") as f:
         torch.save(to_unit(noise), f)
     return float((noise < 0).float().mean())

@@ -125,8 +125,8 @@ def cnn_ntk(
     a: Tensor, b: Tensor, m: Layers, *, filter: int = 3, stride: int = 1, dense: int = 1
 ) -> Tensor:
     """[N, M]: the same for ``depth`` convolutions of filter x filter pixels (zero padding that
-    keeps the size, divided by the stride) and ``dense`` linear layers on all positions. With those only
-    covariances at equal positions count (Novak et al., 2019): [N, M, H, W]."""
+    keeps the size, divided by the stride) and ``dense`` linear layers on all positions. With those
+    only covariances at equal positions count (Novak et al., 2019): [N, M, H, W]."""
 
     def mean(v: Tensor) -> Tensor:
         return F.avg_pool2d(_padded(v, filter, stride), filter, stride)
