@@ -93,9 +93,9 @@ def test_the_whole_path(tmp_path):
     assert (tmp_path / "audits" / "rem" / "audit.json").exists()
     run("show", out, cwd=tmp_path)
     assert (out / "sheet.png").stat().st_size > 1000
-    run(
-        "export", out, "--noise", tmp_path / "noise.npy", "--cifar", tmp_path / "data", cwd=tmp_path
-    )
+    files = ("--noise", tmp_path / "noise.npy", "--pt", tmp_path / "noise.pt")
+    exported = run("export", out, *files, "--cifar", tmp_path / "data", cwd=tmp_path)
+    assert "of the noise is negative" in exported.stderr and (tmp_path / "noise.pt").exists()
     assert np.load(tmp_path / "noise.npy").dtype == np.int8
     run("protect", "imported", "--file", "noise.npy", *TINY[4:], "--out", "again", cwd=tmp_path)
     assert np.array_equal(np.load(tmp_path / "again" / "images.npy"), np.load(out / "images.npy"))

@@ -115,7 +115,12 @@ def test_imagenet_layout_is_resized_once_and_memory_mapped(tmp_path):
         torch.equal(load("imagenet100", root=tmp_path).x, train.x)
         and cache.stat().st_mtime_ns == before
     )
-    assert load("imagenet100", split="test", root=tmp_path).x.shape == (100, 3, 256, 256)
+    test = load("imagenet100", split="test", root=tmp_path).x
+    assert test.shape == (100, 3, 256, 256)
+    # Fu et al.'s program stretches test images too: nothing of the longer side is cut off
+    whole = Image.open(tmp_path / "imagenet" / "val" / "n00000000" / "a.JPEG").convert("RGB")
+    stretched = np.asarray(whole.resize((256, 256), Image.Resampling.BILINEAR))
+    assert np.array_equal(test[0].permute(1, 2, 0), stretched)
 
 
 def test_images_refuse_labels_that_do_not_match():

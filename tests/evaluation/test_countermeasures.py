@@ -6,19 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+import torch.nn.functional as F
+from PIL import Image, ImageOps
 
 from unlearnable import (
     COUNTERMEASURES,
     Images,
+    Uniform,
     UserError,
     apply_countermeasure,
     denoised,
     load,
     mix_in_clean,
+    protect,
     train_denoiser,
 )
 from unlearnable.core.seeding import generator
+from unlearnable.evaluation.transforms import linear_classifier
 
 
 @pytest.fixture
@@ -32,26 +36,26 @@ def test_every_counter_keeps_labels_shape_and_input(noisy, name):
     before = noisy.x.clone()
     done = apply_countermeasure(name, noisy)
     assert torch.equal(noisy.x, before) and done.y is noisy.y and done.classes == noisy.classes
-    assert (
-        done.x.dtype == torch.uint8
-        and done.x.shape == before.shape
-        and not torch.equal(done.x, before)
-    )
+    assert done.x.shape == before.shape and not torch.equal(done.x, before)
+    assert done.x.dtype == (torch.float32 if done.unclipped else torch.uint8)
+    assert done.unclipped == (name == "projection")
     assert done.source == {"source": "made up", "countermeasure": name}
+    if name == "projection":
+        return
+    level = 64 if name == "posterize2" else 85  # one that 2 bits have
     flat = Images(
-        torch.full((2, 3, 16, 16), 85, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b")
+        torch.full((2, 3, 16, 16), level, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b")
     )
-    # a level of 2 bits, without detail: nothing to remove
-    after = apply_countermeasure(name, flat).x
+    after = apply_countermeasure(name, flat).x  # without detail: nothing to remove
     # JPEG of quality 10 rounds a block's mean to steps of 80 / 8
-    assert int((after.short() - 85).abs().max()) <= (5 if name.startswith("jpeg") else 0)
+    assert int((after.short() - level).abs().max()) <= (5 if name.startswith("jpeg") else 0)
     assert len(after.unique()) == 1
 
 
 @pytest.mark.parametrize("name", ["mean3", "median3", "gaussian3"])
 def test_filters_by_hand(noisy, name):
     done = apply_countermeasure(name, noisy).x
-    g = np.exp(-np.array([1, 0, 1]) / (2 * 0.8**2))
+    g = np.array([1, 2, 1])  # cv2.getGaussianKernel(3, 0) is [0.25 0.5 0.25]
     for row, column in ((4, 5), (7, 2)):
         window = noisy.x[1, 2, row - 1 : row + 2, column - 1 : column + 2].numpy().astype(float)
         known = {
@@ -74,6 +78,11 @@ def test_jpeg_gray_and_bits_by_hand(noisy):
     assert abs(int(gray[0, 0, 3, 3]) - (0.299 * r + 0.587 * g + 0.114 * b)) <= 0.51
     assert set(apply_countermeasure("bits2", noisy).x.unique().tolist()) == {0, 85, 170, 255}
     assert int((apply_countermeasure("bits2", noisy).x.short() - noisy.x.short()).abs().max()) <= 43
+    # Liu et al.'s program cuts with torchvision's posterize, which is PIL's
+    cut = apply_countermeasure("posterize2", noisy).x
+    assert set(cut.unique().tolist()) == {0, 64, 128, 192}
+    theirs = ImageOps.posterize(Image.fromarray(noisy.x[2].permute(1, 2, 0).numpy()), 2)
+    assert np.array_equal(cut[2].permute(1, 2, 0), np.asarray(theirs))
 
 
 def test_an_unknown_counter(noisy):
@@ -103,20 +112,51 @@ def test_coin_moves_a_slope_by_up_to_two_pixels(noisy):
 
 
 def test_projection_takes_away_what_a_line_separates():
-    """Known answer: on gray images with one flat tint a class, the tint is what the classifier
+    """Known answer: on gray images with one flat tint per class, the tint is what the classifier
     uses, and goes."""
     y = torch.arange(60) % 3
     x = torch.full((60, 3, 8, 8), 128.0)
     x[torch.arange(60), y] += 8
     x += torch.randint(-2, 3, x.shape, generator=generator("cpu", 1))
     data = Images(x.to(torch.uint8), y, ("a", "b", "c"))
-    tint = torch.stack(
-        [
-            apply_countermeasure("projection", data).x[y == c].float().mean((0, 2, 3))
-            for c in range(3)
-        ]
-    )
+    left = apply_countermeasure("projection", data).x * 255
+    tint = torch.stack([left[y == c].mean((0, 2, 3)) for c in range(3)])
     assert float((tint - tint.mean(0)).abs().max()) < 0.5  # 5.3 before
+
+
+def test_projection_is_that_of_its_authors():
+    """Restated from Sandoval-Segura et al.'s program: directions from a QR of the normalized
+    weights, subtracted one after the other, the result neither rounded nor clipped; SGD in batches
+    of 1,024, the rate 0.1 until half, 0.01 until three quarters, 0.001 to the end; the loss ends
+    below that of guessing."""
+    data = load("shapes", limit=200)
+    data = replace(data, x=data.x[..., ::4, ::4].contiguous())  # 8 x 8 pixels: 192 weights
+    x = data.x.flatten(1).float() / 255
+    weight = linear_classifier(x, data.y)
+    assert float(F.cross_entropy(x @ weight.T, data.y)) < np.log(10)
+    q, _ = np.linalg.qr(np.stack([w / np.linalg.norm(w) for w in weight.double().numpy()]).T)
+    known = x.double().numpy()
+    for direction in q.T:
+        known -= np.outer(known @ direction, direction)
+    ours = apply_countermeasure("projection", data)
+    assert np.abs(ours.x.flatten(1).numpy() - known).max() < 1e-4
+    assert float(ours.x.min()) < 0 and ours.unclipped
+    assert torch.equal(
+        ours.pixels(torch.tensor([3]), "cpu")[0], ours.x[3]
+    )  # as the learner sees it
+    with pytest.raises(UserError, match="protect the images themselves"):
+        protect(ours, Uniform())
+
+    slow = torch.empty(10, x.shape[1], dtype=torch.float64)  # the training, step by step
+    g = generator("cpu", "projection")
+    slow[:] = torch.empty(slow.shape).uniform_(-(192**-0.5), 192**-0.5, generator=g)
+    for epoch in range(980):  # one batch per epoch: as many epochs as CIFAR-10 has steps
+        rate = 0.1 if epoch < 490 else 0.01 if epoch < 735 else 0.001
+        p = (x.double() @ slow.T).softmax(1) - torch.eye(10)[data.y]
+        slow -= rate * p.T @ x.double() / len(x)
+        torch.randperm(len(x), generator=g)  # the order does not matter within one batch
+    loss = [float(F.cross_entropy(x.double() @ w.double().T, data.y)) for w in (slow, weight)]
+    assert loss[1] == pytest.approx(loss[0], rel=0.05)
 
 
 def test_dilute_takes_a_share_of_every_class(noisy):

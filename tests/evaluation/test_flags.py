@@ -32,6 +32,13 @@ def test_of_training():
     assert training_flags(result(20, 2.0, 0.5), result(91.7), 10, 94.66) == []
 
 
+def test_a_countermeasure_that_ruins_clean_images():
+    assert training_flags(result(44), result(36), 10, ordinary=61.9) == []
+    assert training_flags(result(44), result(35.5), 10, ordinary=61.9) == ["ruins-clean"]
+    assert training_flags(result(44), result(28.1), 10, ordinary=61.9) == ["ruins-clean"]
+    assert training_flags(result(44), result(28.1), 10) == []  # nothing to compare with
+
+
 def test_known_baselines_are_those_of_that_learner_on_that_data():
     assert known_baseline("cifar10", None, Recipe()) == 94.66
     assert known_baseline("cifar10", None, Recipe(adv_eps=4, evals=5)) == 89.51

@@ -246,12 +246,14 @@ def test_ours_and_printed_figures_are_never_mixed_up(tmp_path):
         and "| REM(4)     | -        | -    |" in ours
         and "another scale" in printed
     )
-    assert "| 48.16, others 39.45 |" in printed and "is recalled, not seen in any source" in printed
+    assert "| 48.16, others 39.45 |" in printed and "?" not in printed
     assert (str(Figure(48.16, (39.45,))), str(Figure(None, (86.0, 78.7)))) == (
         "48.16, others 39.45",
         "others 78.7-86",
     )
-    assert figure("cifar10", "REM(2)", 3).recalled and not figure("cifar100", "REM(4)", 4).recalled
+    assert figure("cifar100", "REM(4)", 4) == Figure(27.10)
+    # what nobody here has read in a source is not printed: radii 1 to 3, REM(0) to REM(3)
+    assert figure("cifar10", "EM", 2) is None and figure("cifar10", "REM(2)", 4) is None
     assert figure("cifar100", "REM(2)", 4) is None and figure("cifar10", "CUDA", 2) is None
 
 
@@ -359,7 +361,8 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
     one = rows["main-comparison", "REM(2)", "AT-4"]
     values = [float(v) for v in one["values"].split()]
     assert one["seeds"] == "2" and float(one["mean"]) == pytest.approx(sum(values) / 2, abs=0.01)
-    assert one["printed by others"] == "75.14?" and one["recalled"] == "1"
+    assert one["printed by others"] == "" and "recalled" not in one
+    assert rows["main-comparison", "REM(4)", "AT-4"]["printed by others"] == "48.16, others 39.45"
     assert f"{sum(values) / 2:.1f} ±" in page and "a made-up machine" in page and "http" not in page
     assert (
         page.count('<svg class="plot"') >= 5 and "## Main comparison" in md and "<img" not in page

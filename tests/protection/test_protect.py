@@ -23,8 +23,9 @@ from unlearnable import (
     protect,
     visibility,
 )
-from unlearnable.protection.export import export_cifar, noise_of, originals_of
-from unlearnable.protection.methods.noise_files import read_noise, write_noise
+from unlearnable.protection.cifar_files import export_cifar
+from unlearnable.protection.export import noise_of, originals_of
+from unlearnable.protection.methods.noise_files import read_noise, write_noise, write_noise_tensor
 
 NARROW = "tests.networks:narrow"
 TINY = {"model": NARROW, "train_steps": 2, "batch": 16, "steps": 2, "eot_samples": 1}
@@ -173,6 +174,42 @@ def test_the_official_layout_is_read_like_a_clean_set(few, tmp_path):
         and train.classes == few.classes
     )
     assert torch.equal(test.x, few.x)
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "bytes"])
+def test_the_official_layout_is_read_by_the_readers_of_the_field(few, tmp_path, encoding):
+    """Restated: torchvision's CIFAR10 (encoding latin1, text as keys), from which the released
+    programs derive theirs, and the reader of the data set's own page (encoding bytes)."""
+
+    def key(name):
+        return name if encoding == "latin1" else name.encode()
+
+    folder = export_cifar(few, few, tmp_path)
+    data, targets = [], []
+    for name in [f"data_batch_{k}" for k in range(1, 6)]:
+        entry = pickle.loads((folder / name).read_bytes(), encoding=encoding)
+        assert set(entry) == {key(k) for k in ("batch_label", "labels", "data", "filenames")}
+        data.append(entry[key("data")])
+        targets.extend(entry[key("labels")])
+    x = np.vstack(data).reshape(-1, 3, 32, 32)
+    assert x.dtype == np.uint8 and np.array_equal(x, few.x) and targets == few.y.tolist()
+    meta = pickle.loads((folder / "batches.meta").read_bytes(), encoding=encoding)
+    assert meta[key("label_names")] == [key(name) for name in few.classes]
+    assert meta[key("num_vis")] == 3072
+
+
+def test_noise_for_the_reader_that_wants_floats(few, tmp_path):
+    """Restated from Huang et al.'s program: times 255, clamped to 0..255, added, cut to uint8.
+    Every positive value arrives exactly, no negative one does."""
+    levels = (torch.arange(len(few) * 3072) % 255 - 127).view(few.x.shape)
+    lost = write_noise_tensor(levels.to(torch.int8), tmp_path / "perturbation.pt")
+    noise = torch.load(tmp_path / "perturbation.pt")
+    assert noise.dtype == torch.float32 and float(noise.abs().max()) <= 1
+    assert lost == pytest.approx(127 / 255, abs=0.01)
+    added = noise.mul(255).clamp_(0, 255).permute(0, 2, 3, 1).numpy()
+    seen = np.clip(few.x.permute(0, 2, 3, 1).numpy().astype(np.float32) + added, 0, 255)
+    known = (few.x.short() + levels.clamp(min=0)).clamp(0, 255)
+    assert np.array_equal(seen.astype(np.uint8), known.permute(0, 2, 3, 1))
 
 
 def test_originals_are_found_again_and_a_change_is_noticed(few, tmp_path):

@@ -95,9 +95,9 @@ def source_of(
 def imagenet100(
     root: Path, split: str, seed: int, limit: int | None, classes: tuple[str, ...] | None
 ) -> Images:
-    """Read the first 100 synsets of ILSVRC2012 at 256 x 256 pixels (training images stretched, test
-    images resized by the shorter side and center-cropped). The pixels are kept in one file beside
-    the folder and memory-mapped. Raises UserError."""
+    """Read the first 100 synsets of ILSVRC2012, every image resized to 256 x 256 pixels whatever
+    its aspect, as Fu et al.'s program does for training and test. The pixels are kept in one file
+    beside the folder and memory-mapped. Raises UserError."""
     folder = root / "imagenet" / {"train": "train", "test": "val"}[split]
     if not folder.is_dir():
         raise UserError(
@@ -105,12 +105,12 @@ def imagenet100(
         )
     names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())[:100])
     files = [(p, c) for c, name in enumerate(names) for p in sorted((folder / name).iterdir())]
-    cache = root / "imagenet" / f"imagenet100-{split}-256.npy"
+    cache = root / "imagenet" / f"imagenet100-{folder.name}-256.npy"
     if not cache.exists():
         with atomic_write(cache) as tmp:
             table = np.lib.format.open_memmap(tmp, "w+", np.uint8, (len(files), 3, 256, 256))
             for k, (p, _) in enumerate(files):
-                table[k] = pixels(read(p), 256, keep_aspect=split == "test")
+                table[k] = pixels(read(p), 256)
             table.flush()
     x = np.load(cache, mmap_mode="c")
     if len(x) != len(files):

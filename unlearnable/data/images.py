@@ -18,7 +18,8 @@ from unlearnable.data.image_files import NO_CLASSES
 @dataclass(frozen=True, eq=False)
 class Images:
     """x: uint8 [N, 3, H, W], possibly memory-mapped. y: int64 [N]. source: the arguments with which
-    ``load`` gives them, empty for images made in Python.
+    ``load`` gives them, empty for images made in Python. unclipped: x is float32 in the unit of
+    [0, 1] instead and may leave it, as a countermeasure makes images for a learner.
 
     Raises UserError for other types and shapes, and for labels that are not numbers of classes.
     """
@@ -27,11 +28,14 @@ class Images:
     y: Tensor
     classes: tuple[str, ...]
     source: dict[str, Any] = field(default_factory=dict)
+    unclipped: bool = False
 
     def __post_init__(self) -> None:
-        if self.x.dtype != torch.uint8 or self.x.ndim != 4 or self.x.shape[1] != 3:
+        dtype = torch.float32 if self.unclipped else torch.uint8
+        if self.x.dtype != dtype or self.x.ndim != 4 or self.x.shape[1] != 3:
             raise UserError(
-                f"Images must be uint8 [N, 3, H, W]; these are {self.x.dtype} {list(self.x.shape)}."
+                f"Images must be {str(dtype)[6:]} [N, 3, H, W]; these are {self.x.dtype} "
+                f"{list(self.x.shape)}."
             )
         if self.y.shape != (len(self.x),):
             raise UserError(
@@ -71,7 +75,8 @@ class Images:
     def pixels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
         """Return the images ``i`` as float32 in [0, 1] on ``device``."""
         x, _ = self._copy_on(torch.device(device))
-        return to_unit(to_device(x[_index(i, x.device)], device))
+        x = to_device(x[_index(i, x.device)], device)
+        return x if self.unclipped else to_unit(x)
 
     def labels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
         """Return the labels of the images ``i``, int64, on ``device``."""

@@ -69,12 +69,15 @@ def audit(
         precision=precision,
     )
     trained = _train_all(learners, sets, train)
-    last = trained[-1][1]
+    last, ordinary = trained[-1][1], _ordinary(learners, trained)
     done = Audit(
         suite,
         VERSION,
         chance=round(sets.chance, 2),
-        rows=[_row(by, recipe, *pair, sets.chance, card) for by, pair in zip(learners, trained)],
+        rows=[
+            _row(by, recipe, *pair, sets.chance, ordinary, card)
+            for by, pair in zip(learners, trained)
+        ],
         flags=image_flags(sets.clean, sets.protected, card),
         method=card.method,
         settings=card.settings,
@@ -166,8 +169,20 @@ def estimate(
     )
 
 
+def _ordinary(learners: tuple[Learner, ...], trained: list[tuple[Result, Result]]) -> float | None:
+    """What ordinary training reaches on clean images, in %."""
+    found = [clean.accuracy for by, (clean, _) in zip(learners, trained) if by == Learner()]
+    return found[0] if found else None
+
+
 def _row(
-    learner: Learner, recipe: Recipe, clean: Result, protected: Result, chance: float, card: Card
+    learner: Learner,
+    recipe: Recipe,
+    clean: Result,
+    protected: Result,
+    chance: float,
+    ordinary: float | None,
+    card: Card,
 ) -> AuditRow:
     known = None
     if not learner.countermeasure and not learner.leaked:
@@ -177,6 +192,6 @@ def _row(
         clean.accuracy,
         protected.accuracy,
         protected.peak,
-        training_flags(protected, clean, chance, known),
+        training_flags(protected, clean, chance, known, ordinary),
         round(clean.seconds + protected.seconds, 1),
     )

@@ -24,9 +24,10 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "jpeg30": Entry("JPEG compression of quality 30", f"{_HERE}:jpeg30"),
     "jpeg50": Entry("JPEG compression of quality 50", f"{_HERE}:jpeg50"),
     "gray": Entry("grayscale", f"{_HERE}:grayscale"),
-    "bits2": Entry("2 bits per channel", f"{_HERE}:bits2"),
+    "posterize2": Entry("2 bits per channel, the rest cut off (ISS)", f"{_HERE}:posterize2"),
+    "bits2": Entry("2 bits per channel, rounded to the nearest level", f"{_HERE}:bits2"),
     "mean3": Entry("mean over 3 x 3 pixels", f"{_HERE}:mean3"),
-    "gaussian3": Entry("Gaussian filter of 3 x 3 pixels, sigma 0.8", f"{_HERE}:gaussian3"),
+    "gaussian3": Entry("Gaussian filter of 3 x 3 pixels, as OpenCV's", f"{_HERE}:gaussian3"),
     "median3": Entry("median over 3 x 3 pixels", f"{_HERE}:median3"),
     "bilateral": Entry("bilateral filter (9, 75, 75)", f"{_HERE}:bilateral"),
     "coin": Entry("each pixel from a point up to 2 pixels away (COIN)", f"{_HERE}:coin2"),
@@ -48,7 +49,8 @@ def describe_countermeasure(name: str) -> str:
 
 def apply_countermeasure(name: str, data: "Images") -> "Images":
     """Return ``data`` after the countermeasure ``name`` of ``COUNTERMEASURES`` or a person's own
-    ``my_module:function``, which takes and returns uint8 [N, 3, H, W]; labels and order stay.
+    ``my_module:function``, which takes and returns uint8 [N, 3, H, W]; labels and order stay. What
+    ``projection`` returns is ``unclipped``.
 
     Raises UserError for an unknown name and for a result of another shape or type."""
     describe_countermeasure(name)
@@ -56,7 +58,8 @@ def apply_countermeasure(name: str, data: "Images") -> "Images":
         x = COUNTERMEASURES[name].load()(data.x, data.y)
     else:
         x = _own(name, data)
-    return replace(data, x=x, source={**data.source, "countermeasure": name})
+    source = {**data.source, "countermeasure": name}
+    return replace(data, x=x, source=source, unclipped=x.is_floating_point())
 
 
 def _own(name: str, data: "Images") -> "Tensor":

@@ -12,6 +12,7 @@ from unlearnable.evaluation.results import Result
 from unlearnable.training.recipe import Recipe
 
 SLACK = 3.0  # points below a known baseline that may still be chance
+RUINED = 0.5  # of what ordinary training learns from clean images: less is ruin
 KEPT_NOISE = 0.9  # of the noise's size: less is a loss
 
 
@@ -53,12 +54,25 @@ def is_weak(accuracy: float, chance: float) -> bool:
     return accuracy < chance + 0.2 * (100 - chance)
 
 
+def ruins_clean_images(accuracy: float, ordinary: float, chance: float) -> bool:
+    """Whether a learner learns less than half as much above chance from clean images as ordinary
+    training does, in %: its countermeasure takes the images away with the noise."""
+    return accuracy - chance < RUINED * (ordinary - chance)
+
+
 def training_flags(
-    result: Result, clean: Result | None, chance: float, known: float | None = None
+    result: Result,
+    clean: Result | None,
+    chance: float,
+    known: float | None = None,
+    ordinary: float | None = None,
 ) -> list[str]:
     """Return the flags of one learner. result, clean: on the images in question and on clean ones
-    (None: not measured); chance and the known baseline in %."""
+    (None: not measured); chance, the known baseline, and what ordinary training reaches on clean
+    images in %."""
     flags = []
+    if clean and ordinary is not None and ruins_clean_images(clean.accuracy, ordinary, chance):
+        flags.append("ruins-clean")
     if clean and is_weak(clean.accuracy, chance):
         flags.append("weak-baseline")
     if clean and known is not None and clean.accuracy < known - SLACK:

@@ -1,5 +1,5 @@
 """Figures that others printed: accuracy on clean test images, in %. Those of Fu et al. (2022) are
-the paper's; ``Figure`` says how sure each is."""
+the paper's. Every figure here was read in a source; one that nobody here has read has no place."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,13 @@ from dataclasses import dataclass
 class Figure:
     """A printed figure.
 
-    value: the paper's own, if any. others: what further groups measured for the same thing.
-    recalled: the value was not seen in any source and serves as orientation only."""
+    value: the paper's own, if any. others: what further groups measured for the same thing."""
 
     value: float | None = None
     others: tuple[float, ...] = ()
-    recalled: bool = False
 
     def __str__(self) -> str:
-        words = [f"{self.value:g}{'?' if self.recalled else ''}"] if self.value is not None else []
+        words = [f"{self.value:g}"] if self.value is not None else []
         if self.others:
             words.append(
                 f"others {'-'.join(f'{v:g}' for v in sorted({min(self.others), max(self.others)}))}"
@@ -29,16 +27,6 @@ PAPER: dict[str, dict[float, tuple[float, ...]]] = {
     "cifar10": {0: (94.66, 13.20, 22.51, 16.27, 27.09), 4: (89.51, 88.62, 88.02, 88.96, 48.16)},
     "cifar100": {0: (76.27, 1.60, 13.75, 3.22, 10.14), 4: (64.50, 63.43, 62.39, 62.44, 27.10)},
     "imagenet100": {0: (80.66, 1.26, 9.10, 8.42, 13.74), 4: (66.62, 63.40, 63.56, 63.06, 41.66)},
-}
-
-
-# CIFAR-10: radius of adversarial training -> clean, EM, TAP, NTGA, REM(0) to REM(4)
-RECALLED: dict[float, tuple[float, ...]] = {
-    0: (94.66, 13.20, 22.51, 16.27, 15.18, 13.05, 20.60, 20.67, 27.09),
-    1: (93.74, 22.08, 92.16, 41.53, 27.20, 14.28, 22.60, 25.11, 28.21),
-    2: (92.37, 71.43, 90.53, 85.13, 75.42, 29.78, 25.41, 27.29, 30.69),
-    3: (90.90, 87.71, 89.55, 89.41, 88.08, 73.08, 46.18, 30.85, 35.80),
-    4: (89.51, 88.62, 88.02, 88.96, 89.15, 86.34, 75.14, 47.51, 48.16),
 }
 
 
@@ -95,7 +83,4 @@ def figure(data: str, row: str, radius: float) -> Figure | None:
     others = OTHERS.get((row, radius), ()) if data == "cifar10" else ()
     if row in NAMES and radius in PAPER.get(data, {}):
         return Figure(PAPER[data][radius][NAMES.index(row)], others)
-    names = (*NAMES[:4], *(f"REM({a})" for a in range(5)))
-    if data == "cifar10" and row in names and radius in RECALLED:
-        return Figure(RECALLED[radius][names.index(row)], others, recalled=True)
     return Figure(None, others) if others else None

@@ -3,7 +3,7 @@
 from unlearnable.core.errors import unknown
 from unlearnable.evaluation.learners import Learner
 
-VERSION = 2  # of the suites: results of different versions never share a table
+VERSION = 3  # of the suites: results of different versions never share a table
 
 
 def _recipe(name: str, **changes: str | float) -> Learner:
@@ -22,7 +22,7 @@ _STANDARD = (
     _recipe("adversarial 4/255", adv_eps=4.0),
     _recipe("adversarial 8/255", adv_eps=8.0),
     Learner("grayscale", countermeasure="gray"),
-    Learner("2 bits", countermeasure="bits2"),
+    Learner("2 bits, cut off", countermeasure="posterize2"),
     Learner("mean 3x3", countermeasure="mean3"),
     Learner("Gaussian 3x3", countermeasure="gaussian3"),
     Learner("median 3x3", countermeasure="median3"),
@@ -42,6 +42,7 @@ _FULL = (
     _recipe("adversarial L2 0.25", adv_l2=0.25),
     _recipe("adversarial L2 0.5", adv_l2=0.5),
     _recipe("adversarial L2 0.75", adv_l2=0.75),
+    Learner("2 bits, rounded", countermeasure="bits2"),
     Learner("JPEG 30", countermeasure="jpeg30"),
     Learner("JPEG 50", countermeasure="jpeg50"),
     Learner("grayscale, also tested", countermeasure="gray", countermeasure_test=True),

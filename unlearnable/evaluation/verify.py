@@ -20,7 +20,7 @@ from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates
 from unlearnable.evaluation.countermeasures import describe_countermeasure
-from unlearnable.evaluation.flags import is_weak
+from unlearnable.evaluation.flags import is_weak, ruins_clean_images
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Result, Verdict, Verified, VerifiedRow
 from unlearnable.evaluation.store import exists
@@ -74,7 +74,7 @@ def verify(
         rows,
         overall_verdict([row.verdict for row in rows]),
         chance=round(chance, 2),
-        flags=_flags(rows, seeds),
+        flags=_flags(rows, seeds, chance),
         near_duplicates=count_near_duplicates(groups),
         seeds=seeds,
         size=clean.size,
@@ -177,8 +177,11 @@ def _row(
     )
 
 
-def _flags(rows: list[VerifiedRow], seeds: int) -> list[str]:
+def _flags(rows: list[VerifiedRow], seeds: int, chance: float) -> list[str]:
     flags = []
+    clean = [sum(row.clean) / len(row.clean) for row in rows]
+    if any(ruins_clean_images(accuracy, max(clean), chance) for accuracy in clean):
+        flags.append("ruins-clean")
     if any(row.verdict == "no verdict" for row in rows):
         flags.append("weak-baseline")
     if seeds < 3:

@@ -12,7 +12,6 @@ from unlearnable.experiments.scale import Scale
 from unlearnable.reports import tables
 
 ANOTHER = "another scale than ours: compare the order and the shape, not the numbers"
-RECALLED = "A figure with ? is recalled, not seen in any source: for orientation only."
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class CellValue:
     values: tuple[float, ...] = ()
     paper: str = ""
     printed: float | None = None
-    recalled: bool = False
     digits: int = 1
 
     @property
@@ -46,7 +44,7 @@ def cell_value(cell: Cell | None, runner: Runner) -> CellValue:
     results = runner.records.of(runner.config(cell.spec, 0))
     values = tuple(cell.read(results[seed]) for seed in sorted(results))
     figure = cell.paper or Figure()
-    return CellValue(values, str(figure), figure.value, figure.recalled, cell.digits)
+    return CellValue(values, str(figure), figure.value, cell.digits)
 
 
 def filled(grid: Grid, runner: Runner) -> list[tuple[str, list[CellValue]]]:
@@ -71,9 +69,7 @@ def result_tables(
     """Return the table as it is read and, where others' figures are of another scale, a second one
     with those."""
     rows, beside = filled(grid, runner), same_scale(scale)
-    recalled = any(p.recalled for _, places in rows for p in places)
-    notes = (RECALLED,) if recalled else ()
-    printed = [_printed(grid, scale, rows, notes)] if _has_printed(rows) and not beside else []
+    printed = [_printed(grid, scale, rows)] if _has_printed(rows) and not beside else []
     flagged = [f"{flag} (docs/checks.md): {some(places)}." for flag, places in flags.items()]
     about = [table.about, _how_measured(grid, scale)]
     if beside and _has_printed(rows):
@@ -92,7 +88,7 @@ def result_tables(
             for name, places in rows
         ),
         notes=tuple(about),
-        footnotes=(*flagged, *(() if printed else notes)),
+        footnotes=tuple(flagged),
         heat_ends=tables.heat_ends(chance) if any(percent) else ("", ""),
     )
     return [ours, *printed]
@@ -132,9 +128,7 @@ def _cell(p: CellValue, beside: bool, chance: float | None) -> tables.Cell:
     )
 
 
-def _printed(
-    grid: Grid, scale: Scale, rows: list[tuple[str, list[CellValue]]], notes: tuple[str, ...]
-) -> tables.Table:
+def _printed(grid: Grid, scale: Scale, rows: list[tuple[str, list[CellValue]]]) -> tables.Table:
     about = f"ResNet-18 on all of {scale.data} with the authors' settings, {ANOTHER}."
     return tables.Table(
         "Printed by others",
@@ -145,7 +139,6 @@ def _printed(
             if any(p.paper for p in places)
         ),
         notes=(about,),
-        footnotes=notes,
     )
 
 

@@ -1,6 +1,7 @@
 """Which numbers of a table mean less than they seem to (docs/checks.md)."""
 
 from unlearnable.evaluation.flags import known_baseline, training_flags
+from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Result
 from unlearnable.experiments.grid import Grid, LearnerSpec
 from unlearnable.experiments.runner import Runner
@@ -22,6 +23,7 @@ def grid_flags(grid: Grid, runner: Runner) -> dict[str, list[str]]:
 def _flags(spec: LearnerSpec, runner: Runner) -> set[str]:
     results, scale = _results(spec, runner), runner.scale
     clean = _results(LearnerSpec(learner=spec.learner), runner)
+    ordinary = _results(LearnerSpec(learner=Learner()), runner)
     known = None
     if not spec.learner.countermeasure:
         known = known_baseline(scale.data, scale.limit, spec.learner.recipe(scale.recipe))
@@ -29,7 +31,13 @@ def _flags(spec: LearnerSpec, runner: Runner) -> set[str]:
     names = {
         flag
         for seed, result in results.items()
-        for flag in training_flags(result, clean.get(seed), chance, known)
+        for flag in training_flags(
+            result,
+            clean.get(seed),
+            chance,
+            known,
+            ordinary[seed].accuracy if seed in ordinary else None,
+        )
     }
     if len(results) == 1:
         names.add("few-seeds")

@@ -90,7 +90,6 @@ def _csv(found: list[Found]) -> str:
             "" if p.mean is None else f"{p.mean:.2f}",
             " ".join(f"{v:.2f}" for v in p.values),
             p.paper,
-            str(int(p.recalled)),
         )
         for table, scale, grid, runner in found
         for name, places in filled(grid, runner)
@@ -98,7 +97,7 @@ def _csv(found: list[Found]) -> str:
         if p.values or p.paper
     ]
     cells = tuple(tuple(map(tables.Cell, row)) for row in rows)
-    return tables.to_csv(tables.Table("", (*columns, "printed by others", "recalled"), cells))
+    return tables.to_csv(tables.Table("", (*columns, "printed by others"), cells))
 
 
 def _html(found: list[Found]) -> str:
@@ -143,13 +142,12 @@ def _plots(
                 yield _sentence(name), _plot(grid, chart, lines, ())
         return
     ours, theirs = _lines(chart.x, rows)
-    some = ", some of them recalled" if any(p.recalled for _, row in rows for p in row) else ""
     if ours:
-        dashed = f" (dashed: the paper's figures{some})" if beside and theirs else ""
+        dashed = " (dashed: the paper's figures)" if beside and theirs else ""
         lines = [*ours, *(theirs if beside else [])]
         yield f"Measured with this program{dashed}", _plot(grid, chart, lines, chart.x)
     if theirs and not beside:
-        yield f"The paper's figures{some}, at another scale", _plot(grid, chart, theirs, chart.x)
+        yield "The paper's figures, at another scale", _plot(grid, chart, theirs, chart.x)
 
 
 def _sentence(text: str) -> str:

@@ -93,6 +93,8 @@ def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str
     method cannot protect."""
     if len(data) < 2:
         raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
+    if data.unclipped:
+        raise UserError("These are images after a countermeasure; protect the images themselves.")
     name = method.name
     if method.needs_labels and not data.labeled:
         raise UserError(

@@ -35,7 +35,8 @@ def arithmetic(device: torch.device, bfloat16: bool) -> Iterator[None]:
 
 def channels_last(model: nn.Module) -> nn.Module:
     """Lay out the weights of ``model`` as convolutions are fastest, in place."""
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
+    # not in the stubs
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Compiled:

@@ -7,13 +7,10 @@ from torch.nn.functional import conv2d
 
 from unlearnable import AR, CUDA, LSP, OPS, Images, Uniform, UserError
 from unlearnable.core.seeding import generator
+from unlearnable.protection.methods import autoregressive
+from unlearnable.protection.methods.autoregressive import ar_filters, ar_process, ar_rules
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.pattern_noise import (
-    ar_process,
-    ar_rules,
-    class_filters,
-    shortcut,
-)
+from unlearnable.protection.methods.pattern_noise import class_filters
 
 
 def gray(n: int = 40, size: int = 32, classes: int = 10) -> Images:
@@ -25,7 +22,7 @@ def gray(n: int = 40, size: int = 32, classes: int = 10) -> Images:
 
 
 def test_ar_noise_follows_its_own_rule():
-    rules = ar_rules(4, (36, 36), seed=0)
+    rules = ar_rules(4, (36, 36), 0, 10.0)
     assert torch.allclose(rules.sum(2), torch.ones(4, 3), atol=1e-5)
     assert rules.flatten(0, 1).unique(dim=0).shape[0] == 12
     y = torch.tensor([0, 1, 2, 3, 1])
@@ -40,13 +37,47 @@ def test_ar_noise_has_the_stated_norm_and_a_rule_a_class():
     data = gray()
     noise = AR().craft(data, Context()).delta.float() / 255
     assert torch.allclose(noise.flatten(1).norm(dim=1), torch.ones(len(data)), atol=0.02)
-    kernel = torch.cat([ar_rules(10, (36, 36), 0), torch.full((10, 3, 1), -1.0)], 2).view(
-        10, 3, 1, 3, 3
-    )
+    kernel = ar_filters(ar_rules(10, (36, 36), 0, 10.0)).unsqueeze(2)
     rests = torch.stack([conv2d(noise, k, groups=3).square().mean((1, 2, 3)) for k in kernel], 1)
     assert (
         rests.argmin(1) == data.y
     ).float().mean() > 0.95  # the rule tells the class, up to rounding to 8 bits
+
+
+def test_ar_rules_are_those_that_the_authors_program_accepts():
+    """Restated from the coefficient finder of Sandoval-Segura et al.'s program, pixel by pixel:
+    three patterns of 36 x 36 pixels without their first four rows and columns have an L2 norm of at
+    most 50, and the filter of every earlier class gives at least 10 (ReLU, summed) on the last of
+    them, scaled to norm 1."""
+    rules, g = ar_rules(10, (36, 36), 0, 10.0).double(), generator("cpu", 5)
+    patterns = []
+    for rule in rules:
+        window = torch.cat([rule, torch.zeros(3, 1)], 1).view(3, 3, 3)
+        norms = []
+        for _ in range(3):
+            x = torch.randn(3, 36, 36, generator=g, dtype=torch.float64)
+            for i in range(34):
+                for j in range(34):
+                    x[:, i + 2, j + 2] = (x[:, i : i + 3, j : j + 3] * window).sum((1, 2))
+            norms.append(float(x[:, 4:, 4:].norm()))
+        assert max(norms) <= 100  # other draws than those by which they were accepted
+        patterns.append((norms, x[:, 4:, 4:] / norms[-1]))
+    within = [n <= 50 for norms, _ in patterns for n in norms]
+    assert sum(within) >= 0.8 * len(within)
+    answers = []
+    for k, (_, pattern) in enumerate(patterns):
+        for earlier in rules[:k]:
+            filter = torch.cat([earlier, torch.full((3, 1), -1.0)], 1).view(1, 3, 3, 3)
+            answers.append(float(conv2d(pattern[None], filter).relu().sum()))
+    assert min(answers) > 5 and sum(a >= 10 for a in answers) >= 0.8 * len(answers)
+
+
+def test_ar_rules_for_more_classes_and_when_none_are_left(monkeypatch):
+    assert ar_rules(20, (36, 36), 0, 3.0).shape == (20, 3, 8)
+    assert ar_rules(2, (50, 44), 0, 10.0).isfinite().all()
+    monkeypatch.setattr(autoregressive, "ROUNDS", 2)
+    with pytest.raises(UserError, match="lower min_response"):
+        ar_rules(3, (36, 36), 0, 1e9)
 
 
 def test_lsp_noise_is_linearly_separable_blocks_of_the_stated_size():
@@ -79,17 +110,26 @@ def test_ops_changes_one_pixel_the_same_for_a_class():
 
 
 def test_ops_agrees_with_a_search_by_hand():
-    x = torch.randint(0, 256, (12, 3, 4, 5), dtype=torch.uint8, generator=generator("cpu", 2))
-    best = (-1.0, None, None)
-    for row in range(4):
-        for column in range(5):
+    """Restated from Wu et al.'s program: mean over standard deviation of the absolute change, over
+    images and channels, and no place and color that another class has."""
+    x = torch.randint(0, 256, (24, 3, 4, 5), dtype=torch.uint8, generator=generator("cpu", 2))
+    x[12:] = x[:12]  # both classes would take the same
+    data = Images(x, torch.arange(24) // 12, ("a", "b"))
+    taken = []
+    for _ in data.classes:
+        best = (-1.0, None, None)
+        for row, column in np.ndindex(4, 5):
             for k in np.ndindex(2, 2, 2):
-                change = (np.array(k) - x[:, :, row, column].numpy() / 255.0).__abs__().sum(1)
-                score = change.mean() / change.var()
-                if score > best[0]:
-                    best = (score, row * 5 + column, list(k))
-    place, color = shortcut(x)
-    assert (place, color.tolist()) == best[1:]
+                change = np.abs(np.array(k) - x[:12, :, row, column].numpy() / 255.0)
+                score = change.mean() / change.std()
+                if score > best[0] and ((row, column), k) not in taken:
+                    best = (score, (row, column), k)
+        taken.append(best[1:])
+    after = x + OPS().craft(data, Context()).delta
+    for c, ((row, column), color) in enumerate(taken):
+        colors = after[12 * c : 12 * c + 12, :, row, column]
+        assert torch.equal(colors, 255 * torch.tensor(color).expand(12, 3).short())
+    assert taken[0] != taken[1]
 
 
 def test_cuda_is_the_stated_convolution():

@@ -1,4 +1,4 @@
-"""The two files in which the field exchanges noise: .npy, and a pickle of one numpy array."""
+"""The files in which the field exchanges noise: .npy, a pickle of one numpy array, and a tensor."""
 
 import pickle
 from pathlib import Path
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
+from unlearnable.core.units import to_unit
 from unlearnable.data.pickles import load_pickle
 
 
@@ -48,3 +49,12 @@ def write_noise(noise: Tensor, path: Path) -> None:
             np.save(f, noise.numpy())
         else:
             pickle.dump(noise.numpy(), f)
+
+
+def write_noise_tensor(noise: Tensor, path: Path) -> float:
+    """Write noise int8 [N, 3, H, W] as Huang et al.'s program reads it: a float32 tensor in the
+    unit of [0, 1], by ``torch.save``. Return the fraction of its values that are negative: that
+    program sets them to 0."""
+    with atomic_write(path) as tmp, open(tmp, "wb") as f:
+        torch.save(to_unit(noise), f)
+    return float((noise < 0).float().mean())

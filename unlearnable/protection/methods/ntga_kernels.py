@@ -10,13 +10,19 @@ prediction at time t is
 (Lee et al., 2019; m as in the authors' program), and the noise on X ascends the cross-entropy of
 f_t on other, clean images. phi(K) Y is the upper right block of exp([[-t K / m, t Y / m], [0, 0]]):
 no inverse, and a gradient even where eigenvalues coincide.
+
+The authors' program differs in two more things than the presets can name: every one of its ten
+steps starts from the clean images (each is the same full step, so that its noise is the sign of one
+gradient), and it regularizes the diagonal of K by 1e-4.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from unlearnable.core import distributed
 from unlearnable.core.seeding import generator
@@ -39,19 +45,27 @@ def ntga(m: NTGA, data: Images, run: Context) -> Tensor | None:
 
 
 def attack(m: NTGA, data: Images, i: Tensor, run: Context, block: int) -> Tensor:
-    """Return noise in [-1, 1] for the images ``i`` that raises the loss on as many others."""
+    """Return noise in [-1, 1] for the images ``i`` that raises the loss on others."""
     g = generator("cpu", run.seed, "ntga", block, distributed.rank())
     others = torch.ones(len(data), dtype=torch.bool)
     others[i] = len(data) == len(i)  # a single block has only itself to be tested on
     j = others.nonzero()[:, 0]
-    j = j[torch.randperm(len(j), generator=g)[: len(i)]]
-    x, clean = data.pixels(i, run.device), data.pixels(j, run.device)
+    j = j[torch.randperm(len(j), generator=g)[: m.targets or len(i)]]
+    x = data.pixels(i, run.device)
     y = F.one_hot(data.labels(i, run.device), len(data.classes)).float()
-    target = data.labels(j, run.device)
 
     def loss(z: Tensor) -> Tensor:
-        f = prediction(kernel(m, z, z), kernel(m, clean, z), y, m.time)
-        return F.cross_entropy(f, target, reduction="sum")
+        fit = fitted(kernel(m, z, z), y, m.time)
+
+        def on(part: Tensor) -> Tensor:
+            f = kernel(m, data.pixels(part, run.device), z) @ fit
+            return F.cross_entropy(f, data.labels(part, run.device), reduction="sum")
+
+        parts = j.split(len(i))
+        if len(parts) == 1:
+            return on(j)
+        # computed again on the way back: the kernels of all parts at once fill the memory
+        return torch.stack([checkpoint(on, part, use_reentrant=False) for part in parts]).sum()
 
     step = m.step if m.step is not None else 1.1 * m.eps / m.steps
     return pgd(loss, x, eps=in_unit(m.eps), step=in_unit(step), steps=m.steps)
@@ -59,59 +73,92 @@ def attack(m: NTGA, data: Images, i: Tensor, run: Context, block: int) -> Tensor
 
 def kernel(m: NTGA, a: Tensor, b: Tensor) -> Tensor:
     """Return the kernel [N, M] of ``m`` between images a [N, C, H, W] and b [M, C, H, W]."""
-    ntk = fc_ntk if m.kernel == "fc" else cnn_ntk
-    return ntk(a, b, depth=m.depth, activation=m.activation, w_var=m.w_var, b_var=m.b_var)
+    shared = Layers(m.depth, m.activation, m.w_var, m.b_var)
+    if m.kernel == "fc":
+        return fc_ntk(a, b, shared, readout=m.readout)
+    return cnn_ntk(a, b, shared, filter=m.filter, stride=m.stride, dense=m.dense)
 
 
-def prediction(k: Tensor, k_test: Tensor, y: Tensor, t: float) -> Tensor:
-    """f_t [M, classes] from K(X, X) [n, n], K(x, X) [M, n] and the targets [n, classes] (the
-    module's formula)."""
+def fitted(k: Tensor, y: Tensor, t: float) -> Tensor:
+    """phi(K) Y [n, classes] from K(X, X) [n, n] and the targets [n, classes] (the module's
+    formula)."""
     n, classes = y.shape
     top = torch.cat([-k * (t / y.numel()), y * (t / y.numel())], 1)
     both = F.pad(top, (0, 0, 0, classes))
-    return k_test @ torch.linalg.matrix_exp(both)[:n, n:]
+    return torch.linalg.matrix_exp(both)[:n, n:]
 
 
-def fc_ntk(
-    a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b_var: float
-) -> Tensor:
-    """[N, M]: tangent kernel of a fully connected network of ``depth`` hidden layers and a linear
-    readout, standard scaling (Jacot et al., 2018; Lee et al., 2018)."""
+def prediction(k: Tensor, k_test: Tensor, y: Tensor, t: float) -> Tensor:
+    """f_t [M, classes] from K(X, X) [n, n], K(x, X) [M, n] and the targets [n, classes]."""
+    return k_test @ fitted(k, y, t)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The hidden layers of a network of infinite width. w_var: variance of the weights, times the
+    number of inputs; b_var: of the biases."""
+
+    depth: int
+    activation: str
+    w_var: float
+    b_var: float
+
+
+def fc_ntk(a: Tensor, b: Tensor, m: Layers, *, readout: bool = True) -> Tensor:
+    """[N, M]: tangent kernel of a fully connected network of ``depth`` hidden layers, standard
+    scaling (Jacot et al., 2018; Lee et al., 2018), with or without a linear readout."""
     a, b = a.flatten(1), b.flatten(1)
-    cross = w_var * (a @ b.T) / a.shape[1] + b_var
-    var_a, var_b = (w_var * v.square().mean(1) + b_var for v in (a, b))
+    cross = m.w_var * (a @ b.T) / a.shape[1] + m.b_var
+    var_a, var_b = (m.w_var * v.square().mean(1) + m.b_var for v in (a, b))
     var_a, var_b = var_a[:, None], var_b[None, :]
     tangent = cross
-    for _ in range(depth):
-        cross, slope, var_a, var_b = _dual(cross, var_a, var_b, activation)
-        cross, var_a, var_b = (w_var * v + b_var for v in (cross, var_a, var_b))
-        tangent = cross + w_var * slope * tangent
+    for layer in range(m.depth):
+        cross, slope, var_a, var_b = _dual(cross, var_a, var_b, m.activation)
+        if layer + 1 == m.depth and not readout:
+            return slope * tangent
+        cross, var_a, var_b = (m.w_var * v + m.b_var for v in (cross, var_a, var_b))
+        tangent = cross + m.w_var * slope * tangent
     return tangent
 
 
 def cnn_ntk(
-    a: Tensor, b: Tensor, *, depth: int, activation: str, w_var: float, b_var: float
+    a: Tensor, b: Tensor, m: Layers, *, filter: int = 3, stride: int = 1, dense: int = 1
 ) -> Tensor:
-    """[N, M]: the same for ``depth`` 3 x 3 convolutions (stride 1, zero padding) and a dense
-    readout of all positions. With that readout only covariances at equal positions count (Novak et
-    al., 2019): [N, M, H, W]."""
+    """[N, M]: the same for ``depth`` convolutions of filter x filter pixels (zero padding that
+    keeps the size, divided by the stride) and ``dense`` linear layers on all positions. With those
+    only covariances at equal positions count (Novak et al., 2019): [N, M, H, W]."""
+
+    def mean(v: Tensor) -> Tensor:
+        return F.avg_pool2d(_padded(v, filter, stride), filter, stride)
 
     def convolved(v: Tensor) -> Tensor:
-        return w_var * F.avg_pool2d(v, 3, 1, 1) + b_var
+        return m.w_var * mean(v) + m.b_var
 
     cross = convolved((a[:, None] * b[None]).mean(2))
     var_a, var_b = (convolved(v.square().mean(1, keepdim=True)) for v in (a, b))
     var_b = var_b.transpose(0, 1)
     tangent = cross
-    for layer in range(depth):
-        cross, slope, var_a, var_b = _dual(cross, var_a, var_b, activation)
-        if layer + 1 == depth:  # the readout
-            cross = w_var * cross.mean((2, 3)) + b_var
-            return cross + w_var * (slope * tangent).mean((2, 3))
-        tangent = w_var * F.avg_pool2d(slope * tangent, 3, 1, 1)
+    for _ in range(m.depth - 1):
+        cross, slope, var_a, var_b = _dual(cross, var_a, var_b, m.activation)
+        tangent = m.w_var * mean(slope * tangent)
         cross, var_a, var_b = convolved(cross), convolved(var_a), convolved(var_b)
         tangent = cross + tangent
-    raise AssertionError(depth)
+    cross, slope, _, _ = _dual(cross, var_a, var_b, m.activation)
+    cross, tangent = cross.mean((2, 3)), (slope * tangent).mean((2, 3))
+    for _ in range(dense):
+        cross = m.w_var * cross + m.b_var
+        tangent = cross + m.w_var * tangent
+    return tangent
+
+
+def _padded(v: Tensor, filter: int, stride: int) -> Tensor:
+    """[..., H, W] with zeros around, one more at the bottom and right where the number is odd, so
+    that every stride-th pixel has an output (TensorFlow's SAME)."""
+    sides = []
+    for size in (v.shape[-1], v.shape[-2]):
+        total = max((-(-size // stride) - 1) * stride + filter - size, 0)
+        sides += [total // 2, total - total // 2]
+    return F.pad(v, sides)
 
 
 def _dual(

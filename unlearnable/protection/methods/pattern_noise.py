@@ -9,9 +9,11 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.seeding import generator
 from unlearnable.core.units import LEVELS, quantize
 from unlearnable.data.images import Images
-from unlearnable.protection.methods.patterns import AR, CUDA, LSP, OPS, Uniform
+from unlearnable.protection.methods.patterns import CUDA, LSP, OPS, Uniform
 
 CHUNK = 512  # images handled at a time
+COLORS = torch.cartesian_prod(*3 * [torch.tensor([0, 1], dtype=torch.int16)])
+"""int16 [8, 3]: the corners of the color cube, red changing slowest"""
 
 
 def uniform_noise(m: Uniform, data: Images, seed: int) -> Tensor:
@@ -54,93 +56,39 @@ def separable(y: Tensor, classes: int, size: int, separation: float, g: torch.Ge
     return vectors + center[y]
 
 
-def ar(m: AR, data: Images, seed: int) -> Tensor:
-    """Run every class's autoregressive process over its images."""
-    height, width = data.x.shape[-2:]
-    rules = ar_rules(len(data.classes), (height + m.border, width + m.border), seed)
-    noise = torch.empty(data.x.shape, dtype=torch.int16)
-    size = m.l2 * (height * width / 32**2) ** 0.5 * LEVELS
-    for part, i in enumerate(torch.arange(len(data)).split(4 * CHUNK)):
-        g = generator("cpu", seed, "ar", part)
-        start = torch.randn(len(i), 3, height + m.border, width + m.border, generator=g)
-        block = ar_process(start, rules[data.y[i]])[..., m.border :, m.border :]
-        block *= size / block.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        noise[i] = block.round().to(torch.int16)
-    return noise
-
-
-AR_TAPS = [(dy, dx) for dy in (2, 1, 0) for dx in (2, 1, 0)][
-    :-1
-]  # up and left of the pixel, in a 3 x 3 window
-
-
-def ar_process(start: Tensor, rules: Tensor) -> Tensor:
-    """float [N, C, H, W]: the first two rows and columns of ``start``, every other pixel the sum of
-    its eight neighbors up and to the left, weighted by rules [N, C, 8] (in the order of
-    ``AR_TAPS``)."""
-    x = start.permute(
-        2, 3, 0, 1
-    ).contiguous()  # [H, W, N, C]: a pixel of all images is one piece of memory
-    weights = rules.permute(2, 0, 1).contiguous()
-    for i in range(2, x.shape[0]):
-        for j in range(2, x.shape[1]):
-            window = torch.cat([x[i - 2, j - 2 : j + 1], x[i - 1, j - 2 : j + 1], x[i, j - 2 : j]])
-            torch.sum(window * weights, 0, out=x[i, j])
-    return x.permute(2, 3, 0, 1)
-
-
-def ar_rules(classes: int, size: tuple[int, int], seed: int) -> Tensor:
-    """[classes, 3, 8] coefficients that sum to 1, each stable over images of ``size``: the process
-    neither explodes nor settles to a constant."""
-    good = torch.empty(0, 8)
-    attempt = 0
-    while len(good) < 3 * classes:
-        g = generator("cpu", seed, "ar rules", attempt)
-        rule = torch.randn(512, 8, generator=g)
-        rule = rule / rule.sum(1, keepdim=True)
-        rule = rule[rule.abs().amax(1) < 3]
-        trial = ar_process(torch.randn(len(rule), 1, *size, generator=g), rule[:, None])[:, 0]
-        end = trial[:, -8:, -8:].flatten(1)
-        fits = trial.isfinite().flatten(1).all(1) & (end.abs().amax(1) < 10) & (end.std(1) > 0.3)
-        good = torch.cat([good, rule[fits]])
-        attempt += 1
-        if attempt > 200:
-            raise UserError(
-                f"No stable autoregressive rules were found for images of {size[0]} x {size[1]} "
-                "pixels; use another size or seed."
-            )
-    return good[: 3 * classes].view(classes, 3, 8)
-
-
 def ops(m: OPS, data: Images, seed: int) -> Tensor:
-    """Give one pixel of every class the color that stands out most."""
+    """Give one pixel of every class the color that stands out most, a pair of its own per class."""
     noise = torch.zeros(data.x.shape, dtype=torch.int16)
+    taken: set[tuple[int, int]] = set()
     for c in range(len(data.classes)):
         i = (data.y == c).nonzero()[:, 0]
         if len(i):
-            place, color = shortcut(data.x[i])
+            score = shortcut_scores(data.x[i])
+            for place, k in taken:
+                score[place, k] = -1
+            place, k = divmod(int(score.argmax()), len(COLORS))
+            taken.add((place, k))
             top, left = divmod(place, data.x.shape[-1])
-            noise[i, :, top, left] = LEVELS * color - data.x[i, :, top, left].short()
+            noise[i, :, top, left] = LEVELS * COLORS[k] - data.x[i, :, top, left].short()
     return noise
 
 
-def shortcut(x: Tensor) -> tuple[int, Tensor]:
-    """The place (row * W + column) and the color (int16 [3] of 0 and 1) with the largest mean over
-    variance of the absolute change, over images uint8 [n, 3, H, W] of one class."""
-    best, place, found = -1.0, 0, torch.zeros(3, dtype=torch.int16)
+def shortcut_scores(x: Tensor) -> Tensor:
+    """[H W, 8]: for every place (row * W + column) and color of ``COLORS``, the mean over the
+    standard deviation of the absolute change, over all channels of the images uint8 [n, 3, H, W] of
+    one class."""
     x = x.flatten(2)
-    for k in range(8):
-        color = torch.tensor([k >> 2 & 1, k >> 1 & 1, k & 1], dtype=torch.int16)
+    score = torch.empty(x.shape[2], len(COLORS), dtype=torch.float64)
+    for k, color in enumerate(COLORS):
         total, squares = (torch.zeros(x.shape[2], dtype=torch.float64) for _ in range(2))
         for part in x.split(CHUNK):
-            change = (LEVELS * color[:, None] - part.short()).abs().sum(1).double() / LEVELS
-            total += change.sum(0)
-            squares += change.square().sum(0)
-        mean = total / len(x)
-        score = mean / (squares / len(x) - mean.square()).clamp(min=1e-6)
-        if float(score.max()) > best:
-            best, place, found = float(score.max()), int(score.argmax()), color
-    return place, found
+            change = (LEVELS * color[:, None] - part.short()).abs().double() / LEVELS
+            total += change.sum((0, 1))
+            squares += change.square().sum((0, 1))
+        mean = total / (3 * len(x))
+        variance = squares / (3 * len(x)) - mean.square()
+        score[:, k] = mean / variance.clamp(min=1e-12).sqrt()
+    return score
 
 
 def cuda(m: CUDA, data: Images, seed: int) -> Tensor:

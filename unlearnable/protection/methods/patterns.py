@@ -72,8 +72,8 @@ class LSP(Method):
 @dataclass(frozen=True)
 class AR(Method):
     """autoregressive noise (Sandoval-Segura et al., NeurIPS 2022): every class has its own rule by
-    which a pixel follows from its neighbors. Collapses ordinary training; undone by adversarial
-    training and by JPEG."""
+    which a pixel follows from its neighbors, accepted as the authors' program does. Collapses
+    ordinary training; undone by adversarial training and by JPEG."""
 
     name = "ar"
     eps: ClassVar[float] = LEVELS
@@ -82,25 +82,28 @@ class AR(Method):
     square)"""
     border: int = 4
     """rows and columns at the top and left that are dropped while the process settles"""
+    min_response: float | None = None
+    """what the filter of every other class answers at least to a pattern of norm 1; default: 10 up
+    to 10 classes, 3 for more, as the authors' files"""
 
     def __post_init__(self) -> None:
-        require(self, positive="l2", whole="border")
+        require(self, positive="l2", whole="border min_response")
 
     @property
     def budget(self) -> str:
         return f"L2 {self.l2:g} at 32 px, single pixels above 8/255"
 
     def craft(self, data: Images, run: Context) -> Noise:
-        from unlearnable.protection.methods.pattern_noise import ar
+        from unlearnable.protection.methods.autoregressive import ar
 
         return Noise(ar(self, data, run.seed))
 
 
 @dataclass(frozen=True)
 class OPS(Method):
-    """one-pixel shortcut (Wu et al., ICLR 2023): one pixel per class takes one color. Collapses
-    ordinary and adversarial training; undone by Cutout, random augmentation and a median filter.
-    One pixel changes by up to 255."""
+    """one-pixel shortcut (Wu et al., ICLR 2023): one pixel per class takes one color; no two
+    classes share both. Collapses ordinary and adversarial training; undone by Cutout, random
+    augmentation and a median filter. One pixel changes by up to 255."""
 
     name = "ops"
     eps: ClassVar[float] = LEVELS
