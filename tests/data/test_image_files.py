@@ -40,6 +40,8 @@ def test_only_what_is_protected_takes_a_name(album):
     (album / "cat" / "IMG_0000.AAE").write_text("<plist/>")
     (album / "cat" / "IMG_0000.CR2").write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(200))
     (album / "cat" / "IMG_0001.MOV").write_bytes(bytes(20))
+    (album / "cat" / "alone.NEF").write_bytes(b"II*\0")
+    (album / "cat" / "alone.mp4").write_bytes(bytes(20))
     (album / "cat" / "IMG_0001.BMP").write_text("no image")
     found, seen = examine(album, read)
     assert len(seen) == 4 and [p.suffix for p, _ in found.files] == [".jpg"] * 4
@@ -131,6 +133,25 @@ def test_damaged_exif_costs_no_photo(tmp_path, exif):
     got = read(tmp_path / "x.jpg")
     assert got.tobytes() == read(tmp_path / "plain.jpg").tobytes()
     write(np.asarray(got).transpose(2, 0, 1), got, tmp_path / "y.png", keep_metadata=True)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_metadata_of_other_formats_costs_no_photo(tmp_path):
+    """Bytes of the EXIF data and the profile at random, by a fixed seed."""
+    exif, draw = Image.Exif(), np.random.default_rng(0)
+    exif[0x10F], exif[0x11A] = "Camera", 72.0
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for end in ("webp", "avif", "tif", "jpg"):
+        picture().save(tmp_path / f"x.{end}", exif=exif, icc_profile=profile, quality=100)
+        data, right = (tmp_path / f"x.{end}").read_bytes(), read(tmp_path / f"x.{end}")
+        blobs = [b for b in (exif.tobytes()[6:], profile) if b[:40] in data]
+        for _ in range(40):
+            damaged = bytearray(data)
+            for blob in blobs:
+                at = data.index(blob[:40]) + draw.integers(0, min(len(blob), 60), 3)
+                damaged[at[0]], damaged[at[1]], damaged[at[2]] = 255, 0, int(draw.integers(256))
+            (tmp_path / f"y.{end}").write_bytes(damaged)
+            assert read(tmp_path / f"y.{end}").tobytes() == right.tobytes()
 
 
 def with_chunk(image, name, body, crc=0):

@@ -67,7 +67,7 @@ def to_srgb(
             return image, "kept"
         if profile and image.mode in _MODES.get(fits, ()):
             return _by_profile(image, profile), "used"
-    except (ImageCms.PyCMSError, OSError):
+    except (ImageCms.PyCMSError, OSError, ValueError):
         pass  # a damaged profile counts as absent
     if space != Space() and image.mode not in ("CMYK", "LAB"):
         return _by_space(image, space), "dropped"

@@ -36,9 +36,10 @@ Image.init()
 SUFFIXES = frozenset(
     end for end, kind in Image.registered_extensions().items() if kind in (*FORMATS, "MPO")
 )
-# The largest photos are of 200 megapixels (phones). Pillow refuses twice its limit.
+# The largest photos are of 200 megapixels (phones). Pillow warns above its limit, and refuses
+# twice as much.
 MOST_PIXELS = 1 << 28
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 BYTES_PER_PIXEL = 40  # of memory at most, while an image is protected
 # of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
 PNG_LEVEL = 3
@@ -76,14 +77,22 @@ def _opened(path: Path) -> tuple[ImageFile.ImageFile, dict[bytes, bytes]]:
     """Open a file without decoding it; of a PNG also return the metadata that was taken out."""
     with open(path, "rb") as file:
         is_png = file.read(len(PNG)) == PNG
-    if not is_png:
+    if is_png:
+        data, found = png_without_metadata(path.read_bytes())
+        return Image.open(io.BytesIO(data), formats=("PNG",)), found
+    try:
         return Image.open(path, formats=FORMATS), {}
-    data, found = png_without_metadata(path.read_bytes())
-    return Image.open(io.BytesIO(data), formats=("PNG",)), found
+    except ValueError as e:
+        if "Exif" not in str(e):  # libavif refuses the image for it
+            raise
+        data = path.read_bytes().replace(b"Exif", b"none", 1)  # an item of no known type
+        return Image.open(io.BytesIO(data), formats=("AVIF",)), {b"eXIf": b"?"}
 
 
 def _check(image: ImageFile.ImageFile, path: Path) -> None:
     """Raise UserError for what is not one image of 8 bits per channel that fits the memory."""
+    if image.width * image.height > MOST_PIXELS:
+        raise Image.DecompressionBombError
     name = printable(str(path))
     frames = getattr(image, "n_frames", 1)
     # Phones store a second view or a brightness map behind the photo (MPO); viewers show the first.

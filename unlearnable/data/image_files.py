@@ -94,15 +94,16 @@ def examine(
             return UserError(str(e))  # without its traceback, which holds the decoded image
 
     seen = in_threads(attempt, found.files, "reading images")
-    read = [file for file, s in zip(found.files, seen, strict=True) if not isinstance(s, UserError)]
-    twins = _twins(read)
+    good = [file for file, s in zip(found.files, seen, strict=True) if not isinstance(s, UserError)]
+    twins, taken = _twins(good), {_name(file) for file in good}
     problems = [
-        str(s) if isinstance(s, UserError) else twins.get(path)
-        for (path, _), s in zip(found.files, seen, strict=True)
+        str(s) if isinstance(s, UserError) else twins.get(file[0])
+        for file, s in zip(found.files, seen, strict=True)
+        if not _belongs(file, taken)
     ]
     others = found.problems + _elsewhere(folder, found.classes)
-    found = Listing(found.classes, found.files, others)
-    listed = _without(folder, found, problems, skip_bad=skip_bad)
+    files = [file for file in found.files if not _belongs(file, taken)]
+    listed = _without(folder, Listing(found.classes, files, others), problems, skip_bad=skip_bad)
     kept = {path for path, _ in listed.files}
     return listed, [
         s
@@ -234,13 +235,24 @@ def _other(path: Path) -> str | None:
     return None
 
 
+def _belongs(file: tuple[Path, int], taken: set[tuple[int, str]]) -> bool:
+    """Whether a raw file or video is that of a photo beside it (IMG_1.CR2, IMG_1.JPG)."""
+    return file[0].suffix.lower() in _OTHERS and _name(file) in taken
+
+
+def _name(file: tuple[Path, int]) -> tuple[int, str]:
+    """What may be there only once: the class and the name without its ending, as the file
+    systems of Windows and macOS compare it."""
+    path, c = file
+    return c, unicodedata.normalize("NFC", path.stem).casefold()
+
+
 def _twins(files: list[tuple[Path, int]]) -> dict[Path, str]:
     """A sentence for every image whose name differs from an earlier one's by its ending only."""
     first: dict[tuple[int, str], Path] = {}
     twins = {}
     for path, c in files:
-        stem = unicodedata.normalize("NFC", path.stem).casefold()
-        if (other := first.setdefault((c, stem), path)) != path:
+        if (other := first.setdefault(_name((path, c)), path)) != path:
             twins[path] = (
                 f"{_shown(path)} would get the same name as {printable(other.name)}; rename it."
             )
