@@ -35,6 +35,7 @@ def test_there_and_back(few, tmp_path):
     assert list(on_disk) == KEYS and on_disk == card.to_json()
     about = on_disk | {"photos": {"size": 32, "format": "png", "keep_metadata": False}}
     about |= {"method_settings": on_disk["settings"], "left_out": ["a", "b"]}
+    about |= {"files": ["cat/c.jpg"], "lost_metadata": []}
     photos = Card.from_json(about)
     assert photos.photos == PhotoSettings(32, "png", False) and photos.left_out == ("a", "b")
     assert photos.to_json() == about

@@ -1,6 +1,8 @@
 """Every source gives the same Images; every mistake gives one sentence."""
 
+import gzip
 import pickle
+import tarfile
 import warnings
 
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 
 from unlearnable import Images, UserError, load
 from unlearnable.core.units import add_noise, quantize, round_pixels, to_pixels, to_unit
+from unlearnable.protection.methods.noise_files import read_noise
 
 
 def image(path, size=(40, 30), color=(10, 200, 30)):
@@ -203,3 +206,46 @@ def test_reading_official_pickles_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(load("cifar10", root=tmp_path)) == 50
+
+
+def test_batches_written_by_python_3(tmp_path):
+    folder = cifar(tmp_path)
+    for path in folder.iterdir():
+        batch = pickle.loads(path.read_bytes())
+        text = {key.decode(): value for key, value in batch.items()}
+        if path.name == "batches.meta":
+            text["label_names"] = [name.decode() for name in text["label_names"]]
+        path.write_bytes(pickle.dumps(text, protocol=4))
+    assert load("cifar10", root=tmp_path).classes[3] == "c3"
+
+
+def test_an_archive_that_is_there_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", None)
+    folder = cifar(tmp_path / "made")
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, folder.name)
+    assert len(load("cifar10", root=tmp_path)) == 50 and archive.exists()
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / archive.name).write_bytes(archive.read_bytes()[:9000])
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        load("cifar10", root=tmp_path / "cut")
+    assert [p.name for p in (tmp_path / "cut").iterdir()] == [archive.name]
+
+
+def test_noise_in_other_files_is_named_as_what_it_is(tmp_path):
+    noise = np.zeros((4, 3, 8, 8), np.int8)
+    torch.save(torch.from_numpy(noise).float(), tmp_path / "perturbation.pt")
+    np.savez(tmp_path / "noise.npz", noise=noise)
+    np.save(tmp_path / "noise.npy", noise)
+    (tmp_path / "noise.npy").rename(tmp_path / "noise.pkl")
+    (tmp_path / "noise.pkl.gz").write_bytes(gzip.compress(pickle.dumps(noise)))
+    says = {
+        "perturbation.pt": "a file of torch.save",
+        "noise.npz": "numpy arrays",
+        "noise.pkl": "ending .npy",
+        "noise.pkl.gz": "unpack",
+    }
+    for name, kind in says.items():
+        with pytest.raises(UserError, match=f"{name} is .*{kind}"):
+            read_noise(tmp_path / name)

@@ -22,7 +22,8 @@ from unlearnable import (
     verify,
 )
 from unlearnable.cli.main import main
-from unlearnable.data.image_files import examine, listing, read
+from unlearnable.data.decoding import read
+from unlearnable.data.image_files import examine, listing
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.photos import method_for
 

@@ -27,10 +27,14 @@ from unlearnable import (
     load,
     protect,
     protect_photos,
+    report,
     verify,
 )
+from unlearnable.cli.main import main
+from unlearnable.data import decoding
+from unlearnable.data.decoding import read
 from unlearnable.data.folders import scan_photos
-from unlearnable.data.image_files import listing, read
+from unlearnable.data.image_files import listing
 from unlearnable.data.subsets import holdout_split, near_duplicates
 from unlearnable.evaluation.results import Verified
 from unlearnable.evaluation.verify import load_pair
@@ -103,13 +107,13 @@ def test_names_sizes_and_budget(tmp_path):
 def decoded(monkeypatch):
     """How often every image file was opened."""
     counts: Counter[Path] = Counter()
-    real = Image.open
+    real = decoding._opened
 
-    def counting(file, *args, **kwargs):
-        counts[Path(file)] += 1
-        return real(file, *args, **kwargs)
+    def counting(path):
+        counts[path] += 1
+        return real(path)
 
-    monkeypatch.setattr(Image, "open", counting)
+    monkeypatch.setattr(decoding, "_opened", counting)
     return counts
 
 
@@ -160,7 +164,7 @@ def test_long_names_that_differ_at_their_ends_do_not_mix(tmp_path):
     protect_photos(tmp_path / "photos", tmp_path / "out", Uniform(), size=SIZE)
     for path, _ in listing(tmp_path / "photos").files:
         both = [
-            np.asarray(Image.open(root / path.parent.name / path.name), int)
+            np.asarray(Image.open(root / path.parent.name / path.name).convert("RGB"), int)
             for root in (path.parents[1], tmp_path / "out")
         ]
         assert 0 < np.abs(both[0] - both[1]).max() <= 8
@@ -517,3 +521,66 @@ def test_by_the_command_line(tmp_path):
         "<h3>Ordinary training"
         in (tmp_path / run("report", "photos", "out").stdout.strip()).read_text()
     )
+
+
+# ── what people bring ──
+
+
+def test_what_is_left_behind_in_the_output_folder_is_no_obstacle(tmp_path):
+    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    for name in ("Thumbs.db", ".DS_Store"):
+        out.mkdir(exist_ok=True)
+        (out / name).write_bytes(b"x")
+    protect_photos(photos, out, LSP(), size=SIZE)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "card.json").write_text('{"title": "my photos"}')
+    with pytest.raises(UserError, match="not this run's output"):
+        protect_photos(photos, tmp_path / "mine", LSP(), size=SIZE)
+
+
+def test_gray_photos_stay_gray(tmp_path):
+    photos = album(tmp_path / "photos")
+    noisy((40, 30), 9).convert("L").save(photos / "cat" / "gray.png")
+    noisy((40, 30), 9).convert("LA").save(photos / "cat" / "clear.png")
+    protect_photos(photos, tmp_path / "png", METHOD, size=SIZE)
+    protect_photos(photos, tmp_path / "webp", METHOD, size=SIZE, kind="webp")
+    assert Image.open(tmp_path / "png" / "cat" / "gray.png").mode == "L"
+    assert Image.open(tmp_path / "png" / "cat" / "clear.png").mode == "LA"
+    clean = np.asarray(read(photos / "cat" / "gray.png"), int)
+    for path in (tmp_path / "png" / "cat" / "gray.png", tmp_path / "webp" / "cat" / "gray.webp"):
+        x = np.asarray(read(path), int)
+        assert (x[..., :1] == x).all() and 0 < np.abs(x - clean).max() <= 8
+
+
+def test_a_side_that_webp_cannot_hold_is_said_before_the_work(tmp_path):
+    photos = album(tmp_path / "photos")
+    Image.new("RGB", (17000, 2)).save(photos / "cat" / "panorama.png")
+    with pytest.raises(UserError, match="panorama.png has 17000 x 2 .* give --format png"):
+        protect_photos(photos, tmp_path / "out", METHOD, size=SIZE, kind="webp")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_card_knows_the_originals_and_what_metadata_was_lost(tmp_path):
+    photos = album(tmp_path / "photos")
+    (photos / "cat" / "0 my image.AAE").write_text("<plist/>")
+    file = photos / "dog" / "1 my image.jpg"
+    jpeg = file.read_bytes()
+    file.write_bytes(jpeg[:2] + b"\xff\xe1\0\x1aExif\0\0" + b"\xff" * 18 + jpeg[2:])
+    card = protect_photos(photos, tmp_path / "out", LSP(), size=SIZE, keep_metadata=True)
+    assert card.files[:2] == ("cat/0 my image.png", "cat/1 my image.jpg")
+    assert card.lost_metadata == ("dog/1 my image.jpg",)
+    assert protect_photos(photos, tmp_path / "out2", LSP(), size=SIZE).lost_metadata == ()
+
+
+def test_names_in_no_encoding(tmp_path, monkeypatch, capsys):
+    photos = album(tmp_path / "photos")
+    os.rename(os.fsencode(photos / "cat"), os.fsencode(photos) + b"/caf\xe9\x1b[31m")
+    monkeypatch.setattr(
+        sys, "argv", ["unlearnable", "protect-photos", str(photos), "x", "--dry-run"]
+    )
+    main()
+    said = capsys.readouterr().out
+    assert "caf\\udce9\\x1b[31m: 4 photos" in said
+    protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
+    page = report(tmp_path / "out", out=tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "caf\\udce9" in page and page.count("data:image/png") >= 6

@@ -1,6 +1,7 @@
 """The command line: one file per verb. A verb's dataclass is its options (tyro reads the fields and
 their docstrings); its file is imported only when it is called, and torch only when it runs."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from unlearnable.cli.mistakes import one_sentence
 from unlearnable.cli.options import Command, Verb
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.plugins import Entry
+from unlearnable.core.text import printable
 
 HELP = """Publish images that models cannot learn from, and measure whether it worked.
 
@@ -82,6 +84,9 @@ def parse(args: list[str]) -> Verb | None:
 def main() -> None:
     """Exit status: 0 done, 1 interrupted, 2 the user's mistake (one sentence on standard error)."""
     args = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be in no encoding at all
+            stream.reconfigure(errors="backslashreplace")
     try:
         if args == ["--version"]:
             from unlearnable.core.version import __version__
@@ -93,8 +98,8 @@ def main() -> None:
         _leave(0)
     except UserError as e:
         for detail in e.details:
-            print(f"unlearnable: {detail}", file=sys.stderr)
-        _stop(2, " ".join(str(e).split()))
+            print(f"unlearnable: {printable(detail)}", file=sys.stderr)
+        _stop(2, printable(" ".join(str(e).split())))
     except KeyboardInterrupt:
         _stop(1, "interrupted; the same command resumes from the last saved state.")
     except BrokenPipeError:  # the reader (head, less) has seen enough; the rest goes nowhere

@@ -51,8 +51,8 @@ class ProtectPhotos(Verb):
     format: Literal["png", "webp"] = "png"
     """both are lossless"""
     keep_metadata: Flag = False
-    """keep EXIF data (place, camera, time), which is dropped otherwise; the color profile is always
-    kept"""
+    """keep EXIF data (place, camera, time), which is dropped otherwise; never previews and maker
+    notes, which may hold the unprotected photo. The meaning of the colors is kept either way"""
     skip_bad: Flag = False
     """protect the rest when some files cannot be read"""
     generator: Path | None = None
@@ -74,6 +74,7 @@ class ProtectPhotos(Verb):
     def run(self) -> None:
         check_folder(self.folder)
         from unlearnable.core.progress import format_duration
+        from unlearnable.core.text import printable
         from unlearnable.data.folders import scan_photos
         from unlearnable.protection.methods.clusters import UnlearnableClusters
         from unlearnable.protection.photos import (
@@ -105,7 +106,7 @@ class ProtectPhotos(Verb):
         # a run that resumes says what is left
         if self.dry_run or not ((self.out / WORK).exists() or (self.out / "card.json").exists()):
             seconds = estimate(
-                scan.listing, method, size=size, kind=self.format, device=self.machine.device
+                scan, method, size=size, kind=self.format, device=self.machine.device
             )
             print(f"On this machine that takes about {format_duration(seconds)}.")
         if self.dry_run:
@@ -124,10 +125,13 @@ class ProtectPhotos(Verb):
             scan=scan,
         )
         _print_left_out(card.left_out)
+        for name in card.lost_metadata:
+            print(f"unlearnable: metadata lost (damaged): {printable(name)}", file=sys.stderr)
         _print_result(self, card)
 
 
 def _print_plan(o: ProtectPhotos, scan: "Scan", size: int) -> None:
+    from unlearnable.core.text import printable
     from unlearnable.data.image_files import NO_CLASSES
     from unlearnable.data.subsets import count_near_duplicates, near_duplicates
 
@@ -136,7 +140,7 @@ def _print_plan(o: ProtectPhotos, scan: "Scan", size: int) -> None:
     for c, name in enumerate(found.classes) if found.classes != NO_CLASSES else ():
         n = found.labels.count(c)
         few = " (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""
-        print(f"{name}: {n} photos{few}")
+        print(f"{printable(name)}: {n} photos{few}")
     if len(found.classes) == 1 and found.classes != NO_CLASSES:
         print("There is only one class: no model can learn to tell it from others anyway.")
     twins = count_near_duplicates(near_duplicates(scan.images[size].x))

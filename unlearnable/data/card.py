@@ -1,11 +1,14 @@
 """The card of a protected folder, ``card.json``: what was done and what was measured."""
 
+import json
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NotRequired, Self, TypedDict
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
+
+_OF_PHOTOS = ("photos", "left_out", "files", "lost_metadata")  # keys of a card for photos only
 
 
 class Measured(TypedDict):
@@ -36,7 +39,9 @@ class Card:
     settings: every field of the method. digest: of the originals. data: the arguments of ``load``
     that give the originals, empty if they were made in Python. shape: [N, 3, H, W]. passes: forward
     and backward passes of one image that the noise cost. photos: None unless these are photos at
-    their own sizes. left_out: one sentence per photo that was not protected.
+    their own sizes. left_out: one sentence per photo that was not protected. files: where every
+    photo came from, relative to the folder of the originals, in the order of the noise.
+    lost_metadata: those of them whose metadata was to be kept and could not.
     """
 
     method: str
@@ -58,6 +63,8 @@ class Card:
     command: str
     photos: PhotoSettings | None = None
     left_out: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    lost_metadata: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -89,15 +96,17 @@ class Card:
             size, kind, keep = (photos[f.name] for f in fields(PhotoSettings))
             given["photos"] = PhotoSettings(size, kind, keep)
             given["left_out"] = tuple(value["left_out"])
+            for key in ("files", "lost_metadata"):
+                given[key] = tuple(value.get(key, ()))  # older cards have none
         return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of card.json."""
         value = asdict(self) | {"classes": [*self.classes], "shape": [*self.shape]}
-        photos, left_out = value.pop("photos"), value.pop("left_out")
-        if photos:
-            value |= {"method_settings": self.settings, "photos": photos}
-            value |= {"left_out": [*left_out]}
+        of_photos = {key: value.pop(key) for key in _OF_PHOTOS}
+        if self.photos:
+            value |= {"method_settings": self.settings, "photos": of_photos.pop("photos")}
+            value |= {key: [*names] for key, names in of_photos.items()}
         return value
 
     def write(self, folder: Path) -> None:
@@ -113,3 +122,17 @@ class Card:
                 "known."
             )
         return self.data
+
+
+def holds_card(folder: Path) -> bool:
+    """Whether ``folder`` has a card of this program, perhaps a damaged one; owners have a card.json
+    of their own."""
+    path = folder / "card.json"
+    if not path.exists():
+        return False
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    of_another = isinstance(value, dict) and value and value.keys().isdisjoint({"method", "digest"})
+    return not of_another

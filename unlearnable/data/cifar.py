@@ -3,8 +3,11 @@
 import hashlib
 import tarfile
 import urllib.request
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,20 +40,24 @@ class Cifar:
         limit: int | None,
         classes: tuple[str, ...] | None,
     ) -> Images:
-        folder = root / self.folder
+        folder, archive = root / self.folder, root / self.archive
         if not folder.is_dir():
-            self._download(root)
+            downloaded = not archive.exists()
+            if downloaded:
+                self._download(archive)
+            self._unpack(archive)
+            if downloaded:
+                archive.unlink()
         batches = [self._batch(folder / f) for f in (self.train if split == "train" else self.test)]
         x = np.concatenate([b[0] for b in batches])
         y = np.concatenate([b[1] for b in batches])
-        meta = load_pickle(folder / self.meta)
-        names = meta.get(self.names, ()) if isinstance(meta, dict) else ()
-        return Images(torch.from_numpy(x), torch.from_numpy(y), tuple(n.decode() for n in names))
+        names = _read(folder / self.meta).get(self.names, ())
+        names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)
+        return Images(torch.from_numpy(x), torch.from_numpy(y), names)
 
     def _batch(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        batch = load_pickle(path)
-        data = batch.get(b"data") if isinstance(batch, dict) else None
-        labels = batch.get(self.labels, []) if isinstance(batch, dict) else []
+        batch = _read(path)
+        data, labels = batch.get(b"data"), batch.get(self.labels, [])
         if (
             not isinstance(data, np.ndarray)
             or data.dtype != np.uint8
@@ -62,9 +69,8 @@ class Cifar:
             )
         return data.reshape(-1, 3, 32, 32), np.asarray(labels, np.int64)
 
-    def _download(self, root: Path) -> None:
+    def _download(self, archive: Path) -> None:
         url = f"https://www.cs.toronto.edu/~kriz/{self.archive}"
-        archive = root / self.archive
         try:
             with (
                 urllib.request.urlopen(url, timeout=20) as response,
@@ -75,15 +81,33 @@ class Cifar:
                     f.write(block)
         except OSError as e:
             raise UserError(
-                f"{url} could not be downloaded; put its folder {self.folder} into {root}/ by hand."
+                f"{url} could not be downloaded; put its folder {self.folder} into "
+                f"{archive.parent}/ by hand."
             ) from e
         with open(archive, "rb") as f:
             if hashlib.file_digest(f, "md5").hexdigest() != self.md5:
                 archive.unlink()
                 raise UserError(f"{url} arrived damaged (md5 differs); run the command again.")
-        with tarfile.open(archive) as tar:
-            tar.extractall(root, filter="data")
-        archive.unlink()
+
+    def _unpack(self, archive: Path) -> None:
+        """Unpack the archive beside itself, the folder in one step."""
+        try:
+            with TemporaryDirectory(dir=archive.parent, prefix=".cifar-") as scratch:
+                with tarfile.open(archive) as tar:
+                    tar.extractall(scratch, filter="data")
+                (Path(scratch) / self.folder).rename(archive.parent / self.folder)
+        except (tarfile.TarError, EOFError, zlib.error, OSError) as e:
+            raise UserError(
+                f"{archive} cannot be unpacked ({e}); delete it, and it is downloaded again."
+            ) from e
+
+
+def _read(path: Path) -> dict[bytes, Any]:
+    """The dictionary in a batch, its keys as Python 2 wrote them; those of Python 3 are text."""
+    batch = load_pickle(path)
+    if not isinstance(batch, dict):
+        return {}
+    return {key.encode() if isinstance(key, str) else key: value for key, value in batch.items()}
 
 
 cifar10 = Cifar(

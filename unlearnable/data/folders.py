@@ -10,18 +10,22 @@ import torch
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
-from unlearnable.data.image_files import Listing, examine, in_threads, listing, pixels, read
+from unlearnable.core.text import printable
+from unlearnable.data.decoding import pixels, read
+from unlearnable.data.image_files import Listing, examine, listing
 from unlearnable.data.images import Images
+from unlearnable.data.threads import in_threads
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A folder of photos that was read in one pass. images: the photos that can be protected, per
     size at which they were asked for; only these small copies are held in memory. listing: their
-    files, in the same order, and what was left out."""
+    files, in the same order, and what was left out. sizes: their widths and heights, in pixels."""
 
     listing: Listing
     images: dict[int | None, Images]
+    sizes: list[tuple[int, int]]
 
 
 def scan_photos(
@@ -35,22 +39,23 @@ def scan_photos(
     """
     folder, sizes = Path(folder), tuple(dict.fromkeys(sizes))
 
-    def look(path: Path) -> list[np.ndarray]:
+    def look(path: Path) -> tuple[list[np.ndarray], tuple[int, int]]:
         image = read(path)
-        return [pixels(image, size) for size in sizes]
+        return [pixels(image, size) for size in sizes], image.size
 
-    found, seen = examine(folder, look)
+    found, seen = examine(folder, look, skip_bad=skip_bad)
     if found.problems and not skip_bad:
         n = len(found.problems)
         files, mend = ("1 file", "repair it") if n == 1 else (f"{n} files", "repair them")
         raise UserError(
-            f"{files} in {folder} cannot be protected; {mend}, or give --skip-bad.", found.problems
+            f"{files} in {printable(str(folder))} cannot be protected; {mend}, or give --skip-bad.",
+            found.problems,
         )
     images = {
-        size: _stacked(folder, found, [each[k] for each in seen], size, skip_bad=True)
+        size: _stacked(folder, found, [small[k] for small, _ in seen], size, skip_bad=True)
         for k, size in enumerate(sizes)
     }
-    return Scan(found, images)
+    return Scan(found, images, [size for _, size in seen])
 
 
 def read_folder(folder: Path, size: int | None, skip_bad: bool = False) -> Images:

@@ -1,41 +1,34 @@
-"""Image files: which ones a folder holds, reading one, and writing one without loss.
+"""Which image files a folder holds, and what keeps one from being protected."""
 
-A file either reads as 8-bit color or is refused in one sentence. EXIF orientation is applied, so
-that an image is read as every viewer shows it.
-"""
-
-import io
 import os
-import re
-import warnings
+import unicodedata
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from typing import TypeVar
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write
-from unlearnable.core.progress import Progress
+from unlearnable.core.text import printable
+from unlearnable.data.card import holds_card
+from unlearnable.data.decoding import SUFFIXES
+from unlearnable.data.threads import in_threads
 
-Format = Literal["png", "webp"]
 A = TypeVar("A")
-B = TypeVar("B")
 
-SUFFIXES = frozenset(
-    end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN
-)
 LONGEST = 255 - len(".webp")  # bytes that file systems leave for a name without its ending
-# of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
-PNG_LEVEL = 3
-# each holds one image, up to 40 bytes per pixel while it is written
-THREADS = min(4, os.cpu_count() or 1)
 # the classes of a flat folder: its images lie directly in it, and folder / "" is the folder
 NO_CLASSES = ("",)
 OWN_FILES = ("card.json", "generator.safetensors")  # what this program writes beside images
+# what macOS, Windows, and network drives leave behind
+_LITTER = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information"}
+_LITTER |= {"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "lost+found", "icon\r"}
+_SIDECARS = (".aae", ".xmp", ".thm", ".pp3")  # edits and previews that belong to a photo
+_OTHERS = dict.fromkeys((".mov", ".mp4", ".m4v", ".avi", ".mkv", ".webm"), "a video")
+# Decoders of TIFF take the small preview in a raw file for the photo.
+_OTHERS |= dict.fromkeys(
+    (".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"),
+    "a camera's raw file",
+)
 
 
 @dataclass(frozen=True)
@@ -57,16 +50,17 @@ class Listing:
 def listing(folder: Path) -> Listing:
     """List the images of ``folder`` without opening them.
 
-    Hidden files are skipped, symbolic links become problems (they may lead elsewhere). Raises
-    UserError for images beside sub-folders, for a folder without images, and for a class of fewer
-    than two.
+    Hidden files and system litter are skipped, symbolic links become problems (they may lead
+    elsewhere). Raises UserError for images beside sub-folders, for a folder without images, and for
+    a class of fewer than two.
     """
     found = _layout(folder)
-    ours = (folder / "card.json").exists()  # perhaps with its contact sheet
+    ours = holds_card(folder)  # perhaps with its contact sheet
     if not ours and (loose := _beside(folder, found.classes)):
         raise UserError(
-            f"{folder} holds sub-folders and images beside them ({_shown(loose[0])}); put each "
-            "image into the sub-folder of its class, or all into one folder without sub-folders."
+            f"{_shown(folder)} holds sub-folders and images beside them ({_shown(loose[0])}); put "
+            "each image into the sub-folder of its class, or all into one folder without "
+            "sub-folders."
         )
     return _without(folder, found, [_link(path) for path, _ in found.files])
 
@@ -77,20 +71,22 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return _layout(folder).classes
 
 
-def examine(folder: Path, look: Callable[[Path], A]) -> tuple[Listing, list[A]]:
+def examine(
+    folder: Path, look: Callable[[Path], A], *, skip_bad: bool = False
+) -> tuple[Listing, list[A]]:
     """Call ``look`` once per image of ``folder``; return the images for which it raised no
     UserError, and what it returned.
 
     Whatever is left out becomes a problem: a file that ``look`` refuses, a symbolic link, a name
-    that is too long or that another file would get, and images that lie in no class folder. Raises
-    UserError for a folder without images, and for a class of fewer than two.
+    that is too long or that an earlier image takes, and images that lie in no class folder. Raises
+    UserError for a folder without images, and for a class of fewer than two unless ``skip_bad``,
+    which leaves out that class.
     """
     found = _layout(folder)
-    twins = _twins(found.files)
 
     def attempt(file: tuple[Path, int]) -> A | UserError:
         path, _ = file
-        if problem := _link(path) or twins.get(path) or _long_name(path):
+        if problem := _link(path) or _long_name(path) or _other(path):
             return UserError(problem)
         try:
             return look(path)
@@ -98,55 +94,98 @@ def examine(folder: Path, look: Callable[[Path], A]) -> tuple[Listing, list[A]]:
             return UserError(str(e))  # without its traceback, which holds the decoded image
 
     seen = in_threads(attempt, found.files, "reading images")
-    problems = [str(s) if isinstance(s, UserError) else None for s in seen]
-    others = _elsewhere(folder, found.classes)
-    listed = _without(folder, replace(found, problems=found.problems + others), problems)
-    return listed, [s for s in seen if not isinstance(s, UserError)]
+    good = [file for file, s in zip(found.files, seen, strict=True) if not isinstance(s, UserError)]
+    twins, taken = _twins(good), {_name(file) for file in good}
+    problems = [
+        str(s) if isinstance(s, UserError) else twins.get(file[0])
+        for file, s in zip(found.files, seen, strict=True)
+        if not _belongs(file, taken)
+    ]
+    others = found.problems + _elsewhere(folder, found.classes)
+    files = [file for file in found.files if not _belongs(file, taken)]
+    listed = _without(folder, Listing(found.classes, files, others), problems, skip_bad=skip_bad)
+    kept = {path for path, _ in listed.files}
+    return listed, [
+        s
+        for (path, _), s in zip(found.files, seen, strict=True)
+        if path in kept and not isinstance(s, UserError)
+    ]
 
 
 def _layout(folder: Path) -> Listing:
     """The class folders and the files in them. Raises UserError for a folder without images."""
     try:
-        inner = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        inner = [p for p in entries(folder) if p.is_dir()]
         links = [p for p in inner if p.is_symlink()]
         names = tuple(p.name for p in inner if p not in links)
+        if links and not names:
+            raise UserError(
+                f"The class folders of {_shown(folder)} are symbolic links, the first to "
+                f"{_shown(links[0].resolve())}; put the folders themselves there, or give the one "
+                "that they lie in."
+            )
         names = names or (NO_CLASSES if _image_names(folder) else ())
         files = [(p, c) for c, name in enumerate(names) for p in _files(folder / name)]
+        _check_depth(folder, names, files)
     except OSError as e:
         raise UserError(
-            f"{e.filename} cannot be read ({e.strerror}); check its permissions."
+            f"{printable(str(e.filename))} cannot be read ({e.strerror}); check its permissions."
         ) from e
     if not names:
         raise UserError(
-            f"{folder} holds no images and no sub-folders; put the images of each class into a "
-            "sub-folder of its own."
+            f"{_shown(folder)} holds no images and no sub-folders; put the images of each class "
+            "into a sub-folder of its own."
         )
     problems = [f"{_shown(p)} is a symbolic link; put the folder itself there." for p in links]
     return Listing(names, files, problems)
 
 
-def _without(folder: Path, found: Listing, problems: list[str | None]) -> Listing:
+def _check_depth(folder: Path, names: tuple[str, ...], files: Sequence[object]) -> None:
+    """Raise UserError for classes that lie one level lower, as under train/ and val/."""
+    if names == NO_CLASSES or files:
+        return
+    deep = [folder / name for name in names if any(p.is_dir() for p in entries(folder / name))]
+    if deep:
+        raise UserError(
+            f"The sub-folders of {_shown(folder)} ({', '.join(map(printable, names))}) hold "
+            f"folders and no images; give one of them, for instance {_shown(deep[0])}."
+        )
+
+
+def _without(
+    folder: Path, found: Listing, problems: list[str | None], skip_bad: bool = False
+) -> Listing:
     """``found`` without the files that have a problem. Raises UserError for a class of fewer than
-    two."""
+    two, or leaves it out if ``skip_bad`` and another is left."""
     files = [file for file, problem in zip(found.files, problems, strict=True) if not problem]
     said = found.problems + [problem for problem in problems if problem]
-    for c, name in enumerate(found.classes):
-        if (n := sum(label == c for _, label in files)) < 2:
-            which, whose = ("class folder", "every class needs") if name else ("folder", "it needs")
-            raise UserError(
-                f"The {which} {folder / name} has {n} readable images; {whose} two or more."
-                + (f" First problem: {said[0]}" if said else "")
-            )
-    return Listing(found.classes, files, said)
+    count = [sum(c == k for _, c in files) for k in range(len(found.classes))]
+    for name, n in zip(found.classes, count, strict=True):
+        if n >= 2:
+            continue
+        which = f"The class folder {_shown(folder / name)}" if name else f"The folder {folder}"
+        if not skip_bad or max(count) < 2:
+            needs = "every class needs two or more" if name else "it needs two or more"
+            first = f" First problem: {said[0]}" if said else ""
+            raise UserError(f"{which} has {n} readable images; {needs}.{first}")
+        said.append(f"{which} has {n} readable images, and every class needs two or more.")
+    kept = [c for c, n in enumerate(count) if n >= 2]
+    files = [(path, kept.index(c)) for path, c in files if c in kept]
+    return Listing(tuple(found.classes[c] for c in kept), files, said)
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in ``folder``, by name, without hidden files and system litter."""
+    return sorted(
+        p
+        for p in folder.iterdir()
+        if not p.name.startswith(".") and p.name.casefold() not in _LITTER
+    )
 
 
 def _files(folder: Path) -> list[Path]:
-    files = (
-        p
-        for p in folder.iterdir()
-        if (p.is_file() or p.is_symlink()) and not p.name.startswith(".")
-    )
-    return sorted(p for p in files if p.name not in OWN_FILES)
+    files = [p for p in entries(folder) if p.is_file() or p.is_symlink()]
+    return [p for p in files if p.name not in OWN_FILES and p.suffix.lower() not in _SIDECARS]
 
 
 def _image_names(folder: Path) -> list[Path]:
@@ -162,24 +201,20 @@ def _beside(folder: Path, classes: tuple[str, ...]) -> list[Path]:
 def _elsewhere(folder: Path, classes: tuple[str, ...]) -> list[str]:
     """A sentence for everything outside the class folders that may be an image, so that nothing is
     left out in silence."""
-    deep = [
-        p
-        for name in classes
-        for p in (folder / name).iterdir()
-        if not (p.is_file() or p.is_symlink() or p.name.startswith("."))
-    ]
+    inner = (p for name in classes for p in entries(folder / name))
+    deep = [p for p in inner if not (p.is_file() or p.is_symlink())]
     return [
         f"{_shown(p)} lies beside the class folders; put it into one."
         for p in _beside(folder, classes)
     ] + [
         f"{_shown(p)} is not a file; put the images of a class directly into its folder."
-        for p in sorted(deep)
+        for p in deep
     ]
 
 
 def _shown(path: Path) -> str:
     """A path on one line, whatever its name holds."""
-    return str(path).encode("unicode_escape").decode() if not str(path).isprintable() else str(path)
+    return printable(str(path))
 
 
 def _link(path: Path) -> str | None:
@@ -194,121 +229,34 @@ def _long_name(path: Path) -> str | None:
     return None
 
 
+def _other(path: Path) -> str | None:
+    if kind := _OTHERS.get(path.suffix.lower()):
+        return f"{_shown(path)} is {kind}, not an image; save what you want to protect as JPEG."
+    return None
+
+
+def _belongs(file: tuple[Path, int], taken: set[tuple[int, str]]) -> bool:
+    """Whether a raw file or video is that of a photo beside it (IMG_1.CR2, IMG_1.JPG)."""
+    return file[0].suffix.lower() in _OTHERS and _name(file) in taken
+
+
+def _name(file: tuple[Path, int]) -> tuple[int, str]:
+    """What may be there only once: the class and the name without its ending, as the file
+    systems of Windows and macOS compare it."""
+    path, c = file
+    return c, unicodedata.normalize("NFC", path.stem).casefold()
+
+
 def _twins(files: list[tuple[Path, int]]) -> dict[Path, str]:
-    """A sentence for every file whose name differs from an earlier one's by its ending only."""
+    """A sentence for every image whose name differs from an earlier one's by its ending only."""
     first: dict[tuple[int, str], Path] = {}
     twins = {}
     for path, c in files:
-        other = path if path.is_symlink() else first.setdefault((c, path.stem.casefold()), path)
-        if other != path:
-            twins[path] = f"{_shown(path)} would get the same name as {other.name}; rename it."
-    return twins
-
-
-def read(path: Path) -> Image.Image:
-    """Decode an image file: RGB or RGBA, 8 bits per channel, upright. ``info`` keeps icc_profile
-    and exif. Raises UserError for anything else, and for animations."""
-    try:
-        with Image.open(path) as image:
-            # Phones store a second view or a brightness map behind the photo (MPO); viewers show
-            # the first.
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise UserError(
-                    f"{_shown(path)} is an animation; save the image you mean as a file of its own."
-                )
-            # Pillow reads 16-bit color as 8 bits in silence; only its decoder's arguments tell.
-            if image.mode.startswith(("I", "F")) or re.search(
-                ";16[BLN]", str(getattr(image, "tile", ""))
-            ):
-                raise UserError(
-                    f"{_shown(path)} has more than 8 bits per channel; convert it to 8 bits."
-                )
-            return _upright(image)
-    except Image.DecompressionBombError as e:
-        # above about 180 million pixels; a small file could fill the memory
-        raise UserError(f"{_shown(path)} has more pixels than any photo; make it smaller.") from e
-    except PermissionError as e:
-        raise UserError(f"{_shown(path)} may not be read; check its permissions.") from e
-    except UserError:
-        raise
-    except Exception as e:
-        # On broken files decoders also raise RuntimeError (AVIF), IndexError (GIF) and others.
-        raise UserError(
-            f"{_shown(path)} cannot be read as an image; repair it, save it as JPEG or PNG, or "
-            "take it out."
-        ) from e
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    profile, mode = image.info.get("icc_profile"), image.mode
-    image = ImageOps.exif_transpose(image)
-    exif = image.getexif()
-    seen_through = mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
-    if mode in ("CMYK", "LAB") and profile:
-        # these colors have a meaning only through their own profile
-        try:
-            srgb = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(
-                image, io.BytesIO(profile), srgb, outputMode="RGB"
+        if (other := first.setdefault(_name((path, c)), path)) != path:
+            twins[path] = (
+                f"{_shown(path)} would get the same name as {printable(other.name)}; rename it."
             )
-            image = converted or image
-        except ImageCms.PyCMSError:
-            pass  # a damaged profile; the conversion below does without it
-    image = image.convert("RGBA" if seen_through else "RGB")
-    # a gray or CMYK profile does not fit RGB pixels
-    kept = profile if mode in ("RGB", "RGBA", "P", "PA") else None
-    image.info = {"icc_profile": kept, "exif": exif.tobytes() if len(exif) else None}
-    return image
-
-
-def pixels(image: Image.Image, size: int | None) -> np.ndarray:
-    """Return the pixels of an image, uint8 [3, H, W]; size: resize to size x size (bilinear,
-    antialiased)."""
-    image = image.convert("RGB")
-    if size:
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image).transpose(2, 0, 1).copy()
-
-
-def write(
-    x: np.ndarray,
-    like: Image.Image,
-    path: Path,
-    *,
-    kind: Format = "png",
-    keep_metadata: bool = False,
-) -> None:
-    """Write x, uint8 [H, W, 3], without loss, with the alpha channel and the color profile of
-    ``like`` (and its EXIF data if ``keep_metadata``)."""
-    image = Image.fromarray(x)
-    if like.mode == "RGBA":
-        image.putalpha(like.getchannel("A"))
-    options: dict[str, Any] = (
-        {"lossless": True, "exact": True} if kind == "webp" else {"compress_level": PNG_LEVEL}
-    )
-    if profile := like.info["icc_profile"]:
-        options["icc_profile"] = profile
-    if keep_metadata and (exif := like.info["exif"]):
-        options["exif"] = exif
-    with atomic_write(path) as tmp:
-        image.save(tmp, format=kind, **options)
-
-
-def in_threads(work: Callable[[A], B], items: Sequence[A], title: str) -> list[B]:
-    """Compute ``[work(item) for item in items]`` in threads: Pillow releases Python's lock while it
-    codes and decodes images."""
-    done = []
-    # Pillow warns of odd metadata and sizes; silenced here, because filters are global.
-    quiet = warnings.catch_warnings(action="ignore")
-    with quiet, ThreadPoolExecutor(THREADS) as pool, Progress(title, len(items)) as progress:
-        try:
-            for result in pool.map(work, items):
-                done.append(result)
-                progress.at(len(done))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return done
+    return twins
 
 
 def inside(path: Path, folder: Path) -> bool:

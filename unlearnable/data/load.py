@@ -13,7 +13,7 @@ import torch
 
 from unlearnable.core.errors import UserError
 from unlearnable.data import shapes
-from unlearnable.data.card import Card
+from unlearnable.data.card import Card, holds_card
 from unlearnable.data.folders import read_folder, source_of
 from unlearnable.data.images import Images
 from unlearnable.data.sources import DATA, check_source
@@ -49,7 +49,7 @@ def load(
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
         images = DATA[str(source)].load()(root, split, seed, limit, classes)
-    elif (path / "card.json").exists():
+    elif holds_card(path):
         card = Card.read(path)
         if split == "test":
             return load(**card.originals(path) | {"limit": limit}, split="test", root=root)

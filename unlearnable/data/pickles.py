@@ -6,7 +6,9 @@ everything else.
 """
 
 import pickle
+import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -49,16 +51,38 @@ class _Reader(pickle.Unpickler):
             raise _Refused(f"{module}.{name}") from None
 
 
+def _other(file: BinaryIO) -> str:
+    """What a file is instead of a pickle, by how it begins, and what to do; empty for a pickle."""
+    begin = file.read(8)
+    file.seek(0)
+    if begin.startswith(b"PK\3\4") and zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            arrays = all(name.endswith(".npy") for name in archive.namelist())
+        if arrays:
+            return "an archive of numpy arrays (.npz); save the array by itself with numpy.save"
+        return "a file of torch.save; save its tensor with numpy.save"
+    file.seek(0)
+    kinds = {
+        b"\x93NUMPY": "a numpy array; give it the ending .npy",
+        b"\x1f\x8b": "compressed (gzip); unpack it first",
+    }
+    return next((kind for mark, kind in kinds.items() if begin.startswith(mark)), "")
+
+
 def load_pickle(path: Path) -> object:
     """Return the object in ``path``. Raises UserError for a truncated file and for anything but
     arrays and plain containers."""
     try:
         with open(path, "rb") as f:
+            if other := _other(f):
+                raise UserError(f"{path} is {other}.")
             return _Reader(f, encoding="bytes").load()
     except OSError as e:
         raise UserError(
             f"{path} cannot be read ({e.strerror}); check the path and its permissions."
         ) from e
+    except UserError:
+        raise
     except _Refused as e:
         raise UserError(
             f"{path} is not a pickle of plain arrays (it holds {e}); fetch the file again."

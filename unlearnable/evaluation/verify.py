@@ -13,7 +13,7 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
 from unlearnable.core.progress import announce_duration
-from unlearnable.data.card import Card
+from unlearnable.data.card import Card, holds_card
 from unlearnable.data.folders import scan_photos
 from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
@@ -195,7 +195,7 @@ def _flags(rows: list[VerifiedRow], seeds: int, chance: float) -> list[str]:
 def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
     """Load originals and protected photos in the same order, at the learner's size; each file is
     decoded once. Raises UserError if they do not belong together."""
-    card = Card.read(protected) if (protected / "card.json").exists() else None
+    card = Card.read(protected) if holds_card(protected) else None
     if card is None or card.photos is None:
         raise UserError(
             f"{protected} is not a folder of protected photos; make it with `unlearnable protect`."

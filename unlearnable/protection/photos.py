@@ -22,22 +22,13 @@ from PIL import Image
 from torch import Tensor
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.text import printable
 from unlearnable.core.units import add_noise
-from unlearnable.data.card import Card, Measured, PhotoSettings
+from unlearnable.data.card import Card, Measured, PhotoSettings, holds_card
+from unlearnable.data.decoding import WEBP_LONGEST, Format, is_gray, pixels, read, write
 from unlearnable.data.folders import Scan, scan_photos
-from unlearnable.data.image_files import (
-    NO_CLASSES,
-    THREADS,
-    Format,
-    Listing,
-    class_names,
-    in_threads,
-    inside,
-    listing,
-    pixels,
-    read,
-    write,
-)
+from unlearnable.data.image_files import NO_CLASSES, class_names, entries, inside, listing
+from unlearnable.data.threads import THREADS, in_threads
 from unlearnable.data.visibility import visibility
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
@@ -118,16 +109,25 @@ def protect_photos(
     folder, out = Path(folder), Path(out)
     check_places(folder, out)
     scan = scan or scan_photos(folder, (size,), skip_bad=skip_bad)
+    check_format(scan, kind)
     clean, found = scan.images[size], scan.listing
     photos = PhotoSettings(size, kind, keep_metadata)
-    if (out / "card.json").exists():
+    if holds_card(out):
         return _finished(out, (settings_of(method), clean.digest(), seed, photos))
     done = protect(clean, method, out / WORK, seed=seed, device=device, precision=precision)
     delta = done.images.x.short() - clean.x.short()
-    measured = _write_all(out, found, delta, method.eps, kind, keep_metadata)
+    measured, lost = _write_all(out, scan, delta, method.eps, kind, keep_metadata)
     if (generator := out / WORK / "generator.safetensors").exists():
         os.replace(generator, out / generator.name)
-    card = replace(done.card, measured=measured, photos=photos, left_out=tuple(found.problems))
+    files = tuple(str(path.relative_to(folder)) for path, _ in found.files)
+    card = replace(
+        done.card,
+        measured=measured,
+        photos=photos,
+        left_out=tuple(found.problems),
+        files=files,
+        lost_metadata=tuple(files[k] for k in lost),
+    )
     card.write(out)
     shutil.rmtree(out / WORK)
     return card
@@ -154,8 +154,8 @@ def check_places(folder: Path, out: Path) -> None:
         raise UserError(
             f"{out} and {folder} lie inside each other; give an output folder elsewhere."
         )
-    ours = (out / "card.json").exists() or (out / WORK).exists()
-    if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
+    ours = holds_card(out) or (out / WORK).exists()
+    if out.exists() and not ours and not (out.is_dir() and _is_empty(out)):
         raise UserError(
             f"{out} exists and is not this run's output; give another folder, or delete it."
         )
@@ -166,6 +166,22 @@ def check_places(folder: Path, out: Path) -> None:
         )
 
 
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but what systems leave in it."""
+    hidden = (p.name for p in folder.iterdir() if p.name.startswith("."))
+    return not entries(folder) and all(n == ".DS_Store" or n.startswith("._") for n in hidden)
+
+
+def check_format(scan: Scan, kind: Format) -> None:
+    """Raise UserError for photos that are too large for the files to be written."""
+    for (path, _), size in zip(scan.listing.files, scan.sizes, strict=True):
+        if kind == "webp" and max(size) > WEBP_LONGEST:
+            raise UserError(
+                f"{printable(str(path))} has {size[0]} x {size[1]} pixels, and WebP holds at most "
+                f"{WEBP_LONGEST} per side; give --format png."
+            )
+
+
 def upsample_noise(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
     """Upsample noise [3, s, s] in /255 to a photo's size: int8 [3, height, width] within eps."""
     up = F.interpolate(noise[None].float(), (height, width), mode="bicubic", align_corners=False)[0]
@@ -173,7 +189,7 @@ def upsample_noise(noise: Tensor, height: int, width: int, eps: float) -> Tensor
 
 
 def estimate(
-    found: Listing,
+    scan: Scan,
     method: MinMin | Generated | UnlearnableClusters,
     *,
     size: int,
@@ -181,20 +197,18 @@ def estimate(
     device: str = "auto",
 ) -> float:
     """Estimate the seconds that ``protect_photos`` takes here."""
-    n = len(found.files)
+    check_format(scan, kind)
+    n = len(scan.sizes)
     pace = seconds_per_pass(
-        method.probe(n), (size, size), images=n, classes=len(found.classes), device=device
+        method.probe(n), (size, size), images=n, classes=len(scan.listing.classes), device=device
     )
-    return method.passes(n) * pace + _writing_seconds(found, kind)
+    return method.passes(n) * pace + _writing_seconds(scan, kind)
 
 
-def _writing_seconds(found: Listing, kind: Format) -> float:
+def _writing_seconds(scan: Scan, kind: Format) -> float:
     """Estimate what reading and writing the photos takes, by their pixels, from a made-up photo of
-    one megapixel: of the photos themselves only the headers are read."""
-    total = 0
-    for path, _ in found.files:
-        with Image.open(path) as image:
-            total += image.width * image.height
+    one megapixel."""
+    total = sum(width * height for width, height in scan.sizes)
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as scratch:
         photo = Path(scratch) / "photo.jpg"
@@ -208,47 +222,55 @@ def _writing_seconds(found: Listing, kind: Format) -> float:
 
 def _write_all(
     out: Path,
-    found: Listing,
+    scan: Scan,
     delta: Tensor,
     eps: float,
     kind: Format,
     keep_metadata: bool,
-) -> Measured:
+) -> tuple[Measured, list[int]]:
     """Write every photo that is not there yet, read it back and check it; return what was measured
-    over all of them."""
+    over all of them, and which of them lost metadata that was to be kept."""
+    found = scan.listing
 
-    def one(k: int) -> Measured:
+    def one(k: int) -> tuple[Measured, bool]:
         path, c = found.files[k]
         return _one(
             path, out / found.classes[c] / f"{path.stem}.{kind}", delta[k], eps, kind, keep_metadata
         )
 
-    each = in_threads(one, range(len(found.files)), "writing photos")
+    done = in_threads(one, range(len(found.files)), "writing photos")
+    each = [measured for measured, _ in done]
     if len(listing(out).files) > len(each):
         raise UserError(
             f"{out} holds photos that this run did not write; give another folder, or delete it."
         )
     counts = Counter(str(int(m["psnr"])) for m in each)  # by whole dB, for the report
-    return {
+    measured: Measured = {
         "linf": max(m["linf"] for m in each),
         "psnr": round(float(np.mean([m["psnr"] for m in each])), 4),
         "ssim": round(float(np.mean([m["ssim"] for m in each])), 4),
         "lowest_psnr": round(min(m["psnr"] for m in each), 2),
         "psnr_counts": dict(sorted(counts.items())),
     }
+    return measured, [k for k, (_, lost) in enumerate(done) if lost and keep_metadata]
 
 
 def _one(
     path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_metadata: bool
-) -> Measured:
-    """Write one photo with its noise, unless it is there already, and measure what was written."""
+) -> tuple[Measured, bool]:
+    """Write one photo with its noise, unless it is there already. Return what was measured on the
+    file that was written, and whether metadata was lost. A gray photo stays gray: its noise is the
+    mean of the channels."""
     clean = read(path)
     x = torch.from_numpy(pixels(clean, None))
     if not to.exists():
         height, width = x.shape[1:]
+        if is_gray(x.numpy()):
+            noise = noise.float().mean(0, keepdim=True).expand(3, -1, -1)
         y = add_noise(x, upsample_noise(noise, height, width, eps))
-        write(y.permute(1, 2, 0).numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
-    return _measured(x, torch.from_numpy(pixels(read(to), None)), to, eps)
+        write(y.numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
+    lost = bool(clean.info["lost"])
+    return _measured(x, torch.from_numpy(pixels(read(to), None)), to, eps), lost
 
 
 def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> Measured:
@@ -257,7 +279,8 @@ def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> Measure
         raise UserError(
             f"{path} has another size than its original; delete it and run the same command again."
         )
-    linf = int((clean.short() - written.short()).abs().max())
+    rows = zip(clean.split(256, 1), written.split(256, 1), strict=True)  # few at a time, in int16
+    linf = max(int((a.short() - b).abs().max()) for a, b in rows)
     if linf > eps:
         raise UserError(
             f"{path} differs from its original by {linf}/255, above {eps:g}/255; delete it and run "

@@ -1,7 +1,6 @@
 """``report photos``: one self-contained HTML page about a folder of protected photos."""
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.text import printable
 from unlearnable.data.card import Card
-from unlearnable.data.image_files import NO_CLASSES, SUFFIXES, listing, read
+from unlearnable.data.decoding import SUFFIXES, read
+from unlearnable.data.image_files import NO_CLASSES, listing
 from unlearnable.evaluation.results import Verified, VerifiedRow
 from unlearnable.evaluation.store import Json
 from unlearnable.reports.contact_sheet import views
@@ -55,7 +55,7 @@ def report(
         good=good,
         name=printable(shlex.quote(str(protected))),
         card=card,
-        classes=[name for name in card.classes if name],  # none in a flat folder
+        classes=[printable(name) for name in card.classes if name],  # none in a flat folder
         count=card.shape[0],
         proof=shown,
         rows=[_bars(row) for row in shown.rows] if shown else [],
@@ -130,11 +130,15 @@ def _photos(
     flat = card.classes == NO_CLASSES
     firsts = {label: path for path, label in reversed(files)}
     chosen = [p for p, _ in files] if flat else [firsts[label] for label in sorted(firsts)]
-    folders = _folders_of_originals(protected, card, proof)
+    folders, known = _folders_of_originals(protected, card, proof), card.files
     trios = []
     for path in chosen[:count]:
         within = path.parent.relative_to(protected)
-        found = _pair(path, (f / within for f in folders), card.measured["linf"])
+        names = [n for n in known if Path(n).with_suffix("") == (within / path.stem)]
+        originals = [f / n for f in folders for n in names] or [
+            p for f in folders for p in _same_stem(f / within, path.stem)
+        ]
+        found = _pair(path, originals, card.measured["linf"])
         if found:
             shown = views(*found).items()
             name = "" if flat else f"{printable(path.parent.name)}: "
@@ -153,23 +157,26 @@ def _folders_of_originals(protected: Path, card: Card, proof: Verified | None) -
     return list(dict.fromkeys(start / name for name in typed for start in starts))
 
 
-def _pair(path: Path, folders: Iterator[Path], linf: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the original and the protected photo, uint8 [H, W, 3]. A file of the same name counts
-    as the original only if it is within the budget."""
+def _same_stem(folder: Path, stem: str) -> list[Path]:
+    """The images that may be the original of a photo whose card does not say it."""
+    inner = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [p for p in inner if p.stem == stem and p.suffix.lower() in SUFFIXES]
+
+
+def _pair(path: Path, originals: list[Path], linf: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the original and the protected photo, uint8 [H, W, 3]. A file counts as the original
+    only if it is within the budget."""
     protected = np.asarray(read(path).convert("RGB"))
-    for folder in folders:
-        for candidate in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if candidate.stem != path.stem or candidate.suffix.lower() not in SUFFIXES:
-                continue
-            try:
-                original = np.asarray(read(candidate).convert("RGB"))
-            except UserError:
-                continue
-            if (
-                original.shape == protected.shape
-                and np.abs(protected.astype(np.int16) - original).max() <= linf
-            ):
-                return original, protected
+    for candidate in originals:
+        try:
+            original = np.asarray(read(candidate).convert("RGB"))
+        except UserError:
+            continue
+        if (
+            original.shape == protected.shape
+            and np.abs(protected.astype(np.int16) - original).max() <= linf
+        ):
+            return original, protected
     return None
 
 
