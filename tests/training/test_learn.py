@@ -162,7 +162,7 @@ def test_start_from_another_learner(tmp_path):
     data = load("shapes", limit=20)
     recipe = Recipe.preset("short", steps=1, batch=8, evals=1)
     first = learn(data, recipe, out=tmp_path / "first").model.state_dict()
-    start = {"start": str(tmp_path / "first" / "model.safetensors"), "lr": 1e-12}
+    start = {"init_from": str(tmp_path / "first" / "model.safetensors"), "lr": 1e-12}
     again = learn(data, replace(recipe, **start)).model.state_dict()
     for k, v in first.items():
         assert "running" in k or "num_batches" in k or torch.allclose(again[k], v)
@@ -174,10 +174,10 @@ def test_start_from_another_learner(tmp_path):
     weights = [k for k, v in other.items() if v.dim() == 4]
     assert all(torch.allclose(other[k], first[k]) for k in weights)
     (tmp_path / "bad").write_text("no model")
-    with pytest.raises(UserError, match="no model.safetensors"):
+    with pytest.raises(UserError, match="cannot be read as weights"):
         learn(data, replace(recipe, init_from=str(tmp_path / "bad")))
     with pytest.raises(UserError, match="another network"):
-        learn(data, replace(recipe, start=start["start"], model="vgg11"))
+        learn(data, replace(recipe, init_from=start["init_from"], model="vgg11"))
     with pytest.raises(UserError, match="one radius"):
         Recipe(adv_eps=1, adv_l2=1)
 

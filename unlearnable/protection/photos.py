@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from unlearnable.core.checkpoint import Checkpoint, held
 from unlearnable.core.errors import UserError
+from unlearnable.core.files import remove_unfinished
 from unlearnable.data.card import Card, Measured, PhotoSettings
 from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import (
@@ -42,7 +44,7 @@ from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
-from unlearnable.protection.protect import protect, settings_of
+from unlearnable.protection.protect import check_eps, protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
@@ -53,7 +55,8 @@ SIZE = 32  # pixels, the side at which the noise is made
 WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
 # all reads and the write of a photo, as a multiple of reading, writing and reading back
 READS = 1.3
-# inside the output folder until all is done: the noise at working size, and the state of the run
+# inside the output folder until all is done: the settings of the run, which come first, and under
+# ``noise`` the noise at working size with its own state
 WORK = ".work"
 
 
@@ -118,29 +121,40 @@ def protect_photos(
     """
     folder, out = Path(folder), Path(out)
     check_places(folder, out)
+    check_eps(method)
     scan = scan or scan_photos(folder, (size,), skip_bad=skip_bad)
     clean, found = scan.images[size], scan.listing
     photos = PhotoSettings(size, kind, keep_metadata)
-    if (out / "card.json").exists():
-        return _finished(out, (settings_of(method), clean.digest(), seed, photos))
-    done = protect(clean, method, out / WORK, seed=seed, device=device, precision=precision)
-    delta = done.images.x.short() - clean.x.short()
-    measured = _write_all(out, found, delta, method.eps, kind, keep_metadata)
-    if (generator := out / WORK / "generator.safetensors").exists():
-        os.replace(generator, out / generator.name)
-    card = replace(done.card, measured=measured, photos=photos, left_out=tuple(found.problems))
-    card.write(out)
-    shutil.rmtree(out / WORK)
+    run = {"method": settings_of(method), "digest": clean.digest(), "seed": seed}
+    with held(out):
+        if (out / "card.json").exists():
+            return _finished(out, run | {"photos": photos})
+        # Every setting belongs into it: written photos are not looked at again.
+        Checkpoint(out / WORK, run | {"photos": asdict(photos)}, out).claim()
+        remove_unfinished(out)
+        work = out / WORK / "noise"
+        done = protect(clean, method, work, seed=seed, device=device, precision=precision)
+        delta = done.images.x.short() - clean.x.short()
+        measured = _write_all(out, found, delta, method.eps, kind, keep_metadata)
+        if (generator := work / "generator.safetensors").exists():
+            os.replace(generator, out / generator.name)
+        card = replace(done.card, measured=measured, photos=photos, left_out=tuple(found.problems))
+        card.write(out)
+        shutil.rmtree(out / WORK)
     return card
 
 
-def _finished(out: Path, run: tuple[dict[str, Any], str, int, PhotoSettings]) -> Card:
+def _finished(out: Path, run: dict[str, Any]) -> Card:
     """The card of the same run, which is done. Raises UserError for another run's."""
     card = Card.read(out)
-    if (card.settings, card.digest, card.seed, card.photos) != run:
+    done = {"method": card.settings, "digest": card.digest, "seed": card.seed}
+    if done | {"photos": card.photos} != run:
         raise UserError(
             f"{out} holds another run's protected photos; give another folder, or delete it."
         )
+    if (out / WORK).exists():  # where it was killed between its card and the end of its state
+        shutil.rmtree(out / WORK, ignore_errors=True)
+        remove_unfinished(out)
     return card
 
 

@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
-from unlearnable.core.checkpoint import Checkpoint
+from unlearnable.core.checkpoint import Checkpoint, held, tidy
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json, write_json
+from unlearnable.core.presets import require_seed
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
 from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.core.weights import read_weights, restore_weights, write_weights
 from unlearnable.data.images import Images
 from unlearnable.models import build
 from unlearnable.training import augment
@@ -52,17 +52,29 @@ def learn(
     """Train a learner on ``data`` and take its accuracy on the clean ``test`` images.
 
     out: a folder for log.jsonl, result.json, model.safetensors and, until done, the state that the
-    same call resumes from.  Bit for bit the same with and without interruption (CPU, same threads).
+    same call resumes from. Bit for bit the same with and without interruption (CPU, same threads).
     """
-    recipe = recipe or Recipe()
-    where = pick_device(device)
+    require_seed(seed)
+    out, recipe = Path(out) if out else None, recipe or Recipe()
+    with held(out):
+        return _learn(data, recipe, test, out, seed, pick_device(device), precision)
+
+
+def _learn(
+    data: Images,
+    recipe: Recipe,
+    test: Images | None,
+    out: Path | None,
+    seed: int,
+    where: torch.device,
+    precision: Precision,
+) -> Learned:
     bfloat16 = use_bfloat16(precision, where)
     data.for_learning()
     if test is not None and test.classes != data.classes:
         raise UserError(
             f"The test images have the classes {', '.join(test.classes[:5])}..., not the training ones."
         )
-    out = Path(out) if out else None
     config = {
         "recipe": asdict(recipe),
         "data": data.digest(),
@@ -98,7 +110,7 @@ def learn(
         **provenance(where),
     }
     if out and distributed.rank() == 0:
-        _write_model(out / "model.safetensors", model)
+        write_weights(out / "model.safetensors", model)
         write_json(out / "result.json", result)
     state.remove()
     return Learned(model.eval(), result)
@@ -107,12 +119,8 @@ def learn(
 def _init_from(model: nn.Module, file: Path) -> str:
     """Take over the weights in ``file`` whose names and shapes fit; the file's hash. UserError
     where none fit."""
-    try:
-        saved, digest = load_file(file), hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    except (OSError, SafetensorError) as e:
-        raise UserError(
-            f"{file} is no model.safetensors that `unlearnable learn` wrote; check the path."
-        ) from e
+    saved, _ = read_weights(file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     own = model.state_dict()
     fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
     if sum(v.dim() > 1 and k not in fits for k, v in own.items()) > 1:
@@ -148,6 +156,7 @@ def _train(
                 log.append({"step": step + 1, "loss": round(float(loss), 6)})
                 if test is not None:
                     log[-1]["accuracy"] = accuracy(trainer.frozen, test, t, device=where)
+                state.claim()
                 _write_log(out, log)
             progress.at(
                 step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else ""
@@ -197,18 +206,16 @@ def _title(recipe: Recipe) -> str:
 
 def _finished(out: Path, config: dict, model: nn.Module) -> Learned:
     result = read_json(out / "result.json")
-    if result["config"] != json.loads(json.dumps(config)):
+    if not isinstance(result, dict) or result.get("config") != json.loads(json.dumps(config)):
         raise UserError(f"{out} holds the result of another run; give another --out, or delete it.")
-    model.load_state_dict(load_file(out / "model.safetensors"))
+    file = out / "model.safetensors"
+    restore_weights(model, read_weights(file)[0], file)
+    if distributed.rank() == 0:
+        tidy(out)  # where the run was killed between its result and the end of its state
     return Learned(model.eval(), result)
 
 
 def _write_log(out: Path | None, log: list[dict]) -> None:
     if out and distributed.rank() == 0:
         with atomic_write(out / "log.jsonl") as tmp:
-            tmp.write_text("".join(json.dumps(entry) + "\n" for entry in log))
-
-
-def _write_model(path: Path, model: nn.Module) -> None:
-    with atomic_write(path) as tmp:
-        save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, tmp)
+            tmp.write_text("".join(json.dumps(entry) + "\n" for entry in log), encoding="utf-8")
