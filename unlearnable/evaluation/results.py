@@ -1,10 +1,11 @@
 """What evaluations find, as values that can be written as JSON and read back. Accuracies are in %,
 on clean test images."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal, Self
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.typed_json import mismatch
 from unlearnable.evaluation.store import Json
 
 Verdict = Literal["protected", "not protected", "no verdict"]
@@ -13,17 +14,16 @@ Verdict = Literal["protected", "not protected", "no verdict"]
 @dataclass(frozen=True)
 class FromJson:
     """Read a dataclass from JSON: fields that it does not have are ignored, so that a file may hold
-    more. Raises UserError where one without a default is missing."""
+    more. Raises UserError where one without a default is missing or one is of another type."""
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
-        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        try:
-            return cls(**known)
-        except TypeError as e:
+        if problem := mismatch(data, cls):
             raise UserError(
-                f"This is not a complete {cls.__name__} ({e}); run the command that wrote it again."
-            ) from e
+                f"A result in a file is not a complete {cls.__name__} (it has {problem}); run the "
+                "command that wrote it again."
+            )
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
 
     def to_json(self) -> Json:
         return asdict(self)
@@ -101,8 +101,9 @@ class Audit(FromJson):
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
-        rows = [AuditRow.from_json(row) for row in data.get("rows", [])]
-        return super().from_json(data | {"rows": rows})
+        audit = super().from_json(data)
+        rows = [AuditRow.from_json(row) for row in data["rows"]]
+        return replace(audit, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -141,5 +142,6 @@ class Verified(FromJson):
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
-        rows = [VerifiedRow.from_json(row) for row in data.get("rows", [])]
-        return super().from_json(data | {"rows": rows})
+        verified = super().from_json(data)
+        rows = [VerifiedRow.from_json(row) for row in data["rows"]]
+        return replace(verified, rows=rows)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
+from unlearnable.core.typed_json import mismatch
+from unlearnable.evaluation.results import Audit
 from unlearnable.reports.html import render
 from unlearnable.reports.tables import (
     Cell,
@@ -24,7 +26,6 @@ from unlearnable.reports.tables import (
 
 TITLE = "Worst-case learnability"
 QUESTION = ("suite", "version", "images", "recipe", "chance")  # what the audits of a table share
-NEEDED = {*QUESTION, "rows", "method", "budget", "psnr", "seed"}
 UNRANKED = "Noise over the budget of 8/255 has no rank."
 
 
@@ -93,9 +94,9 @@ def collect(folder: Path) -> list[Board]:
     groups: dict[str, dict[str, list[dict]]] = {}
     for path in audit_files(folder):
         audit = read_json(path)
-        if missing := NEEDED - audit.keys():
+        if problem := mismatch(audit, Audit):
             raise UserError(
-                f"{path} lacks {', '.join(sorted(missing))}; run `unlearnable audit` again."
+                f"{path} is not a complete audit (it has {problem}); run `unlearnable audit` again."
             )
         question = json.dumps({k: audit[k] for k in QUESTION}, sort_keys=True)
         method = json.dumps([audit["method"], audit.get("settings")], sort_keys=True)

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from PIL import Image
@@ -11,6 +11,8 @@ from PIL import Image
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
 from unlearnable.core.text import printable
+from unlearnable.core.typed_json import mismatch
+from unlearnable.data.card import Card
 from unlearnable.data.image_files import NO_CLASSES, SUFFIXES, listing, read
 from unlearnable.evaluation.results import Verdict, VerifiedRow
 from unlearnable.reports.contact_sheet import views
@@ -24,6 +26,21 @@ FLAGS = {
     "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
     "differs from the next by many points.",
 }
+
+
+class Proof(TypedDict):
+    """What the page needs of verify.json."""
+
+    rows: list[VerifiedRow]
+    verdict: Verdict
+    chance: float
+    flags: list[str]
+    near_duplicates: int
+    seeds: int
+    size: int
+    recipe: dict[str, Any]
+
+
 Trio = list[tuple[str, str]]  # of one photo: (data URI, caption) of original, protected, noise
 
 
@@ -36,12 +53,13 @@ def report(
     photos shown, one per class. Raises UserError for a folder without protected photos and for a
     proof about other photos."""
     protected, out = Path(protected), Path(out)
-    card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
-    if "photos" not in card:
+    known = Card.read(protected) if (protected / "card.json").exists() else None
+    if known is None or known.photos is None or not known.measured.get("psnr_counts"):
         raise UserError(
             f"{protected} is not a folder of protected photos; make one with `unlearnable "
             "protect-photos`."
         )
+    card = known.to_json()
     shown = _proof(protected, card, proof)
     rows = [_row(VerifiedRow.from_json(row)) for row in shown["rows"]] if shown else []
     verdict, good = _verdict(shown["verdict"] if shown else None, rows)
@@ -78,9 +96,13 @@ def _proof(protected: Path, card: dict, proof: Path | str | None) -> dict | None
     if not (Path(proof) / "verify.json").exists():
         raise UserError(f"{proof} is not a folder that `unlearnable verify` wrote; check the path.")
     shown = read_json(Path(proof) / "verify.json")
-    if shown["digest"] != card["digest"]:
+    if isinstance(shown, dict) and shown.get("digest") != card["digest"]:
         raise UserError(
             f"{proof} is about other photos than {protected}; run `unlearnable verify` again."
+        )
+    if problem := mismatch(shown, Proof):
+        raise UserError(
+            f"{proof} is not a complete proof (it has {problem}); run `unlearnable verify` again."
         )
     return shown
 
