@@ -9,7 +9,19 @@ from pathlib import Path
 if sys.path[0] in ("", os.getcwd()) and Path(__file__).parents[1] != Path.cwd():
     del sys.path[0]
 
-from unlearnable.cli.main import main  # noqa: E402
+from unlearnable.cli.interrupts import ignore, interruptible  # noqa: E402
+
+
+def main() -> None:
+    """The command, which a signal may end from here on."""
+    try:
+        with interruptible():
+            from unlearnable.cli.main import main
+
+            main()
+    finally:
+        ignore()
+
 
 if __name__ == "__main__":
     main()

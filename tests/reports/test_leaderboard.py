@@ -150,7 +150,13 @@ def test_the_page_in_a_browser(tmp_path, width):
     if not browser:
         pytest.skip("no Chromium on this machine")
     rows = [
-        {"learner": f"a countermeasure number {k}", "clean": 60.0, "protected": 20.0, "peak": 20.0 + k, "flags": []}
+        {
+            "learner": f"a countermeasure number {k}",
+            "clean": 60.0,
+            "protected": 20.0,
+            "peak": 20.0 + k,
+            "flags": [],
+        }
         for k in range(16)
     ]
     one(tmp_path / "a", "em", (), rows=rows)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -106,8 +106,15 @@ for _core in ("numpy.core", "numpy._core"):
 class _Reader(pickle._Unpickler):
     """Python's own reader, not the one in C: a forged index of its memo costs no memory."""
 
-    dispatch = {op: act for op, act in pickle._Unpickler.dispatch.items() if bytes([op]) not in REFUSED}  # fmt: skip
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        operation: act
+        for operation, act in pickle._Unpickler.dispatch.items()
+        if bytes([operation]) not in REFUSED
+    }
     stack: list[Any]
+    if TYPE_CHECKING:
+
+        def pop_mark(self) -> list[Any]: ...
 
     def find_class(self, module: str, name: str) -> object:
         try:

@@ -68,13 +68,14 @@ def method_for(
     train_steps: int | None = None,
     gray_prob: float | None = None,
     generator: Path | None = None,
+    model: str | None = None,
 ) -> tuple[PhotoMethod, int]:
     """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
     SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes.
 
     level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
     fraction of gray views for which the noise is made. generator: generator.safetensors of an
-    earlier run, whose settings it keeps. Raises UserError for options that do not go together.
+    earlier run, whose settings it keeps. model: its network, where that is your own. Raises UserError for options that do not go together.
     """
     if generator:
         if level or size or train_steps or gray_prob is not None:
@@ -82,7 +83,7 @@ def method_for(
                 "A generator keeps the settings that it was made with; leave out --level, --size, "
                 "--train-steps and --gray-prob."
             )
-        further = Generated.of(generator)
+        further = Generated.of(generator, model)
         return further, further.size
     size, changes = size or SIZE, {"eps": LEVELS[level or "normal"]}
     if class_names(folder) == NO_CLASSES:

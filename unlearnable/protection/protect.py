@@ -128,7 +128,7 @@ def check_eps(method: Method) -> None:
     """Raise UserError for a budget that noise in whole steps of 1/255 cannot keep or use, before
     anything is made with it."""
     # the tables of noise are int8; a method whose eps is no setting may return int16
-    most = 127 if any(f.name == "eps" for f in fields(method)) else LEVELS  # type: ignore[arg-type]
+    most = 127 if any(f.name == "eps" for f in fields(method)) else LEVELS
     if not (1 <= method.eps <= most and method.eps == int(method.eps)):
         raise UserError(
             f"Noise is stored in whole steps of 1/255: eps must be a whole number from 1 to {most}, "
