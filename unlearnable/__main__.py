@@ -1,15 +1,6 @@
 """``python -m unlearnable`` and ``torchrun -m unlearnable``."""
 
-import os
-import sys
-from pathlib import Path
-
-# Python puts the current folder first on the import path: a sympy.py beside downloaded images would
-# run when torch imports its own. It stays where it is the checkout that the package comes from.
-if sys.path[0] in ("", os.getcwd()) and Path(__file__).parents[1] != Path.cwd():
-    del sys.path[0]
-
-from unlearnable.cli.interrupts import ignore, interruptible  # noqa: E402
+from unlearnable.cli.interrupts import ignore, interruptible
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from typing import (
     Literal,
     NotRequired,
     Union,
-    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -33,12 +32,9 @@ def mismatch(value: object, hint: Any, where: str = "") -> str | None:
     if origin is dict:
         return _first(value.items(), inner, where) if isinstance(value, dict) else f"wrong {where}"
     if origin in (list, tuple):
-        each = ((k, v) for k, v in enumerate(cast(list, value)))
-        return (
-            _first(each, (int, inner[0]), where)
-            if isinstance(value, list | tuple)
-            else f"wrong {where}"
-        )
+        if not isinstance(value, list | tuple):
+            return f"wrong {where}"
+        return _first(enumerate(value), (int, inner[0]), where)
     if hint is float:
         return None if _is(value, int) or isinstance(value, float) else f"wrong {where}"
     return None if _is(value, hint or NoneType) else f"wrong {where}"
