@@ -24,6 +24,7 @@ import torch._dynamo  # noqa: F401  every optimizer loads it, in seconds
 from PIL import Image
 
 from unlearnable.cli.interrupts import interruptible
+from unlearnable.cli import main as cli
 from unlearnable.cli.main import VERBS, main
 from unlearnable.core import checkpoint
 from unlearnable.data import shapes
@@ -50,6 +51,15 @@ class Ended:
     seconds: float
 
 
+class Limits:
+    """What ``warm`` lets commands do. parse_only: read the command line and do no work."""
+
+    parse_only = False
+
+
+LIMITS = Limits()
+
+
 def warm() -> None:
     """Load what commands load, and draw every chunk of ``shapes`` once."""
     for entry in VERBS.values():
@@ -63,6 +73,13 @@ def warm() -> None:
         return tuple(a[:n].copy() for a in drawn[key])
 
     shapes.generate = generate
+    parse = cli.parse
+
+    def parsed(args: list[str]):
+        called = parse(args)
+        return None if LIMITS.parse_only else called
+
+    cli.parse = parsed
     for seed in (0, 1):  # training and test images
         generate(1, seed)
 
