@@ -63,9 +63,9 @@ def run(photos: Path, seed: int, radii: list[float]) -> None:
     for radius in radii:
         for name, data in sets.items():
 
-            def cell(folder: Path, data: Images = data, radius: float = radius) -> dict:
+            def cell(run: Path, data: Images = data, radius: float = radius) -> dict:
                 recipe = Recipe.preset("photos", adv_eps=radius)
-                done = learn(data, recipe, test=held_out, out=folder / "run", seed=seed)
+                done = learn(data, recipe, test=held_out, out=run, seed=seed)
                 return {
                     k: done.result[k]
                     for k in ("accuracy", "seconds", "hardware", "torch", "commit", "command")

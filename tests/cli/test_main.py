@@ -140,7 +140,10 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "empty folder": ([*rem, *NOISE, "--data", "empty"], "no sub-folders"),
         "eps 0": ([*rem, *NOISE, "--eps", "0"], "eps must be above 0"),
         "eps negative": ([*rem, *NOISE, "--eps", "-8"], "eps must be above 0"),
-        "eps of no gray level": ([*rem, *NOISE, "--eps", "0.4"], "leaves none"),
+        "eps of no gray level": (
+            [*rem, *NOISE, "--eps", "0.4"],
+            "a whole number from 1 to 127, not 0.4",
+        ),
         "somebody's folder": ([*rem, *NOISE, "--out", "other"], "not this run's output"),
         "a file as folder": ([*rem, *NOISE, "--out", "other/letter.txt"], "letter.txt"),
         "no such device": ([*rem, *NOISE, "--device", "cuda:77"], "cuda:77"),

@@ -125,7 +125,7 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(UserError, match="no audit.json"):
         leaderboard(tmp_path, tmp_path)
     (tmp_path / "audit.json").write_text('{"suite": "quick"}')
-    with pytest.raises(UserError, match="lacks budget, chance"):
+    with pytest.raises(UserError, match="not a complete audit"):
         leaderboard(tmp_path, tmp_path)
     (tmp_path / "audit.json").write_text('{"suite": ')
     with pytest.raises(UserError, match="audit.json"):
@@ -150,8 +150,14 @@ def test_the_page_in_a_browser(tmp_path, width):
     if not browser:
         pytest.skip("no Chromium on this machine")
     rows = [
-        {"learner": f"a countermeasure number {k}", "clean": 60.0, "protected": p, "peak": p}
-        for k, p in enumerate(range(20, 36))
+        {
+            "learner": f"a countermeasure number {k}",
+            "clean": 60.0,
+            "protected": 20.0,
+            "peak": 20.0 + k,
+            "flags": [],
+        }
+        for k in range(16)
     ]
     one(tmp_path / "a", "em", (), rows=rows)
     one(tmp_path / "b", "rem", (), rows=rows, settings={"adv_eps": 2.0, "train_steps": 4000})

@@ -217,7 +217,7 @@ def test_start_from_another_learner(tmp_path):
     weights = [k for k, v in other.items() if v.dim() == 4]
     assert all(torch.allclose(other[k], first[k]) for k in weights)
     (tmp_path / "bad").write_text("no model")
-    with pytest.raises(UserError, match="no model.safetensors"):
+    with pytest.raises(UserError, match="cannot be read as weights"):
         learn(data, replace(recipe, init_from=str(tmp_path / "bad")))
     with pytest.raises(UserError, match="another network"):
         learn(data, replace(recipe, init_from=start["init_from"], model="vgg11"))

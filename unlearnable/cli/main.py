@@ -11,10 +11,12 @@ import tyro
 from tyro._errors import on_parse_error
 
 from unlearnable.cli.help import REGISTRY, Page, page, union
+from unlearnable.cli.interrupts import interruptible
 from unlearnable.cli.mistakes import one_sentence
 from unlearnable.cli.options import Command, Verb
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.plugins import Entry
+from unlearnable.core.presets import require_finite
 from unlearnable.core.text import printable
 
 HELP = """Publish images that models cannot learn from, and measure whether it worked.
@@ -82,17 +84,27 @@ def parse(args: list[str]) -> Verb | None:
 
 
 def main() -> None:
-    """Exit status: 0 done, 1 interrupted, 2 the user's mistake (one sentence on standard error)."""
-    args = sys.argv[1:]
+    """Exit status: 0 done, 1 interrupted (143 by SIGTERM, 129 by a terminal that closed), 2 the
+    user's mistake (one sentence on standard error)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may be in no encoding at all
             stream.reconfigure(errors="backslashreplace")
+    with interruptible():
+        try:
+            _main(sys.argv[1:])
+        except SystemExit as e:
+            _leave(e.code if isinstance(e.code, int) else int(e.code is not None))
+            raise
+
+
+def _main(args: list[str]) -> None:
     try:
         if args == ["--version"]:
             from unlearnable.core.version import __version__
 
             print(f"unlearnable {__version__}")
         elif command := parse(args):
+            require_finite(command)
             command.run()
         sys.stdout.flush()
         _leave(0)
@@ -100,17 +112,19 @@ def main() -> None:
         for detail in e.details:
             print(f"unlearnable: {printable(detail)}", file=sys.stderr)
         _stop(2, printable(" ".join(str(e).split())))
-    except KeyboardInterrupt:
-        _stop(1, "interrupted; the same command resumes from the last saved state.")
     except BrokenPipeError:  # the reader (head, less) has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as e:  # a name that is too long, a folder that may not be searched, a full disk
+        if e.errno is None:
+            raise
+        where = f"{printable(os.fsdecode(e.filename))}: " if e.filename is not None else ""
+        _stop(2, f"{where}{os.strerror(e.errno)}; check the path and its permissions.")
 
 
 def _stop(status: int, sentence: str) -> None:
     if int(os.environ.get("RANK", 0)) == 0:  # the others say the same
         print(f"unlearnable: {sentence}", file=sys.stderr)
-    _leave(status)
     sys.exit(status)
 
 

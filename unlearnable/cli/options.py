@@ -10,7 +10,7 @@ from tyro import MISSING_NONPROP
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unlearnable.core.errors import unknown
-from unlearnable.core.presets import Presets, require
+from unlearnable.core.presets import Presets, require, require_seed
 from unlearnable.training.recipe import Precision
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         require(self, positive="limit size")
+        require_seed(self.data_seed)
 
     def load(self, data: str) -> "Images":
         """The images of ``data``: a name of ``DATA`` or a folder."""
@@ -115,3 +116,6 @@ class Machine:
     """auto, cpu, cuda, cuda:1, ..."""
     precision: Precision = "auto"
     """arithmetic of the networks; auto: bf16 where it is fast"""
+
+    def __post_init__(self) -> None:
+        require_seed(self.seed)

@@ -58,12 +58,16 @@ class ProtectPhotos(Verb):
     generator: Path | None = None
     """generator.safetensors of an earlier run: protect further photos of the same classes without
     training"""
+    model: str | None = None
+    """the generator's network, if that is your own: my_module:factory"""
     dry_run: Flag = False
     """say what would be done, and stop"""
     machine: Machine = field(default_factory=Machine)
 
     def __post_init__(self) -> None:
         require(self, positive="size train_steps")
+        if self.model and not self.generator:
+            raise UserError("--model names the network of a generator; give --generator too.")
         fixed = (self.train_steps, self.level, self.size, self.gray_prob)
         if self.generator and any(value is not None for value in fixed):
             raise UserError(
@@ -93,6 +97,7 @@ class ProtectPhotos(Verb):
             train_steps=self.train_steps,
             gray_prob=self.gray_prob,
             generator=self.generator,
+            model=self.model,
         )
         if isinstance(method, UnlearnableClusters):
             print(

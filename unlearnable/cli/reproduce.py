@@ -8,6 +8,7 @@ from tyro.conf import Suppress
 
 from unlearnable.cli.options import Command, Flag, Verb, named
 from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.presets import require_seed
 from unlearnable.experiments.tables import TABLES
 from unlearnable.training.recipe import Precision
 
@@ -47,6 +48,9 @@ class Reproduce(Verb):
     """auto, cpu, cuda, cuda:1, ..."""
     precision: Precision = "auto"
     """arithmetic of the networks; auto: bf16 where it is fast"""
+
+    def __post_init__(self) -> None:
+        require_seed(*self.seeds)
 
     def run(self) -> None:
         if self.show and not self.results.is_dir():

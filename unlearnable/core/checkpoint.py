@@ -1,8 +1,11 @@
 """The resumable state of one run, which can be killed at any moment."""
 
+import contextlib
+import hashlib
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,62 +13,123 @@ import torch
 
 from unlearnable.core import distributed
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write, read_json, write_json
+from unlearnable.core.files import (
+    PART,
+    Busy,
+    atomic_write,
+    lock,
+    read_json,
+    remove_unfinished,
+    write_json,
+)
 
 SAVE_EVERY = 30.0  # seconds between saves, the most that a killed run loses
-
-
 State = dict[str, Any]
 """tensors, numbers and nested dictionaries of them, all that a run resumes from"""
 
 
-class Checkpoint:
-    """The saved state of one run in ``folder/state``: one file per process, and ``latest``, which
-    names their step.
+@contextlib.contextmanager
+def held(folder: Path | None) -> Iterator[None]:
+    """Inside, this run alone writes into ``folder`` (None: into no folder). Raises UserError where
+    another process does."""
+    with contextlib.ExitStack() as stack:
+        problem = None
+        if folder is not None and distributed.rank() == 0 and not folder.is_file():
+            try:
+                stack.enter_context(lock(folder, wait=False))
+            except Busy:
+                problem = (
+                    f"Another process is writing into {folder}; wait until it is done, and run the "
+                    "same command again."
+                )
+            except UserError as e:
+                problem = str(e)
+        if problem := distributed.broadcast(problem):
+            raise UserError(problem)
+        yield
 
-    ``latest`` is replaced only after every process has written, so a kill at any moment leaves a
-    consistent set.
+
+class Checkpoint:
+    """The saved state of one run in ``folder/state``: ``config.json``, which marks the folder as
+    this run's, one file per process, and ``latest``, which names their step.
+
+    The marker comes before any output, and ``latest`` is replaced only after every process has
+    written. So a kill at any moment leaves what the same run resumes from.
     """
 
-    def __init__(self, folder: Path | None, config: dict[str, Any]):
-        """``folder`` None keeps nothing on disk. Raises UserError if the folder belongs to a run of
-        another configuration."""
+    def __init__(self, folder: Path | None, config: dict[str, Any], output: Path | None = None):
+        """folder: None keeps nothing on disk. output: the folder that the user named, if that is
+        not ``folder`` itself. Raises UserError if it belongs to a run of another configuration."""
         self.folder = folder and folder / "state"
         self._begin = self._saved = time.monotonic()
+        self._claimed = False
         if folder is None:
             return
         self._config = {"config": json.loads(json.dumps(config)), "processes": distributed.world()}
         # Rank 0 decides, so that no process reads what another is still writing.
-        problem = self._foreign(folder, self._config) if distributed.rank() == 0 else None
+        problem = self._foreign(output or folder) if distributed.rank() == 0 else None
         problem = distributed.broadcast(problem)
         if problem:
             raise UserError(problem)
-        self._begin -= (self.load() or {}).get("seconds", 0.0)
+        self._begin -= (self._latest() or {}).get("seconds", 0.0)
 
-    @staticmethod
-    def _foreign(folder: Path, mine: dict[str, Any]) -> str | None:
-        """Return why this run may not use the folder, or None. Nothing is written before the first
-        save."""
-        marker = folder / "state" / "config.json"
+    def _foreign(self, output: Path) -> str | None:
+        """Return why this run may not use ``output``, or None. Nothing is written before
+        ``claim``."""
+        assert self.folder is not None
+        marker = self.folder / "config.json"
+        if output.is_dir() and not any(_is_content(p) and p != marker for p in output.rglob("*")):
+            return None
         if marker.exists():
-            theirs = read_json(marker)
-            if theirs != mine:
-                return (
-                    f"{folder} holds the state of another run ({_difference(theirs, mine)}); give "
-                    "another --out, or delete the folder to start over."
-                )
-        elif folder.exists() and (not folder.is_dir() or any(map(_is_content, folder.rglob("*")))):
+            if (theirs := read_json(marker)) == self._config:
+                return None
             return (
-                f"{folder} exists and is not this run's output; give another --out, or delete it."
+                f"{output} holds the state of another run ({_difference(theirs, self._config)}); "
+                "give another --out, or delete the folder to start over."
+            )
+        if output.exists():
+            return (
+                f"{output} exists and is not this run's output; give another --out, or delete it."
             )
         return None
 
+    def claim(self) -> None:
+        """Mark the folder as this run's. Every process calls it, before anything else is written
+        there."""
+        if self.folder is None or self._claimed:
+            return
+        if distributed.rank() == 0:
+            write_json(self.folder / "config.json", self._config)
+            remove_unfinished(self.folder.parent)
+        distributed.barrier()
+        self._claimed = True
+
     def load(self) -> State | None:
-        """Return this process's part of the latest state, or None at the start."""
-        if self.folder is None or not (latest := self.folder / "latest").exists():
+        """Return this process's part of the latest state, or None at the start. Raises UserError
+        for a damaged one."""
+        if self.folder is None or (latest := self._latest()) is None:
             return None
-        step = int(latest.read_text(encoding="utf-8"))
-        return torch.load(self._file(self.folder, step), map_location="cpu", weights_only=True)
+        file = self._file(self.folder, latest["step"])
+        try:
+            if _digest(file) != latest["digests"][distributed.rank()]:
+                raise ValueError("its digest differs")
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, ValueError, IndexError, EOFError) as e:
+            raise self._damaged() from e
+
+    def _latest(self) -> dict[str, Any] | None:
+        """Step, seconds, and every process's digest of the last save."""
+        if self.folder is None or not (path := self.folder / "latest").exists():
+            return None
+        try:
+            latest = json.loads(path.read_text(encoding="utf-8"))
+            step, seconds = int(latest["step"]), float(latest["seconds"])
+            return {"step": step, "seconds": seconds, "digests": [*latest["digests"]]}
+        except (OSError, ValueError, TypeError, KeyError) as e:
+            raise self._damaged() from e
+
+    def _damaged(self) -> UserError:
+        return UserError(f"The saved state in {self.folder} is damaged; delete it to start over.")
 
     @property
     def seconds(self) -> float:
@@ -73,21 +137,25 @@ class Checkpoint:
         last save."""
         return time.monotonic() - self._begin
 
+    def count_at_least(self, seconds: float) -> None:
+        """Count no less than the ``seconds`` of a part of the run that keeps a state of its own."""
+        self._begin = min(self._begin, time.monotonic() - seconds)
+
     def save(self, step: int, value: State, *, force: bool = False) -> None:
         """Save if ``SAVE_EVERY`` seconds have passed since the last save (by rank 0's clock)."""
         if self.folder is None or not distributed.broadcast(
             force or time.monotonic() - self._saved > SAVE_EVERY
         ):
             return
-        if distributed.rank() == 0 and not (marker := self.folder / "config.json").exists():
-            write_json(marker, self._config)
+        self.claim()
         own = self._file(self.folder, step)
         with atomic_write(own) as tmp:
-            torch.save(value | {"seconds": self.seconds}, tmp)
-        distributed.barrier()
+            torch.save(value, tmp)
+            digest = _digest(tmp)
+        digests = distributed.gather(digest)  # waits until every process has written
         if distributed.rank() == 0:
-            with atomic_write(self.folder / "latest") as tmp:
-                tmp.write_text(str(step), encoding="utf-8")
+            latest = {"step": step, "seconds": self.seconds, "digests": digests}
+            write_json(self.folder / "latest", latest)
         distributed.barrier()
         for old in self.folder.glob(f"*-{distributed.rank()}.pt"):
             if old != own:
@@ -95,23 +163,39 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def remove(self) -> None:
-        """Delete the state; call this when the results are written."""
+        """Delete the state and what killed writers left; call this when the results are written,
+        and where they were found so."""
         distributed.barrier()
         if self.folder is not None and distributed.rank() == 0:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            tidy(self.folder.parent)
 
     @staticmethod
     def _file(folder: Path, step: int) -> Path:
         return folder / f"{step:08d}-{distributed.rank()}.pt"
 
 
+def tidy(folder: Path) -> None:
+    """Delete the state and the unfinished files of a run whose results are in ``folder``. A folder
+    that may not be written to stays as it is."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(folder / "state", ignore_errors=True)
+        remove_unfinished(folder)
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
 def _is_content(path: Path) -> bool:
     """Whether ``path`` is a file other than what a killed ``atomic_write`` left behind."""
-    return path.is_file() and path.suffix != ".part"
+    return path.is_file() and not PART.fullmatch(path.name)
 
 
-def _difference(theirs: dict[str, Any], mine: dict[str, Any], path: str = "") -> str:
+def _difference(theirs: object, mine: dict[str, Any], path: str = "") -> str:
     """Describe the first setting in which two configurations differ."""
+    if not isinstance(theirs, dict):
+        return "a different configuration"
     for k in sorted({*theirs, *mine}):
         a, b = theirs.get(k), mine.get(k)
         if isinstance(a, dict) and isinstance(b, dict) and a != b:

@@ -18,7 +18,7 @@ def pick_device(name: str = "auto") -> torch.device:
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # device meta has no values
     except (RuntimeError, AssertionError) as e:
         raise UserError(
             f"Device '{name}' cannot be used on this machine; use --device cpu or auto."

@@ -59,11 +59,16 @@ def all_reduce_(*tensors: Tensor) -> None:
 
 def sum_int(count: int) -> int:
     """Return the sum of a whole number over the processes."""
+    return sum(gather(count))
+
+
+def gather(value: T) -> list[T]:
+    """Return every process's value (anything that pickles), by rank, on every process."""
     if world() == 1:
-        return count
-    counts: list[int] = [0] * world()
-    td.all_gather_object(counts, count)
-    return sum(counts)
+        return [value]
+    values: list[Any] = [None] * world()
+    td.all_gather_object(values, value)
+    return values
 
 
 def average_(tensors: Iterable[Tensor]) -> None:

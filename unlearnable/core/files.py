@@ -1,4 +1,4 @@
-"""Atomic writes, JSON, and the hash of a configuration."""
+"""Atomic writes, locks, JSON, and the hash of a configuration."""
 
 import contextlib
 import errno
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,24 +14,95 @@ from typing import Any
 
 from unlearnable.core.errors import UserError
 
+if sys.platform != "win32":  # there, two processes must not share a folder of results
+    import fcntl
+
+PART = re.compile(r"\..+\.[\d-]+\.part")  # what ``atomic_write`` calls an unfinished file
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``. The finished file takes its place in one step, or, if
-    the block raises, nothing does. Raises UserError for a full disk and a folder that refuses."""
+    the block raises, nothing does. What is there after the block is there after a power cut too.
+    Raises UserError for a full disk and a folder that refuses."""
     # Cut short, because the longest file names leave no room for more.
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        _sync(temporary)
         os.replace(temporary, path)
+        if sys.platform != "win32":  # where a folder cannot be opened
+            _sync(path.parent)
     except (OSError, RuntimeError) as e:
         # torch's writer turns a full disk into a RuntimeError
         if isinstance(e, RuntimeError) and not re.search("write|inline_container", str(e)):
             raise
         raise _disk_error(e, path) from e
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that refuses has no such file
+            temporary.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Wait until the file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what writers that were killed left under ``folder``, which nobody else may be writing
+    into (``lock``)."""
+    for path in folder.rglob(".*.part"):
+        if PART.fullmatch(path.name) and not path.is_symlink():
+            path.unlink(missing_ok=True)
+
+
+class Busy(Exception):
+    """Another process works in this folder."""
+
+
+@contextlib.contextmanager
+def lock(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Hold ``folder``, which is made if need be, against other processes. A lock ends with its
+    process, so that a killed one leaves none behind. Folders that were made and stayed empty are
+    removed. Raises ``Busy`` where it is held and ``wait`` is False."""
+    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    handle = _locked(folder, wait)
+    try:
+        yield
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked(folder: Path, wait: bool) -> int | None:
+    """Return the handle that holds the lock, None on a system without such locks."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise _disk_error(e, folder) from e
+        if sys.platform == "win32":
+            return None
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as e:
+            os.close(handle)
+            raise Busy(folder) from e
+        except OSError:  # some network file systems do not lock folders
+            return handle
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(handle), os.stat(folder)):
+                return handle
+        os.close(handle)  # the one that held it before removed the folder
 
 
 def _disk_error(e: OSError | RuntimeError, path: Path) -> UserError:
@@ -54,7 +126,7 @@ def read_json(path: Path) -> Any:
     """Return what the JSON file holds. Raises UserError for a missing or damaged file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise UserError(
             f"{path} cannot be read as JSON ({e}); delete its folder and make it again."
         ) from e

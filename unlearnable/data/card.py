@@ -7,6 +7,7 @@ from typing import Any, NotRequired, Self, TypedDict
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
+from unlearnable.core.typed_json import mismatch
 
 _OF_PHOTOS = ("photos", "left_out", "files", "lost_metadata")  # keys of a card for photos only
 
@@ -21,6 +22,17 @@ class Measured(TypedDict):
     ssim: float
     lowest_psnr: NotRequired[float]
     psnr_counts: NotRequired[dict[str, int]]
+
+
+class Source(TypedDict):
+    """The arguments of ``load`` that give the originals."""
+
+    source: str
+    limit: NotRequired[int | None]
+    classes: NotRequired[list[str] | None]
+    seed: NotRequired[int]
+    size: NotRequired[int | None]
+    skip_bad: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -68,19 +80,17 @@ class Card:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the card of a protected folder. Raises UserError if there is none, or if it lacks a
-        key."""
+        """Read the card of a protected folder. Raises UserError if there is none, or if a key is
+        missing or of another type."""
         path = folder / "card.json"
         if not path.exists():
             raise UserError(f"{folder} is not a protected folder (it has no card.json).")
         value = read_json(path)
-        try:
-            return cls.from_json(value)
-        except (KeyError, TypeError, ValueError) as e:
-            lacks = f"no {e}" if isinstance(e, KeyError) else "no keys"
+        if problem := mismatch(value, cls):
             raise UserError(
-                f"{path} is not a complete card (it has {lacks}); protect the images again."
-            ) from e
+                f"{path} is not a complete card (it has {problem}); protect the images again."
+            )
+        return cls.from_json(value)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
@@ -95,7 +105,7 @@ class Card:
         if photos := value.get("photos"):
             size, kind, keep = (photos[f.name] for f in fields(PhotoSettings))
             given["photos"] = PhotoSettings(size, kind, keep)
-            given["left_out"] = tuple(value["left_out"])
+            given["left_out"] = tuple(value.get("left_out", ()))
             for key in ("files", "lost_metadata"):
                 given[key] = tuple(value.get(key, ()))  # older cards have none
         return cls(**given)
@@ -121,7 +131,11 @@ class Card:
                 f"{folder} was protected from Python without a named source; its originals are not "
                 "known."
             )
-        return self.data
+        if problem := mismatch(self.data, Source):
+            raise UserError(
+                f"The card of {folder} does not say how to load its originals (data has {problem})."
+            )
+        return {key: self.data[key] for key in self.data if key in Source.__annotations__}
 
 
 def holds_card(folder: Path) -> bool:

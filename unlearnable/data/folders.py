@@ -11,6 +11,7 @@ import torch
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.text import printable
+from unlearnable.data.arrays import read_npy
 from unlearnable.data.decoding import pixels, read
 from unlearnable.data.image_files import Listing, examine, listing
 from unlearnable.data.images import Images
@@ -117,7 +118,7 @@ def imagenet100(
             for k, (p, _) in enumerate(files):
                 table[k] = pixels(read(p), 256)
             table.flush()
-    x = np.load(cache, mmap_mode="c")
+    x = read_npy(cache, "uint8", 4)
     if len(x) != len(files):
         raise UserError(
             f"{cache} was made from {len(x)} images, but there are {len(files)} now; delete it."

@@ -8,11 +8,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.presets import require_seed
 from unlearnable.data import shapes
+from unlearnable.data.arrays import read_npy
 from unlearnable.data.card import Card, holds_card
 from unlearnable.data.folders import read_folder, source_of
 from unlearnable.data.images import Images
@@ -43,6 +44,7 @@ def load(
     root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).
     skip_bad: leave out the files of a folder that cannot be read.
     """
+    require_seed(seed)
     if limit is not None and limit < 1:
         raise UserError(f"The limit of images must be at least 1, not {limit}.")
     check_source(source)
@@ -80,11 +82,6 @@ def generated_shapes(
 
 
 def _read_protected(folder: Path, card: Card) -> Images:
-    try:
-        x = np.load(folder / "images.npy", mmap_mode="c")
-        y = np.load(folder / "labels.npy")
-    except (OSError, ValueError) as e:
-        raise UserError(
-            f"The protected folder {folder} is incomplete ({e}); protect the images again."
-        ) from e
+    x = read_npy(folder / "images.npy", "uint8", 4)
+    y = read_npy(folder / "labels.npy", "int64", 1).copy()
     return Images(torch.from_numpy(x), torch.from_numpy(y), card.classes)

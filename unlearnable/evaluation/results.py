@@ -1,12 +1,13 @@
 """What evaluations find, as values that can be written as JSON and read back. Accuracies are in %,
 on clean test images."""
 
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, Self
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
+from unlearnable.core.typed_json import mismatch
 from unlearnable.evaluation.store import Json
 
 Verdict = Literal["protected", "not protected", "no verdict"]
@@ -15,7 +16,7 @@ Verdict = Literal["protected", "not protected", "no verdict"]
 @dataclass(frozen=True)
 class FromJson:
     """Read a dataclass from JSON: fields that it does not have are ignored, so that a file may hold
-    more. Raises UserError where one without a default is missing."""
+    more. Raises UserError where one without a default is missing or one is of another type."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -24,13 +25,12 @@ class FromJson:
     @classmethod
     def from_json(cls, data: Json, where: str = "This result") -> Self:
         """where: what the message calls ``data``."""
-        known = data if isinstance(data, dict) else {}
-        needed = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING]
-        if missing := sorted(set(needed) - known.keys()):
+        if problem := mismatch(data, cls):
             raise UserError(
-                f"{where} lacks {', '.join(missing)}; run the command that wrote it again."
+                f"{where} is not a complete {cls.__name__} (it has {problem}); run the command "
+                "that wrote it again."
             )
-        return cls(**{f.name: known[f.name] for f in fields(cls) if f.name in known})
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
 
     def to_json(self) -> Json:
         return asdict(self)
@@ -108,7 +108,8 @@ class Audit(FromJson):
 
     @classmethod
     def from_json(cls, data: Json, where: str = "This audit") -> Self:
-        return super().from_json(_with_rows(AuditRow, data, where), where)
+        audit = super().from_json(data, where)
+        return replace(audit, rows=[AuditRow.from_json(row, where) for row in data["rows"]])
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,5 @@ class Verified(FromJson):
 
     @classmethod
     def from_json(cls, data: Json, where: str = "This proof") -> Self:
-        return super().from_json(_with_rows(VerifiedRow, data, where), where)
-
-
-def _with_rows(kind: type[FromJson], data: Json, where: str) -> Json:
-    """``data`` with its rows as ``kind``; without the key where there are none."""
-    known = dict(data) if isinstance(data, dict) else {}
-    rows = known.pop("rows", None)
-    if rows and isinstance(rows, list):
-        known["rows"] = [kind.from_json(row, f"A row of {where}") for row in rows]
-    return known
+        verified = super().from_json(data, where)
+        return replace(verified, rows=[VerifiedRow.from_json(row, where) for row in data["rows"]])

@@ -1,7 +1,6 @@
 """Train one learner on one set of images and test it on clean ones. A result is stored once, found
 by the images' digests, the learner and the seed, and shared by every audit and table."""
 
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -39,18 +38,17 @@ def train_and_test(
     (``wait`` False).
     """
 
-    def compute(folder: Path) -> Json:
+    def compute(run: Path) -> Json:
         shown, seen = _seen(learner, train, test, seed, pairs)
         done = learn(
             shown,
             learner.recipe(recipe),
             test=seen,
-            out=folder / "run",
+            out=run,
             seed=seed,
             device=device,
             precision=precision,
         )
-        shutil.rmtree(folder / "run")
         return Result.from_json(done.result).to_json()
 
     config = training_config(learner, train, test, seed, recipe=recipe, pairs=pairs)

@@ -2,12 +2,30 @@
 
 import json
 from pathlib import Path
+from typing import TypedDict
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, config_hash, read_json
+from unlearnable.core.typed_json import mismatch
+from unlearnable.evaluation.results import Result
 from unlearnable.evaluation.store import Json, read_cell, without_defaults
 from unlearnable.protection.methods import METHODS
 from unlearnable.training.recipe import Recipe
+
+
+class Recorded(TypedDict):
+    """What every result in a record has."""
+
+    config: Json
+
+
+class NoiseResult(TypedDict):
+    """What tables need of a card."""
+
+    shape: list[int]
+    passes: int
+    measured: dict[str, Json | float]
+    seconds: float
 
 
 class Records:
@@ -26,8 +44,13 @@ class Records:
         return sum(map(len, self._results.values()))
 
     def add(self, result: Json) -> None:
-        """Add a result with its configuration."""
+        """Add a result with its configuration. Raises UserError for an incomplete one."""
         config = result["config"]
+        if problem := mismatch(result, Result if config.get("what") == "learner" else NoiseResult):
+            raise UserError(
+                f"A result of {config.get('method') or 'the clean images'} is not complete (it has "
+                f"{problem}); delete it and run `unlearnable reproduce` again."
+            )
         self._results.setdefault(canonical(config), {})[config.get("seed", 0)] = result
 
     def of(self, config: Json) -> dict[int, Json]:
@@ -49,7 +72,7 @@ def resolved(cell: Json, folder: Path) -> Json:
     only names the file in ``folder``."""
     if "result" not in cell:
         return cell
-    if not (folder / cell["result"]).exists():
+    if not (folder / str(cell["result"])).is_file():
         raise UserError(
             f"{folder / cell['result']} is gone; delete {folder / config_hash(cell['config'])} and "
             "run the same command again."
@@ -61,7 +84,7 @@ def _recorded(path: Path) -> list[Json]:
     """The results in a record; none for a JSON file of another program."""
     record: object = read_json(path)
     results = record.get("cells", []) if isinstance(record, dict) else []
-    if not all(isinstance(result, dict) and "config" in result for result in results):
+    if not isinstance(results, list) or mismatch(results, list[Recorded]):
         raise UserError(
             f"{path} is not a complete record of results; make it again with "
             "`unlearnable reproduce --record`."

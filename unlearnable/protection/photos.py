@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from unlearnable.core.checkpoint import Checkpoint, held
 from unlearnable.core.errors import UserError
+from unlearnable.core.files import remove_unfinished
 from unlearnable.core.text import printable
 from unlearnable.core.units import add_noise
 from unlearnable.data.card import Card, Measured, PhotoSettings, holds_card
@@ -34,7 +36,7 @@ from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
-from unlearnable.protection.protect import protect, settings_of
+from unlearnable.protection.protect import check_eps, protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
@@ -43,7 +45,8 @@ Level = Literal["light", "normal", "strong"]
 LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
 SIZE = 32  # pixels, the side at which the noise is made
 WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
-# inside the output folder until all is done: the noise at working size, and the state of the run
+# inside the output folder until all is done: the settings of the run, which come first, and under
+# ``noise`` the noise at working size with its own state
 WORK = ".work"
 
 
@@ -55,13 +58,15 @@ def method_for(
     train_steps: int | None = None,
     gray_prob: float | None = None,
     generator: Path | None = None,
+    model: str | None = None,
 ) -> tuple[PhotoMethod, int]:
     """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
     SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes.
 
     level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
     fraction of gray views for which the noise is made. generator: generator.safetensors of an
-    earlier run, whose settings it keeps. Raises UserError for options that do not go together.
+    earlier run, whose settings it keeps. model: its network, where that is your own. Raises
+    UserError for options that do not go together.
     """
     if generator:
         if level or size or train_steps or gray_prob is not None:
@@ -69,7 +74,7 @@ def method_for(
                 "A generator keeps the settings that it was made with; leave out --level, --size, "
                 "--train-steps and --gray-prob."
             )
-        further = Generated.of(generator)
+        further = Generated.of(generator, model)
         return further, further.size
     size, changes = size or SIZE, {"eps": LEVELS[level or "normal"]}
     if class_names(folder) == NO_CLASSES:
@@ -108,38 +113,49 @@ def protect_photos(
     """
     folder, out = Path(folder), Path(out)
     check_places(folder, out)
+    check_eps(method)
     scan = scan or scan_photos(folder, (size,), skip_bad=skip_bad)
     check_format(scan, kind)
     clean, found = scan.images[size], scan.listing
     photos = PhotoSettings(size, kind, keep_metadata)
-    if holds_card(out):
-        return _finished(out, (settings_of(method), clean.digest(), seed, photos))
-    done = protect(clean, method, out / WORK, seed=seed, device=device, precision=precision)
-    delta = done.images.x.short() - clean.x.short()
-    measured, lost = _write_all(out, scan, delta, method.eps, kind, keep_metadata)
-    if (generator := out / WORK / "generator.safetensors").exists():
-        os.replace(generator, out / generator.name)
-    files = tuple(str(path.relative_to(folder)) for path, _ in found.files)
-    card = replace(
-        done.card,
-        measured=measured,
-        photos=photos,
-        left_out=tuple(found.problems),
-        files=files,
-        lost_metadata=tuple(files[k] for k in lost),
-    )
-    card.write(out)
-    shutil.rmtree(out / WORK)
+    run = {"method": settings_of(method), "digest": clean.digest(), "seed": seed}
+    with held(out):
+        if holds_card(out):
+            return _finished(out, run | {"photos": photos})
+        # Every setting belongs into it: written photos are not looked at again.
+        Checkpoint(out / WORK, run | {"photos": asdict(photos)}, out).claim()
+        remove_unfinished(out)
+        work = out / WORK / "noise"
+        done = protect(clean, method, work, seed=seed, device=device, precision=precision)
+        delta = done.images.x.short() - clean.x.short()
+        measured, lost = _write_all(out, scan, delta, method.eps, kind, keep_metadata)
+        if (generator := work / "generator.safetensors").exists():
+            os.replace(generator, out / generator.name)
+        files = tuple(str(path.relative_to(folder)) for path, _ in found.files)
+        card = replace(
+            done.card,
+            measured=measured,
+            photos=photos,
+            left_out=tuple(found.problems),
+            files=files,
+            lost_metadata=tuple(files[k] for k in lost),
+        )
+        card.write(out)
+        shutil.rmtree(out / WORK)
     return card
 
 
-def _finished(out: Path, run: tuple[dict[str, Any], str, int, PhotoSettings]) -> Card:
+def _finished(out: Path, run: dict[str, Any]) -> Card:
     """The card of the same run, which is done. Raises UserError for another run's."""
     card = Card.read(out)
-    if (card.settings, card.digest, card.seed, card.photos) != run:
+    done = {"method": card.settings, "digest": card.digest, "seed": card.seed}
+    if done | {"photos": card.photos} != run:
         raise UserError(
             f"{out} holds another run's protected photos; give another folder, or delete it."
         )
+    if (out / WORK).exists():  # where it was killed between its card and the end of its state
+        shutil.rmtree(out / WORK, ignore_errors=True)
+        remove_unfinished(out)
     return card
 
 

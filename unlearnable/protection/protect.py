@@ -6,22 +6,23 @@ within the method's budget; labels, their order and the size of the images do no
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
-from unlearnable.core.checkpoint import Checkpoint
+from unlearnable.core.checkpoint import Checkpoint, held, tidy
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
+from unlearnable.core.presets import require_seed
 from unlearnable.core.provenance import provenance
-from unlearnable.core.units import add_noise
+from unlearnable.core.units import LEVELS, add_noise
+from unlearnable.core.weights import write_weights
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
@@ -56,8 +57,21 @@ def protect(
     Raises UserError for a broken contract, for another run's folder, and for images without classes
     where the method needs them.
     """
+    require_seed(seed)
+    check_eps(method)
     out = Path(out) if out else None
-    where = pick_device(device)
+    with held(out):
+        return _protect(data, method, out, seed, pick_device(device), precision)
+
+
+def _protect(
+    data: Images,
+    method: Method,
+    out: Path | None,
+    seed: int,
+    where: torch.device,
+    precision: Precision,
+) -> Protected:
     bfloat16 = use_bfloat16(precision, where)
     config = _config(data, method, seed, bfloat16)
     if out and (out / "card.json").exists():
@@ -67,6 +81,7 @@ def protect(
     state = Checkpoint(out, config)
     noise = method.craft(data, Context(seed, where, bfloat16, state))
     if out and distributed.rank() != 0:
+        state.claim()
         state.remove()  # waits until rank 0 has written
         return Protected(load(out), Card.read(out))
     delta = noise.delta if out else distributed.broadcast(noise.delta)
@@ -83,6 +98,7 @@ def protect(
         **provenance(where),
     )
     if out:
+        state.claim()
         _write(out, protected, noise.generator, card)
     state.remove()
     return Protected(protected, card)
@@ -108,6 +124,18 @@ def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str
         "seed": seed,
         "bfloat16": bfloat16,
     }
+
+
+def check_eps(method: Method) -> None:
+    """Raise UserError for a budget that noise in whole steps of 1/255 cannot keep or use, before
+    anything is made with it."""
+    # the tables of noise are int8; a method whose eps is no setting may return int16
+    most = 127 if any(f.name == "eps" for f in fields(method)) else LEVELS
+    if not (1 <= method.eps <= most and method.eps == int(method.eps)):
+        raise UserError(
+            f"Noise is stored in whole steps of 1/255: eps must be a whole number from 1 to "
+            f"{most}, not {method.eps:g}."
+        )
 
 
 def settings_of(method: Method) -> dict[str, Any]:
@@ -159,12 +187,8 @@ def _write(out: Path, protected: Images, generator: nn.Module | None, card: Card
         # give the same bytes.
         about = {"model": card.settings["model"], "method": card.method, "settings": card.settings}
         about |= {"classes": card.classes, "shape": card.shape}
-        with atomic_write(out / "generator.safetensors") as tmp:
-            save_file(
-                {k: v.cpu().contiguous() for k, v in generator.state_dict().items()},
-                tmp,
-                metadata={"unlearnable": json.dumps(about)},
-            )
+        file = out / "generator.safetensors"
+        write_weights(file, generator, {"unlearnable": json.dumps(about)})
     card.write(out)
 
 
@@ -175,4 +199,6 @@ def _finished(out: Path, config: dict[str, Any]) -> Protected:
         raise UserError(
             f"{out} holds another run's protected images; give another --out, or delete it."
         )
+    if distributed.rank() == 0:
+        tidy(out)  # where the run was killed between its card and the end of its state
     return Protected(load(out), card)

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
-from unlearnable.core.checkpoint import Checkpoint
+from unlearnable.core.checkpoint import Checkpoint, held, tidy
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json, write_json
+from unlearnable.core.presets import require_seed
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
 from unlearnable.core.seeding import Purpose, batch_rows, generator, seed_of
 from unlearnable.core.units import in_unit
+from unlearnable.core.weights import read_weights, restore_weights, write_weights
 from unlearnable.data.images import Images
 from unlearnable.models import build
 from unlearnable.training import augment
@@ -62,8 +62,22 @@ def learn(
     than a learner with the same seed. Bit for bit the same with and without interruption (CPU, same
     threads).
     """
-    recipe = recipe or Recipe()
-    where = pick_device(device)
+    require_seed(seed)
+    out, recipe = Path(out) if out else None, recipe or Recipe()
+    with held(out):
+        return _learn(data, recipe, test, out, seed, pick_device(device), precision, purpose)
+
+
+def _learn(
+    data: Images,
+    recipe: Recipe,
+    test: Images | None,
+    out: Path | None,
+    seed: int,
+    where: torch.device,
+    precision: Precision,
+    purpose: Purpose,
+) -> Learned:
     bfloat16 = use_bfloat16(precision, where)
     data.for_learning()
     if test is not None and test.classes != data.classes:
@@ -71,7 +85,6 @@ def learn(
             f"The test images have the classes {', '.join(test.classes[:5])}..., not those of the "
             "training images; give test images of the same classes."
         )
-    out = Path(out) if out else None
     config = {
         "recipe": asdict(recipe),
         "data": data.digest(),
@@ -109,7 +122,7 @@ def learn(
         **provenance(where),
     }
     if out and distributed.rank() == 0:
-        _write_model(out / "model.safetensors", model)
+        write_weights(out / "model.safetensors", model)
         write_json(out / "result.json", result)
     state.remove()
     return Learned(model.eval(), result)
@@ -118,12 +131,8 @@ def learn(
 def _init_from(model: nn.Module, file: Path) -> str:
     """Take over the weights in ``file`` whose names and shapes fit; the file's hash. UserError
     where none fit."""
-    try:
-        saved, digest = load_file(file), hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    except (OSError, SafetensorError) as e:
-        raise UserError(
-            f"{file} is no model.safetensors that `unlearnable learn` wrote; check the path."
-        ) from e
+    saved, _ = read_weights(file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     own = model.state_dict()
     fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
     if sum(v.dim() > 1 and k not in fits for k, v in own.items()) > 1:
@@ -160,6 +169,7 @@ def _train(
                 log.append({"step": step + 1, "loss": round(float(loss), 6)})
                 if test is not None:
                     log[-1]["accuracy"] = accuracy(trainer.frozen, test, t, device=where)
+                state.claim()
                 _write_log(out, log)
             progress.at(
                 step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else ""
@@ -212,18 +222,16 @@ def _title(recipe: Recipe) -> str:
 
 def _finished(out: Path, config: dict[str, Any], model: nn.Module) -> Learned:
     result = read_json(out / "result.json")
-    if result["config"] != json.loads(json.dumps(config)):
+    if not isinstance(result, dict) or result.get("config") != json.loads(json.dumps(config)):
         raise UserError(f"{out} holds the result of another run; give another --out, or delete it.")
-    model.load_state_dict(load_file(out / "model.safetensors"))
+    file = out / "model.safetensors"
+    restore_weights(model, read_weights(file)[0], file)
+    if distributed.rank() == 0:
+        tidy(out)  # where the run was killed between its result and the end of its state
     return Learned(model.eval(), result)
 
 
 def _write_log(out: Path | None, log: Log) -> None:
     if out and distributed.rank() == 0:
         with atomic_write(out / "log.jsonl") as tmp:
-            tmp.write_text("".join(json.dumps(entry) + "\n" for entry in log))
-
-
-def _write_model(path: Path, model: nn.Module) -> None:
-    with atomic_write(path) as tmp:
-        save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, tmp)
+            tmp.write_text("".join(json.dumps(entry) + "\n" for entry in log), encoding="utf-8")

@@ -29,7 +29,7 @@ from unlearnable.data.images import Images
 from unlearnable.models.layers import conv_bn_relu
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.clusters import UnlearnableClusters
-from unlearnable.protection.methods.noise_rows import claim, resumable
+from unlearnable.protection.methods.noise_rows import resumable
 from unlearnable.protection.methods.surrogate import read_surrogate, train_surrogate
 from unlearnable.training import augment
 from unlearnable.training.frozen import Frozen
@@ -40,7 +40,6 @@ WIDTH = 32  # channels of the noise network's first layer
 
 def craft_clusters(m: UnlearnableClusters, data: Images, run: Context) -> Noise:
     """Cluster the images and make one noise per cluster, resuming from ``run.state``."""
-    claim(run)
     model, trained = surrogate_of(m, data, run)
     frozen = Frozen(model, bfloat16=run.bfloat16)
     features = features_of(frozen, data, run.device)
@@ -57,7 +56,8 @@ def craft_clusters(m: UnlearnableClusters, data: Images, run: Context) -> Noise:
 def surrogate_of(m: UnlearnableClusters, data: Images, run: Context) -> tuple[nn.Module, int]:
     """Return the surrogate and the passes that its training cost here."""
     if m.surrogate:
-        return read_surrogate(Path(m.surrogate), data, run.device, any_classes=True), 0
+        folder = Path(m.surrogate)
+        return read_surrogate(folder, data, run.device, own=m.model, any_classes=True), 0
     # T would flip: an image turned to the left and flipped is a flipped one turned to the right
     return train_surrogate(turned(data), m.surrogate_recipe(augment=False), run)
 

@@ -12,7 +12,7 @@ from unlearnable.core.units import in_unit
 from unlearnable.data.images import Images
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.fixed_surrogate import FeatureDistance, FixedSurrogate
-from unlearnable.protection.methods.noise_rows import batches, claim, craft_rows
+from unlearnable.protection.methods.noise_rows import batches, craft_rows
 from unlearnable.protection.methods.surrogate import read_surrogate, train_surrogate
 from unlearnable.training import augment
 from unlearnable.training.frozen import Frozen
@@ -25,9 +25,8 @@ Goal = Callable[[Tensor, Tensor], Tensor]
 def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
     """Take ``m.steps`` sign steps down ``m.goal`` for every image, batch by batch, resuming from
     ``run.state``."""
-    claim(run)
     if m.surrogate:
-        model, trained = read_surrogate(Path(m.surrogate), data, run.device), 0
+        model, trained = read_surrogate(Path(m.surrogate), data, run.device, own=m.model), 0
     else:
         model, trained = train_surrogate(data, m.surrogate_recipe(), run)
     frozen = Frozen(model, bfloat16=run.bfloat16)

@@ -5,15 +5,27 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.typed_json import mismatch
+from unlearnable.models import MODELS
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
 from unlearnable.protection.methods.min_min import MinMin
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
     from unlearnable.training.recipe import Recipe
+
+
+class About(TypedDict):
+    """What a generator's file says about itself."""
+
+    method: str
+    settings: dict[str, Any]
+    classes: list[str]
+    shape: list[int]
+
 
 VISITS = 20  # of warm-started noise, which takes few steps per visit
 
@@ -41,21 +53,13 @@ class Generated(Method):
         return VISITS if self.family.warm_start else 1
 
     @classmethod
-    def of(cls, file: Path) -> Self:
-        """Read how a generator was made. Raises UserError for a file that is not a generator, or
-        one of a method that cannot continue from it."""
-        from safetensors import SafetensorError, safe_open
-
-        from unlearnable.protection.methods import METHODS
-
-        try:
-            with safe_open(file, "pt") as f:
-                about = json.loads(f.metadata()["unlearnable"])
-            family = METHODS[about["method"]](**about["settings"])
-        except (OSError, SafetensorError, TypeError, KeyError, ValueError) as e:
-            raise UserError(
-                f"{file} is not a generator that `unlearnable protect` wrote; check the path."
-            ) from e
+    def of(cls, file: Path, model: str | None = None) -> Self:
+        """Read how a generator was made. model: the network it is, where that is your own
+        (my_module:factory), because a file from elsewhere must not choose what is imported. Raises
+        UserError for a file that is not a generator, or one of a method that cannot continue from
+        it."""
+        about = _about(file)
+        family = _family(file, about)
         if not isinstance(family, MinMin):
             raise UserError(
                 f"{file} was made by {about['method']}; only the min-min family protects further "
@@ -65,6 +69,11 @@ class Generated(Method):
             raise UserError(
                 f"{file} was made for class-wise noise, which is not kept in it; protect all "
                 "images again."
+            )
+        if family.model not in MODELS and family.model != model:
+            raise UserError(
+                f"{file} was made with the network '{family.model}', which is not one of this "
+                f"program's; if it is your own, name it with --model {family.model}."
             )
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
@@ -89,3 +98,33 @@ class Generated(Method):
         return mixed_probe(
             self.family.model, self.family.batch, frozen=self.passes(images), training=0
         )
+
+
+def _about(file: Path) -> About:
+    """How a generator was made. Raises UserError for another file."""
+    from unlearnable.core.weights import read_weights
+
+    try:
+        about = json.loads(read_weights(file)[1]["unlearnable"])
+    except (KeyError, ValueError, RecursionError):
+        about = None
+    if mismatch(about, About) or len(about["shape"]) != 4:
+        raise _no_generator(file)
+    return about
+
+
+def _family(file: Path, about: About) -> Method:
+    """The method and settings that made a generator, as the same dataclass. Raises UserError."""
+    from unlearnable.protection.methods import METHODS
+
+    kind = METHODS.get(about["method"])
+    if kind is None or mismatch(about["settings"], kind):
+        raise _no_generator(file)
+    try:
+        return kind(**about["settings"])
+    except TypeError as e:  # settings that it does not have
+        raise _no_generator(file) from e
+
+
+def _no_generator(file: Path) -> UserError:
+    return UserError(f"{file} is not a generator that `unlearnable protect` wrote; check the path.")

@@ -78,10 +78,6 @@ class MinMin(Method):
             raise UserError(
                 "gray_prob is a part of T; set eot_samples to 1 or more too, or gray_prob to 0."
             )
-        if self.eps < 1:
-            raise UserError(
-                f"Noise is stored in whole steps of 1/255; an eps of {self.eps} leaves none."
-            )
 
     @property
     @abstractmethod

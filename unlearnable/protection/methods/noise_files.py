@@ -10,17 +10,16 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.units import to_unit
+from unlearnable.data.arrays import read_npy
 from unlearnable.data.pickles import load_pickle
 
 
 def read_noise(path: Path) -> Tensor:
     """Read int8 [N, 3, H, W] from a .npy file or from a pickle (numpy arrays only). Raises
     UserError for anything else."""
+    noise: object
     if path.suffix == ".npy":
-        try:
-            noise = np.load(path)
-        except (OSError, ValueError) as e:
-            raise UserError(f"{path} cannot be read as a numpy array ({e}); check the path.") from e
+        noise = read_npy(path)
     else:
         noise = load_pickle(path)
         if isinstance(noise, list) and len({getattr(x, "shape", None) for x in noise}) == 1:

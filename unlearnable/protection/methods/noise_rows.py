@@ -36,12 +36,6 @@ def places(i: Tensor) -> Tensor:
     return i // distributed.world()
 
 
-def claim(run: Context) -> None:
-    """Mark the folder as this run's, before the training of a surrogate writes into it."""
-    if not run.state.load():
-        run.state.save(0, {"done": 0}, force=True)
-
-
 def resumable(
     title: str,
     total: int,
@@ -54,7 +48,7 @@ def resumable(
     """Yield the steps that are left of ``total``, saving ``state()`` after each. ``at_most``: the
     caller may leave early."""
     done = 0
-    if (saved := run.state.load()) and saved["done"]:
+    if saved := run.state.load():
         done = saved["done"]
         restore(saved)
     with Progress(title, total, first=done, at_most=at_most) as progress:

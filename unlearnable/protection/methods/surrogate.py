@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
+from unlearnable.core.weights import read_weights
 from unlearnable.data.images import Images
-from unlearnable.models import build
+from unlearnable.models import MODELS, build
 from unlearnable.protection.methods.base import Context
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
@@ -18,6 +18,7 @@ from unlearnable.training.recipe import Recipe
 def train_surrogate(data: Images, recipe: Recipe, run: Context) -> tuple[nn.Module, int]:
     """Train a learner of ``data``; return it and the passes that it cost. Its state lies beside
     that of the run, which resumes it."""
+    run.state.claim()  # before the training writes into the folder
     out = run.state.folder and run.state.folder / "surrogate"
     done = learn(
         data,
@@ -28,21 +29,28 @@ def train_surrogate(data: Images, recipe: Recipe, run: Context) -> tuple[nn.Modu
         precision="bf16" if run.bfloat16 else "fp32",
         purpose="surrogate",
     )
+    run.state.count_at_least(done.result["seconds"])
     return done.model, done.result["passes"]
 
 
 def read_surrogate(
-    folder: Path, data: Images, device: torch.device, *, any_classes: bool = False
+    folder: Path, data: Images, device: torch.device, *, own: str, any_classes: bool = False
 ) -> nn.Module:
-    """Read the model in a folder that ``learn`` wrote. Raises UserError where there is none, or one
-    of other classes than those of ``data`` (any_classes: only its features are used, and it may
-    have other classes)."""
+    """Read the model in a folder that ``learn`` wrote. own: the one network outside ``MODELS`` that
+    it may be, because a folder from elsewhere must not choose what is imported. Raises UserError
+    where there is none, or one of other classes than those of ``data`` (any_classes: only its
+    features are used, and it may have other classes)."""
     if not (folder / "model.safetensors").exists():
         raise UserError(
             f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished."
         )
-    name = read_json(folder / "result.json")["config"]["recipe"]["model"]
-    weights, classes = load_file(folder / "model.safetensors"), len(data.classes)
+    name = _network(folder)
+    if name not in MODELS and name != own:
+        raise UserError(
+            f"{folder} was made with the network '{name}', which is not one of this program's; if "
+            f"it is your own, name it with --model {name}."
+        )
+    weights, classes = read_weights(folder / "model.safetensors")[0], len(data.classes)
     if any_classes:
         last = list(build(name, 2, size=data.size).state_dict())[-1]  # the head's bias or weight
         classes = len(weights.get(last, ()))
@@ -53,3 +61,17 @@ def read_surrogate(
         wanted = "as images of this size need it" if any_classes else f"on {classes} classes"
         raise UserError(f"The model in {folder} was not trained {wanted}; train another.") from e
     return model.to(device)
+
+
+def _network(folder: Path) -> str:
+    """The name of the network in a folder that ``learn`` wrote. Raises UserError."""
+    try:
+        name = read_json(folder / "result.json")["config"]["recipe"]["model"]
+    except (KeyError, TypeError):
+        name = None
+    if not isinstance(name, str):
+        raise UserError(
+            f"{folder / 'result.json'} does not say which network was trained; train it again with "
+            "`unlearnable learn`."
+        )
+    return name

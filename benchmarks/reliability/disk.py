@@ -1,0 +1,82 @@
+"""Fill the disk under every verb that writes, at a random point: files above a random size are
+refused by the system, or a write, a sync or a rename fails with an I/O error. The command must end
+with one sentence and status 2 and leave no unfinished file, and the same command must then reach
+the files of the undisturbed run.
+
+    python benchmarks/reliability/disk.py --cases 100
+"""
+
+import errno
+import os
+import random
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from common import arguments, campaign, command, content, differences, scratch, warm
+from verbs import VERBS, cases
+
+from unlearnable.core.files import PART
+
+
+def main(count: int, seed: int, only: str = "") -> int:
+    names = [name for name in VERBS if only in name]
+    with scratch() as folder:
+        get = cases(folder)
+
+        def case(random_: random.Random) -> str | None:
+            return one(get(random_.choice(names)), folder / "full", random_)
+
+        return campaign("disk", "verbs on a disk that fills or fails", case, count, seed)
+
+
+def one(case, folder: Path, random_: random.Random) -> str | None:
+    """Disturb one command; what went wrong."""
+    work, words = case.fresh(folder), " ".join(case.args)
+    how = random_.choice((full(random_), failing(random_)))
+    ended = command(case.args, work, before=how)
+    one_line = ended.err.count("unlearnable: ") == 1 or not ended.status
+    if ended.status not in (0, 2) or "Traceback" in ended.err or not one_line:
+        return f"{words}: status {ended.status}, {ended.err[-1500:]}"
+    if left := [p for p in work.rglob("*") if PART.fullmatch(p.name)]:
+        return f"{words}: left {left}"
+    ended = command(case.args, work)
+    if ended.status:
+        return f"{words}: does not resume, status {ended.status}, {ended.err[-1500:]}"
+    if different := differences(content(case.whole), content(work)):
+        return f"{words}: differs from the undisturbed run in {different}"
+    return None
+
+
+def full(random_: random.Random) -> Callable[[], None]:
+    """No file grows above a random size, 16 bytes to 200 KB."""
+    size = int(16 * 2 ** random_.uniform(0, 13.6))
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return limit
+
+
+def failing(random_: random.Random) -> Callable[[], None]:
+    """One of the first calls of ``os.replace`` or ``os.fsync``, and all after it, fail."""
+    name, number = random_.choice(("replace", "fsync")), random_.randrange(12)
+    code = random_.choice((errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+    real, calls = getattr(os, name), []
+
+    def fails(*args):
+        calls.append(args)
+        if len(calls) > number:
+            raise OSError(code, os.strerror(code))
+        return real(*args)
+
+    return lambda: setattr(os, name, fails)
+
+
+if __name__ == "__main__":
+    asked = arguments(__doc__, 100)
+    warm()
+    sys.exit(main(asked.cases, asked.seed, asked.only) > 0)

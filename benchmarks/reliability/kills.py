@@ -1,0 +1,51 @@
+"""Kill every verb that writes at random moments, by SIGKILL, SIGTERM and SIGINT, once to three
+times in a row, and run the same command to its end: the files must be bit for bit those of the
+uninterrupted run, and nothing may be left behind.
+
+    python benchmarks/reliability/kills.py --cases 200
+"""
+
+import random
+import signal
+import sys
+from pathlib import Path
+
+from common import arguments, campaign, command, content, differences, scratch, warm
+from verbs import VERBS, cases
+
+STATUS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 1}
+
+
+def main(count: int, seed: int, only: str = "") -> int:
+    names = [name for name in VERBS if only in name]
+    with scratch() as folder:
+        get = cases(folder)
+
+        def case(random_: random.Random) -> str | None:
+            return one(get(random_.choice(names)), folder / "killed", random_)
+
+        return campaign("kills", "verbs killed and run to their end", case, count, seed)
+
+
+def one(case, folder: Path, random_: random.Random) -> str | None:
+    """Kill one command; what went wrong."""
+    work, words = case.fresh(folder), " ".join(case.args)
+    for _ in range(random_.choice((1, 1, 2, 3))):
+        number = random_.choice(list(STATUS))
+        ended = command(
+            case.args, work, kill=(number, random_.uniform(0, 1.1) * case.ended.seconds)
+        )
+        if ended.status not in (0, STATUS[number]) or "Traceback" in ended.err:
+            return f"{words}: {number.name} ended with {ended.status}, {ended.err[-1500:]}"
+    ended = command(case.args, work)
+    if ended.status:
+        return f"{words}: does not resume, status {ended.status}, {ended.err[-1500:]}"
+    if different := differences(content(case.whole), content(work)):
+        return f"{words}: differs from the uninterrupted run in {different}"
+    return None
+
+
+if __name__ == "__main__":
+    asked = arguments(__doc__, 200)
+    warm()
+    sys.exit(main(asked.cases, asked.seed, asked.only) > 0)

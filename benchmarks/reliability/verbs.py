@@ -1,0 +1,90 @@
+"""Every verb that writes, at its smallest: what it needs, and its command line."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from common import NETWORK, Ended, album, command
+
+SMALL = ["--model", "tiny:net", "--batch", "16", "--limit", "40"]
+NOISE = [*SMALL, *["--train-steps", "4", "--steps", "2"]]
+LEARN = ["--model", "tiny:net", "--batch", "16", "--steps", "4", "--evals", "2", "--adv-steps", "1"]
+PHOTOS = ["protect-photos", "photos", "out", "--size", "32", "--train-steps", "3"]
+
+# name: (what comes first, the command). The commands that come first run once, uninterrupted.
+VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
+    "protect rem": ([], ["protect", "rem", *NOISE, *["--adv-steps", "1", "--eot-samples", "1", "--out", "out"]]),
+    "protect em": ([], ["protect", "em", *NOISE, *["--noise-type", "classwise", "--out", "out"]]),
+    "protect tap": ([], ["protect", "tap", *NOISE, *["--step", "2", "--out", "out"]]),
+    "protect clusters": ([], ["protect", "unlearnable-clusters", *NOISE, *["--clusters", "3", "--out", "out"]]),
+    "protect pil": ([], ["protect", "pil", "--steps", "2", "--epochs", "2", "--limit", "40", "--out", "out"]),
+    "protect lsp": ([], ["protect", "lsp", "--limit", "40", "--out", "out"]),
+    "learn": ([], ["learn", "shapes", "--limit", "40", "--test-limit", "20", *LEARN, "--out", "out"]),
+    "protect-photos": ([], PHOTOS),
+    "protect-photos webp": ([], [*PHOTOS, "--format", "webp", "--keep-metadata"]),
+    "protect-photos further": (
+        [["protect-photos", "photos", "first", "--size", "32", "--train-steps", "3"]],
+        ["protect-photos", "photos", "out", "--generator", "first/generator.safetensors"],
+    ),
+    "verify": (
+        [[*PHOTOS[:2], "first", *PHOTOS[3:]]],
+        ["verify", "photos", "first", "--seeds", "1", *LEARN[:-2], "--radii", "0", "--out", "out"],
+    ),
+    "audit": (
+        [["protect", "lsp", "--limit", "40", "--out", "first"]],
+        ["audit", "first", *LEARN, "--test-limit", "20", "--out", "out/a"],
+    ),
+    "show": (
+        [["protect", "lsp", "--limit", "40", "--out", "first"]],
+        ["show", "first", "--out", "out/sheet.png"],
+    ),
+    "export": (
+        [["protect", "uniform", "--limit", "40", "--out", "first"]],
+        ["export", "first", "--noise", "out/noise.npy"],
+    ),
+    "report photos": (
+        [[*PHOTOS[:2], "first", *PHOTOS[3:]]],
+        ["report", "photos", "first", "--out", "out/page.html"],
+    ),
+}  # fmt: skip
+
+
+class Case:
+    """A verb with its inputs made, and what it writes when nothing interrupts it."""
+
+    def __init__(self, name: str, folder: Path):
+        self.first, self.args = VERBS[name]
+        self.inputs = folder / "inputs"
+        self.inputs.mkdir(parents=True)
+        (self.inputs / "tiny.py").write_text(NETWORK)
+        album(self.inputs / "photos")
+        for args in self.first:
+            self._must(command(args, self.inputs))
+        self.ended = self._must(self.run(folder / "whole"))
+        self.whole = folder / "whole" / "work"
+
+    def fresh(self, folder: Path) -> Path:
+        """A copy of the inputs to work in."""
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.inputs, folder / "work")
+        return folder / "work"
+
+    def run(self, folder: Path) -> Ended:
+        return command(self.args, self.fresh(folder))
+
+    def _must(self, ended: Ended) -> Ended:
+        if ended.status:
+            raise SystemExit(f"a command fails by itself: {ended}")
+        return ended
+
+
+def cases(folder: Path) -> Callable[[str], Case]:
+    """The cases by name, each made when it is first asked for."""
+    made: dict[str, Case] = {}
+
+    def get(name: str) -> Case:
+        if name not in made:
+            made[name] = Case(name, folder / name.replace(" ", "-"))
+        return made[name]
+
+    return get

@@ -1,0 +1,40 @@
+"""Weights on disk: safetensors, which hold numbers and text and nothing that can run."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import atomic_write
+
+
+def write_weights(path: Path, model: nn.Module, metadata: dict[str, str] | None = None) -> None:
+    """Write the state of ``model``. Raises UserError for a full disk."""
+    tensors = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
+    with atomic_write(path) as tmp:
+        tmp.write_bytes(save(tensors, metadata))
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors in ``path`` and its metadata. Raises UserError for another or a damaged
+    file."""
+    try:
+        with safe_open(path, "pt") as f:
+            return {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError) as e:
+        raise UserError(
+            f"{path} cannot be read as weights (safetensors); check the path, or make it again."
+        ) from e
+
+
+def restore_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Put ``weights``, which are those of ``path``, into ``model``. Raises UserError where names or
+    shapes differ."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as e:
+        raise UserError(
+            f"{path} holds the weights of another network; name that one, or make the file again."
+        ) from e
