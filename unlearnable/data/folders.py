@@ -13,7 +13,7 @@ from unlearnable.core.files import atomic_write
 from unlearnable.core.text import printable
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.decoding import pixels, read
-from unlearnable.data.image_files import Listing, examine, listing
+from unlearnable.data.image_files import Listing, entries, examine, listing
 from unlearnable.data.images import Images
 from unlearnable.data.threads import in_threads
 
@@ -109,8 +109,8 @@ def imagenet100(
         raise UserError(
             f"Put ILSVRC2012 as {folder}/<synset>/*.JPEG (it cannot be downloaded freely)."
         )
-    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())[:100])
-    files = [(p, c) for c, name in enumerate(names) for p in sorted((folder / name).iterdir())]
+    names = tuple(p.name for p in entries(folder) if p.is_dir())[:100]
+    files = [(p, c) for c, name in enumerate(names) for p in entries(folder / name)]
     cache = root / "imagenet" / f"imagenet100-{folder.name}-256.npy"
     if not cache.exists():
         with atomic_write(cache) as tmp:
