@@ -51,8 +51,9 @@ def one(case, folder: Path, random_: random.Random) -> str | None:
 
 
 def full(random_: random.Random) -> Callable[[], None]:
-    """No file grows above a random size, 16 bytes to 200 KB."""
-    size = int(16 * 2 ** random_.uniform(0, 13.6))
+    """No file grows above a random size, 2 to 250 KB: below, what the command says would not fit
+    into the files that catch it."""
+    size = int(2000 * 2 ** random_.uniform(0, 7))
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -150,7 +150,10 @@ class Checkpoint:
         self.claim()
         own = self._file(self.folder, step)
         with atomic_write(own) as tmp:
-            torch.save(value, tmp)
+            try:
+                torch.save(value, tmp)
+            except RuntimeError as e:  # how torch's writer reports a full disk, in several wordings
+                raise OSError(str(e)) from e
             digest = _digest(tmp)
         digests = distributed.gather(digest)  # waits until every process has written
         if distributed.rank() == 0:

@@ -34,10 +34,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         if sys.platform != "win32":  # where a folder cannot be opened
             _sync(path.parent)
-    except (OSError, RuntimeError) as e:
-        # torch's writer turns a full disk into a RuntimeError
-        if isinstance(e, RuntimeError) and not re.search("write|inline_container", str(e)):
-            raise
+    except OSError as e:
         raise _disk_error(e, path) from e
     finally:
         with contextlib.suppress(OSError):  # a folder that refuses has no such file
@@ -105,9 +102,8 @@ def _locked(folder: Path, wait: bool) -> int | None:
         os.close(handle)  # the one that held it before removed the folder
 
 
-def _disk_error(e: OSError | RuntimeError, path: Path) -> UserError:
-    number = e.errno if isinstance(e, OSError) else None
-    # numpy and torch report a short write without an error number
+def _disk_error(e: OSError, path: Path) -> UserError:
+    number = e.errno  # numpy reports a short write without one
     if number is None or number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return UserError(
             f"No space left to write {path}; free some space and run the same command again."
