@@ -125,7 +125,7 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(UserError, match="no audit.json"):
         leaderboard(tmp_path, tmp_path)
     (tmp_path / "audit.json").write_text('{"suite": "quick"}')
-    with pytest.raises(UserError, match="not a complete audit"):
+    with pytest.raises(UserError, match="not a complete Audit"):
         leaderboard(tmp_path, tmp_path)
     (tmp_path / "audit.json").write_text('{"suite": ')
     with pytest.raises(UserError, match="audit.json"):

@@ -112,9 +112,9 @@ def test_report_says_what_verify_measured(tmp_path):
     write_json(stored, json.loads(stored.read_text()) | {"digest": "another"})
     with pytest.raises(UserError, match="other photos"):
         report(out, tmp_path / "proof", out=tmp_path / "x.html")
-    for damaged, lacks in (({}, "chance, "), ([], "chance, "), ({"rows": [{}]}, "clean, ")):
+    for damaged, lacks in (({}, "no 'rows'"), ([], "no keys"), ({"rows": [{}]}, "no 'learner'")):
         write_json(stored, damaged)
-        with pytest.raises(UserError, match=f"verify.json lacks {lacks}.*; run the command"):
+        with pytest.raises(UserError, match=f"verify.json is not .*{lacks}.*; run the"):
             report(out, tmp_path / "proof", out=tmp_path / "x.html")
     with pytest.raises(UserError, match=r"not a folder that .unlearnable verify. wrote"):
         report(out, tmp_path, out=tmp_path / "x.html")

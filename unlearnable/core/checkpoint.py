@@ -58,8 +58,9 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path | None, config: dict[str, Any], output: Path | None = None):
-        """folder: None keeps nothing on disk. output: the folder that the user named, if that is
-        not ``folder`` itself. Raises UserError if it belongs to a run of another configuration."""
+        """folder: None keeps nothing on disk. output: what messages call the folder, if the user
+        named one above it (and its content is checked elsewhere). Raises UserError if it belongs to
+        a run of another configuration."""
         self.folder = folder and folder / "state"
         self._begin = self._saved = time.monotonic()
         self._claimed = False
@@ -77,8 +78,8 @@ class Checkpoint:
         """Return why this run may not use ``output``, or None. Nothing is written before
         ``claim``."""
         assert self.folder is not None
-        marker = self.folder / "config.json"
-        if output.is_dir() and not any(_is_content(p) and p != marker for p in output.rglob("*")):
+        folder, marker = self.folder.parent, self.folder / "config.json"
+        if folder.is_dir() and not any(_is_content(p) and p != marker for p in folder.rglob("*")):
             return None
         if marker.exists():
             if (theirs := read_json(marker)) == self._config:
@@ -87,7 +88,7 @@ class Checkpoint:
                 f"{output} holds the state of another run ({_difference(theirs, self._config)}); "
                 "give another --out, or delete the folder to start over."
             )
-        if output.exists():
+        if folder.exists():
             return (
                 f"{output} exists and is not this run's output; give another --out, or delete it."
             )

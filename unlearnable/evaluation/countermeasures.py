@@ -27,7 +27,6 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "posterize2": Entry("2 bits per channel, the rest cut off (ISS)", f"{_HERE}:posterize2"),
     "bits2": Entry("2 bits per channel, rounded to the nearest level", f"{_HERE}:bits2"),
     "white-balance": Entry("white balance", f"{_HERE}:white_balance"),
-    "bits2": Entry("2 bits per channel", f"{_HERE}:bits2"),
     "mean3": Entry("mean over 3 x 3 pixels", f"{_HERE}:mean3"),
     "gaussian3": Entry("Gaussian filter of 3 x 3 pixels, as OpenCV's", f"{_HERE}:gaussian3"),
     "median3": Entry("median over 3 x 3 pixels", f"{_HERE}:median3"),
