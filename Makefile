@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint campaign clean
 
 demo: .venv/ready
 	$(BIN)/python examples/demo.py
@@ -13,6 +13,10 @@ test: .venv/ready lint
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Kills, full disks, hostile files and options: docs/reliability.md. An hour or two.
+campaign: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/reliability/all.py
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -42,3 +42,9 @@ def test_the_benchmark_measures_and_records_every_piece(tmp_path, monkeypatch, c
 def test_the_photographs_benchmark(tmp_path):
     printed = script("benchmarks/photos.py", "--count", 20, "--side", 60, cwd=tmp_path)
     assert printed.startswith("20 images: ") and "s an image" in printed
+
+
+def test_a_share_of_the_campaigns(tmp_path):
+    """Kills, full disks, hostile files and options: docs/reliability.md has the whole."""
+    printed = script("benchmarks/reliability/all.py", "--tiny", cwd=tmp_path)
+    assert printed.count(" 0 failures") == 4

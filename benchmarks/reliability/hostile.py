@@ -136,7 +136,13 @@ def damaged(data: bytes, random_: random.Random) -> bytes:
         # headers decide most: every other wound is near the beginning
         a, b = (a % 200, a % 200 + (b - a) % 64) if random_.random() < 0.5 else (a, b)
         piece = random_.choice(
-            (b"", bytes(b - a), random_.randbytes(min(b - a, 4096)), data[a:b] * 2, b"\xff" * (b - a))
+            (
+                b"",
+                bytes(b - a),
+                random_.randbytes(min(b - a, 4096)),
+                data[a:b] * 2,
+                b"\xff" * (b - a),
+            )
         )
         data = data[:a] + piece + data[b:]
         if data and random_.random() < 0.5:
@@ -154,7 +160,13 @@ def damaged_json(data: bytes, random_: random.Random) -> bytes:
 
 
 def _wound(value: object, random_: random.Random) -> object:
-    inner = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    inner = (
+        list(value)
+        if isinstance(value, dict)
+        else list(range(len(value)))
+        if isinstance(value, list)
+        else []
+    )
     if not inner or random_.random() < 0.1:
         return random_.choice(STRANGE)
     key = random_.choice(inner)
@@ -261,7 +273,11 @@ def _typed(folder: Path, random_: random.Random) -> str | None:
     if problem:
         return problem
     said = err.getvalue()
-    if status[0] not in (0, 2) or (status[0] == 2 and said.count("unlearnable: ") < 1) or "\x1b" in said:
+    if (
+        status[0] not in (0, 2)
+        or (status[0] == 2 and said.count("unlearnable: ") < 1)
+        or "\x1b" in said
+    ):
         return f"typed {args}: status {status[0]}, {said[-500:]!r}"
     return None
 

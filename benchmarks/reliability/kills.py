@@ -32,7 +32,9 @@ def one(case, folder: Path, random_: random.Random) -> str | None:
     work, words = case.fresh(folder), " ".join(case.args)
     for _ in range(random_.choice((1, 1, 2, 3))):
         number = random_.choice(list(STATUS))
-        ended = command(case.args, work, kill=(number, random_.uniform(0, 1.1) * case.ended.seconds))
+        ended = command(
+            case.args, work, kill=(number, random_.uniform(0, 1.1) * case.ended.seconds)
+        )
         if ended.status not in (0, STATUS[number]) or "Traceback" in ended.err:
             return f"{words}: {number.name} ended with {ended.status}, {ended.err[-1500:]}"
     ended = command(case.args, work)

@@ -39,7 +39,14 @@ def pickles(inputs: Path, work: Path, random_: random.Random) -> str | None:
     arguments = pickle.dumps((str(ran), "w"), 2)[2:-1]
     module, name = random_.choice(CALLS)
     line = module.encode() + b"\n" + name.encode() + b"\n"
-    short = b"\x8c" + bytes([len(module)]) + module.encode() + b"\x8c" + bytes([len(name)]) + name.encode()
+    short = (
+        b"\x8c"
+        + bytes([len(module)])
+        + module.encode()
+        + b"\x8c"
+        + bytes([len(name)])
+        + name.encode()
+    )
     plain = pickle.dumps(str(ran), 0)[:-1]
     forged = b"cnumpy\ndtype\n(X\x02\x00\x00\x00V8I0\nI1\ntR" + random_.choice((
         b"(I3\nX\x01\x00\x00\x00|NX\x01\x00\x00\x00a}X\x01\x00\x00\x00a(NI9999999\ntsI8\nI1\nI0\ntb",
@@ -134,7 +141,10 @@ def elsewhere(inputs: Path, work: Path, random_: random.Random) -> str | None:
         way = random_.choice(("../../target", str(target), "..", "/etc"))
         _change(work / "hidden" / "card.json", ("classes",), [way, "dog"])
         args = random_.choice(
-            ("verify photos hidden --seeds 1 --steps 1 --out v", "report photos hidden --out x.html")
+            (
+                "verify photos hidden --seeds 1 --steps 1 --out v",
+                "report photos hidden --out x.html",
+            )
         )
     else:
         (work / "out").mkdir()
