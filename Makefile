@@ -6,7 +6,7 @@ BIN := .venv/bin
 # one process of tests per core, each of one thread: most tests start things and compute little
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint campaign clean
 
 demo: .venv/ready
 	$(BIN)/python examples/demo.py
@@ -21,6 +21,10 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Kills, full disks, hostile files and options: docs/reliability.md. An hour or two.
+campaign: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/reliability/all.py
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

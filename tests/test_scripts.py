@@ -65,3 +65,9 @@ def test_the_demo_at_its_smallest(tmp_path, monkeypatch):
     rows = demo.run(few, few, tmp_path, 0)
     assert list(rows) == ["clean", "EM", "SEM"] and all(len(row) == 2 for row in rows.values())
     assert (tmp_path / "sheet.png").exists()
+
+
+def test_a_share_of_the_campaigns(tmp_path):
+    """Kills, full disks, hostile files and options: docs/reliability.md has the whole."""
+    printed = script("benchmarks/reliability/all.py", "--tiny", cwd=tmp_path)
+    assert printed.count(" 0 failures") == 4
