@@ -21,7 +21,18 @@ from common import NETWORK, album, arguments, campaign, command, scratch, warm
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-TINY = ["--model", "convnet", "--batch", "16", "--limit", "20", "--train-steps", "1", "--steps", "1"]
+TINY = [
+    "--model",
+    "convnet",
+    "--batch",
+    "16",
+    "--limit",
+    "20",
+    "--train-steps",
+    "1",
+    "--steps",
+    "1",
+]
 # what a pickle may try to call; each would leave a file if it ran
 CALLS = [
     ("os", "mknod"), ("posix", "mknod"), ("builtins", "open"), ("__builtin__", "open"), ("io", "open"),
@@ -29,7 +40,19 @@ CALLS = [
     ("numpy._core.multiarray", "fromfile"), ("numpy.core.multiarray", "_reconstruct.__globals__"),
     ("numpy", "dtype.__class__"), ("_codecs", "decode"), ("evil", "run"), ("torch", "load"),
 ]  # fmt: skip
-SHADOWS = ["sympy", "lazy_loader", "tyro", "torch", "numpy", "safetensors", "PIL", "kornia", "jinja2", "mpmath", "networkx"]
+SHADOWS = [
+    "sympy",
+    "lazy_loader",
+    "tyro",
+    "torch",
+    "numpy",
+    "safetensors",
+    "PIL",
+    "kornia",
+    "jinja2",
+    "mpmath",
+    "networkx",
+]
 NAMES = ("<script>alert(1)</script>", "\x1b]0;owned\x07", "a\nb", "\u202egpj", "..'\"&", "%s{0}")
 
 
@@ -190,9 +213,38 @@ def prepare(folder: Path) -> None:
     (folder / "evil.py").write_text("open('ran', 'w')\n" + NETWORK + "run = net\n")
     for args in (
         ["protect", "em", *TINY, "--out", "noise"],
-        ["learn", "shapes", "--model", "convnet", "--limit", "20", "--batch", "16", "--steps", "1", "--evals", "1", "--out", "learned"],
+        [
+            "learn",
+            "shapes",
+            "--model",
+            "convnet",
+            "--limit",
+            "20",
+            "--batch",
+            "16",
+            "--steps",
+            "1",
+            "--evals",
+            "1",
+            "--out",
+            "learned",
+        ],
         ["protect-photos", "photos", "hidden", "--size", "32", "--train-steps", "1"],
-        ["verify", "photos", "hidden", "--seeds", "1", "--radii", "0", "--steps", "1", "--batch", "16", "--out", "proof"],
+        [
+            "verify",
+            "photos",
+            "hidden",
+            "--seeds",
+            "1",
+            "--radii",
+            "0",
+            "--steps",
+            "1",
+            "--batch",
+            "16",
+            "--out",
+            "proof",
+        ],
     ):
         ended = command(args, folder)
         if ended.status:

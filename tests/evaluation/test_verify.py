@@ -6,7 +6,8 @@ import pytest
 
 from unlearnable import UserError
 from unlearnable.evaluation.results import Verified, VerifiedRow
-from unlearnable.evaluation.verify import left, overall_verdict, verdict
+from unlearnable.evaluation.verify import _flags, left, overall_verdict, verdict
+from unlearnable.reports.photo_page import FLAGS
 from unlearnable.reports.tables import verify_table
 
 
@@ -46,3 +47,11 @@ def test_the_terminal_prints_the_verdicts_and_json_keeps_them():
     del stored["rows"][0]["verdict"]
     with pytest.raises(UserError, match="run the command that wrote it again"):
         Verified.from_json(stored)
+
+
+def test_a_learner_that_ruins_clean_photos_is_flagged():
+    fine = VerifiedRow("ordinary training", [90.0, 92.0, 91.0], [20.0] * 3, 0.1, "protected")
+    ruined = VerifiedRow("training after x", [40.0] * 3, [20.0] * 3, 0.3, "protected")
+    assert _flags([fine, fine], 3, 10.0) == []
+    assert _flags([fine, ruined], 3, 10.0) == ["ruins-clean"]
+    assert set(_flags([fine, ruined], 3, 10.0)) <= set(FLAGS)  # the page says what it means

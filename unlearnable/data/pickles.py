@@ -46,9 +46,13 @@ class _Type:
             raise _Refused("an array of structures")
 
     def numpy(self) -> np.dtype:
-        if self.code not in PLAIN or self.order not in ("=", "|", "<", ">"):
-            raise _Refused(f"an array of type {self.code!r}")
-        return np.dtype(f"{self.order}{self.code}")
+        # what Python 2 wrote as text comes as bytes
+        code, order = (
+            x.decode("latin1") if isinstance(x, bytes) else x for x in (self.code, self.order)
+        )
+        if code not in PLAIN or order not in ("=", "|", "<", ">"):
+            raise _Refused(f"an array of type {code!r}")
+        return np.dtype(f"{order}{code}")
 
 
 @dataclass(eq=False)

@@ -23,6 +23,8 @@ SIDE = 320  # pixels of a photo's longer side on the page
 FLAGS = {
     "weak-baseline": "even from the clean photos the models learned little, so their failure on "
     "the protected ones proves little. More photos or more training steps would tell more.",
+    "ruins-clean": "one learner learned less than half of what the best one did even from the "
+    "clean photos: what it does to the photos takes them away too, so its failure proves little.",
     "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
     "differs from the next by many points.",
 }
