@@ -1,5 +1,5 @@
-"""Kill every verb that writes at random moments, by SIGKILL, SIGTERM and SIGINT, once to three times
-in a row, and run the same command to its end: the files must be bit for bit those of the
+"""Kill every verb that writes at random moments, by SIGKILL, SIGTERM and SIGINT, once to three
+times in a row, and run the same command to its end: the files must be bit for bit those of the
 uninterrupted run, and nothing may be left behind.
 
     python benchmarks/reliability/kills.py --cases 200

@@ -24,7 +24,8 @@ from safetensors.torch import save_file
 TINY = "--model convnet --batch 16 --limit 20 --train-steps 1 --steps 1".split()
 # what a pickle may try to call; each would leave a file if it ran
 CALLS = [
-    ("os", "mknod"), ("posix", "mknod"), ("builtins", "open"), ("__builtin__", "open"), ("io", "open"),
+    ("os", "mknod"), ("posix", "mknod"), ("builtins", "open"), ("__builtin__", "open"),
+    ("io", "open"),
     ("pathlib", "Path.touch"), ("numpy", "save"), ("numpy", "fromfile"), ("numpy", "memmap"),
     ("numpy._core.multiarray", "fromfile"), ("numpy.core.multiarray", "_reconstruct.__globals__"),
     ("numpy", "dtype.__class__"), ("_codecs", "decode"), ("evil", "run"), ("torch", "load"),
@@ -190,7 +191,7 @@ def prepare(folder: Path) -> None:
     (folder / "evil.py").write_text("open('ran', 'w')\n" + NETWORK + "run = net\n")
     for args in (
         ["protect", "em", *TINY, "--out", "noise"],
-        "learn shapes --model convnet --limit 20 --batch 16 --steps 1 --evals 1 --out learned".split(),
+        "learn shapes --model convnet --limit 20 --batch 16 --steps 1 --out learned".split(),
         "protect-photos photos hidden --size 32 --train-steps 1".split(),
         "verify photos hidden --seeds 1 --radii 0 --steps 1 --batch 16 --out proof".split(),
     ):

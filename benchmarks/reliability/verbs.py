@@ -13,13 +13,22 @@ PHOTOS = "protect-photos photos out --size 32 --train-steps 3".split()
 
 # name: (what comes first, the command). The commands that come first run once, uninterrupted.
 VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
-    "protect rem": ([], ["protect", "rem", *NOISE, *"--adv-steps 1 --eot-samples 1 --out out".split()]),
+    "protect rem": (
+        [],
+        ["protect", "rem", *NOISE, *"--adv-steps 1 --eot-samples 1 --out out".split()],
+    ),
     "protect em": ([], ["protect", "em", *NOISE, *"--noise-type classwise --out out".split()]),
     "protect tap": ([], ["protect", "tap", *NOISE, *"--step 2 --out out".split()]),
-    "protect clusters": ([], ["protect", "unlearnable-clusters", *NOISE, *"--clusters 3 --out out".split()]),
+    "protect clusters": (
+        [],
+        ["protect", "unlearnable-clusters", *NOISE, *"--clusters 3 --out out".split()],
+    ),
     "protect pil": ([], "protect pil --steps 2 --epochs 2 --limit 40 --out out".split()),
     "protect lsp": ([], "protect lsp --limit 40 --out out".split()),
-    "learn": ([], ["learn", "shapes", "--limit", "40", "--test-limit", "20", *LEARN, "--out", "out"]),
+    "learn": (
+        [],
+        ["learn", "shapes", "--limit", "40", "--test-limit", "20", *LEARN, "--out", "out"],
+    ),
     "protect-photos": ([], PHOTOS),
     "protect-photos webp": ([], [*PHOTOS, "--format", "webp", "--keep-metadata"]),
     "protect-photos further": (
@@ -46,7 +55,7 @@ VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
         [[*PHOTOS[:2], "first", *PHOTOS[3:]]],
         "report photos first --out out/page.html".split(),
     ),
-}  # fmt: skip
+}
 
 
 class Case:

@@ -158,7 +158,7 @@ def test_other_classes_are_refused(few):
 
 
 def test_start_from_another_learner(tmp_path):
-    """All layers that fit are taken over; the head for another number of classes starts at random."""
+    """All layers that fit are taken over; a head for other classes starts at random."""
     data = load("shapes", limit=20)
     recipe = Recipe.preset("short", steps=1, batch=8, evals=1)
     first = learn(data, recipe, out=tmp_path / "first").model.state_dict()

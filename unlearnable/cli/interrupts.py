@@ -19,8 +19,8 @@ _received: list[int] = []
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Inside, the first signal raises KeyboardInterrupt, wherever the program is, so that
-    unfinished files are removed; the second ends the process at once. A command that a signal ended exits with
-    its status and one sentence, whatever the interrupted code made of the exception."""
+    unfinished files are removed; the second ends the process at once. A command that a signal ended
+    exits with its status and one sentence, whatever the interrupted code made of the exception."""
     _received.clear()
     before = {}
     for name in STATUS:

@@ -75,7 +75,8 @@ def method_for(
 
     level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
     fraction of gray views for which the noise is made. generator: generator.safetensors of an
-    earlier run, whose settings it keeps. model: its network, where that is your own. Raises UserError for options that do not go together.
+    earlier run, whose settings it keeps. model: its network, where that is your own. Raises
+    UserError for options that do not go together.
     """
     if generator:
         if level or size or train_steps or gray_prob is not None:

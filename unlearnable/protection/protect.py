@@ -131,8 +131,8 @@ def check_eps(method: Method) -> None:
     most = 127 if any(f.name == "eps" for f in fields(method)) else LEVELS
     if not (1 <= method.eps <= most and method.eps == int(method.eps)):
         raise UserError(
-            f"Noise is stored in whole steps of 1/255: eps must be a whole number from 1 to {most}, "
-            f"not {method.eps:g}."
+            f"Noise is stored in whole steps of 1/255: eps must be a whole number from 1 to "
+            f"{most}, not {method.eps:g}."
         )
 
 

@@ -126,8 +126,8 @@ def _init_from(model: nn.Module, file: Path) -> str:
     fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
     if sum(v.dim() > 1 and k not in fits for k, v in own.items()) > 1:
         raise UserError(
-            f"{file} holds another network than the recipe's; give one whose layers fit but for the "
-            "head."
+            f"{file} holds another network than the recipe's; give one whose layers fit but for "
+            "the head."
         )
     model.load_state_dict(own | fits)
     return digest
