@@ -16,11 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a fork copies one thread only
-os.environ.setdefault("UNLEARNABLE_DATA", "/nonexistent")
-
 import numpy as np
-import torch._dynamo  # noqa: F401  every optimizer loads it, in seconds
+import torch
+import torch._dynamo  # every optimizer loads it, in seconds
 from PIL import Image
 
 from unlearnable.cli import main as cli
@@ -62,6 +60,8 @@ LIMITS = Limits()
 
 def warm() -> None:
     """Load what commands load, and draw every chunk of ``shapes`` once."""
+    torch.set_num_threads(1)  # a fork copies one thread only
+    os.environ["UNLEARNABLE_DATA"] = os.devnull
     for entry in VERBS.values():
         entry.load()
     real, drawn = shapes.generate, {}

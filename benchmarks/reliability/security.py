@@ -21,38 +21,16 @@ from common import NETWORK, album, arguments, campaign, command, scratch, warm
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-TINY = [
-    "--model",
-    "convnet",
-    "--batch",
-    "16",
-    "--limit",
-    "20",
-    "--train-steps",
-    "1",
-    "--steps",
-    "1",
-]
+TINY = "--model convnet --batch 16 --limit 20 --train-steps 1 --steps 1".split()
 # what a pickle may try to call; each would leave a file if it ran
 CALLS = [
-    ("os", "mknod"), ("posix", "mknod"), ("builtins", "open"), ("__builtin__", "open"), ("io", "open"),
+    ("os", "mknod"), ("posix", "mknod"), ("builtins", "open"), ("__builtin__", "open"),
+    ("io", "open"),
     ("pathlib", "Path.touch"), ("numpy", "save"), ("numpy", "fromfile"), ("numpy", "memmap"),
     ("numpy._core.multiarray", "fromfile"), ("numpy.core.multiarray", "_reconstruct.__globals__"),
     ("numpy", "dtype.__class__"), ("_codecs", "decode"), ("evil", "run"), ("torch", "load"),
 ]  # fmt: skip
-SHADOWS = [
-    "sympy",
-    "lazy_loader",
-    "tyro",
-    "torch",
-    "numpy",
-    "safetensors",
-    "PIL",
-    "kornia",
-    "jinja2",
-    "mpmath",
-    "networkx",
-]
+SHADOWS = "sympy lazy_loader tyro torch numpy safetensors PIL kornia jinja2 mpmath networkx".split()
 NAMES = ("<script>alert(1)</script>", "\x1b]0;owned\x07", "a\nb", "\u202egpj", "..'\"&", "%s{0}")
 
 
@@ -92,7 +70,7 @@ def pickles(inputs: Path, work: Path, random_: random.Random) -> str | None:
         b"]" * random_.randrange(200_000) + b".",
     ))  # fmt: skip
     (work / "noise.pkl").write_bytes(b"\x80\x04" + body)
-    args = ["protect", "imported", "--file", "noise.pkl", "--limit", "20", "--out", "out"]
+    args = "protect imported --file noise.pkl --limit 20 --out out".split()
     return _ended(command(args, work), work, refused=True)
 
 
@@ -213,38 +191,9 @@ def prepare(folder: Path) -> None:
     (folder / "evil.py").write_text("open('ran', 'w')\n" + NETWORK + "run = net\n")
     for args in (
         ["protect", "em", *TINY, "--out", "noise"],
-        [
-            "learn",
-            "shapes",
-            "--model",
-            "convnet",
-            "--limit",
-            "20",
-            "--batch",
-            "16",
-            "--steps",
-            "1",
-            "--evals",
-            "1",
-            "--out",
-            "learned",
-        ],
-        ["protect-photos", "photos", "hidden", "--size", "32", "--train-steps", "1"],
-        [
-            "verify",
-            "photos",
-            "hidden",
-            "--seeds",
-            "1",
-            "--radii",
-            "0",
-            "--steps",
-            "1",
-            "--batch",
-            "16",
-            "--out",
-            "proof",
-        ],
+        "learn shapes --model convnet --limit 20 --batch 16 --steps 1 --out learned".split(),
+        "protect-photos photos hidden --size 32 --train-steps 1".split(),
+        "verify photos hidden --seeds 1 --radii 0 --steps 1 --batch 16 --out proof".split(),
     ):
         ended = command(args, folder)
         if ended.status:

@@ -6,25 +6,34 @@ from pathlib import Path
 
 from common import NETWORK, Ended, album, command
 
-SMALL = ["--model", "tiny:net", "--batch", "16", "--limit", "40"]
-NOISE = [*SMALL, *["--train-steps", "4", "--steps", "2"]]
-LEARN = ["--model", "tiny:net", "--batch", "16", "--steps", "4", "--evals", "2", "--adv-steps", "1"]
-PHOTOS = ["protect-photos", "photos", "out", "--size", "32", "--train-steps", "3"]
+SMALL = "--model tiny:net --batch 16 --limit 40".split()
+NOISE = [*SMALL, *"--train-steps 4 --steps 2".split()]
+LEARN = "--model tiny:net --batch 16 --steps 4 --evals 2 --adv-steps 1".split()
+PHOTOS = "protect-photos photos out --size 32 --train-steps 3".split()
 
 # name: (what comes first, the command). The commands that come first run once, uninterrupted.
 VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
-    "protect rem": ([], ["protect", "rem", *NOISE, *["--adv-steps", "1", "--eot-samples", "1", "--out", "out"]]),
-    "protect em": ([], ["protect", "em", *NOISE, *["--noise-type", "classwise", "--out", "out"]]),
-    "protect tap": ([], ["protect", "tap", *NOISE, *["--step", "2", "--out", "out"]]),
-    "protect clusters": ([], ["protect", "unlearnable-clusters", *NOISE, *["--clusters", "3", "--out", "out"]]),
-    "protect pil": ([], ["protect", "pil", "--steps", "2", "--epochs", "2", "--limit", "40", "--out", "out"]),
-    "protect lsp": ([], ["protect", "lsp", "--limit", "40", "--out", "out"]),
-    "learn": ([], ["learn", "shapes", "--limit", "40", "--test-limit", "20", *LEARN, "--out", "out"]),
+    "protect rem": (
+        [],
+        ["protect", "rem", *NOISE, *"--adv-steps 1 --eot-samples 1 --out out".split()],
+    ),
+    "protect em": ([], ["protect", "em", *NOISE, *"--noise-type classwise --out out".split()]),
+    "protect tap": ([], ["protect", "tap", *NOISE, *"--step 2 --out out".split()]),
+    "protect clusters": (
+        [],
+        ["protect", "unlearnable-clusters", *NOISE, *"--clusters 3 --out out".split()],
+    ),
+    "protect pil": ([], "protect pil --steps 2 --epochs 2 --limit 40 --out out".split()),
+    "protect lsp": ([], "protect lsp --limit 40 --out out".split()),
+    "learn": (
+        [],
+        ["learn", "shapes", "--limit", "40", "--test-limit", "20", *LEARN, "--out", "out"],
+    ),
     "protect-photos": ([], PHOTOS),
     "protect-photos webp": ([], [*PHOTOS, "--format", "webp", "--keep-metadata"]),
     "protect-photos further": (
         [["protect-photos", "photos", "first", "--size", "32", "--train-steps", "3"]],
-        ["protect-photos", "photos", "out", "--generator", "first/generator.safetensors"],
+        "protect-photos photos out --generator first/generator.safetensors".split(),
     ),
     "verify": (
         [[*PHOTOS[:2], "first", *PHOTOS[3:]]],
@@ -36,17 +45,17 @@ VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
     ),
     "show": (
         [["protect", "lsp", "--limit", "40", "--out", "first"]],
-        ["show", "first", "--out", "out/sheet.png"],
+        "show first --out out/sheet.png".split(),
     ),
     "export": (
         [["protect", "uniform", "--limit", "40", "--out", "first"]],
-        ["export", "first", "--noise", "out/noise.npy"],
+        "export first --noise out/noise.npy".split(),
     ),
     "report photos": (
         [[*PHOTOS[:2], "first", *PHOTOS[3:]]],
-        ["report", "photos", "first", "--out", "out/page.html"],
+        "report photos first --out out/page.html".split(),
     ),
-}  # fmt: skip
+}
 
 
 class Case:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.typed import typed, typed_by
+from unlearnable.cli.interrupts import SENTENCE, interruptible
 
 TINY = ["--model", "convnet", "--batch", "16", "--data", "shapes", "--limit", "40"]
 NOISE = [*TINY, *["--train-steps", "4", "--steps", "1"]]
@@ -349,7 +352,8 @@ def test_two_processes(tmp_path, extra):
 
 def test_a_file_beside_the_images_does_not_run_as_a_library(tmp_path):
     """torch imports sympy, and much else, when it is first needed."""
-    (tmp_path / "sympy.py").write_text("raise SystemExit('the wrong sympy')")
+    for name in ("sympy", "lazy_loader"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the wrong {name}')")
     (tmp_path / "mine.py").write_text(
         "import sympy\nfrom torch import nn\n"
         "def net(classes):\n"
@@ -359,3 +363,80 @@ def test_a_file_beside_the_images_does_not_run_as_a_library(tmp_path):
     command = [sys.executable, "-m", "unlearnable", *map(str, em)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_a_command_with_one_sentence(tmp_path, number, status, capsys):
+    """Also where the interrupted code makes something else of the exception."""
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as e, interruptible():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except KeyboardInterrupt as interrupt:
+            raise ImportError("half imported") from interrupt
+    assert e.value.code == status and signal.getsignal(number) == before
+    assert capsys.readouterr().err == f"{SENTENCE}\n"
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path):
+    program = (
+        "import os, signal\n"
+        "from unlearnable.cli.interrupts import interruptible\n"
+        "with interruptible():\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    finally:\n        os.kill(os.getpid(), signal.SIGTERM); print('too late')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{SENTENCE}\n")
+
+
+@pytest.mark.parametrize("eps", ["7.6", "0.5", "128", "nan", "inf"])
+@pytest.mark.parametrize("method", ["uniform", "pil", "rem"])
+def test_an_eps_that_noise_cannot_keep_is_refused_before_the_work(tmp_path, method, eps):
+    said = run("protect", method, "--eps", eps, *TINY[4:], cwd=tmp_path, status=2).stderr
+    assert "eps must be a" in said and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--seed", "-1", "A seed must lie between"),
+        ("--seed", "9" * 20, "A seed must lie between"),
+        ("--data-seed", "-1", "A seed must lie between"),
+        ("--device", "meta", "Device 'meta' cannot be used"),
+        ("--out", "a" * 300, "File name too long"),
+        ("--data-root", "a" * 300, None),
+    ],
+)
+def test_numbers_and_names_out_of_range(tmp_path, option, value, says):
+    args = ["protect", "uniform", *TINY[4:], option, value]
+    said = run(*args, cwd=tmp_path, status=2 if says else 0).stderr
+    assert said.count("\n") == bool(says) and (says or "") in said
+
+
+def test_a_folder_that_may_not_be_searched_gets_one_sentence(tmp_path, monkeypatch):
+    def refused(self, *_, **__):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    for args in (["verify", "a", "b"], ["audit", "a"], ["reproduce", "eot", "--show"]):
+        said = run(*args, cwd=tmp_path, status=2).stderr
+        assert "Permission denied; check the path" in said and said.count("\n") == 1
+
+
+def test_a_surrogate_from_elsewhere_chooses_no_module(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "open('ran', 'w')\nfrom torch import nn\ndef net(classes):\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))\n"
+    )
+    learner = ["--limit", 40, "--test-limit", 20, "--steps", 1, "--evals", 1, "--batch", 16]
+    run("learn", "shapes", *learner, "--model", "mine:net", "--out", "learned", cwd=tmp_path)
+    (tmp_path / "ran").unlink()
+    tap = ["protect", "tap", "--surrogate", "learned", "--steps", 1, *TINY[4:], "--out", "tap"]
+    assert "name it with --model mine:net" in run(*tap, cwd=tmp_path, status=2).stderr
+    assert not (tmp_path / "ran").exists()
+    run(*tap, "--model", "mine:net", cwd=tmp_path)
+    assert (tmp_path / "ran").exists()

@@ -38,7 +38,8 @@ FORGED = {
     b"(I3\nX\x01\x00\x00\x00|NX\x01\x00\x00\x00a}X\x01\x00\x00\x00a(NI9999999\ntsI8\nI1\nI0\ntb"
     b"I0\nC\x08AAAAAAAAtb.",
     "objects": ARRAY + b"cnumpy\ndtype\n(X\x01\x00\x00\x00OI0\nI1\ntRI0\nC\x08AAAAAAAAtb.",
-    "fewer bytes than it says": ARRAY + b"cnumpy\ndtype\n(X\x02\x00\x00\x00i1I0\nI1\ntRI0\nC\x08AAAAAAAAtb.",
+    "fewer bytes than it says": ARRAY
+    + b"cnumpy\ndtype\n(X\x02\x00\x00\x00i1I0\nI1\ntRI0\nC\x08AAAAAAAAtb.",
     "a memo of 32 GB": b"Nr\xff\xff\xff\xff.",
     "a tuple in a million tuples as a key": b"})" + b"\x85" * 1_000_000 + b"Ns.",
     "half an array": b"cnumpy._core.multiarray\n_reconstruct\n(tR.",

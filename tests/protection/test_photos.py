@@ -361,6 +361,38 @@ def test_folders_without_permission(tmp_path):
         (photos / "cat").chmod(0o700)
 
 
+@pytest.mark.parametrize("now", [{"keep_metadata": False}, {"kind": "webp"}, {"size": 20}])
+def test_photos_that_were_written_with_other_settings_are_not_kept(tmp_path, monkeypatch, now):
+    """Cut short with metadata and as PNG: the same folder with other settings is refused."""
+    photos, out = album(tmp_path / "photos", each=2), tmp_path / "out"
+    first = {"size": SIZE, "kind": "png", "keep_metadata": True}
+    module = sys.modules["unlearnable.protection.photos"]
+    write_all = module._write_all
+
+    def write_and_die(*args):
+        write_all(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+        m.setattr(module, "_write_all", write_and_die)
+        protect_photos(photos, out, LSP(), **first)
+    name = {"kind": "format", "size": "digest"}.get(next(iter(now)), *now)
+    with pytest.raises(UserError, match=f"another run .*{name} is "):
+        protect_photos(photos, out, LSP(), **first | now)
+    protect_photos(photos, out, LSP(), **first)
+    assert not (out / WORK).exists()
+
+
+def test_a_generator_from_elsewhere_chooses_no_module(tmp_path):
+    few = load("shapes", limit=20)
+    method = SEM.preset("short", train_steps=1, batch=16, model="tests.networks:narrow")
+    protect(few, method, tmp_path / "out")
+    file = tmp_path / "out" / "generator.safetensors"
+    with pytest.raises(UserError, match="name it with --model tests.networks:narrow"):
+        Generated.of(file)
+    assert Generated.of(file, "tests.networks:narrow").family == method
+
+
 def test_further_images_from_the_generator(tmp_path):
     photos = album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)

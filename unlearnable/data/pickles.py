@@ -20,7 +20,7 @@ import numpy as np
 from unlearnable.core.errors import UserError
 
 # numbers without any structure: truth, signed, unsigned, floating point; bytes each
-PLAIN = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
+PLAIN = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 # what neither containers nor arrays need: other classes and objects, sets, buffers out of the file
 REFUSED = (
     pickle.PERSID, pickle.BINPERSID, pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX,

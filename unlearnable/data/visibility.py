@@ -1,4 +1,4 @@
-"""The visibility of noise: L-infinity, L2, PSNR, SSIM, CIEDE2000, and the shift of the mean color."""
+"""How far apart two sets of images are: L-infinity, L2, PSNR, SSIM, CIEDE2000, mean color."""
 
 import math
 
