@@ -48,6 +48,17 @@ def test_every_counter_keeps_labels_shape_and_input(noisy, name):
     assert len(after.unique()) == 1
 
 
+def test_white_balance_takes_a_tint_away():
+    """Known answer: an image whose channels have one mean stays, tinted or not."""
+    x = torch.randint(40, 216, (2, 1, 12, 10), dtype=torch.uint8, generator=generator("cpu", 0))
+    tint = torch.tensor([0.9, 1.0, 1.15]).view(1, 3, 1, 1)
+    data = Images(x.expand(2, 3, 12, 10).contiguous(), torch.tensor([0, 1]), ("a", "b"))
+    tinted = replace(data, x=(data.x * tint).round().to(torch.uint8))
+    means = apply_countermeasure("white-balance", tinted).x.float().mean((2, 3))
+    assert float((means - means.mean(1, keepdim=True)).abs().max()) < 0.2
+    assert torch.equal(apply_countermeasure("white-balance", data).x, data.x)
+
+
 @pytest.mark.parametrize("name", ["mean3", "median3", "gaussian3"])
 def test_filters_by_hand(noisy, name):
     done = apply_countermeasure(name, noisy).x

@@ -10,8 +10,12 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.data.images import Images
 
-# mean difference in /255 at 16 x 16 pixels under which two images are near-duplicates
-NEAR_DUPLICATE_DISTANCE = 6.0
+# Two images are near-duplicates if, at 16 x 16 pixels and after their mean colors are taken away,
+# they differ by at most this fraction of the contrast of the paler one. An absolute distance joins
+# different things on one background: glasses before a wall differ by 4 to 6 of 255.
+NEAR_DUPLICATE_FRACTION = 0.2
+# and their mean colors by less than this, in /255: two exposures of one scene, not two blank walls
+NEAR_DUPLICATE_SHIFT = 32.0
 
 
 def check_classes(classes: tuple[str, ...] | None, names: tuple[str, ...]) -> None:
@@ -64,18 +68,21 @@ def mix_in_clean(protected: Images, clean: Images, fraction: float, seed: int = 
 def near_duplicates(x: Tensor) -> Tensor:
     """Group near-duplicates: int64 [N], the number of the first image of every image's group.
 
-    Images of x, uint8 [N, 3, H, W], share a group if they differ by less than
-    ``NEAR_DUPLICATE_DISTANCE`` on average at 16 x 16 pixels, or if others join them. Takes N² / 2
-    distances, those of 500 rows at a time.
+    Images of x, uint8 [N, 3, H, W], share a group if they differ little for their contrast
+    (``NEAR_DUPLICATE_FRACTION``), or if others join them. Takes N² / 2 distances, those of 500 rows
+    at a time.
     """
-    small = torch.cat(
-        [F.interpolate(c.float(), (16, 16), mode="area").flatten(1) for c in x.split(500)]
-    )
+    small = torch.cat([F.interpolate(c.float(), (16, 16), mode="area") for c in x.split(500)])
+    color = small.mean((2, 3))  # [N, 3]
+    detail = (small - color[..., None, None]).flatten(1)  # [N, 3 * 16 * 16]
+    limit = NEAR_DUPLICATE_FRACTION * detail.abs().mean(1)  # of what two images may differ
     group = torch.arange(len(x))
     for i in torch.arange(len(x)).split(500):
         first = int(i[0])
-        distance = torch.cdist(small[i], small[first:], p=1) / small.shape[1]
-        near = (distance < NEAR_DUPLICATE_DISTANCE).nonzero() + first
+        distance = torch.cdist(detail[i], detail[first:], p=1) / detail.shape[1]
+        shift = torch.cdist(color[i], color[first:], p=1) / 3
+        alike = distance <= torch.minimum(limit[i, None], limit[first:])
+        near = (alike & (shift < NEAR_DUPLICATE_SHIFT)).nonzero() + first
         _join(group, near[:, 0], near[:, 1])
     return group
 
@@ -117,7 +124,7 @@ def holdout_split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tenso
     missing = [c for c in range(int(y.max()) + 1) if not test[y == c].any() or test[y == c].all()]
     if missing:
         raise UserError(
-            "A class consists of near-duplicates only and cannot be divided into training and test "
-            "images; add other images to it, or take it out."
+            "A class consists of one image or of near-duplicates only and cannot be divided into "
+            "training and test images; add other images to it, or take it out."
         )
     return test

@@ -24,6 +24,7 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "jpeg30": Entry("JPEG compression of quality 30", f"{_HERE}:jpeg30"),
     "jpeg50": Entry("JPEG compression of quality 50", f"{_HERE}:jpeg50"),
     "gray": Entry("grayscale", f"{_HERE}:grayscale"),
+    "white-balance": Entry("white balance", f"{_HERE}:white_balance"),
     "bits2": Entry("2 bits per channel", f"{_HERE}:bits2"),
     "mean3": Entry("mean over 3 x 3 pixels", f"{_HERE}:mean3"),
     "gaussian3": Entry("Gaussian filter of 3 x 3 pixels, sigma 0.8", f"{_HERE}:gaussian3"),

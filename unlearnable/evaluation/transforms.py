@@ -33,6 +33,18 @@ def gray(x: Tensor) -> Tensor:
     return luma.round().to(torch.uint8).expand_as(x).contiguous()
 
 
+def gray_world(x: Tensor) -> Tensor:
+    """White balance under the assumption that the world is gray on average (Buchsbaum, 1980): scale
+    each channel of an image so that its mean is that of all three."""
+    out = torch.empty(tuple(x.shape), dtype=torch.uint8)
+    for i in torch.arange(len(x)).split(CHUNK):
+        y = x[i].float()
+        means = y.mean((2, 3), keepdim=True)
+        gain = means.mean(1, keepdim=True) / means.clamp(min=1)
+        out[i] = (y * gain).round().clamp(0, 255).to(torch.uint8)
+    return out
+
+
 def bit_depth(x: Tensor, bits: int) -> Tensor:
     """Round each channel to the nearest of 2^bits levels from 0 to 255."""
     top = 2**bits - 1
@@ -135,6 +147,7 @@ def _named(transform: Callable[..., Tensor], **settings: float) -> Named:
 
 jpeg10, jpeg30, jpeg50 = (_named(jpeg, quality=q) for q in (10, 30, 50))
 grayscale = _named(gray)
+white_balance = _named(gray_world)
 bits2 = _named(bit_depth, bits=2)
 mean3 = _named(mean_filter, size=3)
 gaussian3 = _named(gaussian_filter, size=3, sigma=0.8)
