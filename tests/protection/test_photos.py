@@ -35,7 +35,9 @@ from unlearnable.data.subsets import holdout_split, near_duplicates
 from unlearnable.evaluation.verify import load_pair
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
-from unlearnable.protection.photos import WORK, method_for, upsample_noise
+from unlearnable.protection.photo_files import upsample_noise
+from unlearnable.protection.photo_plan import MARKER, WORK
+from unlearnable.protection.photos import method_for
 from unlearnable.protection.protect import apply_noise
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
@@ -80,12 +82,10 @@ def test_names_sizes_and_budget(tmp_path):
         assert a.size == b.size and b.format == "PNG"
         worst = max(worst, int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max()))
     assert 0 < worst <= 8 and card.measured["linf"] == worst
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "card.json",
-        "cat",
-        "dog",
-        "generator.safetensors",
-    ]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cat", "dog"]
+    assert {p.suffix for p in (tmp_path / "out").rglob("*.*")} == {".png"}
+    private = sorted(p.name for p in (tmp_path / "out.private").iterdir())
+    assert private == ["card.json", "generator.safetensors"]
     assert load_pair(photos, tmp_path / "out", None)[1].x.shape[-1] == SIZE * 3 // 2
     clean, protected = load_pair(photos, tmp_path / "out", SIZE)
     assert protected.x.shape == (8, 3, SIZE, SIZE) and not torch.equal(clean.x, protected.x)
@@ -178,7 +178,7 @@ def test_carried_noise_keeps_its_sign_and_budget():
 def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
     photos = album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "whole", METHOD, size=SIZE)
-    module = sys.modules["unlearnable.protection.photos"]
+    module = sys.modules["unlearnable.protection.photo_files"]
     written, real = [], module.write
 
     def dies(*args, **kwargs):
@@ -189,13 +189,18 @@ def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "write", dies)
     with pytest.raises(KeyboardInterrupt):
         protect_photos(photos, tmp_path / "cut", METHOD, size=SIZE)
-    assert not (tmp_path / "cut" / "card.json").exists() and (tmp_path / "cut" / WORK).exists()
+    private = tmp_path / "cut.private"
+    assert not (private / "card.json").exists() and (private / WORK).exists()
+    assert {p.suffix for p in (tmp_path / "cut").rglob("*") if p.is_file()} <= {".png"}
+    with pytest.raises(UserError, match="an unfinished run of other photos or with other settings"):
+        protect_photos(photos, tmp_path / "cut", METHOD, size=SIZE, keep_metadata=True)
     monkeypatch.setattr(module, "write", real)
     protect_photos(photos, tmp_path / "cut", METHOD, size=SIZE)
     for p in (tmp_path / "whole").rglob("*.png"):
         assert p.read_bytes() == (tmp_path / "cut" / p.relative_to(tmp_path / "whole")).read_bytes()
-    assert (tmp_path / "whole" / "generator.safetensors").read_bytes() == (
-        tmp_path / "cut" / "generator.safetensors"
+    assert not (private / WORK).exists() and not (private / MARKER).exists()
+    assert (tmp_path / "whole.private" / "generator.safetensors").read_bytes() == (
+        private / "generator.safetensors"
     ).read_bytes()
 
 
@@ -359,19 +364,22 @@ def test_folders_without_permission(tmp_path):
 def test_further_images_from_the_generator(tmp_path):
     photos = album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
-    file = tmp_path / "out" / "generator.safetensors"
+    file = tmp_path / "out.private" / "generator.safetensors"
     more = album(tmp_path / "more", each=2)
     method = Generated.of(file)
+    assert method == Generated.of(tmp_path / "out")  # found beside the photos
     assert method.size == SIZE and method.eps == 8 and method.family == METHOD
     card = protect_photos(more, tmp_path / "more out", method, size=SIZE)
-    assert 0 < card.measured["linf"] <= 8 and not (tmp_path / "more out" / file.name).exists()
+    assert (
+        0 < card.measured["linf"] <= 8 and not (tmp_path / "more out.private" / file.name).exists()
+    )
     with pytest.raises(UserError, match="knows the classes cat, dog; the images have cat, cow"):
         protect_photos(
             album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE
         )
     with pytest.raises(UserError, match="made at 16 px"):
         protect_photos(more, tmp_path / "d", method, size=24)
-    for wrong in (tmp_path / "nowhere", tmp_path / "out" / "card.json"):
+    for wrong in (tmp_path / "nowhere", tmp_path / "out.private" / "card.json"):
         with pytest.raises(UserError, match="is not a generator"):
             Generated.of(wrong)
 
@@ -431,15 +439,16 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     recipe = Recipe.preset("short", steps=2, batch=8, evals=1, adv_steps=1)
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
     done = verify(photos, tmp_path / "out", recipe, **options)
-    assert [len(row["clean"]) for row in done.rows] == [2, 2, 2] and done.chance == 50
+    assert [len(row["clean"]) for row in done.rows] == [2, 2, 2, 2] and done.chance == 50
     names = [row["learner"] for row in done.rows]
-    assert names == ["ordinary training", "adversarial 2/255", "training after grayscale"]
-    assert "few-seeds" in done.flags
+    assert names[:2] == ["ordinary training", "adversarial 2/255"]
+    assert names[2:] == ["training after grayscale", "training after white balance"]
+    assert {"few-seeds", "small-test"} <= {*done.flags} and done.test_photos == 4
     assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
-    assert "12 trainings will take about" in capsys.readouterr().err
+    assert "16 trainings will take about" in capsys.readouterr().err
     assert (
-        len(times) == 12 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
+        len(times) == 16 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
     )
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
     assert "will take" not in capsys.readouterr().err
@@ -486,21 +495,24 @@ def test_by_the_command_line(tmp_path):
         0.4,
     )
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
-    assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray_prob"] == 0.4
+    assert (
+        json.loads((tmp_path / "out.private" / "card.json").read_text())["settings"]["gray_prob"]
+        == 0.4
+    )
     (photos / "cat" / "x.jpg").unlink()
     run(
         "protect-photos",
         album(tmp_path / "more", each=2),
         "more out",
         "--generator",
-        "out/generator.safetensors",
+        "out",
     )
     refused = run(
         "protect-photos",
         "more",
         "o",
         "--generator",
-        "out/generator.safetensors",
+        "out.private/generator.safetensors",
         "--gray-prob",
         0.4,
         status=2,

@@ -80,17 +80,18 @@ def parse(args: list[str]) -> Verb | None:
 
 
 def main() -> None:
-    """Exit status: 0 done, 1 interrupted, 2 the user's mistake (one sentence on standard error)."""
-    args = sys.argv[1:]
+    """Exit status: 0 done, 1 interrupted, 2 the user's mistake (one sentence on standard error);
+    of ``verify`` also 3 (not protected) and 4 (no verdict)."""
+    args, status = sys.argv[1:], 0
     try:
         if args == ["--version"]:
             from unlearnable.core.version import __version__
 
             print(f"unlearnable {__version__}")
         elif command := parse(args):
-            command.run()
+            status = command.run() or 0
         sys.stdout.flush()
-        _leave(0)
+        _leave(status)
     except UserError as e:
         for detail in e.details:
             print(f"unlearnable: {detail}", file=sys.stderr)
@@ -100,6 +101,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader (head, less) has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    if status:
+        sys.exit(status)
 
 
 def _stop(status: int, sentence: str) -> None:

@@ -21,13 +21,21 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.progress import Progress
 
+try:  # an extra: HEIC, which phones write
+    from pillow_heif import register_heif_opener
+except ImportError:
+    HEIF = False
+else:
+    register_heif_opener()
+    HEIF = True
+
 Format = Literal["png", "webp"]
 A = TypeVar("A")
 B = TypeVar("B")
 
 SUFFIXES = frozenset(
     end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN
-)
+) | {".heic", ".heif"}
 LONGEST = 255 - len(".webp")  # bytes that file systems leave for a name without its ending
 # of 9: a third of the time of the default 6 for files 1.1 times as large, measured at 12 megapixels
 PNG_LEVEL = 3
@@ -54,12 +62,12 @@ class Listing:
         return [c for _, c in self.files]
 
 
-def listing(folder: Path) -> Listing:
+def listing(folder: Path, fewest: int = 2) -> Listing:
     """List the images of ``folder`` without opening them.
 
     Hidden files are skipped, symbolic links become problems (they may lead elsewhere). Raises
     UserError for images beside sub-folders, for a folder without images, and for a class of fewer
-    than two.
+    than ``fewest``.
     """
     found = _layout(folder)
     ours = (folder / "card.json").exists()  # perhaps with its contact sheet
@@ -68,7 +76,7 @@ def listing(folder: Path) -> Listing:
             f"{folder} holds sub-folders and images beside them ({_shown(loose[0])}); put each "
             "image into the sub-folder of its class, or all into one folder without sub-folders."
         )
-    return _without(folder, found, [_link(path) for path, _ in found.files])
+    return _without(folder, found, [_link(path) for path, _ in found.files], fewest)
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -77,13 +85,13 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return _layout(folder).classes
 
 
-def examine(folder: Path, look: Callable[[Path], A]) -> tuple[Listing, list[A]]:
+def examine(folder: Path, look: Callable[[Path], A], fewest: int = 2) -> tuple[Listing, list[A]]:
     """Call ``look`` once per image of ``folder``; return the images for which it raised no
     UserError, and what it returned.
 
     Whatever is left out becomes a problem: a file that ``look`` refuses, a symbolic link, a name
     that is too long or that another file would get, and images that lie in no class folder. Raises
-    UserError for a folder without images, and for a class of fewer than two.
+    UserError for a folder without images, and for a class of fewer than ``fewest``.
     """
     found = _layout(folder)
     twins = _twins(found.files)
@@ -100,7 +108,8 @@ def examine(folder: Path, look: Callable[[Path], A]) -> tuple[Listing, list[A]]:
     seen = in_threads(attempt, found.files, "reading images")
     problems = [str(s) if isinstance(s, UserError) else None for s in seen]
     others = _elsewhere(folder, found.classes)
-    listed = _without(folder, replace(found, problems=found.problems + others), problems)
+    every = replace(found, problems=found.problems + others)
+    listed = _without(folder, every, problems, fewest)
     return listed, [s for s in seen if not isinstance(s, UserError)]
 
 
@@ -125,16 +134,17 @@ def _layout(folder: Path) -> Listing:
     return Listing(names, files, problems)
 
 
-def _without(folder: Path, found: Listing, problems: list[str | None]) -> Listing:
+def _without(folder: Path, found: Listing, problems: list[str | None], fewest: int) -> Listing:
     """``found`` without the files that have a problem. Raises UserError for a class of fewer than
-    two."""
+    ``fewest``."""
     files = [file for file, problem in zip(found.files, problems, strict=True) if not problem]
     said = found.problems + [problem for problem in problems if problem]
     for c, name in enumerate(found.classes):
-        if (n := sum(label == c for _, label in files)) < 2:
+        if (n := sum(label == c for _, label in files)) < fewest:
             which, whose = ("class folder", "every class needs") if name else ("folder", "it needs")
             raise UserError(
-                f"The {which} {folder / name} has {n} readable images; {whose} two or more."
+                f"The {which} {folder / name} has {n} readable images; {whose} "
+                f"{'two' if fewest == 2 else 'one'} or more."
                 + (f" First problem: {said[0]}" if said else "")
             )
     return Listing(found.classes, files, said)
@@ -210,15 +220,17 @@ def read(path: Path) -> Image.Image:
     and exif. Raises UserError for anything else, and for animations."""
     try:
         with Image.open(path) as image:
-            # Phones store a second view or a brightness map behind the photo (MPO); viewers show
-            # the first.
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+            # Phones store a second view or a brightness map behind the photo (MPO, HEIF); viewers
+            # show the first.
+            if getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "HEIF"):
                 raise UserError(
                     f"{_shown(path)} is an animation; save the image you mean as a file of its own."
                 )
             # Pillow reads 16-bit color as 8 bits in silence; only its decoder's arguments tell.
-            if image.mode.startswith(("I", "F")) or re.search(
-                ";16[BLN]", str(getattr(image, "tile", ""))
+            if (
+                image.mode.startswith(("I", "F"))
+                or re.search(";16[BLN]", str(getattr(image, "tile", "")))
+                or image.info.get("bit_depth", 8) > 8  # HEIF
             ):
                 raise UserError(
                     f"{_shown(path)} has more than 8 bits per channel; convert it to 8 bits."
@@ -232,11 +244,23 @@ def read(path: Path) -> Image.Image:
     except UserError:
         raise
     except Exception as e:
+        if not HEIF and _is_heif(path):
+            raise UserError(
+                f"{_shown(path)} is HEIC, which needs an extra: pip install 'unlearnable[heif]' "
+                "(in a clone: pip install '.[heif]'), or save it as JPEG."
+            ) from e
         # On broken files decoders also raise RuntimeError (AVIF), IndexError (GIF) and others.
         raise UserError(
             f"{_shown(path)} cannot be read as an image; repair it, save it as JPEG or PNG, or "
             "take it out."
         ) from e
+
+
+def _is_heif(path: Path) -> bool:
+    """Whether the file says that it is HEIF (ISO 23008-12), whatever its name."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -4,25 +4,31 @@ The noise is made at a working size, at which training is affordable, and upsamp
 own size by bicubic interpolation: of the usual filters it loses least in a learner's resizing for
 what it adds at full size (docs/results.md). A photo is decoded twice, once to check and shrink it
 and once to write it with its noise. The contract is checked on the files as they were written.
+
+The output folder holds photos only. What must not be published with them lies beside it, in the
+private folder (``data/card.py``): the card, the generator, and while a run is not done its state.
 """
 
 import os
 import shutil
 import tempfile
 import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from unlearnable.core.errors import UserError
-from unlearnable.data.card import Card, Measured, PhotoSettings
+from unlearnable.core.files import read_json, write_json
+from unlearnable.data.card import (
+    Card,
+    PhotoRecord,
+    PhotoSettings,
+    private_folder,
+)
 from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import (
     NO_CLASSES,
@@ -31,17 +37,15 @@ from unlearnable.data.image_files import (
     Listing,
     class_names,
     in_threads,
-    inside,
     listing,
-    pixels,
-    read,
-    write,
 )
-from unlearnable.data.visibility import visibility
+from unlearnable.data.images import Images
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
-from unlearnable.protection.methods.from_generator import Generated
+from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
+from unlearnable.protection.photo_files import measured_over, write_photo
+from unlearnable.protection.photo_plan import MARKER, WORK, Plan, check_places, plan
 from unlearnable.protection.protect import protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
@@ -50,9 +54,6 @@ PhotoMethod = MinMin | Generated | UnlearnableClusters
 Level = Literal["light", "normal", "strong"]
 LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
 SIZE = 32  # pixels, the side at which the noise is made
-WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
-# inside the output folder until all is done: the noise at working size, and the state of the run
-WORK = ".work"
 
 
 def method_for(
@@ -106,74 +107,98 @@ def protect_photos(
     """Protect the photos of ``folder`` at their own sizes and return the card. ``folder`` is never
     written to.
 
-    out: gets the same sub-folders and names, lossless (``kind``), card.json and, if the method has
-    a surrogate, generator.safetensors. The same call resumes.
+    out: gets the same sub-folders and names, lossless (``kind``), and nothing else; card.json and,
+    if the method has a surrogate, generator.safetensors go into ``private_folder(out)``. The same
+    call resumes. Where ``folder`` has more photos than last time, it protects the new ones with the
+    generator and leaves the others as they are.
     size: the side at which the noise is made, in pixels.
     scan: what ``scan_photos`` read from ``folder`` at this size, if that was done before.
 
-    Raises UserError for folders that overlap, another run's folder, a broken contract, and for
+    Raises UserError for folders that overlap, another run's folder, protected photos among the
+    originals, originals that were changed since they were protected, a broken contract, and for
     files that are not photos unless ``skip_bad`` (its ``details`` list them all).
     """
     folder, out = Path(folder), Path(out)
     check_places(folder, out)
-    scan = scan or scan_photos(folder, (size,), skip_bad=skip_bad)
-    clean, found = scan.images[size], scan.listing
+    scan = scan or scan_photos(folder, (size,), skip_bad=skip_bad, fewest=method.least_images)
     photos = PhotoSettings(size, kind, keep_metadata)
-    if (out / "card.json").exists():
-        return _finished(out, (settings_of(method), clean.digest(), seed, photos))
-    done = protect(clean, method, out / WORK, seed=seed, device=device, precision=precision)
-    delta = done.images.x.short() - clean.x.short()
-    measured = _write_all(out, found, delta, method.eps, kind, keep_metadata)
-    if (generator := out / WORK / "generator.safetensors").exists():
-        os.replace(generator, out / generator.name)
-    card = replace(done.card, measured=measured, photos=photos, left_out=tuple(found.problems))
-    card.write(out)
-    shutil.rmtree(out / WORK)
+    todo = plan(folder, out, method, scan, photos, seed=seed)
+    private = private_folder(out)
+    if todo.before and todo.done:
+        _tidy(private)
+        return todo.before
+    clean = scan.images[size]
+    _claim(out, todo, photos, seed, clean)
+    base, new = todo.before, {}
+    if todo.rows:
+        part = clean.subset(torch.tensor(todo.rows))
+        done = protect(
+            part, todo.method, private / WORK, seed=seed, device=device, precision=precision
+        )
+        base, new = _joined(base, done.card), _write_all(out, todo, part, done.images, photos)
+    if (generator := private / WORK / GENERATOR).exists():
+        os.replace(generator, private / GENERATOR)
+    assert base is not None  # a first run has photos
+    files = tuple(todo.kept.get(name) or new[name] for name in todo.names)
+    if len(listing(out, 1).files) > len(files):
+        raise UserError(
+            f"{out} holds photos that this run did not write; give another folder, or delete it."
+        )
+    card = replace(
+        base,
+        digest=clean.digest(),
+        data=clean.source,
+        classes=clean.classes,
+        shape=tuple(clean.x.shape),
+        measured=measured_over(files),
+        photos=photos,
+        left_out=tuple(scan.listing.problems),
+        files=files,
+    )
+    card.write(private)
+    _tidy(private)
     return card
 
 
-def _finished(out: Path, run: tuple[dict[str, Any], str, int, PhotoSettings]) -> Card:
-    """The card of the same run, which is done. Raises UserError for another run's."""
-    card = Card.read(out)
-    if (card.settings, card.digest, card.seed, card.photos) != run:
-        raise UserError(
-            f"{out} holds another run's protected photos; give another folder, or delete it."
-        )
-    return card
+def _claim(out: Path, todo: Plan, photos: PhotoSettings, seed: int, clean: Images) -> None:
+    """Say in the private folder what this run is, before anything else is written. Raises UserError
+    if an unfinished run there is another."""
+    private = private_folder(out)
+    run = {
+        "method": todo.method.name,
+        "settings": settings_of(todo.method),
+        "photos": vars(photos),
+        "seed": seed,
+        "digest": clean.digest(),
+        "new": len(todo.rows),
+    }
+    if (marker := private / MARKER).exists() and read_json(marker) != run:
+        if todo.before is None:
+            raise UserError(
+                f"{out} holds an unfinished run of other photos or with other settings; give "
+                f"another folder, or delete it and {private}."
+            )
+        shutil.rmtree(private / WORK, ignore_errors=True)
+    write_json(marker, run)
 
 
-def check_places(folder: Path, out: Path) -> None:
-    """Raise UserError unless ``folder`` exists, ``out`` lies elsewhere and can be written, and
-    ``out`` is new or this program's."""
-    if not folder.is_dir():
-        raise UserError(
-            f"There is no folder {folder}; give one with a sub-folder of photos per class."
-        )
-    if inside(out, folder) or inside(folder, out):
-        raise UserError(
-            f"{out} and {folder} lie inside each other; give an output folder elsewhere."
-        )
-    ours = (out / "card.json").exists() or (out / WORK).exists()
-    if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(
-            f"{out} exists and is not this run's output; give another folder, or delete it."
-        )
-    parent = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not os.access(parent, os.W_OK | os.X_OK):  # now, and not after the noise is made
-        raise UserError(
-            f"Cannot write into {parent}; check its permissions, or give another output folder."
-        )
+def _joined(before: Card | None, done: Card) -> Card:
+    """The card of a folder that has grown, but for what is measured over all of its photos."""
+    if before is None:
+        return done
+    seconds = round(before.seconds + done.seconds, 1)
+    return replace(before, passes=before.passes + done.passes, seconds=seconds)
 
 
-def upsample_noise(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
-    """Upsample noise [3, s, s] in /255 to a photo's size: int8 [3, height, width] within eps."""
-    up = F.interpolate(noise[None].float(), (height, width), mode="bicubic", align_corners=False)[0]
-    return up.round_().clamp_(-eps, eps).to(torch.int8)
+def _tidy(private: Path) -> None:
+    """Delete what only an unfinished run needs; the marker last."""
+    shutil.rmtree(private / WORK, ignore_errors=True)
+    (private / MARKER).unlink(missing_ok=True)
 
 
 def estimate(
     found: Listing,
-    method: MinMin | Generated | UnlearnableClusters,
+    method: Method,
     *,
     size: int,
     kind: Format,
@@ -181,10 +206,13 @@ def estimate(
 ) -> float:
     """Estimate the seconds that ``protect_photos`` takes here."""
     n = len(found.files)
+    writing, probe = _writing_seconds(found, kind), method.probe(n)
+    if probe is None:
+        return writing
     pace = seconds_per_pass(
-        method.probe(n), (size, size), images=n, classes=len(found.classes), device=device
+        probe, (size, size), images=n, classes=len(found.classes), device=device
     )
-    return method.passes(n) * pace + _writing_seconds(found, kind)
+    return method.passes(n) * pace + writing
 
 
 def _writing_seconds(found: Listing, kind: Format) -> float:
@@ -200,71 +228,31 @@ def _writing_seconds(found: Listing, kind: Format) -> float:
         # blurred: photos are smooth, and coding takes longer for what is not
         Image.fromarray(noise).resize((1024, 1024), Image.Resampling.BICUBIC).save(photo)
         begin = time.monotonic()
-        _one(photo, Path(scratch) / "out", torch.zeros(3, 32, 32), 0, kind, False)
+        write_photo(
+            photo,
+            Path(scratch) / "out" / "photo",
+            torch.zeros(3, 32, 32),
+            0,
+            PhotoSettings(32, kind, False),
+            work=Path(scratch),
+        )
         each = time.monotonic() - begin
     return total / 2**20 * each / THREADS
 
 
 def _write_all(
-    out: Path,
-    found: Listing,
-    delta: Tensor,
-    eps: float,
-    kind: Format,
-    keep_metadata: bool,
-) -> Measured:
-    """Write every photo that is not there yet, read it back and check it; return what was measured
-    over all of them."""
+    out: Path, todo: Plan, clean: Images, protected: Images, photos: PhotoSettings
+) -> dict[str, PhotoRecord]:
+    """Write every photo of ``todo.rows`` that is not there yet, read it back and check it. clean,
+    protected: the same photos at the noise's size."""
+    delta, work = protected.x.short() - clean.x.short(), private_folder(out) / WORK / "photos"
 
-    def one(k: int) -> Measured:
-        path, c = found.files[k]
-        return _one(
-            path, out / found.classes[c] / f"{path.stem}.{kind}", delta[k], eps, kind, keep_metadata
-        )
+    def one(k: int) -> PhotoRecord:
+        row = todo.rows[k]
+        path, name = todo.files[row], Path(todo.names[row])
+        to = name.with_name(f"{name.stem}.{photos.format}")
+        own, measured = write_photo(path, out / to, delta[k], todo.method.eps, photos, work=work)
+        return PhotoRecord(name.as_posix(), to.as_posix(), todo.fingerprints[row], own, measured)
 
-    each = in_threads(one, range(len(found.files)), "writing photos")
-    if len(listing(out).files) > len(each):
-        raise UserError(
-            f"{out} holds photos that this run did not write; give another folder, or delete it."
-        )
-    counts = Counter(str(int(m["psnr"])) for m in each)  # by whole dB, for the report
-    return {
-        "linf": max(m["linf"] for m in each),
-        "psnr": round(float(np.mean([m["psnr"] for m in each])), 4),
-        "ssim": round(float(np.mean([m["ssim"] for m in each])), 4),
-        "lowest_psnr": round(min(m["psnr"] for m in each), 2),
-        "psnr_counts": dict(sorted(counts.items())),
-    }
-
-
-def _one(
-    path: Path, to: Path, noise: Tensor, eps: float, kind: Format, keep_metadata: bool
-) -> Measured:
-    """Write one photo with its noise, unless it is there already, and measure what was written."""
-    clean = read(path)
-    x = torch.from_numpy(pixels(clean, None))
-    if not to.exists():
-        height, width = x.shape[1:]
-        y = (x.short() + upsample_noise(noise, height, width, eps)).clamp_(0, 255).to(torch.uint8)
-        write(y.permute(1, 2, 0).numpy(), clean, to, kind=kind, keep_metadata=keep_metadata)
-    return _measured(x, torch.from_numpy(pixels(read(to), None)), to, eps)
-
-
-def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> Measured:
-    """Measure the noise in one written file. Raises UserError if the file breaks the contract."""
-    if clean.shape != written.shape:
-        raise UserError(
-            f"{path} has another size than its original; delete it and run the same command again."
-        )
-    linf = int((clean.short() - written.short()).abs().max())
-    if linf > eps:
-        raise UserError(
-            f"{path} differs from its original by {linf}/255, above {eps:g}/255; delete it and run "
-            "the same command again."
-        )
-    h, w = clean.shape[1:]
-    top, left = max(0, h - WINDOW) // 2, max(0, w - WINDOW) // 2
-    window = (slice(None), slice(top, top + WINDOW), slice(left, left + WINDOW))
-    measured = visibility(clean[window][None], written[window][None])
-    measured["linf"] = linf  # of the whole photo
-    return measured
+    each = in_threads(one, range(len(todo.rows)), "writing photos")
+    return {record.original: record for record in each}

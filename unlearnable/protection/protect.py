@@ -90,21 +90,33 @@ def protect(
 def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str, Any]:
     """What tells this run from others, as the card holds it. Raises UserError for images that the
     method cannot protect."""
-    if len(data) < 2:
-        raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
-    name = method.name
-    if method.needs_labels and not data.labeled:
-        raise UserError(
-            f"{name} needs classes, and these images have none; put the images of each class into "
-            "a sub-folder of its own, or use unlearnable-clusters."
-        )
+    check_images(data, method)
     return {
-        "method": name,
+        "method": method.name,
         "settings": settings_of(method),
         "digest": data.digest(),
         "seed": seed,
         "bfloat16": bfloat16,
     }
+
+
+def check_images(data: Images, method: Method) -> None:
+    """Raise UserError for images that the method cannot protect."""
+    name = method.name
+    if len(data) < method.least_images:
+        least = "two" if method.least_images == 2 else "one"
+        raise UserError(f"There are {len(data)} images to protect; {least} or more are needed.")
+    if method.needs_labels and not data.labeled:
+        raise UserError(
+            f"{name} needs classes, and these images have none; put the images of each class into "
+            "a sub-folder of its own, or use unlearnable-clusters."
+        )
+    if method.needs_labels and len(data.classes) < method.least_classes:
+        raise UserError(
+            f"All images are of one class, {data.classes[0]}, and {name} makes noise that keeps "
+            "models from telling classes apart; add the images of another class, in a sub-folder "
+            "of their own."
+        )
 
 
 def settings_of(method: Method) -> dict[str, Any]:

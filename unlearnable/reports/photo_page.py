@@ -11,7 +11,9 @@ from PIL import Image
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json
 from unlearnable.core.text import printable
+from unlearnable.data.card import find_private
 from unlearnable.data.image_files import NO_CLASSES, SUFFIXES, listing, read
+from unlearnable.data.visibility import describe_shift
 from unlearnable.evaluation.results import Verdict, VerifiedRow
 from unlearnable.reports.contact_sheet import views
 from unlearnable.reports.html import image_uri, render
@@ -21,6 +23,9 @@ SIDE = 320  # pixels of a photo's longer side on the page
 FLAGS = {
     "weak-baseline": "even from the clean photos the models learned little, so their failure on "
     "the protected ones proves little. More photos or more training steps would tell more.",
+    "small-test": "fewer than 100 photos were held out for testing, so one photo is over a point, "
+    "and chance alone moves the result by several.",
+    "one-class": "all photos are of one class, so there is nothing to tell apart.",
     "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
     "differs from the next by many points.",
 }
@@ -36,7 +41,8 @@ def report(
     photos shown, one per class. Raises UserError for a folder without protected photos and for a
     proof about other photos."""
     protected, out = Path(protected), Path(out)
-    card = read_json(protected / "card.json") if (protected / "card.json").exists() else {}
+    path = find_private(protected, "card.json")
+    card = read_json(path) if path else {}
     if "photos" not in card:
         raise UserError(
             f"{protected} is not a folder of protected photos; make one with `unlearnable "
@@ -63,6 +69,7 @@ def report(
         else [],
         photos=photos,
         missing=missing,
+        tint=describe_shift(shift) if (shift := card["measured"].get("color_shift")) else "",
         histogram=[(db, counts.get(db, 0)) for db in range(min(counts), max(counts) + 1)],
         most=max(counts.values()),
         settings=[(key, printable(str(value))) for key, value in _settings(card, shown)],
@@ -103,6 +110,8 @@ def _verdict(verdict: Verdict | None, rows: list[dict[str, Any]]) -> tuple[str, 
     news."""
     if verdict is None:
         return "Protected; whether it works was not measured yet.", False
+    if verdict == "no verdict" and not rows:
+        return "No verdict: with one class there is nothing that a model could tell apart.", False
     if verdict == "no verdict":
         return "No verdict: the test models learn too little even from the clean photos.", False
     judged = [row for row in rows if row["verdict"] != "no verdict"]
@@ -124,15 +133,18 @@ def _verdict(verdict: Verdict | None, rows: list[dict[str, Any]]) -> tuple[str, 
 def _photos(protected: Path, card: dict, proof: dict | None, count: int) -> tuple[list[Trio], str]:
     """Return what is shown of ``count`` photos, one per class, and (if an original is missing) the
     folder that was looked in."""
-    files = listing(protected).files
+    files = listing(protected, 1).files
     flat = tuple(card["classes"]) == NO_CLASSES
     firsts = {label: path for path, label in reversed(files)}
     chosen = [p for p, _ in files] if flat else [firsts[label] for label in sorted(firsts)]
     folders = _folders_of_originals(protected, card, proof)
+    known = {file["written"]: file["original"] for file in card.get("files", ())}
     trios = []
     for path in chosen[:count]:
-        within = path.parent.relative_to(protected)
-        found = _pair(path, (f / within for f in folders), card["measured"]["linf"])
+        within = path.relative_to(protected)
+        original = known.get(within.as_posix())  # None in a card of an earlier version
+        names = (f / original if original else f / within for f in folders)
+        found = _pair(path, names, card["measured"]["linf"], exact=original is not None)
         if found:
             shown = views(*found).items()
             name = "" if flat else f"{printable(path.parent.name)}: "
@@ -151,13 +163,16 @@ def _folders_of_originals(protected: Path, card: dict, proof: dict | None) -> li
     return list(dict.fromkeys(start / name for name in typed for start in starts))
 
 
-def _pair(path: Path, folders: Iterator[Path], linf: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the original and the protected photo, uint8 [H, W, 3]. A file of the same name counts
-    as the original only if it is within the budget."""
+def _pair(
+    path: Path, names: Iterator[Path], linf: int, *, exact: bool
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the original and the protected photo, uint8 [H, W, 3]. names: where the original may
+    lie, perhaps (not ``exact``) with another ending. A file counts as the original only if it is
+    within the budget."""
     protected = np.asarray(read(path).convert("RGB"))
-    for folder in folders:
-        for candidate in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if candidate.stem != path.stem or candidate.suffix.lower() not in SUFFIXES:
+    for name in names:
+        for candidate in [name] if exact else _other_endings(name):
+            if not candidate.is_file():
                 continue
             try:
                 original = np.asarray(read(candidate).convert("RGB"))
@@ -169,6 +184,11 @@ def _pair(path: Path, folders: Iterator[Path], linf: int) -> tuple[np.ndarray, n
             ):
                 return original, protected
     return None
+
+
+def _other_endings(name: Path) -> list[Path]:
+    folder = sorted(name.parent.iterdir()) if name.parent.is_dir() else []
+    return [p for p in folder if p.stem == name.stem and p.suffix.lower() in SUFFIXES]
 
 
 def _settings(card: dict, proof: dict | None) -> list[tuple[str, object]]:

@@ -181,6 +181,11 @@ def audit_table(done: "Audit") -> str:
 
 def verify_table(done: "Verified") -> str:
     """Return the proof for a terminal."""
+    if not done.rows:
+        return (
+            "Verdict: no verdict. All photos are of one class, so there is nothing that a model "
+            "could learn to tell apart, from clean photos or from protected ones."
+        )
     rows = tuple(
         (
             Cell(row.learner),
@@ -194,6 +199,7 @@ def verify_table(done: "Verified") -> str:
         f"Guessing reaches {done.chance:.1f} %. NOT PROTECTED: the model still learns more than "
         "half of what it learns from the clean photos. NO VERDICT: it learns too little even from "
         "those.",
+        f"Tested on {done.test_photos} photos per split; every class counts alike.",
         f"Verdict: {done.verdict}.",
     ]
     notes += [f"Flags: {', '.join(done.flags)} (docs/checks.md)."] if done.flags else []
