@@ -439,12 +439,12 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     recipe = Recipe.preset("short", steps=2, batch=8, evals=1, adv_steps=1)
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
     done = verify(photos, tmp_path / "out", recipe, **options)
-    assert [len(row["clean"]) for row in done.rows] == [2, 2, 2, 2] and done.chance == 50
-    names = [row["learner"] for row in done.rows]
+    assert [len(row.clean) for row in done.rows] == [2, 2, 2, 2] and done.chance == 50
+    names = [row.learner for row in done.rows]
     assert names[:2] == ["ordinary training", "adversarial 2/255"]
     assert names[2:] == ["training after grayscale", "training after white balance"]
     assert {"few-seeds", "small-test"} <= {*done.flags} and done.test_photos == 4
-    assert json.loads((tmp_path / "results" / "verify.json").read_text())["rows"] == done.rows
+    assert json.loads((tmp_path / "results" / "verify.json").read_text()) == done.to_json()
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
     assert "16 trainings will take about" in capsys.readouterr().err
     assert (

@@ -74,7 +74,7 @@ def test_report_says_what_verify_measured(tmp_path):
             "seeds": 2,
             "size": SIZE,
         }
-        about |= {"recipe": {"steps": 300}, "digest": card["digest"], "rows": rows}
+        about |= {"recipe": {"steps": 300}, "digest": card.digest, "rows": rows}
         about["verdict"] = verdict
         write_json(folder / "verify.json", about)
         return Page(report(out, folder, out=tmp_path / "x.html").read_text()).text
@@ -191,7 +191,7 @@ def test_report_in_a_browser(tmp_path, width, dark):
     }
     write_json(
         tmp_path / "proof" / "verify.json",
-        about | {"recipe": {"steps": 300}, "digest": card["digest"]},
+        about | {"recipe": {"steps": 300}, "digest": card.digest},
     )
     page = report(tmp_path / "out", tmp_path / "proof", out=tmp_path / "page.html")
     page.write_text(page.read_text() + PROBE)

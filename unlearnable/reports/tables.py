@@ -179,6 +179,13 @@ def audit_table(done: "Audit") -> str:
     return to_text(Table("", ("learner", *accuracies, "flags"), rows, footnotes=tuple(notes)))
 
 
+MEANINGS = {
+    "not protected": "Not protected: the model still learns more than half of what it learns from "
+    "the clean photos.",
+    "no verdict": "No verdict: it learns too little even from the clean photos.",
+}
+
+
 def verify_table(done: "Verified") -> str:
     """Return the proof for a terminal."""
     if not done.rows:
@@ -195,10 +202,14 @@ def verify_table(done: "Verified") -> str:
         )
         for row in done.rows
     )
+    found = {row.verdict for row in done.rows}
     notes = [
-        f"Guessing reaches {done.chance:.1f} %. NOT PROTECTED: the model still learns more than "
-        "half of what it learns from the clean photos. NO VERDICT: it learns too little even from "
-        "those.",
+        " ".join(
+            [
+                f"Guessing reaches {done.chance:.1f} %.",
+                *(meaning for verdict, meaning in MEANINGS.items() if verdict in found),
+            ]
+        ),
         f"Tested on {done.test_photos} photos per split; every class counts alike.",
         f"Verdict: {done.verdict}.",
     ]
