@@ -43,8 +43,8 @@ class ProtectPhotos(Verb):
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] | None = None
-    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md), light is hardly
-    visible and does not protect, normal protects and tints smooth areas, strong protects more and
+    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md), light shows
+    least and does not protect, normal protects and tints smooth areas, strong protects more and
     shows (default: normal)"""
     size: int | None = None
     """side at which the noise is made, in pixels: more is slower and protects less (default: 32).
