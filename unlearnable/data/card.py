@@ -142,7 +142,7 @@ class Card:
         photos, left_out, files = (value.pop(k) for k in ("photos", "left_out", "files"))
         if photos:
             value |= {"method_settings": self.settings, "photos": photos}
-            value |= {"left_out": [*left_out], "files": [*files]}
+            value |= {"left_out": [*left_out]} | ({"files": [*files]} if files else {})
         return value
 
     def write(self, folder: Path) -> None:
