@@ -258,8 +258,8 @@ VALUES = [*NUMBERS, *TEXTS, *OTHERS, "../" * 100]
 RECIPE = "--preset --lr --batch --model --momentum --adv-eps --seed --device"
 # what is typed, and the options that get a wrong value
 TYPED = {
-    "protect uniform": "--eps --noise-type --data --out --limit --classes --size --data-seed --seed "
-    "--device --precision",
+    "protect uniform": "--eps --noise-type --data --out --limit --classes --size --data-seed "
+    "--seed --device --precision",
     "protect lsp": "--l2 --cells --separation --out --seed --device --limit",
     "protect imported": "--file --eps --out --limit --data",
     "protect": "--help --preset",
