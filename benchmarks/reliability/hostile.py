@@ -27,7 +27,7 @@ from PIL import Image
 from unlearnable.cli.main import main as unlearnable
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.errors import UserError
-from unlearnable.data.image_files import read
+from unlearnable.data.decoding import read
 from unlearnable.data.load import load
 from unlearnable.experiments.records import Records
 from unlearnable.protection.export import noise_of

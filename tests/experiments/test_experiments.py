@@ -167,8 +167,9 @@ def test_a_result_is_found_by_what_was_measured(tmp_path):
         runner.config(LearnerSpec(REM.preset("short"), fraction=0.8, learner=AT_2), 3),
     ):
         assert canonical(changed) != canonical(asked)
-    write_records([{"config": old, "accuracy": 1.0}], tmp_path / "one.json")
-    assert Records(tmp_path).of(asked) == {3: {"config": old, "accuracy": 1.0}}
+    result = {"config": old, "accuracy": 1.0, "peak": 1.0, "log": []}
+    write_records([result], tmp_path / "one.json")
+    assert Records(tmp_path).of(asked) == {3: result}
     (tmp_path / "one.json").write_text('{"cells": [{}]}')
     with pytest.raises(UserError, match="not a complete record"):
         Records(tmp_path)

@@ -132,8 +132,6 @@ def _check_folder(out: Path, digest: str, recipe: Recipe, seed: int) -> None:
     stored = Audit.read(out / "audit.json")
     own = {"version": VERSION, "digest": digest, "recipe": asdict(recipe), "seed": seed}
     names = {"version": "suite version", "digest": "protected set"}
-    if not isinstance(stored, dict):
-        raise UserError(f"{out} holds an audit that is damaged; give another --out, or delete it.")
     for key, value in json.loads(json.dumps(own)).items():
         if (theirs := getattr(stored, key)) != value:
             which = f" ({theirs}, not {value})" if key in ("version", "seed") else ""

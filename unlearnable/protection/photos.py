@@ -36,7 +36,7 @@ from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
-from unlearnable.protection.protect import check_eps, protect, settings_of
+from unlearnable.protection.protect import check_eps, check_images, protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
@@ -118,6 +118,7 @@ def protect_photos(
     check_format(scan, kind)
     clean, found = scan.images[size], scan.listing
     photos = PhotoSettings(size, kind, keep_metadata)
+    check_images(clean, method)
     run = {"method": settings_of(method), "digest": clean.digest(), "seed": seed}
     with held(out):
         if holds_card(out):

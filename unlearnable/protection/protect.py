@@ -107,23 +107,27 @@ def _protect(
 def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str, Any]:
     """What tells this run from others, as the card holds it. Raises UserError for images that the
     method cannot protect."""
-    if len(data) < 2:
-        raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
-    if data.unclipped:
-        raise UserError("These are images after a countermeasure; protect the images themselves.")
-    name = method.name
-    if method.needs_labels and not data.labeled:
-        raise UserError(
-            f"{name} needs classes, and these images have none; put the images of each class into "
-            "a sub-folder of its own, or use unlearnable-clusters."
-        )
+    check_images(data, method)
     return {
-        "method": name,
+        "method": method.name,
         "settings": settings_of(method),
         "digest": data.digest(),
         "seed": seed,
         "bfloat16": bfloat16,
     }
+
+
+def check_images(data: Images, method: Method) -> None:
+    """Raise UserError for images that the method cannot protect."""
+    if len(data) < 2:
+        raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
+    if data.unclipped:
+        raise UserError("These are images after a countermeasure; protect the images themselves.")
+    if method.needs_labels and not data.labeled:
+        raise UserError(
+            f"{method.name} needs classes, and these images have none; put the images of each "
+            "class into a sub-folder of its own, or use unlearnable-clusters."
+        )
 
 
 def check_eps(method: Method) -> None:
