@@ -25,8 +25,9 @@ class Reproduce(Verb):
     """Measure the cells of a table that are missing, and print it."""
 
     table: Suppress[str]
-    scale: Literal["small", "paper"] = "small"
-    """small: 5,000 images and convnet, for 2 CPU cores; paper: the authors' settings, for a GPU"""
+    scale: Literal["small", "full", "paper"] = "small"
+    """small: 5,000 images and convnet, for 2 CPU cores; full: all images and airbench, for a
+    night of them; paper: the authors' settings, for a GPU"""
     data: Literal["cifar10", "cifar100", "imagenet100", "shapes"] = "cifar10"
     """the data set"""
     seeds: tuple[int, ...] = (0,)

@@ -26,7 +26,7 @@ from unlearnable.reports.contact_sheet import GAIN, choose, sheet
 from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.plots import Line, Plot, plot
 
-SCALES, SETS = ("small", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
+SCALES, SETS = ("small", "full", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
 COUNT = 4  # images shown of every protected set
 Found = tuple[Table, Scale, Grid, Runner]
 

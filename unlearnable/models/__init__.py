@@ -17,6 +17,17 @@ MODELS: dict[str, Entry[Factory]] = {
         "five convolutions with batch norm, 0.5M weights: for quick runs and tests",
         "unlearnable.models.convnet:convnet",
     ),
+    "airbench": Entry(
+        "seven convolutions, 2.0M weights (Jordan, 2024): for all of CIFAR-10 on a CPU",
+        "unlearnable.models.airbench:airbench",
+    ),
+    "airbench-half": Entry(
+        "airbench at half its widths, 0.5M weights", "unlearnable.models.airbench:airbench_half"
+    ),
+    "airbench-whitened": Entry(
+        "airbench with its first convolution frozen at a whitening of 2 x 2 patches, as published",
+        "unlearnable.models.airbench:airbench_whitened",
+    ),
     "resnet18": Entry("ResNet-18 (He et al., 2016)", "unlearnable.models.resnet:resnet18"),
     "resnet50": Entry(
         "ResNet-50 with bottleneck blocks (He et al., 2016)", "unlearnable.models.resnet:resnet50"

@@ -79,6 +79,16 @@ class Recipe(Presets):
             "adv_steps": 3,
             "evals": 8,
         },
+        # all of CIFAR-10 in ten epochs
+        "full": {
+            "model": "airbench",
+            "steps": 2000,
+            "batch": 250,
+            "lr": 0.2,
+            "schedule": "onecycle",
+            "attack": "n-fgsm",
+            "evals": 10,
+        },
         # a few hundred images: 80 epochs of 480
         "photos": {
             "model": "convnet",

@@ -1,13 +1,14 @@
 """Networks: noise made on one network against learners of others.
 
 A row is what the learner trains on, a column its network. The noise is made on ResNet-18 at the
-paper's scale and on convnet at the small one; learners train adversarially at the radius that REM
-is built for (small: 2, paper: 4). The paper's scale has the networks of the authors' released
-program (``unlearnable ls models`` says how they differ from ours), and only beside those stand the
-printed figures: that no noise transfers to DenseNet-121 was measured with the ImageNet stem, whose
-first map is 16 x 16 pixels for an image of 32 x 32. Small: VGG-16 and ResNet-18 for 300 steps
-beside convnet's 800; ResNet-50, DenseNet-121 and WRN-34-10 are beyond 2 cores (ResNet-18 takes
-about 15 minutes per cell), and TAP, NTGA and SEM are left to the paper's scale.
+paper's scale and on convnet at the others; learners train adversarially at the radius that REM is
+built for (small: 2, else 4). The paper's scale has the networks of the authors' released program
+(``unlearnable ls models`` says how they differ from ours), and only beside those stand the printed
+figures: that no noise transfers to DenseNet-121 was measured with the ImageNet stem, whose first
+map is 16 x 16 pixels for an image of 32 x 32. Small: VGG-16 and ResNet-18 for 300 steps beside
+convnet's 800; ResNet-50, DenseNet-121 and WRN-34-10 are beyond 2 cores (ResNet-18 takes about 15
+minutes per cell), and TAP, NTGA and SEM are left to the larger scales. Full: airbench, the same at
+half its widths, and the same with its first convolution frozen at a whitening, as it was published.
 """
 
 from unlearnable.evaluation.published import NAMES, NETWORKS, Figure
@@ -20,7 +21,7 @@ def grid(scale: Scale) -> Grid:
         known = NETWORKS.get(network) if (scale.data, scale.radius) == ("cifar10", 4) else None
         return Figure(known[NAMES.index(name)]) if known and name in NAMES else None
 
-    rows = scale.compared()
+    rows = scale.affordable()
     if scale.name == "small":
         rows = {n: m for n, m in rows.items() if n.startswith(("clean", "EM", "REM"))}
     return Grid(
