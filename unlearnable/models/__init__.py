@@ -25,7 +25,7 @@ MODELS: dict[str, Entry[Factory]] = {
         "airbench at half its widths, 0.5M weights", "unlearnable.models.airbench:airbench_half"
     ),
     "airbench-whitened": Entry(
-        "airbench with its first convolution frozen at a whitening of 2 x 2 patches, as published",
+        "airbench, its first convolution a frozen whitening, as published",
         "unlearnable.models.airbench:airbench_whitened",
     ),
     "resnet18": Entry("ResNet-18 (He et al., 2016)", "unlearnable.models.resnet:resnet18"),

@@ -56,6 +56,7 @@ def airbench(
         first.weight.copy_(torch.cat([filters, -filters]))
         first.bias.zero_()
     first.requires_grad_(not whitened)
+    shrink = [nn.AvgPool2d(4)] if large else []
     groups, inputs = [], 24
     for width in widths:
         groups.append(group(inputs, width))
@@ -63,8 +64,7 @@ def airbench(
     return nn.Sequential(
         OrderedDict(
             center=Center(),
-            shrink=nn.AvgPool2d(4) if large else nn.Identity(),
-            features=nn.Sequential(first, nn.GELU(), *groups),
+            features=nn.Sequential(*shrink, first, nn.GELU(), *groups),
             pool=GlobalMax(),
             flatten=nn.Flatten(),
             head=Scaled(inputs, classes, bias=False),
