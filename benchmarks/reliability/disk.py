@@ -68,11 +68,11 @@ def failing(random_: random.Random) -> Callable[[], None]:
     code = random_.choice((errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS))
     real, calls = getattr(os, name), []
 
-    def fails(*args):
+    def fails(*args, **kwargs):
         calls.append(args)
         if len(calls) > number:
             raise OSError(code, os.strerror(code))
-        return real(*args)
+        return real(*args, **kwargs)
 
     return lambda: setattr(os, name, fails)
 
