@@ -41,6 +41,14 @@ def test_a_photo_is_read_upright(heif, tmp_path):
         assert np.median(difference) < 8, name
 
 
+def test_more_than_8_bits_are_not_cut_in_silence(heif, tmp_path):
+    deep = np.full((16, 16, 3), 4321, np.uint16)
+    path = tmp_path / "deep.heic"
+    heif.from_bytes("RGB;16", (16, 16), deep.tobytes()).save(path, quality=90)
+    with pytest.raises(UserError, match="deep.heic has more than 8 bits per channel"):
+        read(path)
+
+
 def test_a_folder_of_a_phone(heif, tmp_path):
     for k in range(4):
         x = np.random.default_rng(k).integers(0, 256, (40, 64, 3), dtype=np.uint8)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.typed import typed
 from unlearnable import LSP, SEM, UserError, load, protect, protect_photos, report, verify
+from unlearnable.core.checkpoint import held
 from unlearnable.data.card import Card
 from unlearnable.data.decoding import read
 from unlearnable.evaluation.verify import load_pair
@@ -157,6 +158,29 @@ def test_protected_photos_are_not_protected_again(folder):
     with pytest.raises(UserError, match=r"cat/copy.png is a protected photo already"):
         protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
     assert not (folder / "twice").exists() and not (folder / "twice.private").exists()
+
+
+def test_a_class_that_was_left_out_stays_out(folder):
+    """One photo is too few for a class; with --skip-bad it is left out, in ``verify`` too."""
+    photo(folder / "photos" / "bird" / "only.png", 99)
+    card = protect_photos(folder / "photos", folder / "new", METHOD, size=SIZE, skip_bad=True)
+    assert card.classes == ("cat", "dog") and card.fewest == 2 and card.left_out
+    assert len(load_pair(folder / "photos", folder / "new", SIZE)[0]) == 6
+    assert len(originals_of(folder / "new")) == 6
+
+
+def test_a_folder_that_is_a_link(folder):
+    (folder / "disk" / "real").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "disk" / "real")
+    protect_photos(folder / "photos", folder / "link", METHOD, size=SIZE)
+    assert len(files(folder / "disk" / "real")) == 6
+    assert (folder / "disk" / "real.private" / "card.json").exists()
+    assert Card.read(folder / "link") == Card.read(folder / "disk" / "real")
+
+
+def test_only_one_run_at_a_time(folder):
+    with held(folder / "out.private"), pytest.raises(UserError, match="Another process"):
+        protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
 
 
 def test_one_class_has_nothing_to_hide(tmp_path):
