@@ -47,7 +47,7 @@ def run(photos: Path, seed: int, radii: list[float]) -> None:
             (place / name / found.classes[c]).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place / name / found.classes[c] / path.name)
     protect_photos(place / "old", place / "old-out", SEM.preset("short"), seed=seed)
-    further = Generated.of(place / "old-out" / "generator.safetensors")
+    further = Generated.of(place / "old-out")
     protect_photos(place / "new", place / "new-out", further, seed=seed)
     old, new, old_out, new_out = (
         load(place / n, size=SIZE) for n in ("old", "new", "old-out", "new-out")

@@ -48,6 +48,11 @@ class Ended:
     err: str
     seconds: float
 
+    @property
+    def done(self) -> bool:
+        """Whether the command came to its end; 3 and 4 are verdicts of ``verify``."""
+        return self.status in (0, 3, 4)
+
 
 class Limits:
     """What ``warm`` lets commands do. parse_only: read the command line and do no work."""

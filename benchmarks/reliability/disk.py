@@ -37,13 +37,13 @@ def one(case, folder: Path, random_: random.Random) -> str | None:
     work, words = case.fresh(folder), " ".join(case.args)
     how = random_.choice((full(random_), failing(random_)))
     ended = command(case.args, work, before=how)
-    one_line = ended.err.count("unlearnable: ") == 1 or not ended.status
-    if ended.status not in (0, 2) or "Traceback" in ended.err or not one_line:
+    one_line = ended.err.count("unlearnable: ") == 1 or ended.done
+    if not (ended.done or ended.status == 2) or "Traceback" in ended.err or not one_line:
         return f"{words}: status {ended.status}, {ended.err[-1500:]}"
     if left := [p for p in work.rglob("*") if PART.fullmatch(p.name)]:
         return f"{words}: left {left}"
     ended = command(case.args, work)
-    if ended.status:
+    if ended.status != case.ended.status:
         return f"{words}: does not resume, status {ended.status}, {ended.err[-1500:]}"
     if different := differences(content(case.whole), content(work)):
         return f"{words}: differs from the undisturbed run in {different}"
@@ -68,11 +68,11 @@ def failing(random_: random.Random) -> Callable[[], None]:
     code = random_.choice((errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS))
     real, calls = getattr(os, name), []
 
-    def fails(*args):
+    def fails(*args, **kwargs):
         calls.append(args)
         if len(calls) > number:
             raise OSError(code, os.strerror(code))
-        return real(*args)
+        return real(*args, **kwargs)
 
     return lambda: setattr(os, name, fails)
 

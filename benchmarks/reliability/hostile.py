@@ -67,7 +67,7 @@ def prepare(folder: Path) -> None:
         f"audit noise --test-limit 20 {words[:-11]} --steps 1 --evals 1 --adv-steps 1 --out aud/x",
     ):
         ended = command(args.split(), folder)
-        if ended.status:
+        if not ended.done:
             raise SystemExit(f"a command fails by itself: {args}: {ended.err}")
     cifar = folder / "root" / "cifar-10-batches-py"
     cifar.mkdir(parents=True)
@@ -122,7 +122,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
         lambda f: (noise_of(f / "noise"), load(f / "noise", split="test", limit=20)),
     ),
     "card of photos": (
-        "hidden/card.json",
+        "hidden.private/card.json",
         lambda f: report(f / "hidden", f / "proof", out=f / "x.html"),
     ),
     "proof": ("proof/verify.json", lambda f: report(f / "hidden", f / "proof", out=f / "x.html")),

@@ -35,10 +35,10 @@ def one(case, folder: Path, random_: random.Random) -> str | None:
         ended = command(
             case.args, work, kill=(number, random_.uniform(0, 1.1) * case.ended.seconds)
         )
-        if ended.status not in (0, STATUS[number]) or "Traceback" in ended.err:
+        if not (ended.done or ended.status == STATUS[number]) or "Traceback" in ended.err:
             return f"{words}: {number.name} ended with {ended.status}, {ended.err[-1500:]}"
     ended = command(case.args, work)
-    if ended.status:
+    if ended.status != case.ended.status:
         return f"{words}: does not resume, status {ended.status}, {ended.err[-1500:]}"
     if different := differences(content(case.whole), content(work)):
         return f"{words}: differs from the uninterrupted run in {different}"

@@ -21,6 +21,8 @@ from common import NETWORK, album, arguments, campaign, command, scratch, warm
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from unlearnable.protection import photos
+
 TINY = "--model convnet --batch 16 --limit 20 --train-steps 1 --steps 1".split()
 # what a pickle may try to call; each would leave a file if it ran
 CALLS = [
@@ -31,6 +33,12 @@ CALLS = [
     ("numpy", "dtype.__class__"), ("_codecs", "decode"), ("evil", "run"), ("torch", "load"),
 ]  # fmt: skip
 SHADOWS = "sympy lazy_loader tyro torch numpy safetensors PIL kornia jinja2 mpmath networkx".split()
+# where a link may be planted that leads what `protect-photos` writes elsewhere
+LINKS = (
+    "out/cat", "out/cat/0.png", "out.private", "out.private/card.json", "out.private/run.json",
+    "out.private/work", "out.private/work/noise", "out.private/work/photos",
+    "out.private/work/photos/cat",
+)  # fmt: skip
 NAMES = ("<script>alert(1)</script>", "\x1b]0;owned\x07", "a\nb", "\u202egpj", "..'\"&", "%s{0}")
 
 
@@ -80,7 +88,7 @@ def names_of_modules(inputs: Path, work: Path, random_: random.Random) -> str | 
     kind = random_.choice(("generator", "surrogate", "card", "proof"))
     refused = True
     if kind == "generator":
-        file = work / "hidden" / "generator.safetensors"
+        file = work / "hidden.private" / "generator.safetensors"
         with safe_open(file, "pt") as f:
             about = json.loads(f.metadata()["unlearnable"])
             tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
@@ -133,6 +141,24 @@ def names(inputs: Path, work: Path, random_: random.Random) -> str | None:
     return None
 
 
+def plant(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(target)
+
+
+def while_it_runs(link: Path, target: Path) -> None:
+    """Plant the link when the noise is made, and before the photos are written."""
+    real = photos.protect
+
+    def protect(*args, **kwargs):
+        done = real(*args, **kwargs)
+        plant(link, target)
+        return done
+
+    photos.protect = protect
+
+
 def elsewhere(inputs: Path, work: Path, random_: random.Random) -> str | None:
     """A card whose classes and source lead out of the folder; links in the output folder."""
     target = work.parent / "target"
@@ -140,18 +166,23 @@ def elsewhere(inputs: Path, work: Path, random_: random.Random) -> str | None:
     target.mkdir()
     if random_.random() < 0.5:
         way = random_.choice(("../../target", str(target), "..", "/etc"))
-        _change(work / "hidden" / "card.json", ("classes",), [way, "dog"])
+        _change(work / "hidden.private" / "card.json", ("classes",), [way, "dog"])
         args = random_.choice(
             (
                 "verify photos hidden --seeds 1 --steps 1 --out v",
                 "report photos hidden --out x.html",
             )
         )
+        problem = _ended(command(args.split(), work), work, refused=None)
     else:
-        (work / "out").mkdir()
-        (work / "out" / random_.choice(("cat", ".work", "card.json"))).symlink_to(target)
         args = "protect-photos photos out --size 32 --train-steps 1"
-    problem = _ended(command(args.split(), work), work, refused=None)
+        link = work / random_.choice(LINKS)
+        if random_.random() < 0.5:
+            plant(link, target)
+            ended = command(args.split(), work)
+        else:
+            ended = command(args.split(), work, before=lambda: while_it_runs(link, target))
+        problem = _ended(ended, work, refused=None)
     if written := list(target.iterdir()):
         return f"{args}: wrote {written} through a link"
     return problem
@@ -177,10 +208,11 @@ def _change(path: Path, keys: tuple[str, ...], value: object) -> None:
 
 def _ended(ended, work: Path, *, refused: bool | None) -> str | None:
     """What is wrong with how a command ended. refused: it must be (None: it may be)."""
-    wanted = {True: (2,), False: (0,), None: (0, 2)}[refused]
+    wrong = {True: ended.status != 2, False: not ended.done}
+    wrong[None] = all(wrong.values())
     if (work / "ran").exists():
         return f"foreign code ran: {ended.err[-500:]}"
-    if ended.status not in wanted or "Traceback" in ended.err:
+    if wrong[refused] or "Traceback" in ended.err:
         return f"status {ended.status}, {ended.err[-800:]}"
     return None
 
@@ -196,7 +228,7 @@ def prepare(folder: Path) -> None:
         "verify photos hidden --seeds 1 --radii 0 --steps 1 --batch 16 --out proof".split(),
     ):
         ended = command(args, folder)
-        if ended.status:
+        if not ended.done:
             raise SystemExit(f"a command fails by itself: {args}: {ended.err}")
 
 

@@ -33,8 +33,9 @@ VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
     "protect-photos webp": ([], [*PHOTOS, "--format", "webp", "--keep-metadata"]),
     "protect-photos further": (
         [["protect-photos", "photos", "first", "--size", "32", "--train-steps", "3"]],
-        "protect-photos photos out --generator first/generator.safetensors".split(),
+        "protect-photos photos out --generator first".split(),
     ),
+    "protect-photos grown": ([["protect-photos", "few", *PHOTOS[2:]]], PHOTOS),
     "verify": (
         [[*PHOTOS[:2], "first", *PHOTOS[3:]]],
         ["verify", "photos", "first", "--seeds", "1", *LEARN[:-2], "--radii", "0", "--out", "out"],
@@ -67,6 +68,9 @@ class Case:
         self.inputs.mkdir(parents=True)
         (self.inputs / "tiny.py").write_text(NETWORK)
         album(self.inputs / "photos")
+        album(self.inputs / "few")
+        for path in (self.inputs / "few").glob("*/3.jpg"):
+            path.unlink()
         for args in self.first:
             self._must(command(args, self.inputs))
         self.ended = self._must(self.run(folder / "whole"))
@@ -82,7 +86,7 @@ class Case:
         return command(self.args, self.fresh(folder))
 
     def _must(self, ended: Ended) -> Ended:
-        if ended.status:
+        if not ended.done:
             raise SystemExit(f"a command fails by itself: {ended}")
         return ended
 

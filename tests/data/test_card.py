@@ -35,7 +35,10 @@ def test_there_and_back(few, tmp_path):
     assert list(on_disk) == KEYS and on_disk == card.to_json()
     about = on_disk | {"photos": {"size": 32, "format": "png", "keep_metadata": False}}
     about |= {"method_settings": on_disk["settings"], "left_out": ["a", "b"]}
-    about |= {"files": ["cat/c.jpg"], "lost_metadata": []}
+    seen = dict.fromkeys(("color_difference", "color_difference_95", "color_shift"), 0.5)
+    record = {"original": "cat/c.jpg", "written": "cat/c.png", "original_pixels": "0"}
+    record |= {"written_pixels": "1", "measured": {"linf": 8, "psnr": 40.0, "ssim": 0.9} | seen}
+    about |= {"files": [record], "lost_metadata": []}
     photos = Card.from_json(about)
     assert photos.photos == PhotoSettings(32, "png", False) and photos.left_out == ("a", "b")
     assert photos.to_json() == about

@@ -60,9 +60,8 @@ def products(n: int) -> torch.Tensor:
     x = wall.expand(n, 3, 32, 32).clone()
     for k in range(n):
         top, left = 4 + 3 * (k % 4), 4 + 3 * (k // 4 % 4)
-        x[k, :, top : top + 8, left : left + 8] -= torch.tensor([30.0, 45, 60]).roll(k)[
-            :, None, None
-        ]
+        dark = torch.tensor([30.0, 45, 60]).roll(k)
+        x[k, :, top : top + 8, left : left + 8] -= dark[:, None, None]
     return x
 
 

@@ -3,12 +3,15 @@
 import json
 
 import pytest
+import torch
 
-from unlearnable import UserError
+from tests.typed import typed
+from unlearnable import Images, UserError
 from unlearnable.evaluation.results import Verified, VerifiedRow
 from unlearnable.evaluation.verify import _flags, left, overall_verdict, verdict
 from unlearnable.reports.photo_page import FLAGS
 from unlearnable.reports.tables import verify_table
+from unlearnable.training.accuracy import accuracy
 
 
 def test_at_most_half_of_what_lies_above_chance_may_be_left():
@@ -52,6 +55,45 @@ def test_the_terminal_prints_the_verdicts_and_json_keeps_them():
 def test_a_learner_that_ruins_clean_photos_is_flagged():
     fine = VerifiedRow("ordinary training", [90.0, 92.0, 91.0], [20.0] * 3, 0.1, "protected")
     ruined = VerifiedRow("training after x", [40.0] * 3, [20.0] * 3, 0.3, "protected")
-    assert _flags([fine, fine], 3, 10.0) == []
-    assert _flags([fine, ruined], 3, 10.0) == ["ruins-clean"]
-    assert set(_flags([fine, ruined], 3, 10.0)) <= set(FLAGS)  # the page says what it means
+    assert _flags([fine, fine], 3, 10.0, 100) == []
+    assert _flags([fine, ruined], 3, 10.0, 100) == ["ruins-clean"]
+    assert _flags([], 3, 100.0, 0) == ["one-class"]
+    found = _flags([fine, ruined], 1, 10.0, 99)
+    assert "small-test" in found and set(found) <= set(FLAGS)  # the page says what it means
+
+
+def test_always_saying_the_largest_class_is_guessing():
+    """Known answer: 20 of class 0, 2 of class 1. Chance is 50 %, not 91."""
+    x = torch.zeros(22, 3, 32, 32, dtype=torch.uint8)
+    y = torch.tensor([0] * 20 + [1] * 2)
+    images = Images(x, y, ("many", "few"))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 2))
+    torch.nn.init.zeros_(model[1].weight)
+    for bias in ([1.0, 0.0], [0.0, 1.0]):
+        model[1].bias.data = torch.tensor(bias)
+        assert accuracy(model, images) == 50.0
+    three = Images(x, y, ("many", "few", "none"))  # a class without images counts for nothing
+    assert accuracy(torch.nn.Sequential(model, torch.nn.ZeroPad1d((0, 1))), three) == 50.0
+    even = images.subset(torch.tensor([0, 1, 20, 21]))
+    assert accuracy(model, even) == 50.0
+    assert verdict(50.0, 50.0, 50.0) == "no verdict"
+
+
+def test_one_class_and_no_learners_have_no_verdict():
+    assert verdict(100.0, 100.0, 100.0) == "no verdict"
+    assert overall_verdict([]) == "no verdict"
+
+
+@pytest.mark.parametrize(
+    ("found", "status"), [("protected", 0), ("not protected", 3), ("no verdict", 4)]
+)
+def test_the_exit_status_is_the_verdict(monkeypatch, tmp_path, found, status):
+    rows = [VerifiedRow("ordinary training", [90.0], [20.0], 0.14, found)]
+    done = Verified(rows, found, 10.0, [], 0, 1, 48, 0.25, {}, "a", "b", "c", test_photos=15)
+    monkeypatch.setattr("unlearnable.evaluation.verify.verify", lambda *args, **kwargs: done)
+    for name in ("photos", "protected"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "protected.private").mkdir()
+    (tmp_path / "protected.private" / "card.json").write_text("{}")
+    said = typed("verify", "photos", "protected", cwd=tmp_path, status=status).stdout
+    assert "Tested on 15 photos per split" in said and f"Verdict: {found}." in said

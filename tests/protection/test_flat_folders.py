@@ -95,7 +95,6 @@ def test_photographs_keep_the_flat_layout(flat, tmp_path, monkeypatch, capsys):
     assert sorted(p.name for p in out.iterdir()) == [
         "a b.png",
         "c.png",
-        "card.json",
         "d.png",
         "e.png",
     ]
@@ -128,10 +127,10 @@ def test_by_the_command_line(flat, tmp_path, monkeypatch, capsys):
     type_in(monkeypatch, "protect-photos", "photos", "hidden", *few)
     said = capsys.readouterr().out
     assert "has no sub-folders" in said and "takes about" in said and "verify" not in said
-    card = json.loads((tmp_path / "hidden" / "card.json").read_text())
+    card = json.loads((tmp_path / "hidden.private" / "card.json").read_text())
     assert card["method"] == "unlearnable-clusters" and card["measured"]["linf"] <= 8
     assert len(list((tmp_path / "hidden").glob("*.png"))) == 4
-    assert (tmp_path / "hidden" / "generator.safetensors").exists()
+    assert (tmp_path / "hidden.private" / "generator.safetensors").exists()
     small = ["--preset", "short", "--train-steps", 2, "--steps", 2, "--batch", 4, "--clusters", 2]
     type_in(
         monkeypatch, "protect", "unlearnable-clusters", "--data", "photos", "--size", 32, *small

@@ -32,6 +32,7 @@ from unlearnable import (
 )
 from unlearnable.cli.main import main
 from unlearnable.data import decoding
+from unlearnable.data.card import CARD, private_folder
 from unlearnable.data.decoding import read
 from unlearnable.data.folders import scan_photos
 from unlearnable.data.image_files import listing
@@ -40,7 +41,9 @@ from unlearnable.evaluation.results import Verified
 from unlearnable.evaluation.verify import load_pair
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
-from unlearnable.protection.photos import WORK, method_for, upsample_noise
+from unlearnable.protection.photo_files import WORK, upsample_noise
+from unlearnable.protection.photo_plan import MARKER
+from unlearnable.protection.photos import method_for
 from unlearnable.protection.protect import apply_noise
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
@@ -85,12 +88,10 @@ def test_names_sizes_and_budget(tmp_path):
         assert a.size == b.size and b.format == "PNG"
         worst = max(worst, int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max()))
     assert 0 < worst <= 8 and card.measured["linf"] == worst
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "card.json",
-        "cat",
-        "dog",
-        "generator.safetensors",
-    ]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cat", "dog"]
+    assert {p.suffix for p in (tmp_path / "out").rglob("*.*")} == {".png"}
+    private = sorted(p.name for p in (tmp_path / "out.private").iterdir())
+    assert private == ["card.json", "generator.safetensors"]
     assert load_pair(photos, tmp_path / "out", None)[1].x.shape[-1] == SIZE * 3 // 2
     clean, protected = load_pair(photos, tmp_path / "out", SIZE)
     assert protected.x.shape == (8, 3, SIZE, SIZE) and not torch.equal(clean.x, protected.x)
@@ -183,7 +184,7 @@ def test_carried_noise_keeps_its_sign_and_budget():
 def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
     photos = album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "whole", METHOD, size=SIZE)
-    module = sys.modules["unlearnable.protection.photos"]
+    module = sys.modules["unlearnable.protection.photo_files"]
     written, real = [], module.write
 
     def dies(*args, **kwargs):
@@ -194,13 +195,18 @@ def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "write", dies)
     with pytest.raises(KeyboardInterrupt):
         protect_photos(photos, tmp_path / "cut", METHOD, size=SIZE)
-    assert not (tmp_path / "cut" / "card.json").exists() and (tmp_path / "cut" / WORK).exists()
+    private = tmp_path / "cut.private"
+    assert not (private / "card.json").exists() and (private / WORK).exists()
+    assert {p.suffix for p in (tmp_path / "cut").rglob("*") if p.is_file()} <= {".png"}
+    with pytest.raises(UserError, match="an unfinished run of other photos or with other settings"):
+        protect_photos(photos, tmp_path / "cut", METHOD, size=SIZE, keep_metadata=True)
     monkeypatch.setattr(module, "write", real)
     protect_photos(photos, tmp_path / "cut", METHOD, size=SIZE)
     for p in (tmp_path / "whole").rglob("*.png"):
         assert p.read_bytes() == (tmp_path / "cut" / p.relative_to(tmp_path / "whole")).read_bytes()
-    assert (tmp_path / "whole" / "generator.safetensors").read_bytes() == (
-        tmp_path / "cut" / "generator.safetensors"
+    assert not (private / WORK).exists() and not (private / MARKER).exists()
+    assert (tmp_path / "whole.private" / "generator.safetensors").read_bytes() == (
+        private / "generator.safetensors"
     ).read_bytes()
 
 
@@ -377,10 +383,10 @@ def test_photos_that_were_written_with_other_settings_are_not_kept(tmp_path, mon
         m.setattr(module, "_write_all", write_and_die)
         protect_photos(photos, out, LSP(), **first)
     name = {"kind": "format", "size": "digest"}.get(next(iter(now)), *now)
-    with pytest.raises(UserError, match=f"another run .*{name} is "):
+    with pytest.raises(UserError, match=f"unfinished run .*{name} is "):
         protect_photos(photos, out, LSP(), **first | now)
     protect_photos(photos, out, LSP(), **first)
-    assert not (out / WORK).exists()
+    assert [p.name for p in private_folder(out).iterdir()] == [CARD]
 
 
 def test_a_generator_from_elsewhere_chooses_no_module(tmp_path):
@@ -396,19 +402,22 @@ def test_a_generator_from_elsewhere_chooses_no_module(tmp_path):
 def test_further_images_from_the_generator(tmp_path):
     photos = album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
-    file = tmp_path / "out" / "generator.safetensors"
+    file = tmp_path / "out.private" / "generator.safetensors"
     more = album(tmp_path / "more", each=2)
     method = Generated.of(file)
+    assert method == Generated.of(tmp_path / "out")  # found beside the photos
     assert method.size == SIZE and method.eps == 8 and method.family == METHOD
     card = protect_photos(more, tmp_path / "more out", method, size=SIZE)
-    assert 0 < card.measured["linf"] <= 8 and not (tmp_path / "more out" / file.name).exists()
+    assert (
+        0 < card.measured["linf"] <= 8 and not (tmp_path / "more out.private" / file.name).exists()
+    )
     with pytest.raises(UserError, match="knows the classes cat, dog; the images have cat, cow"):
         protect_photos(
             album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE
         )
     with pytest.raises(UserError, match="made at 16 px"):
         protect_photos(more, tmp_path / "d", method, size=24)
-    for wrong in (tmp_path / "nowhere", tmp_path / "out" / "card.json"):
+    for wrong in (tmp_path / "nowhere", tmp_path / "out.private" / "card.json"):
         with pytest.raises(UserError, match="is not a generator"):
             Generated.of(wrong)
 
@@ -470,15 +479,16 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys):
     recipe = Recipe.preset("short", steps=2, batch=8, evals=1, adv_steps=1)
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
     done = verify(photos, tmp_path / "out", recipe, **options)
-    assert [len(row.clean) for row in done.rows] == [2, 2, 2] and done.chance == 50
+    assert [len(row.clean) for row in done.rows] == [2, 2, 2, 2] and done.chance == 50
     names = [row.learner for row in done.rows]
-    assert names == ["ordinary training", "adversarial 2/255", "training after grayscale"]
-    assert "few-seeds" in done.flags
+    assert names[:2] == ["ordinary training", "adversarial 2/255"]
+    assert names[2:] == ["training after grayscale", "training after white balance"]
+    assert {"few-seeds", "small-test"} <= {*done.flags} and done.test_photos == 4
     assert Verified.read(tmp_path / "results" / "verify.json") == done
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("*/cell.json")}
-    assert "12 trainings will take about" in capsys.readouterr().err
+    assert "16 trainings will take about" in capsys.readouterr().err
     assert (
-        len(times) == 12 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
+        len(times) == 16 and verify(photos, tmp_path / "out", recipe, **options).rows == done.rows
     )
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was computed twice
     assert "will take" not in capsys.readouterr().err
@@ -525,30 +535,33 @@ def test_by_the_command_line(tmp_path):
         0.4,
     )
     assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
-    assert json.loads((tmp_path / "out" / "card.json").read_text())["settings"]["gray_prob"] == 0.4
+    assert (
+        json.loads((tmp_path / "out.private" / "card.json").read_text())["settings"]["gray_prob"]
+        == 0.4
+    )
     (photos / "cat" / "x.jpg").unlink()
     run(
         "protect-photos",
         album(tmp_path / "more", each=2),
         "more out",
         "--generator",
-        "out/generator.safetensors",
+        "out",
     )
     refused = run(
         "protect-photos",
         "more",
         "o",
         "--generator",
-        "out/generator.safetensors",
+        "out.private/generator.safetensors",
         "--gray-prob",
         0.4,
         status=2,
     )
     assert "leave out --level, --size, --train-steps and --gray-prob" in refused.stderr
-    proved = run(
-        "verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8
-    ).stdout
-    assert "ordinary training" in proved and "few-seeds" in proved
+    small = ["--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8, "--countermeasures", "gray"]
+    proved = run("verify", "photos", "out", *small, status=4).stdout  # 2 steps teach nothing
+    assert "ordinary training" in proved and "few-seeds" in proved and "small-test" in proved
+    assert "Tested on 2 photos per split" in proved and "Verdict: no verdict" in proved
     assert (
         "<h3>Ordinary training"
         in (tmp_path / run("report", "photos", "out").stdout.strip()).read_text()
@@ -599,7 +612,7 @@ def test_the_card_knows_the_originals_and_what_metadata_was_lost(tmp_path):
     jpeg = file.read_bytes()
     file.write_bytes(jpeg[:2] + b"\xff\xe1\0\x1aExif\0\0" + b"\xff" * 18 + jpeg[2:])
     card = protect_photos(photos, tmp_path / "out", LSP(), size=SIZE, keep_metadata=True)
-    assert card.files[:2] == ("cat/0 my image.png", "cat/1 my image.jpg")
+    assert [f.original for f in card.files[:2]] == ["cat/0 my image.png", "cat/1 my image.jpg"]
     assert card.lost_metadata == ("dog/1 my image.jpg",)
     assert protect_photos(photos, tmp_path / "out2", LSP(), size=SIZE).lost_metadata == ()
 

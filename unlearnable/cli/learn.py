@@ -1,6 +1,7 @@
 """``learn``."""
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,6 +69,7 @@ class Learn(Verb):
         from unlearnable.core.device import pick_device
         from unlearnable.core.files import config_hash
         from unlearnable.training.learn import learn
+        from unlearnable.training.precision import use_bfloat16
 
         data, test = self._images()
         settings = {
@@ -76,8 +78,12 @@ class Learn(Verb):
             "test": test.digest(),
             "seed": self.machine.seed,
         }
-        out = self.out or Path("runs") / config_hash(settings)
         device = pick_device(self.machine.device)
+        if use_bfloat16(self.machine.precision, device):  # another result, so another folder
+            settings["bfloat16"] = True
+        if self.recipe.init_from and (start := Path(self.recipe.init_from)).is_file():
+            settings["init_from"] = hashlib.sha256(start.read_bytes()).hexdigest()
+        out = self.out or Path("runs") / config_hash(settings)
         with distributed.processes(device):
             done = learn(
                 data,

@@ -85,7 +85,8 @@ def parse(args: list[str]) -> Verb | None:
 
 def main() -> None:
     """Exit status: 0 done, 1 interrupted (143 by SIGTERM, 129 by a terminal that closed), 2 the
-    user's mistake (one sentence on standard error)."""
+    user's mistake (one sentence on standard error); of ``verify`` also 3 (not protected) and 4 (no
+    verdict)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may be in no encoding at all
             stream.reconfigure(errors="backslashreplace")
@@ -98,6 +99,7 @@ def main() -> None:
 
 
 def _main(args: list[str]) -> None:
+    status = 0
     try:
         if args == ["--version"]:
             from unlearnable.core.version import __version__
@@ -105,9 +107,9 @@ def _main(args: list[str]) -> None:
             print(f"unlearnable {__version__}")
         elif command := parse(args):
             require_finite(command)
-            command.run()
+            status = command.run() or 0
         sys.stdout.flush()
-        _leave(0)
+        _leave(status)
     except UserError as e:
         for detail in e.details:
             print(f"unlearnable: {printable(detail)}", file=sys.stderr)
@@ -120,6 +122,8 @@ def _main(args: list[str]) -> None:
             raise
         where = f"{printable(os.fsdecode(e.filename))}: " if e.filename is not None else ""
         _stop(2, f"{where}{os.strerror(e.errno)}; check the path and its permissions.")
+    if status:
+        sys.exit(status)
 
 
 def _stop(status: int, sentence: str) -> None:

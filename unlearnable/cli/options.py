@@ -27,7 +27,8 @@ class Verb(ABC):
     """A command line: the fields are its arguments and options, ``run`` does what it says."""
 
     @abstractmethod
-    def run(self) -> None: ...
+    def run(self) -> int | None:
+        """Do it; return the exit status, None for 0."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
+from unlearnable.data.card import PhotoSettings, private_folder
 from unlearnable.data.sources import check_folder
 
 if TYPE_CHECKING:
     from unlearnable.data.card import Card
     from unlearnable.data.folders import Scan
+    from unlearnable.protection.photo_plan import Plan
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,10 @@ class ProtectPhotos(Verb):
 
     unlearnable protect-photos photos/ protected/ --dry-run
     unlearnable protect-photos photos/ protected/
+
+    OUT gets photos only. What must stay with you (card.json, generator.safetensors) goes into
+    OUT.private, beside it. The same command resumes; with more photos in PHOTOS it protects the new
+    ones as the others were and leaves those as they are.
 
     Photos in one sub-folder per class get SEM noise against adversarial training of radius 2/255.
     Photos without sub-folders have no classes and get Unlearnable Clusters, which protected nothing
@@ -37,8 +43,8 @@ class ProtectPhotos(Verb):
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] | None = None
-    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md), light is hardly
-    visible and does not protect, normal protects and tints smooth areas, strong protects more and
+    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md), light shows
+    least and does not protect, normal protects and tints smooth areas, strong protects more and
     shows (default: normal)"""
     size: int | None = None
     """side at which the noise is made, in pixels: more is slower and protects less (default: 32).
@@ -56,8 +62,8 @@ class ProtectPhotos(Verb):
     skip_bad: Flag = False
     """protect the rest when some files cannot be read"""
     generator: Path | None = None
-    """generator.safetensors of an earlier run: protect further photos of the same classes without
-    training"""
+    """an earlier OUT, or its generator.safetensors: protect further photos of any of its classes
+    without training"""
     model: str | None = None
     """the generator's network, if that is your own: my_module:factory"""
     dry_run: Flag = False
@@ -77,17 +83,11 @@ class ProtectPhotos(Verb):
 
     def run(self) -> None:
         check_folder(self.folder)
-        from unlearnable.core.progress import format_duration
         from unlearnable.core.text import printable
         from unlearnable.data.folders import scan_photos
         from unlearnable.protection.methods.clusters import UnlearnableClusters
-        from unlearnable.protection.photos import (
-            WORK,
-            check_places,
-            estimate,
-            method_for,
-            protect_photos,
-        )
+        from unlearnable.protection.photo_plan import check_places, plan
+        from unlearnable.protection.photos import method_for, protect_photos
 
         check_places(self.folder, self.out)
         method, size = method_for(
@@ -105,15 +105,19 @@ class ProtectPhotos(Verb):
                 "Clusters is used, not SEM. It protected nothing where it was measured "
                 "(docs/results.md); if you can, sort the photos into classes."
             )
-        scan = scan_photos(self.folder, (size,), skip_bad=self.skip_bad or self.dry_run)
+        scan = scan_photos(
+            self.folder,
+            (size,),
+            skip_bad=self.skip_bad or self.dry_run,
+            fewest=method.least_images,
+        )
+        photos = PhotoSettings(size, self.format, self.keep_metadata)
+        todo = plan(self.folder, self.out, method, scan, photos, seed=self.machine.seed)
         if self.dry_run:
-            _print_plan(self, scan, size)
-        # a run that resumes says what is left
-        if self.dry_run or not ((self.out / WORK).exists() or (self.out / "card.json").exists()):
-            seconds = estimate(
-                scan, method, size=size, kind=self.format, device=self.machine.device
-            )
-            print(f"On this machine that takes about {format_duration(seconds)}.")
+            _print_plan(self, scan, size, len(todo.rows))
+        if todo.kept and todo.rows:
+            print(_grows(todo))
+        self._print_estimate(todo, scan, photos)
         if self.dry_run:
             return
         card = protect_photos(
@@ -134,8 +138,27 @@ class ProtectPhotos(Verb):
             print(f"unlearnable: metadata lost (damaged): {printable(name)}", file=sys.stderr)
         _print_result(self, card)
 
+    def _print_estimate(self, todo: "Plan", scan: "Scan", photos: PhotoSettings) -> None:
+        """Say how long it takes; a run that resumes says what is left instead."""
+        from unlearnable.core.progress import format_duration
+        from unlearnable.protection.photo_plan import MARKER
+        from unlearnable.protection.photos import estimate
 
-def _print_plan(o: ProtectPhotos, scan: "Scan", size: int) -> None:
+        if not todo.rows or ((private_folder(self.out) / MARKER).exists() and not self.dry_run):
+            return
+        seconds = estimate(todo, scan, photos, device=self.machine.device)
+        print(f"On this machine that takes about {format_duration(seconds)}.")
+
+
+def _grows(todo: "Plan") -> str:
+    new, kept = len(todo.rows), len(todo.kept)
+    return (
+        f"{new} new photo{'s' * (new > 1)}, to be protected with the generator of the earlier run; "
+        f"the {kept} that are protected already stay as they are."
+    )
+
+
+def _print_plan(o: ProtectPhotos, scan: "Scan", size: int, new: int) -> None:
     from unlearnable.core.text import printable
     from unlearnable.data.image_files import NO_CLASSES
     from unlearnable.data.subsets import count_near_duplicates, near_duplicates
@@ -146,11 +169,9 @@ def _print_plan(o: ProtectPhotos, scan: "Scan", size: int) -> None:
         n = found.labels.count(c)
         few = " (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""
         print(f"{printable(name)}: {n} photos{few}")
-    if len(found.classes) == 1 and found.classes != NO_CLASSES:
-        print("There is only one class: no model can learn to tell it from others anyway.")
     twins = count_near_duplicates(near_duplicates(scan.images[size].x))
     print(
-        f"{len(found.files)} photos would be protected into {o.out} at their own sizes, the noise "
+        f"{new} photos would be protected into {o.out} at their own sizes, the noise "
         f"made at {size} px; {twins} of them are near-duplicates of others."
     )
     if n := len(found.problems):
@@ -162,17 +183,23 @@ def _print_plan(o: ProtectPhotos, scan: "Scan", size: int) -> None:
 
 def _print_result(o: ProtectPhotos, card: "Card") -> None:
     from unlearnable.data.image_files import NO_CLASSES
+    from unlearnable.data.visibility import describe_shift
 
     m = card.measured
     print(
         f"{card.shape[0]} photos in {o.out}: noise at most {m['linf']}/255, PSNR "
         f"{m['psnr']:.1f} dB (lowest {m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}."
     )
+    if "color_shift" in m:  # not in a card of an earlier version
+        print(
+            f"CIEDE2000 {m['color_difference']:.1f} (95th percentile "
+            f"{m['color_difference_95']:.1f}), {describe_shift(m['color_shift'])}."
+        )
     if card.classes != NO_CLASSES:
         print(f"Measure it: unlearnable verify {o.folder} {o.out}")
     print(
-        f"Publish the photos. Keep {o.out / 'generator.safetensors'}, card.json and the originals "
-        "to yourself."
+        f"{o.out} holds photos only. Keep the originals and {private_folder(o.out)} (card, "
+        "generator) to yourself."
     )
 
 

@@ -19,7 +19,8 @@ class Show(Verb):
     folder: Protected
     """a protected folder"""
     out: Path | None = None
-    """the PNG (default: PROTECTED/sheet.png; for images without classes PROTECTED-sheet.png)"""
+    """the PNG (default: PROTECTED/sheet.png; for photos and images without classes
+    PROTECTED-sheet.png)"""
     count: int = 10
     """how many images"""
     gain: int = 8
@@ -32,15 +33,17 @@ class Show(Verb):
 
     def run(self) -> None:
         check_protected(self.folder)
+        from unlearnable.data.card import Card
         from unlearnable.data.load import load
         from unlearnable.protection.export import originals_of
         from unlearnable.reports.contact_sheet import contact_sheet
 
         clean, protected = originals_of(self.folder, self.data_root), load(self.folder)
         name = self.folder.resolve()
-        # a folder without sub-folders holds images only: the sheet goes beside it
+        # a folder of photos, or without sub-folders, holds images only: the sheet goes beside it
         beside = name.with_name(f"{name.name}-sheet.png")
-        out = self.out or (self.folder / "sheet.png" if protected.labeled else beside)
+        within = protected.labeled and Card.read(self.folder).photos is None
+        out = self.out or (self.folder / "sheet.png" if within else beside)
         contact_sheet(clean, protected, out, count=self.count, gain=self.gain)
         print(out)
 

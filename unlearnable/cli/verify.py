@@ -10,7 +10,10 @@ from unlearnable.cli.options import Command, Machine, Photos, Protected, Verb, p
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_folder, check_protected
 from unlearnable.evaluation.countermeasures import describe_countermeasure
+from unlearnable.evaluation.results import Verdict
 from unlearnable.training.recipe import Recipe
+
+STATUS: dict[Verdict, int] = {"protected": 0, "not protected": 3, "no verdict": 4}
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,9 @@ class Verify(Verb):
     protected photos and are tested on clean ones that were held out.
 
     unlearnable verify photos/ protected/
+
+    Exit status: 0 protected, 3 not protected, 4 no verdict (the learners learn too little from the
+    clean photos, or there is one class only), 2 a mistake in the command.
     """
 
     photos: Photos
@@ -33,7 +39,7 @@ class Verify(Verb):
     """how often everything is repeated, with other photos held out"""
     radii: tuple[float, ...] = (0.0, 2.0)
     """0 is ordinary training, any other adversarial training of that radius in /255"""
-    countermeasures: tuple[str, ...] = ("gray",)
+    countermeasures: tuple[str, ...] = ("gray", "white-balance")
     """ordinary training again, on photos after each of these: names of `unlearnable ls
     countermeasures`, or my_module:function"""
     size: int | None = None
@@ -50,7 +56,7 @@ class Verify(Verb):
         for name in self.countermeasures:
             describe_countermeasure(name)
 
-    def run(self) -> None:
+    def run(self) -> int:
         check_folder(self.photos)
         check_protected(self.protected)
         from unlearnable.evaluation.verify import verify
@@ -71,6 +77,7 @@ class Verify(Verb):
         )
         print(verify_table(done))
         print(f"As a page: unlearnable report photos {self.protected}")
+        return STATUS[done.verdict]
 
 
 def command(args: list[str]) -> Command:

@@ -85,7 +85,7 @@ class Checkpoint:
             if (theirs := read_json(marker)) == self._config:
                 return None
             return (
-                f"{output} holds the state of another run ({_difference(theirs, self._config)}); "
+                f"{output} holds the state of another run ({difference(theirs, self._config)}); "
                 "give another --out, or delete the folder to start over."
             )
         if folder.exists():
@@ -196,14 +196,14 @@ def _is_content(path: Path) -> bool:
     return path.is_file() and not PART.fullmatch(path.name)
 
 
-def _difference(theirs: object, mine: dict[str, Any], path: str = "") -> str:
+def difference(theirs: object, mine: dict[str, Any], path: str = "") -> str:
     """Describe the first setting in which two configurations differ."""
     if not isinstance(theirs, dict):
         return "a different configuration"
     for k in sorted({*theirs, *mine}):
         a, b = theirs.get(k), mine.get(k)
         if isinstance(a, dict) and isinstance(b, dict) and a != b:
-            return _difference(a, b, f"{path}{k}.")
+            return difference(a, b, f"{path}{k}.")
         if a != b:
             return f"{path}{k} is {a!r} there and {b!r} here"
     return "a different configuration"

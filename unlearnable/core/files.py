@@ -41,6 +41,40 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def move(made: Path, to: Path, within: Path) -> None:
+    """Move the finished file ``made`` to ``to``, in one step and on the same disk; afterwards it is
+    there after a power cut too. Folders below ``within`` are made if need be and must not be links:
+    those would lead into another folder. Raises UserError."""
+    refuse_links(to, within)
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if sys.platform == "win32":
+            os.replace(made, to)
+            return
+        # opened without following links, because one may be put there at this very moment
+        folder = os.open(to.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.replace(made, to.name, dst_dir_fd=folder)
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as e:
+        refuse_links(to, within)
+        raise _disk_error(e, to) from e
+
+
+def refuse_links(path: Path, within: Path) -> None:
+    """Raise UserError where ``path``, or a folder between it and ``within``, is a symbolic link."""
+    for part in (path, *path.parents):
+        if part == within:
+            return
+        if part.is_symlink():
+            raise UserError(
+                f"{part} is a symbolic link, which may lead into a folder of yours; delete it and "
+                "run the same command again."
+            )
+
+
 def _sync(path: Path) -> None:
     """Wait until the file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)

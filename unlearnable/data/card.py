@@ -1,20 +1,28 @@
-"""The card of a protected folder, ``card.json``: what was done and what was measured."""
+"""The card of a protected folder, ``card.json``: what was done and what was measured.
+
+Protected photos are made to be published, and their card and generator are not: those lie beside
+them, in ``private_folder``.
+"""
 
 import json
+from collections import Counter
 from dataclasses import MISSING, asdict, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NotRequired, Self, TypedDict
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
 from unlearnable.core.typed_json import mismatch
 
+CARD = "card.json"
 _OF_PHOTOS = ("photos", "left_out", "files", "lost_metadata")  # keys of a card for photos only
 
 
 class Measured(TypedDict):
     """How far the protected images are from the originals (visibility.py). Photos have the lowest
-    PSNR and the number of photos per whole dB, other images have the L2 norm."""
+    PSNR, the number of photos per whole dB, the CIEDE2000 difference (mean, and the mean of the
+    photos' 95th percentiles) and the shift of the mean color in /255; other images have the L2
+    norm."""
 
     linf: float
     l2: NotRequired[float]
@@ -22,6 +30,20 @@ class Measured(TypedDict):
     ssim: float
     lowest_psnr: NotRequired[float]
     psnr_counts: NotRequired[dict[str, int]]
+    color_difference: NotRequired[float]
+    color_difference_95: NotRequired[float]
+    color_shift: NotRequired[float]
+
+
+class PhotoMeasured(TypedDict):
+    """How far one protected photo is from its original, in the units of ``Measured``."""
+
+    linf: float
+    psnr: float
+    ssim: float
+    color_difference: float
+    color_difference_95: float
+    color_shift: float
 
 
 class Source(TypedDict):
@@ -45,15 +67,46 @@ class PhotoSettings:
 
 
 @dataclass(frozen=True)
+class PhotoRecord:
+    """One protected photo. original, written: its files, as CLASS/NAME (NAME in a flat folder).
+    original_pixels, written_pixels: what tells them from others, at the noise's size."""
+
+    original: str
+    written: str
+    original_pixels: str
+    written_pixels: str
+    measured: PhotoMeasured
+
+
+def private_folder(protected: Path) -> Path:
+    """Return the folder beside protected photos that holds what must not be published with them:
+    the card, the generator, and the state of a run that is not done. It lies beside the folder
+    itself where ``protected`` is a link."""
+    if protected.name in ("", "..") or protected.is_symlink():
+        protected = protected.resolve()
+    return protected.with_name(f"{protected.name}.private")
+
+
+def find_private(protected: Path, name: str) -> Path | None:
+    """Return where the file ``name`` of a protected folder lies: in it (images) or in the private
+    folder beside it (photos). None if it is in neither; a card.json of the owner's own is not
+    ours."""
+    for place in (protected, private_folder(protected)):
+        if holds_card(place) if name == CARD else (place / name).is_file():
+            return place / name
+    return None
+
+
+@dataclass(frozen=True)
 class Card:
     """One field per key of card.json, in the same order.
 
     settings: every field of the method. digest: of the originals. data: the arguments of ``load``
     that give the originals, empty if they were made in Python. shape: [N, 3, H, W]. passes: forward
     and backward passes of one image that the noise cost. photos: None unless these are photos at
-    their own sizes. left_out: one sentence per photo that was not protected. files: where every
-    photo came from, relative to the folder of the originals, in the order of the noise.
-    lost_metadata: those of them whose metadata was to be kept and could not.
+    their own sizes. left_out: one sentence per photo that was not protected. files: every
+    protected photo, in the order of the originals. lost_metadata: the originals whose metadata was
+    to be kept and could not.
     """
 
     method: str
@@ -75,15 +128,21 @@ class Card:
     command: str
     photos: PhotoSettings | None = None
     left_out: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
+    files: tuple[PhotoRecord, ...] = ()
     lost_metadata: tuple[str, ...] = ()
+
+    @property
+    def fewest(self) -> int:
+        """Photos that every class had to have when these were protected (``scan_photos``)."""
+        each = Counter(PurePosixPath(f.original).parent for f in self.files)
+        return 1 if 1 in each.values() else 2
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the card of a protected folder. Raises UserError if there is none, or if a key is
         missing or of another type."""
-        path = folder / "card.json"
-        if not path.exists():
+        path = find_private(folder, CARD)
+        if path is None:
             raise UserError(f"{folder} is not a protected folder (it has no card.json).")
         value = read_json(path)
         if problem := mismatch(value, cls):
@@ -106,8 +165,11 @@ class Card:
             size, kind, keep = (photos[f.name] for f in fields(PhotoSettings))
             given["photos"] = PhotoSettings(size, kind, keep)
             given["left_out"] = tuple(value.get("left_out", ()))
-            for key in ("files", "lost_metadata"):
-                given[key] = tuple(value.get(key, ()))  # older cards have none
+            given["lost_metadata"] = tuple(value.get("lost_metadata", ()))
+            given["files"] = tuple(  # older cards have none
+                PhotoRecord(*(each[f.name] for f in fields(PhotoRecord)))
+                for each in value.get("files", ())
+            )
         return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +183,7 @@ class Card:
 
     def write(self, folder: Path) -> None:
         """Write card.json; in ``protect`` the last file, so that where it is everything is."""
-        write_json(folder / "card.json", self.to_json())
+        write_json(folder / CARD, self.to_json())
 
     def originals(self, folder: Path) -> dict[str, Any]:
         """Return the arguments with which ``load`` gives the originals of ``folder``. Raises
@@ -141,8 +203,8 @@ class Card:
 def holds_card(folder: Path) -> bool:
     """Whether ``folder`` has a card of this program, perhaps a damaged one; owners have a card.json
     of their own."""
-    path = folder / "card.json"
-    if not path.exists():
+    path = folder / CARD
+    if not path.is_file():
         return False
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

@@ -27,15 +27,24 @@ from unlearnable.data.metadata import (
 )
 from unlearnable.data.threads import claim
 
+try:  # an extra: HEIC, which phones write
+    from pillow_heif import register_heif_opener
+except ImportError:
+    HEIF = False
+else:
+    register_heif_opener()
+    HEIF = True
+
 Format = Literal["png", "webp"]
 
 # What people's photos come in. Pillow knows many more; some of its decoders start other programs
 # (EPS runs Ghostscript).
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "JPEG2000", "PPM", "QOI", "TGA")
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "JPEG2000", "PPM")
+FORMATS += ("QOI", "TGA", "HEIF") if HEIF else ("QOI", "TGA")
 Image.init()
 SUFFIXES = frozenset(
     end for end, kind in Image.registered_extensions().items() if kind in (*FORMATS, "MPO")
-)
+) | {".heic", ".heif"}
 # The largest photos are of 200 megapixels (phones). Pillow warns above its limit, and refuses
 # twice as much.
 MOST_PIXELS = 1 << 28
@@ -66,11 +75,26 @@ def read(path: Path) -> Image.Image:
     except UserError:
         raise
     except Exception as e:
+        if not HEIF and _is_heif(path):
+            raise UserError(
+                f"{printable(str(path))} is HEIC, which needs an extra: pip install "
+                "'unlearnable[heif]' (in a clone: pip install '.[heif]'), or save it as JPEG."
+            ) from e
         # On broken files decoders also raise RuntimeError (AVIF), IndexError (GIF) and others.
         raise UserError(
             f"{printable(str(path))} cannot be read as an image; repair it, save it as JPEG or "
             "PNG, or take it out."
         ) from e
+
+
+def _is_heif(path: Path) -> bool:
+    """Whether the file says that it is HEIF (ISO 23008-12), whatever its name."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1")
 
 
 def _opened(path: Path) -> tuple[ImageFile.ImageFile, dict[bytes, bytes]]:
@@ -95,10 +119,11 @@ def _check(image: ImageFile.ImageFile, path: Path) -> None:
         raise Image.DecompressionBombError
     name = printable(str(path))
     frames = getattr(image, "n_frames", 1)
-    # Phones store a second view or a brightness map behind the photo (MPO); viewers show the first.
+    # Phones store a second view or a brightness map behind the photo (MPO,
+    # HEIF); viewers show the first.
     if frames > 1 and isinstance(image, TiffImageFile) and not _previews(image, frames):
         raise UserError(f"{name} has {frames} pages; save the one you mean as a file of its own.")
-    if frames > 1 and image.format not in ("MPO", "TIFF"):
+    if frames > 1 and image.format not in ("MPO", "TIFF", "HEIF"):
         raise UserError(f"{name} is an animation; save the image you mean as a file of its own.")
     if _bits(image, path) > 8:
         raise UserError(f"{name} has more than 8 bits per channel; convert it to 8 bits.")
@@ -138,15 +163,17 @@ def _bits(image: ImageFile.ImageFile, path: Path) -> int:
             return 1 + max((number_behind(head, siz, at, 1) or 0) & 127 for at in (38, *ends))
         case "AVIF":  # av1C says "high bit depth"
             return 10 if (number_behind(head, b"av1C", 2, 1) or 0) & 64 else 8
+        case "HEIF":
+            return int(image.info.get("bit_depth", 8))
     return 8
 
 
 def _space(image: ImageFile.ImageFile, path: Path, found: dict[bytes, bytes]) -> Space:
-    """What a PNG or AVIF says about its colors without a profile."""
+    """What a PNG, AVIF or HEIF says about its colors without a profile."""
     try:
         if codes := found.get(b"cICP"):
             return Space.of_code(codes[0], codes[1])
-        if image.format == "AVIF":
+        if image.format in ("AVIF", "HEIF"):
             with open(path, "rb") as file:
                 head = file.read(1 << 16)
             primaries, transfer = (number_behind(head, b"colrnclx", at, 2) for at in (0, 2))

@@ -30,10 +30,14 @@ class Scan:
 
 
 def scan_photos(
-    folder: Path | str, sizes: Iterable[int | None] = (32,), *, skip_bad: bool = False
+    folder: Path | str,
+    sizes: Iterable[int | None] = (32,),
+    *,
+    skip_bad: bool = False,
+    fewest: int = 2,
 ) -> Scan:
     """Decode every photo of ``folder`` once: check it, and shrink it to size x size pixels for each
-    of ``sizes`` (None: its own size).
+    of ``sizes`` (None: its own size). fewest: photos that every class must have.
 
     Raises UserError for a folder without photos, and for files that cannot be protected unless
     ``skip_bad`` (its ``details`` list them all).
@@ -44,7 +48,7 @@ def scan_photos(
         image = read(path)
         return [pixels(image, size) for size in sizes], image.size
 
-    found, seen = examine(folder, look, skip_bad=skip_bad)
+    found, seen = examine(folder, look, fewest, skip_bad=skip_bad)
     if found.problems and not skip_bad:
         n = len(found.problems)
         files, mend = ("1 file", "repair it") if n == 1 else (f"{n} files", "repair them")
@@ -59,13 +63,15 @@ def scan_photos(
     return Scan(found, images, [size for _, size in seen])
 
 
-def read_folder(folder: Path, size: int | None, skip_bad: bool = False) -> Images:
+def read_folder(
+    folder: Path, size: int | None, skip_bad: bool = False, *, fewest: int = 2
+) -> Images:
     """Read a folder of images, each one once. size: resize to size x size; None only for images of
     one size. skip_bad: leave out the files that cannot be read or protected, as ``scan_photos``
-    does. Raises UserError."""
+    does. fewest: images that every class must have. Raises UserError."""
     if skip_bad:
-        return scan_photos(folder, (size,), skip_bad=True).images[size]
-    found = listing(folder)
+        return scan_photos(folder, (size,), skip_bad=True, fewest=fewest).images[size]
+    found = listing(folder, fewest)
     arrays = in_threads(lambda file: pixels(read(file[0]), size), found.files, "reading images")
     return _stacked(folder, found, arrays, size)
 

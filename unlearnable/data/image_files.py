@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.text import printable
-from unlearnable.data.card import holds_card
+from unlearnable.data.card import CARD, find_private
 from unlearnable.data.decoding import SUFFIXES
 from unlearnable.data.threads import in_threads
 
@@ -47,22 +47,22 @@ class Listing:
         return [c for _, c in self.files]
 
 
-def listing(folder: Path) -> Listing:
+def listing(folder: Path, fewest: int = 2) -> Listing:
     """List the images of ``folder`` without opening them.
 
     Hidden files and system litter are skipped, symbolic links become problems (they may lead
     elsewhere). Raises UserError for images beside sub-folders, for a folder without images, and for
-    a class of fewer than two.
+    a class of fewer than ``fewest``.
     """
     found = _layout(folder)
-    ours = holds_card(folder)  # perhaps with its contact sheet
+    ours = find_private(folder, CARD)  # perhaps with its contact sheet
     if not ours and (loose := _beside(folder, found.classes)):
         raise UserError(
             f"{_shown(folder)} holds sub-folders and images beside them ({_shown(loose[0])}); put "
             "each image into the sub-folder of its class, or all into one folder without "
             "sub-folders."
         )
-    return _without(folder, found, [_link(path) for path, _ in found.files])
+    return _without(folder, found, [_link(path) for path, _ in found.files], fewest)
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -72,15 +72,15 @@ def class_names(folder: Path) -> tuple[str, ...]:
 
 
 def examine(
-    folder: Path, look: Callable[[Path], A], *, skip_bad: bool = False
+    folder: Path, look: Callable[[Path], A], fewest: int = 2, *, skip_bad: bool = False
 ) -> tuple[Listing, list[A]]:
     """Call ``look`` once per image of ``folder``; return the images for which it raised no
     UserError, and what it returned.
 
     Whatever is left out becomes a problem: a file that ``look`` refuses, a symbolic link, a name
     that is too long or that an earlier image takes, and images that lie in no class folder. Raises
-    UserError for a folder without images, and for a class of fewer than two unless ``skip_bad``,
-    which leaves out that class.
+    UserError for a folder without images, and for a class of fewer than ``fewest`` unless
+    ``skip_bad``, which leaves out that class.
     """
     found = _layout(folder)
 
@@ -103,7 +103,8 @@ def examine(
     ]
     others = found.problems + _elsewhere(folder, found.classes)
     files = [file for file in found.files if not _belongs(file, taken)]
-    listed = _without(folder, Listing(found.classes, files, others), problems, skip_bad=skip_bad)
+    every = Listing(found.classes, files, others)
+    listed = _without(folder, every, problems, fewest, skip_bad=skip_bad)
     kept = {path for path, _ in listed.files}
     return listed, [
         s
@@ -153,23 +154,29 @@ def _check_depth(folder: Path, names: tuple[str, ...], files: Sequence[object]) 
 
 
 def _without(
-    folder: Path, found: Listing, problems: list[str | None], skip_bad: bool = False
+    folder: Path,
+    found: Listing,
+    problems: list[str | None],
+    fewest: int,
+    *,
+    skip_bad: bool = False,
 ) -> Listing:
     """``found`` without the files that have a problem. Raises UserError for a class of fewer than
-    two, or leaves it out if ``skip_bad`` and another is left."""
+    ``fewest``, or leaves it out if ``skip_bad`` and another is left."""
+    least = "two or more" if fewest == 2 else "one or more"
     files = [file for file, problem in zip(found.files, problems, strict=True) if not problem]
     said = found.problems + [problem for problem in problems if problem]
     count = [sum(c == k for _, c in files) for k in range(len(found.classes))]
     for name, n in zip(found.classes, count, strict=True):
-        if n >= 2:
+        if n >= fewest:
             continue
         which = f"The class folder {_shown(folder / name)}" if name else f"The folder {folder}"
-        if not skip_bad or max(count) < 2:
-            needs = "every class needs two or more" if name else "it needs two or more"
+        if not skip_bad or max(count) < fewest:
+            needs = f"every class needs {least}" if name else f"it needs {least}"
             first = f" First problem: {said[0]}" if said else ""
             raise UserError(f"{which} has {n} readable images; {needs}.{first}")
-        said.append(f"{which} has {n} readable images, and every class needs two or more.")
-    kept = [c for c, n in enumerate(count) if n >= 2]
+        said.append(f"{which} has {n} readable images, and every class needs {least}.")
+    kept = [c for c, n in enumerate(count) if n >= fewest]
     files = [(path, kept.index(c)) for path, c in files if c in kept]
     return Listing(tuple(found.classes[c] for c in kept), files, said)
 

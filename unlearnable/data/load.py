@@ -14,7 +14,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require_seed
 from unlearnable.data import shapes
 from unlearnable.data.arrays import read_npy
-from unlearnable.data.card import Card, holds_card
+from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.folders import read_folder, source_of
 from unlearnable.data.images import Images
 from unlearnable.data.sources import DATA, check_source
@@ -51,12 +51,12 @@ def load(
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
         images = DATA[str(source)].load()(root, split, seed, limit, classes)
-    elif holds_card(path):
+    elif find_private(path, CARD):
         card = Card.read(path)
         if split == "test":
             return load(**card.originals(path) | {"limit": limit}, split="test", root=root)
         images = (
-            read_folder(path, size or card.photos.size)
+            read_folder(path, size or card.photos.size, fewest=1)
             if card.photos
             else _read_protected(path, card)
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import Entry
-from unlearnable.data.card import holds_card
+from unlearnable.data.card import CARD, find_private
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
@@ -54,7 +54,7 @@ def check_folder(folder: Path) -> None:
 def check_protected(folder: Path) -> None:
     """Raise UserError unless ``folder`` is a protected one."""
     check_folder(folder)
-    if not holds_card(folder):
+    if find_private(folder, CARD) is None:
         raise UserError(
             f"{folder} is not a protected folder (it has no card.json); make one with "
             "`unlearnable protect`."

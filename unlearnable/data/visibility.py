@@ -10,6 +10,8 @@ from unlearnable.core.units import quantize, to_unit
 from unlearnable.data.card import Measured
 from unlearnable.data.images import Images
 
+VISIBLE_SHIFT = 1.0  # of the mean color, in /255
+
 
 def visibility(clean: Tensor, protected: Tensor) -> Measured:
     """Measure how far apart two uint8 [N, 3, H, W] sets are: L-infinity in /255, mean L2 norm with
@@ -60,6 +62,13 @@ def color_shift(clean: Tensor, protected: Tensor) -> float:
     /255, averaged over the channels. PSNR and SSIM do not tell it from noise without a tint."""
     means = (x.flatten(1).mean(1, dtype=torch.float64) for x in (clean, protected))
     return float((next(means) - next(means)).abs().mean())
+
+
+def describe_shift(shift: float) -> str:
+    """Return the mean color shift, in /255, in words. One step per channel in opposite directions
+    is 1.7 to 2 in CIEDE2000, twice what people see side by side."""
+    seen = "visible as a tint" if shift >= VISIBLE_SHIFT else "hardly a tint"
+    return f"mean color shift {shift:.1f}/255: {seen}"
 
 
 def color_difference(clean: Tensor, protected: Tensor) -> Tensor:

@@ -130,7 +130,8 @@ class Verified(FromJson):
 
     verdict: over all rows. near_duplicates: photos that have one before them; those stay on one
     side of the split. size: pixels of a side at which the learners see the photos. digest: of the
-    photos at the size at which the noise was made.
+    photos at the size at which the noise was made. test_photos: of the smallest split; 0 in a proof
+    of an earlier version.
     """
 
     rows: list[VerifiedRow]
@@ -145,6 +146,7 @@ class Verified(FromJson):
     photos: str
     protected: str
     digest: str
+    test_photos: int = 0
 
     @classmethod
     def from_json(cls, data: Json, where: str = "This proof") -> Self:

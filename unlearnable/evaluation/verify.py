@@ -13,9 +13,9 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
 from unlearnable.core.progress import announce_duration
-from unlearnable.data.card import Card, holds_card
+from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.folders import scan_photos
-from unlearnable.data.image_files import NO_CLASSES
+from unlearnable.data.image_files import NO_CLASSES, listing
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates
@@ -29,6 +29,8 @@ from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
+SMALL_TEST = 100  # photos: with fewer, one photo is over a point, and chance alone several
+
 
 def verify(
     photos: Path | str,
@@ -37,7 +39,7 @@ def verify(
     *,
     out: Path | str,
     radii: tuple[float, ...] = (0.0, 2.0),
-    countermeasures: tuple[str, ...] = ("gray",),
+    countermeasures: tuple[str, ...] = ("gray", "white-balance"),
     seeds: int = 3,
     size: int | None = None,
     holdout: float = 0.25,
@@ -64,17 +66,21 @@ def verify(
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
     clean, noisy = load_pair(Path(photos), protected, size)
     groups, learners = near_duplicates(clean.x), _learners(radii, countermeasures)
-    splits = [_split(clean, noisy, groups, holdout, seed) for seed in range(seeds)]
+    repeats = range(seeds)
+    if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
+        learners, repeats = [], range(0)
+    splits = [_split(clean, noisy, groups, holdout, seed) for seed in repeats]
     missing = [_missing(by, splits, recipe, out) for by in learners]
     _say_time(clean, [by.recipe(recipe) for by in learners], missing, device)
     train = partial(train_and_test, recipe=recipe, results=out, device=device, precision=precision)
     chance = 100 / len(clean.classes)
     rows = [_row(by, splits, train, chance) for by in learners]
+    test_photos = min((len(s.test) for s in splits), default=0)
     done = Verified(
         rows,
         overall_verdict([row.verdict for row in rows]),
         chance=round(chance, 2),
-        flags=_flags(rows, seeds, chance),
+        flags=_flags(rows, seeds, chance, test_photos),
         near_duplicates=count_near_duplicates(groups),
         seeds=seeds,
         size=clean.size,
@@ -83,6 +89,7 @@ def verify(
         photos=str(photos),
         protected=str(protected),
         digest=Card.read(protected).digest,
+        test_photos=test_photos,
     )
     write_json(out / "verify.json", done.to_json())
     return done
@@ -99,14 +106,16 @@ def left(clean: float, protected: float, chance: float) -> float:
 def verdict(clean: float, protected: float, chance: float) -> Verdict:
     """Judge one learner by its accuracies in %: protected where at most half of what it learns from
     clean photos is left. Where it learns little from clean ones, its failing proves nothing."""
-    if is_weak(clean, chance):
+    if chance >= 100 or is_weak(clean, chance):
         return "no verdict"
     return "protected" if protected - chance <= (clean - chance) / 2 else "not protected"
 
 
 def overall_verdict(verdicts: list[Verdict]) -> Verdict:
     """One learner that gets around the protection decides; without one, every learner must have
-    been able to show it."""
+    been able to show it, and there must be one."""
+    if not verdicts:
+        return "no verdict"
     for word in ("not protected", "no verdict"):
         if word in verdicts:
             return word
@@ -177,7 +186,9 @@ def _row(
     )
 
 
-def _flags(rows: list[VerifiedRow], seeds: int, chance: float) -> list[str]:
+def _flags(rows: list[VerifiedRow], seeds: int, chance: float, test_photos: int) -> list[str]:
+    if not rows:
+        return ["one-class"]
     flags = []
     clean = [sum(row.clean) / len(row.clean) for row in rows]
     if any(ruins_clean_images(accuracy, max(clean), chance) for accuracy in clean):
@@ -186,6 +197,8 @@ def _flags(rows: list[VerifiedRow], seeds: int, chance: float) -> list[str]:
         flags.append("weak-baseline")
     if seeds < 3:
         flags.append("few-seeds")
+    if test_photos < SMALL_TEST:
+        flags.append("small-test")
     return flags
 
 
@@ -195,10 +208,11 @@ def _flags(rows: list[VerifiedRow], seeds: int, chance: float) -> list[str]:
 def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
     """Load originals and protected photos in the same order, at the learner's size; each file is
     decoded once. Raises UserError if they do not belong together."""
-    card = Card.read(protected) if holds_card(protected) else None
+    card = Card.read(protected) if find_private(protected, CARD) else None
     if card is None or card.photos is None:
         raise UserError(
-            f"{protected} is not a folder of protected photos; make it with `unlearnable protect`."
+            f"{protected} is not a folder of protected photos; make it with `unlearnable "
+            "protect-photos`."
         )
     if card.classes == NO_CLASSES:
         raise UserError(
@@ -208,15 +222,25 @@ def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, 
         )
     working = card.photos.size
     size = size or working * 3 // 2
-    originals = scan_photos(photos, (working, size), skip_bad=True).images
+    originals = scan_photos(photos, (working, size), skip_bad=True, fewest=card.fewest).images
     if originals[working].digest() != card.digest:
         raise UserError(
-            f"{protected} was not made from the photos that are in {photos} now; protect them "
-            "again."
+            f"{protected} was not made from the photos that are in {photos} now; run `unlearnable "
+            "protect-photos` with both again, which protects what is new."
         )
     clean, hidden = originals[size], load(protected, size=size)
     if not torch.equal(clean.y, hidden.y) or clean.classes != hidden.classes:
         raise UserError(
             f"Photos are missing from {protected} or were added to it; protect them again."
         )
-    return clean, hidden
+    return clean, hidden.subset(_order(card, protected))
+
+
+def _order(card: Card, protected: Path) -> Tensor:
+    """The numbers of the protected photos in the order of their originals: another ending may sort
+    differently."""
+    names = [p.relative_to(protected).as_posix() for p, _ in listing(protected, 1).files]
+    if sorted(names) != sorted(f.written for f in card.files):
+        return torch.arange(len(names))  # renamed, or of a version that did not list them
+    at = {name: k for k, name in enumerate(names)}
+    return torch.tensor([at[f.written] for f in card.files])

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from unlearnable.core.errors import UserError
 from unlearnable.data.card import Card
+from unlearnable.data.folders import read_folder
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 
@@ -15,7 +16,12 @@ def originals_of(folder: Path, root: Path | str | None = None) -> Images:
     """Load the images from which a protected folder was made. root: where the named sets lie.
     Raises UserError if they are not known, not there, or have changed."""
     card = Card.read(folder)
-    clean = load(**card.originals(folder), root=root)
+    where = card.originals(folder)
+    clean = (
+        read_folder(Path(where["source"]), card.photos.size, True, fewest=card.fewest)
+        if card.photos
+        else load(**where, root=root)
+    )
     if clean.digest() != card.digest:
         raise UserError(
             f"The images of {card.data['source']} have changed since {folder} was made from them; "

@@ -21,6 +21,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.presets import require_seed
 from unlearnable.core.provenance import provenance
+from unlearnable.core.text import printable
 from unlearnable.core.units import LEVELS, add_noise
 from unlearnable.core.weights import write_weights
 from unlearnable.data.card import Card
@@ -119,14 +120,22 @@ def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str
 
 def check_images(data: Images, method: Method) -> None:
     """Raise UserError for images that the method cannot protect."""
-    if len(data) < 2:
-        raise UserError(f"There are {len(data)} images to protect; two or more are needed.")
+    name = method.name
+    if len(data) < method.least_images:
+        least = "two" if method.least_images == 2 else "one"
+        raise UserError(f"There are {len(data)} images to protect; {least} or more are needed.")
     if data.unclipped:
         raise UserError("These are images after a countermeasure; protect the images themselves.")
     if method.needs_labels and not data.labeled:
         raise UserError(
-            f"{method.name} needs classes, and these images have none; put the images of each "
-            "class into a sub-folder of its own, or use unlearnable-clusters."
+            f"{name} needs classes, and these images have none; put the images of each class into "
+            "a sub-folder of its own, or use unlearnable-clusters."
+        )
+    if method.needs_labels and len(data.classes) < method.least_classes:
+        raise UserError(
+            f"All images are of one class, {printable(data.classes[0])}, and {name} makes noise "
+            "that keeps models from telling classes apart; add the images of another class, in a "
+            "sub-folder of their own."
         )
 
 

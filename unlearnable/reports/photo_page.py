@@ -2,7 +2,7 @@
 
 import shlex
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -10,9 +10,10 @@ from PIL import Image
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.text import printable
-from unlearnable.data.card import Card
+from unlearnable.data.card import CARD, Card, Measured, find_private
 from unlearnable.data.decoding import SUFFIXES, read
 from unlearnable.data.image_files import NO_CLASSES, listing
+from unlearnable.data.visibility import describe_shift
 from unlearnable.evaluation.results import Verified, VerifiedRow
 from unlearnable.evaluation.store import Json
 from unlearnable.reports.contact_sheet import views
@@ -25,6 +26,9 @@ FLAGS = {
     "the protected ones proves little. More photos or more training steps would tell more.",
     "ruins-clean": "one learner learned less than half of what the best one did even from the "
     "clean photos: what it does to the photos takes them away too, so its failure proves little.",
+    "small-test": "fewer than 100 photos were held out for testing, so one photo is over a point, "
+    "and chance alone moves the result by several.",
+    "one-class": "all photos are of one class, so there is nothing to tell apart.",
     "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
     "differs from the next by many points.",
 }
@@ -40,7 +44,7 @@ def report(
     photos shown, one per class. Raises UserError for a folder without protected photos and for a
     proof about other photos."""
     protected, out = Path(protected), Path(out)
-    card = Card.read(protected) if (protected / "card.json").exists() else None
+    card = Card.read(protected) if find_private(protected, CARD) else None
     if not (card and card.photos and {"lowest_psnr", "psnr_counts"} <= card.measured.keys()):
         raise UserError(
             f"{protected} is not a folder of protected photos; make one with `unlearnable "
@@ -64,6 +68,7 @@ def report(
         flags=[(f, FLAGS.get(f, "see docs/checks.md.")) for f in shown.flags] if shown else [],
         photos=photos,
         missing=missing,
+        tint=_tint(card.measured),
         histogram=[(db, counts.get(db, 0)) for db in range(min(counts), max(counts) + 1)],
         most=max(counts.values()),
         settings=[(key, printable(str(value))) for key, value in _settings(card, shown)],
@@ -105,9 +110,11 @@ def _verdict(proof: Verified | None) -> tuple[str, bool]:
     news."""
     if proof is None:
         return "Protected; whether it works was not measured yet.", False
-    if proof.verdict == "no verdict":
-        return "No verdict: the test models learn too little even from the clean photos.", False
+    if not proof.rows:
+        return "No verdict: with one class there is nothing that a model could tell apart.", False
     judged = [row for row in proof.rows if row.verdict != "no verdict"]
+    if proof.verdict == "no verdict" or not judged:
+        return "No verdict: the test models learn too little even from the clean photos.", False
     least, most = (round(100 * f(row.left for row in judged)) for f in (min, max))
     # the numbers are not to be divided over two lines
     left = f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
@@ -120,6 +127,17 @@ def _verdict(proof: Verified | None) -> tuple[str, bool]:
     return f"Not protected from {', '.join(failed)}: {said}", False
 
 
+def _tint(m: Measured) -> str:
+    """Return what PSNR and SSIM do not see; nothing of a card of an earlier version."""
+    if not {"color_shift", "color_difference", "color_difference_95"} <= m.keys():
+        return ""
+    return (
+        f"{describe_shift(m['color_shift'])}. Color difference (CIEDE2000): "
+        f"{m['color_difference']:.1f} on average, {m['color_difference_95']:.1f} at the 95th "
+        "percentile; about 1 is the least that people see side by side."
+    )
+
+
 # ── photos ──
 
 
@@ -128,17 +146,16 @@ def _photos(
 ) -> tuple[list[Trio], str]:
     """Return what is shown of ``count`` photos, one per class, and (if an original is missing) the
     folder that was looked in."""
-    files = listing(protected).files
+    files = listing(protected, 1).files
     flat = card.classes == NO_CLASSES
     firsts = {label: path for path, label in reversed(files)}
     chosen = [p for p, _ in files] if flat else [firsts[label] for label in sorted(firsts)]
-    folders, known = _folders_of_originals(protected, card, proof), card.files
+    folders = _folders_of_originals(protected, card, proof)
     trios = []
     for path in chosen[:count]:
-        within = path.parent.relative_to(protected)
-        names = [n for n in known if Path(n).with_suffix("") == (within / path.stem)]
-        originals = [f / n for f in folders for n in names] or [
-            p for f in folders for p in _same_stem(f / within, path.stem)
+        within = (path.parent.relative_to(protected) / path.stem).as_posix()
+        originals = [f / n for f in folders for n in _originals(card, within)] or [
+            p for f in folders for p in _same_stem((f / within).parent, path.stem)
         ]
         found = _pair(path, originals, card.measured["linf"])
         if found:
@@ -157,6 +174,12 @@ def _folders_of_originals(protected: Path, card: Card, proof: Verified | None) -
     typed = [card.originals(protected)["source"], *([proof.photos] if proof else [])]
     starts = [Path(), *protected.resolve().parents]
     return list(dict.fromkeys(start / name for name in typed for start in starts))
+
+
+def _originals(card: Card, within: str) -> list[str]:
+    """The original of a photo as the card says it: CLASS/NAME, with another ending."""
+    names = [PurePosixPath(f.original) for f in card.files]
+    return [str(name) for name in names if str(name.with_suffix("")) == within]
 
 
 def _same_stem(folder: Path, stem: str) -> list[Path]:

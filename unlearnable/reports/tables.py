@@ -186,6 +186,11 @@ MEANING: dict["Verdict", str] = {
 
 def verify_table(done: "Verified") -> str:
     """Return the proof for a terminal."""
+    if not done.rows:
+        return (
+            "Verdict: no verdict. All photos are of one class, so there is nothing that a model "
+            "could learn to tell apart, from clean photos or from protected ones."
+        )
     rows = tuple(
         (
             Cell(row.learner),
@@ -197,6 +202,7 @@ def verify_table(done: "Verified") -> str:
     )
     notes = [
         f"Guessing reaches {done.chance:.1f} %.",
+        f"Tested on {done.test_photos} photos per split; every class counts alike.",
         f"Verdict: {done.verdict}.",
     ]
     notes[1:1] = [

@@ -59,6 +59,12 @@ class Method(Presets, ABC):
     name: ClassVar[str]
     """what commands, cards and tables call it; default: the name of the class"""
 
+    least_images: ClassVar[int] = 2
+    """so many images it needs at least"""
+
+    least_classes: ClassVar[int] = 2
+    """and so many classes, if it needs labels"""
+
     if TYPE_CHECKING:  # at run time a field of the subclass, or a class variable
 
         @property

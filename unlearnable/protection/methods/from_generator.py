@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.typed_json import mismatch
+from unlearnable.data.card import find_private
 from unlearnable.models import MODELS
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
 from unlearnable.protection.methods.min_min import MinMin
@@ -16,6 +17,8 @@ from unlearnable.protection.methods.min_min import MinMin
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
     from unlearnable.training.recipe import Recipe
+
+GENERATOR = "generator.safetensors"  # its name in a protected folder or beside it
 
 
 class About(TypedDict):
@@ -34,7 +37,10 @@ VISITS = 20  # of warm-started noise, which takes few steps per visit
 class Generated(Method):
     """noise for further images of the same classes from generator.safetensors, without training:
     the last pass of the min-min family (Fu et al., 2022, algorithm 1), repeated where the noise is
-    warm-started."""
+    warm-started. Any number of images of any of the classes."""
+
+    least_images: ClassVar[int] = 1
+    least_classes: ClassVar[int] = 1
 
     file: str
     """generator.safetensors of a protected folder"""
@@ -54,10 +60,12 @@ class Generated(Method):
 
     @classmethod
     def of(cls, file: Path, model: str | None = None) -> Self:
-        """Read how a generator was made. model: the network it is, where that is your own
-        (my_module:factory), because a file from elsewhere must not choose what is imported. Raises
-        UserError for a file that is not a generator, or one of a method that cannot continue from
-        it."""
+        """Read how a generator was made. file: a generator.safetensors, or the protected folder
+        that it belongs to. model: the network it is, where that is your own (my_module:factory),
+        because a file from elsewhere must not choose what is imported. Raises UserError for a file
+        that is not a generator, or one of a method that cannot continue from it."""
+        if not file.is_file():  # photos have it in the folder beside them
+            file = find_private(file if file.is_dir() else file.parent, GENERATOR) or file
         about = _about(file)
         family = _family(file, about)
         if not isinstance(family, MinMin):
@@ -78,18 +86,23 @@ class Generated(Method):
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
     def craft(self, data: Images, run: Context) -> Noise:
+        import torch
+
         from unlearnable.protection.methods.from_generator_loop import noise_for_further_images
 
-        if data.classes != self.classes:
+        present = [data.classes[c] for c in data.y.unique().tolist()]
+        if not set(present) <= set(self.classes):
             raise UserError(
                 f"{self.file} knows the classes {', '.join(self.classes)}; the images have "
-                f"{', '.join(data.classes)}."
+                f"{', '.join(present)}."
             )
         if data.x.shape[2] != self.size:
             raise UserError(
                 f"{self.file} was made at {self.size} px, and the images have {data.x.shape[2]} px."
             )
-        return noise_for_further_images(self, data, run)
+        numbers = [self.classes.index(c) if c in self.classes else -1 for c in data.classes]
+        y = torch.tensor(numbers)[data.y]
+        return noise_for_further_images(self, replace(data, y=y, classes=self.classes), run)
 
     def passes(self, images: int) -> int:
         return self.visits * images * self.family.passes_per_update

@@ -1,0 +1,212 @@
+"""Folders of photos over time: they grow, change, shrink, and are given by mistake."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.typed import typed
+from unlearnable import LSP, SEM, UserError, load, protect, protect_photos, report, verify
+from unlearnable.core.checkpoint import held
+from unlearnable.data.card import Card
+from unlearnable.data.decoding import read
+from unlearnable.evaluation.verify import load_pair
+from unlearnable.protection.export import originals_of
+from unlearnable.protection.methods.from_generator import Generated
+
+METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
+SIZE = 16
+
+
+def photo(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    x = np.random.default_rng(seed).integers(0, 256, (30 + seed, 24, 3), dtype=np.uint8)
+    Image.fromarray(x).save(path)
+
+
+def album(root: Path, classes: tuple[str, ...] = ("cat", "dog"), each: int = 3) -> Path:
+    for k, name in enumerate(classes):
+        for n in range(each):
+            photo(root / name / f"{n}.png", 10 * k + n)
+    return root
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*.png")}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory) -> Path:
+    """A folder with photos and out, protected once."""
+    root = tmp_path_factory.mktemp("first")
+    protect_photos(album(root / "photos"), root / "out", METHOD, size=SIZE)
+    return root
+
+
+@pytest.fixture
+def folder(first, tmp_path) -> Path:
+    shutil.copytree(first, tmp_path / "work")
+    return tmp_path / "work"
+
+
+def test_a_folder_grows(folder):
+    photos, out = folder / "photos", folder / "out"
+    before, card = files(out), Card.read(out)
+    photo(photos / "cat" / "between 0 and 1.png", 90)
+    photo(photos / "dog" / "9.jpg", 91)
+    grown = protect_photos(photos, out, METHOD, size=SIZE)
+    after = files(out)
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"cat/between 0 and 1.png", "dog/9.png"}
+    assert [f.original for f in grown.files] == [
+        "cat/0.png", "cat/1.png", "cat/2.png", "cat/between 0 and 1.png",
+        "dog/0.png", "dog/1.png", "dog/2.png", "dog/9.jpg",
+    ]  # fmt: skip
+    assert grown == Card.read(out) and grown.shape[0] == 8 and grown.passes > card.passes
+    assert (grown.method, grown.settings) == (card.method, card.settings)
+    assert grown.measured["linf"] <= 8 and sum(grown.measured["psnr_counts"].values()) == 8
+    clean, protected = load_pair(photos, out, SIZE)
+    assert len(clean) == len(protected) == 8 and torch.equal(originals_of(out).x, clean.x)
+    assert len(list(folder.iterdir())) == 3 and len(list((folder / "out.private").iterdir())) == 2
+    assert protect_photos(photos, out, METHOD, size=SIZE) == grown and files(out) == after
+    a, b = (
+        np.asarray(read(p).convert("RGB"), int) for p in (photos / "dog/9.jpg", out / "dog/9.png")
+    )
+    assert 0 < np.abs(a - b).max() <= 8
+
+
+def test_growing_is_said_and_a_killed_one_resumes(folder, monkeypatch):
+    photo(folder / "photos" / "cat" / "new.png", 92)
+    said = typed(
+        "protect-photos", "photos", "out", "--dry-run", "--train-steps", 3, cwd=folder, status=2
+    )
+    assert "another run's" in said.stderr
+    from unlearnable.protection import photo_files
+
+    def dies(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    before, real = files(folder / "out"), photo_files.write
+    monkeypatch.setattr(photo_files, "write", dies)
+    with pytest.raises(KeyboardInterrupt):
+        protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
+    assert files(folder / "out") == before
+    monkeypatch.setattr(photo_files, "write", real)
+    photo(folder / "photos" / "cat" / "newer.png", 93)  # and the folder grows again meanwhile
+    card = protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
+    assert card.shape[0] == 8 and len(list((folder / "out.private").iterdir())) == 2
+
+
+def test_changed_and_missing_originals_get_one_sentence(folder):
+    photos, out = folder / "photos", folder / "out"
+    original = (photos / "cat" / "0.png").read_bytes()
+    photo(photos / "cat" / "0.png", 95)
+    with pytest.raises(UserError, match=r"cat/0.png was changed after .* delete .*out/cat/0.png"):
+        protect_photos(photos, out, METHOD, size=SIZE)
+    (photos / "cat" / "0.png").unlink()
+    with pytest.raises(UserError, match=r"cat/0.png was taken away after"):
+        protect_photos(photos, out, METHOD, size=SIZE)
+    (out / "cat" / "0.png").unlink()  # as the sentence says
+    assert protect_photos(photos, out, METHOD, size=SIZE).shape[0] == 5
+    (photos / "cat" / "0.png").write_bytes(original)
+    assert protect_photos(photos, out, METHOD, size=SIZE).shape[0] == 6
+    assert len(load_pair(photos, out, SIZE)[0]) == 6
+
+
+def test_what_keeps_no_generator_does_not_grow(tmp_path):
+    photos = album(tmp_path / "photos")
+    protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
+    photo(photos / "cat" / "new.png", 96)
+    with pytest.raises(UserError, match="cannot protect further photos in the same way"):
+        protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
+
+
+def test_a_generator_takes_any_classes_and_one_photo(folder):
+    photo(folder / "more" / "dog" / "only.png", 97)
+    card = protect_photos(
+        folder / "more", folder / "more out", Generated.of(folder / "out"), size=SIZE
+    )
+    assert card.classes == ("dog",) and card.shape[0] == 1 and 0 < card.measured["linf"] <= 8
+    assert len(load(folder / "more out")) == len(originals_of(folder / "more out")) == 1
+    page = report(folder / "more out", out=folder / "page.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png") == 3
+
+
+def test_the_noise_of_a_class_does_not_depend_on_which_others_are_there(first):
+    """Known answer: labels are those of the generator, not of the folder."""
+    data = load(first / "photos", size=SIZE)
+    dogs = load(first / "photos", size=SIZE, classes=("dog",))
+    method = Generated.of(first / "out")
+    both, reordered = (protect(d, method).images for d in (dogs, dogs.subset(torch.arange(3))))
+    assert torch.equal(both.x, reordered.x)
+    as_cats = protect(
+        load(first / "photos", size=SIZE, classes=("cat", "dog")).subset(data.y == 1), method
+    )
+    assert torch.equal(as_cats.images.x, both.x)
+
+
+def test_protected_photos_are_not_protected_again(folder):
+    with pytest.raises(UserError, match="are protected already"):
+        protect_photos(folder / "out", folder / "twice", METHOD, size=SIZE)
+    shutil.copytree(folder / "out", folder / "published")  # without its card
+    with pytest.raises(UserError, match=r"published/cat/0.png is a protected photo already"):
+        protect_photos(folder / "published", folder / "twice", METHOD, size=SIZE)
+    shutil.copy(folder / "out" / "cat" / "0.png", folder / "photos" / "cat" / "copy.png")
+    with pytest.raises(UserError, match=r"cat/copy.png is a protected photo already"):
+        protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
+    assert not (folder / "twice").exists() and not (folder / "twice.private").exists()
+
+
+def test_a_class_that_was_left_out_stays_out(folder):
+    """One photo is too few for a class; with --skip-bad it is left out, in ``verify`` too."""
+    photo(folder / "photos" / "bird" / "only.png", 99)
+    card = protect_photos(folder / "photos", folder / "new", METHOD, size=SIZE, skip_bad=True)
+    assert card.classes == ("cat", "dog") and card.fewest == 2 and card.left_out
+    assert len(load_pair(folder / "photos", folder / "new", SIZE)[0]) == 6
+    assert len(originals_of(folder / "new")) == 6
+
+
+def test_a_folder_that_is_a_link(folder):
+    (folder / "disk" / "real").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "disk" / "real")
+    protect_photos(folder / "photos", folder / "link", METHOD, size=SIZE)
+    assert len(files(folder / "disk" / "real")) == 6
+    assert (folder / "disk" / "real.private" / "card.json").exists()
+    assert Card.read(folder / "link") == Card.read(folder / "disk" / "real")
+
+
+def test_only_one_run_at_a_time(folder):
+    with held(folder / "out.private"), pytest.raises(UserError, match="Another process"):
+        protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
+
+
+def test_one_class_has_nothing_to_hide(tmp_path):
+    photos = album(tmp_path / "photos", classes=("cat",))
+    with pytest.raises(UserError, match="All images are of one class, cat"):
+        protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
+    assert not (tmp_path / "out.private").exists()
+
+
+def test_verify_has_no_verdict_on_one_class(folder):
+    photo(folder / "more" / "dog" / "a.png", 97)
+    photo(folder / "more" / "dog" / "b.png", 98)
+    protect_photos(folder / "more", folder / "o", Generated.of(folder / "out"), size=SIZE)
+    done = verify(folder / "more", folder / "o", out=folder / "verified")
+    assert done.verdict == "no verdict" and done.rows == [] and done.flags == ["one-class"]
+    page = report(folder / "o", folder / "verified", out=folder / "page.html").read_text(
+        encoding="utf-8"
+    )
+    assert "No verdict: with one class" in page and "0\u00a0%" not in page
+    said = typed("verify", "more", "o", cwd=folder, status=4).stdout
+    assert "no verdict" in said and "Publish" not in said
+
+
+def test_the_card_says_what_the_eye_sees(first):
+    measured = Card.read(first / "out").measured
+    assert measured["color_difference_95"] > measured["color_difference"] > 0
+    assert 0 <= measured["color_shift"] <= 8
+    page = report(first / "out", out=first / "page.html").read_text(encoding="utf-8")
+    assert f"mean color shift {measured['color_shift']:.1f}/255" in page and "CIEDE2000" in page

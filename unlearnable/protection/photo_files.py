@@ -1,0 +1,118 @@
+"""One photo with its noise: written at its own size without loss, read back, and measured."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import move, refuse_links
+from unlearnable.core.units import add_noise
+from unlearnable.data.card import Measured, PhotoMeasured, PhotoSettings, private_folder
+from unlearnable.data.decoding import Format, is_gray, pixels, read, write
+from unlearnable.data.visibility import color_difference, color_shift, visibility
+
+WORK = "work"  # in the private folder until all is done: photos, noise and state of the run
+WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
+
+
+def fingerprint(x: np.ndarray) -> str:
+    """Return what tells one photo, uint8 [3, S, S] at the noise's size, from others."""
+    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()[:16]
+
+
+def upsample_noise(noise: Tensor, height: int, width: int, eps: float) -> Tensor:
+    """Upsample noise [3, s, s] in /255 to a photo's size: int8 [3, height, width] within eps."""
+    up = F.interpolate(noise[None].float(), (height, width), mode="bicubic", align_corners=False)[0]
+    return up.round_().clamp_(-eps, eps).to(torch.int8)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is known of a photo that was written. pixels: its fingerprint. lost_metadata: whether
+    its original has metadata that could not be kept."""
+
+    pixels: str
+    measured: PhotoMeasured
+    lost_metadata: bool
+
+
+def write_photo(
+    path: Path, out: Path, name: str, noise: Tensor, eps: float, photos: PhotoSettings
+) -> Written:
+    """Write the photo ``path`` with its noise to ``out / name``, unless it is there already, and
+    read it back. A gray photo stays gray: its noise is the mean of the channels.
+
+    The file is made in the private folder, which is on the same disk, so that a killed run leaves
+    nothing unfinished beside photos that are to be published."""
+    to, private = out / name, private_folder(out)
+    clean = read(path)
+    x = torch.from_numpy(pixels(clean, None))
+    refuse_links(to, out)
+    if not to.exists():
+        height, width = x.shape[1:]
+        if is_gray(x.numpy()):
+            noise = noise.float().mean(0, keepdim=True).expand(3, -1, -1)
+        y = add_noise(x, upsample_noise(noise, height, width, eps)).numpy()
+        made = private / WORK / "photos" / name
+        refuse_links(made, private.parent)
+        kind: Format = "webp" if photos.format == "webp" else "png"
+        write(y, clean, made, kind=kind, keep_metadata=photos.keep_metadata)
+        move(made, to, out)
+    written = read(to)
+    measured = _measured(x, torch.from_numpy(pixels(written, None)), to, eps)
+    own = fingerprint(pixels(written, photos.size))
+    return Written(own, measured, bool(clean.info["lost"]))
+
+
+def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> PhotoMeasured:
+    """Measure the noise in one written file. Raises UserError if the file breaks the contract."""
+    if clean.shape != written.shape:
+        raise UserError(
+            f"{path} has another size than its original; delete it and run the same command again."
+        )
+    rows = zip(clean.split(256, 1), written.split(256, 1), strict=True)  # few at a time, in int16
+    linf = max(int((a.short() - b).abs().max()) for a, b in rows)
+    if linf > eps:
+        raise UserError(
+            f"{path} differs from its original by {linf}/255, above {eps:g}/255; delete it and run "
+            "the same command again."
+        )
+    h, w = clean.shape[1:]
+    top, left = max(0, h - WINDOW) // 2, max(0, w - WINDOW) // 2
+    window = (slice(None), slice(top, top + WINDOW), slice(left, left + WINDOW))
+    seen = visibility(clean[window][None], written[window][None])
+    difference = color_difference(clean[window][None], written[window][None])
+    return {
+        "linf": linf,  # of the whole photo, like the shift
+        "psnr": seen["psnr"],
+        "ssim": seen["ssim"],
+        "color_difference": round(float(difference.mean()), 3),
+        "color_difference_95": round(float(np.quantile(difference.numpy(), 0.95)), 3),
+        "color_shift": round(color_shift(clean, written), 3),
+    }
+
+
+def measured_over(each: Sequence[PhotoMeasured]) -> Measured:
+    """Return what was measured, over all photos."""
+
+    def mean(values: list[float], digits: int) -> float:
+        return round(float(np.mean(values)), digits)
+
+    counts = Counter(str(int(m["psnr"])) for m in each)  # by whole dB, for the report
+    return {
+        "linf": max(m["linf"] for m in each),
+        "psnr": mean([m["psnr"] for m in each], 4),
+        "ssim": mean([m["ssim"] for m in each], 4),
+        "lowest_psnr": round(min(m["psnr"] for m in each), 2),
+        "psnr_counts": dict(sorted(counts.items())),
+        "color_difference": mean([m["color_difference"] for m in each], 2),
+        "color_difference_95": mean([m["color_difference_95"] for m in each], 2),
+        "color_shift": mean([m["color_shift"] for m in each], 2),
+    }

@@ -1,0 +1,180 @@
+"""What is to be done with a folder of photos: which places are fit, what is protected already, what
+is new, and by which method that is protected."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearnable.core.errors import UserError
+from unlearnable.core.files import refuse_links
+from unlearnable.core.text import printable
+from unlearnable.data.card import (
+    CARD,
+    Card,
+    PhotoRecord,
+    PhotoSettings,
+    find_private,
+    private_folder,
+)
+from unlearnable.data.decoding import WEBP_LONGEST
+from unlearnable.data.folders import Scan
+from unlearnable.data.image_files import entries, inside
+from unlearnable.protection.methods.base import Method
+from unlearnable.protection.methods.from_generator import GENERATOR, Generated
+from unlearnable.protection.methods.min_min import MinMin
+from unlearnable.protection.photo_files import fingerprint
+from unlearnable.protection.protect import check_images, settings_of
+
+MARKER = "run.json"  # in the private folder until all is done: what the run is
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be done with a folder. files: its photos, of which ``names`` are within it; rows:
+    the numbers of those to protect, by ``method``; kept: those that are protected already, by name;
+    before: the card of an earlier run, if any."""
+
+    files: list[Path]
+    names: list[str]
+    fingerprints: list[str]
+    rows: list[int]
+    method: Method
+    kept: dict[str, PhotoRecord]
+    before: Card | None
+
+    @property
+    def done(self) -> bool:
+        return not self.rows and (not self.before or len(self.kept) == len(self.before.files))
+
+
+def plan(
+    folder: Path, out: Path, method: Method, scan: Scan, photos: PhotoSettings, *, seed: int = 0
+) -> Plan:
+    """Find out which photos are to be protected, and by which method: ``method``, or, if ``out``
+    holds some already, the generator that was kept. Raises UserError where that cannot be done."""
+    check_format(scan, photos.format)
+    files, clean = [path for path, _ in scan.listing.files], scan.images[photos.size]
+    names = [path.relative_to(folder).as_posix() for path in files]
+    prints = [fingerprint(x) for x in clean.x.numpy()]
+    _refuse_protected(folder, out, files, prints)
+    before = Card.read(out) if find_private(out, CARD) else None
+    if before is None:
+        check_images(clean, method)
+        return Plan(files, names, prints, [*range(len(files))], method, {}, None)
+    run = (method.name, settings_of(method), seed, photos)
+    if (before.method, before.settings, before.seed, before.photos) != run or (
+        not before.files and before.digest != clean.digest()
+    ):
+        raise UserError(
+            f"{out} holds another run's protected photos; give another folder, or delete it and "
+            f"{private_folder(out)}."
+        )
+    if not before.files:  # of a version that did not list them
+        return Plan(files, names, prints, [], method, {}, before)
+    kept = _kept(before, dict(zip(names, prints)), folder, out)
+    rows = [k for k, name in enumerate(names) if name not in kept]
+    if rows and not isinstance(method, Generated):
+        method = _kept_generator(out, method)
+    return Plan(files, names, prints, rows, method, kept, before)
+
+
+def _kept(card: Card, now: dict[str, str], folder: Path, out: Path) -> dict[str, PhotoRecord]:
+    """The photos that are protected already, by name. Raises UserError for protected photos whose
+    originals (``now``: name -> fingerprint) were changed or taken away."""
+    there = [f for f in card.files if (out / f.written).exists()]
+    if stale := [f for f in there if now.get(f.original) != f.original_pixels]:
+        first = stale[0]
+        what = "changed" if first.original in now else "taken away"
+        more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
+        original, written = (
+            printable(str(p)) for p in (folder / first.original, out / first.written)
+        )
+        raise UserError(
+            f"{original}{more} was {what} after it was protected; put it back as it was, or delete "
+            f"{written} and run the same command again."
+        )
+    return {f.original: f for f in there}
+
+
+def _kept_generator(out: Path, method: Method) -> Generated:
+    """The method that protects further photos as those of ``out``, which ``method`` made."""
+    generator = find_private(out, GENERATOR)
+    if generator is None or not isinstance(method, MinMin):
+        raise UserError(
+            f"{out} was made by {method.name}, which cannot protect further photos in the same "
+            "way; give another output folder."
+        )
+    return Generated.of(generator, method.model)
+
+
+def _refuse_protected(folder: Path, out: Path, files: list[Path], prints: list[str]) -> None:
+    """Raise UserError if the photos to protect are protected already: a second time the noise of
+    both would add up, beyond what the card says."""
+    again = "give the originals instead, because twice the noise is seen twice as well."
+    if find_private(folder, CARD):
+        raise UserError(f"{folder} holds photos that are protected already; {again}")
+    for place in {folder.resolve().parent, out.resolve().parent}:
+        for path in sorted(place.glob("*.private/card.json")):
+            known = _written(path.parent)
+            for file, own in zip(files, prints):
+                if own in known:
+                    raise UserError(
+                        f"{printable(str(file))} is a protected photo already ({path}); {again}"
+                    )
+
+
+def _written(private: Path) -> set[str]:
+    """The fingerprints of the protected photos that a card lists."""
+    try:
+        files = Card.read(private).files
+    except UserError:
+        return set()
+    return {f.written_pixels for f in files if f.written_pixels != f.original_pixels}
+
+
+def check_places(folder: Path, out: Path) -> None:
+    """Raise UserError unless ``folder`` exists, ``out`` lies elsewhere and can be written, and
+    ``out`` is new or this program's."""
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder {folder}; give one with a sub-folder of photos per class."
+        )
+    private = private_folder(out)
+    if inside(out, folder) or inside(folder, out) or inside(folder, private):
+        raise UserError(
+            f"{out} and {folder} lie inside each other; give an output folder elsewhere."
+        )
+    refuse_links(private, private.parent)
+    for path in private.rglob("*"):
+        refuse_links(path, private)
+    ours = find_private(out, CARD) or (private / MARKER).exists()
+    for place in (out, private):
+        if place.exists() and not ours and not (place.is_dir() and _is_empty(place)):
+            raise UserError(
+                f"{place} exists and is not this run's output; give another folder, or delete it."
+            )
+    parent = next(p for p in (private, *private.absolute().parents) if p.exists())
+    # now, and not after the noise is made
+    for place in (parent, out) if out.exists() else (parent,):
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise UserError(
+                f"Cannot write into {place}; check its permissions, or give another output folder."
+            )
+    if out.exists() and out.stat().st_dev != parent.stat().st_dev:
+        raise UserError(f"{out} is a disk of its own; give a folder in it, as {out / 'protected'}.")
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but what systems leave in it."""
+    hidden = (p.name for p in folder.iterdir() if p.name.startswith("."))
+    return not entries(folder) and all(n == ".DS_Store" or n.startswith("._") for n in hidden)
+
+
+def check_format(scan: Scan, kind: str) -> None:
+    """Raise UserError for photos that are too large for the files to be written."""
+    for (path, _), size in zip(scan.listing.files, scan.sizes, strict=True):
+        if kind == "webp" and max(size) > WEBP_LONGEST:
+            raise UserError(
+                f"{printable(str(path))} has {size[0]} x {size[1]} pixels, and WebP holds at most "
+                f"{WEBP_LONGEST} per side; give --format png."
+            )
