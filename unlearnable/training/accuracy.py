@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from unlearnable.core import distributed
+from unlearnable.core.finite import diverged
 from unlearnable.data.images import Images
 from unlearnable.training import augment
 
@@ -17,11 +18,16 @@ def accuracy(
     device: torch.device | str = "cpu",
 ) -> float:
     """Share of images classified rightly, in %, model in eval mode; ``t`` gives the test view
-    (default: T's own). The images are divided over the processes."""
+    (default: T's own). The images are divided over the processes. Raises UserError for logits that
+    are NaN or infinite."""
     t = t or augment.for_size(*data.x.shape[-2:])
     model.eval()
-    right = torch.zeros((), dtype=torch.int64, device=device)
+    right, bad = torch.zeros(2, dtype=torch.int64, device=device)
     for i in distributed.local_rows(len(data)).split(500):
-        right += (model(t.test(data.pixels(i, device))).argmax(1) == data.labels(i, device)).sum()
-    distributed.all_reduce_(right)
+        logits = model(t.test(data.pixels(i, device)))
+        right += (logits.argmax(1) == data.labels(i, device)).sum()
+        bad += (~logits.isfinite()).sum()
+    distributed.all_reduce_(right, bad)
+    if bad:
+        raise diverged("The logits of test images")
     return 100 * float(right) / len(data)
