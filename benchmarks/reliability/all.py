@@ -12,12 +12,25 @@ from pathlib import Path
 import disk
 import hostile
 import kills
+import own
 import security
 from common import warm
 
 # cases of each, and the kinds of --tiny, which need few commands before the first case
-FULL = {kills: (200, ""), disk: (100, ""), hostile: (10_000, ""), security: (300, "")}
-TINY = {kills: (4, "lsp"), disk: (3, "lsp"), hostile: (60, ""), security: (12, "pickles")}
+FULL = {
+    kills: (200, ""),
+    disk: (100, ""),
+    hostile: (10_000, ""),
+    own: (300, ""),
+    security: (300, ""),
+}
+TINY = {
+    kills: (4, "lsp"),
+    disk: (3, "lsp"),
+    hostile: (60, ""),
+    own: (8, "learn"),
+    security: (12, "pickles"),
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

@@ -22,6 +22,7 @@ from unlearnable import (
     train_denoiser,
 )
 from unlearnable.core.seeding import generator
+from unlearnable.evaluation.countermeasures import try_countermeasure
 from unlearnable.evaluation.transforms import linear_classifier
 
 
@@ -185,16 +186,31 @@ def test_dilute_takes_a_share_of_every_class(noisy):
         mix_in_clean(clean, clean, 1.3)
 
 
+OWN = """import sys
+def invert(x): return 255 - x
+def wrong(x): return x.float()
+def sparse(x): return x.to_sparse()
+def raises(x): raise ValueError("two\\nlines")
+def leaves(x): sys.exit(0)
+number = 3
+"""
+
+
 def test_a_persons_own(noisy, tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(
-        "def invert(x):\n    return 255 - x\n\ndef wrong(x):\n    return x.float()\n"
-    )
+    (tmp_path / "mine.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     assert torch.equal(apply_countermeasure("mine:invert", noisy).x, 255 - noisy.x)
-    with pytest.raises(UserError, match="must return uint8"):
-        apply_countermeasure("mine:wrong", noisy)
-    with pytest.raises(UserError, match="no 'other'"):
-        apply_countermeasure("mine:other", noisy)
+    for name, said in (
+        ("wrong", "must return uint8"),
+        ("sparse", "returned torch.sparse_coo on cpu"),
+        ("other", "no 'other'"),
+        ("number", "is not a function"),
+        ("raises", r"'mine:raises' failed on \d+ images, ValueError: two lines \(.*mine.py:5\)"),
+        ("leaves", "SystemExit: 0"),
+    ):
+        for call in (apply_countermeasure, try_countermeasure):
+            with pytest.raises(UserError, match=said):
+                call(f"mine:{name}", noisy)
 
 
 def test_denoiser_learns_the_noise_of_the_leaked_pairs():

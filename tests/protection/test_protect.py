@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -230,3 +230,103 @@ def test_visibility_of_known_noise():
     assert m["psnr"] == pytest.approx(20 * np.log10(255 / 8), abs=0.01)
     assert m["l2"] == pytest.approx(8 / 255 * np.sqrt(3072), abs=1e-3)
     assert visibility(a, a)["ssim"] == 1
+
+
+# ── methods and networks of a person's own ──
+
+
+@dataclass(frozen=True)
+class Broken(Method):
+    """what a method may do wrong"""
+
+    eps: float = 8.0
+    how: str = ""
+
+    def craft(self, data, run):
+        noise = torch.ones(data.x.shape, dtype=torch.int8)
+        network = build("tests.networks:shallow", 2, size=32)
+        match self.how:
+            case "nothing":
+                return None
+            case "array":
+                return Noise(noise.numpy())
+            case "sparse":
+                return Noise(noise.to_sparse())
+            case "network":
+                return Noise(noise, generator=3)
+            case "passes":
+                return Noise(noise, passes="many")
+            case "raises":
+                raise ValueError("two\nlines")
+            case "leaves":
+                raise SystemExit(0)
+            case "diverged":
+                next(network.parameters()).data.fill_(float("nan"))
+                return Noise(noise, generator=network)
+            case "unsaved":
+                network.register_buffer("sparse", torch.ones(2).to_sparse())
+                return Noise(noise, generator=network)
+            case "dtype":
+                return Noise(noise * float("nan"))
+        return Noise(noise, generator=network)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("nothing", "must give a Noise, not one of type NoneType"),
+        ("array", "must give noise whose delta is a tensor, not one of type ndarray"),
+        ("sparse", "must be a dense tensor on the CPU, not torch.sparse_coo"),
+        ("network", "must give noise whose generator is a network"),
+        ("passes", "must give noise whose passes are 0 or more"),
+        (
+            "raises",
+            r"method 'tests.protection.test_protect:Broken' failed, ValueError: two lines \(",
+        ),
+        ("leaves", "failed, SystemExit: 0"),
+        ("diverged", "surrogate of Broken: numbers became NaN"),
+        ("unsaved", "cannot be saved as safetensors"),
+        ("dtype", "must be int8 or int16"),
+    ],
+)
+def test_what_is_wrong_with_a_method(few, tmp_path, how, said):
+    with pytest.raises(UserError, match=said):
+        protect(few, Broken(how=how), tmp_path / "out")
+    assert not (tmp_path / "out" / "card.json").exists()
+    assert not [*tmp_path.rglob("*.npy")]
+
+
+def test_a_method_with_a_surrogate_and_no_model_among_its_settings(few, tmp_path):
+    protect(few, Broken(), tmp_path / "out")
+    assert (tmp_path / "out" / "generator.safetensors").exists()
+
+
+@pytest.mark.parametrize("changes", [{"eps": None}, {"eps": "8"}, {"how": {1, 2}}, {"how": 1j}])
+def test_what_is_wrong_with_the_settings_of_a_method(few, tmp_path, changes):
+    with pytest.raises(UserError, match="must give a number|cannot be written as JSON"):
+        protect(few, Broken(**changes), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["rem", "tap", "entf", "unlearnable-clusters"])
+def test_a_surrogate_of_ones_own_is_tried_before_anything_is_written(few, tmp_path, name):
+    wrong = {"entf": "Plain", "unlearnable-clusters": "Plain"}.get(name, "Dictionary")
+    method = replace(tiny(name, (), tmp_path), model=f"tests.own_networks:{wrong}")
+    with pytest.raises(UserError, match="not an nn.Sequential|returned an object of type dict"):
+        protect(few, method, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["rem", "em", "tap"])
+def test_noise_is_not_made_on_logits_that_are_nan(few, tmp_path, name):
+    """The sign of a NaN gradient is 0, so that such noise would look like any other."""
+    method = replace(tiny(name, (), tmp_path), model="tests.own_networks:NaNLater")
+    with pytest.raises(UserError, match="NaN or infinite"):
+        protect(few, method, tmp_path / "out")
+    assert not [*tmp_path.rglob("*.npy")]
+
+
+def test_a_surrogate_that_diverges_makes_no_noise(few, tmp_path):
+    method = replace(tiny("em", (), tmp_path), lr=1e30, train_steps=4)
+    with pytest.raises(UserError, match="NaN or infinite"):
+        protect(few, method, tmp_path / "out")
+    assert not [*tmp_path.rglob("*.npy")]

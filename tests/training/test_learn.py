@@ -8,12 +8,15 @@ from typing import get_args
 import pytest
 import torch
 
+from tests import own_networks
 from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load, protect
 from unlearnable.core import checkpoint
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
+from unlearnable.core.finite import is_finite
 from unlearnable.core.seeding import Purpose, batch_rows, seed_of
 from unlearnable.experiments.records import canonical
+from unlearnable.training.frozen import Frozen
 from unlearnable.training.trainer import Trainer
 
 NARROW = "tests.networks:narrow"
@@ -245,3 +248,79 @@ def test_compiled_training_steps_are_the_same_up_to_rounding(few, compiling, mon
     (plain, change), (fast, other) = trained
     assert torch.allclose(plain, fast, rtol=1e-5)
     assert float((change - other).norm() / change.norm()) < 1e-4
+
+
+# ── networks of a person's own, and trainings that diverge ──
+
+SHORT = Recipe.preset("short", steps=8, batch=16, evals=2)
+
+
+def own(name, **changes):
+    return replace(SHORT, model=f"tests.own_networks:{name}", **changes)
+
+
+def test_shared_weights_are_learned_saved_and_read(few, tmp_path):
+    done = learn(few, own("Tied"), test=few, out=tmp_path / "run")
+    again = learn(few, own("Tied"), test=few, out=tmp_path / "run")
+    assert again.result == done.result
+    assert all(
+        torch.equal(v, again.model.state_dict()[k]) for k, v in done.model.state_dict().items()
+    )
+
+
+def test_the_frozen_copy_of_shared_weights_is_the_model(few):
+    """A convolution that shares its weight cannot be folded: its batch norm would act on both."""
+    model = build("tests.own_networks:Tied", 10, size=32).train()
+    model(few.pixels(slice(0, 20), "cpu"))  # statistics other than the first
+    frozen = Frozen(model, bfloat16=False)
+    with torch.no_grad():
+        model.first.weight.mul_(1.5)
+        frozen.refresh()
+        x = few.pixels(slice(20, 40), "cpu")
+        assert torch.allclose(frozen(x), model.eval()(x), atol=1e-5)
+
+
+def test_a_network_that_fails_is_refused_before_anything_is_written(few, tmp_path):
+    with pytest.raises(UserError, match="returned an object of type tuple"):
+        learn(few, own("Auxiliary"), test=few, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_fails_later_resumes_once_it_is_corrected(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
+    own_networks.CALLS.clear()
+    with pytest.raises(UserError, match=r"failed in training, ValueError: the third batch \("):
+        learn(few, own("Later"), test=few, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert (tmp_path / "run" / "state" / "latest").exists()
+    done = learn(few, own("Later"), test=few, out=tmp_path / "run")
+    own_networks.CALLS.extend([0, 0, 0])
+    assert done.result["log"] == learn(few, own("Later"), test=few).result["log"]
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_training_that_diverges_is_no_result(few, tmp_path, monkeypatch, test):
+    """With a save after every step: the last finite one stays."""
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", 0.0)
+    diverging = own("Plain", lr=1e30, schedule="step")
+    with pytest.raises(UserError, match="NaN or infinite; lower the learning rate"):
+        learn(few, diverging, test=few if test else None, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "result.json").exists()
+    for file in (tmp_path / "run").rglob("*.pt"):
+        assert is_finite(torch.load(file, weights_only=True))
+
+
+def test_a_training_that_diverges_without_a_folder(few):
+    for model in (NARROW, "tests.own_networks:Plain"):
+        recipe = replace(SHORT, model=model, lr=1e30, schedule="step")
+        with pytest.raises(UserError, match="NaN or infinite"):
+            learn(few, recipe)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("NaNLater", "logits of test images: numbers became NaN"), ("Shorter", "39")]
+)
+def test_accuracy_is_not_taken_from_logits_that_are_none(few, tmp_path, name, said):
+    with pytest.raises(UserError, match=said):
+        learn(few, own(name, batch=4), test=few, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -15,7 +15,7 @@ from unlearnable.cli.interrupts import interruptible
 from unlearnable.cli.mistakes import one_sentence
 from unlearnable.cli.options import Command, Verb
 from unlearnable.core.errors import UserError, unknown
-from unlearnable.core.plugins import Entry
+from unlearnable.core.plugins import Entry, any_own_code
 from unlearnable.core.presets import require_finite
 from unlearnable.core.text import printable
 
@@ -105,9 +105,11 @@ def _main(args: list[str]) -> None:
             from unlearnable.core.version import __version__
 
             print(f"unlearnable {__version__}")
-        elif command := parse(args):
-            require_finite(command)
-            status = command.run() or 0
+        else:
+            with any_own_code():
+                if command := parse(args):
+                    require_finite(command)
+                    status = command.run() or 0
         sys.stdout.flush()
         _leave(status)
     except UserError as e:

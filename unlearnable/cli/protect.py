@@ -6,6 +6,7 @@ from pathlib import Path
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in
 from unlearnable.core.errors import UserError
+from unlearnable.core.plugins import own_code
 from unlearnable.data.sources import check_source
 from unlearnable.models import check_model
 from unlearnable.protection.methods import METHODS, find_method
@@ -85,4 +86,5 @@ def _command(name: str, kind: type[Method], args: list[str]) -> Command:
     preset = preset_in(args, kind, "paper")
     out = Path("protected") / name.rpartition(":")[2]
     text = f"{doc(kind)}\n\nPresets: {', '.join(kind.presets)}; now {preset}."
-    return Command(text, Protect, Protect(kind.preset(preset), preset, out=out))
+    with own_code("method", name, "failed"):
+        return Command(text, Protect, Protect(kind.preset(preset), preset, out=out))

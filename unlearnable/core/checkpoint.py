@@ -22,6 +22,7 @@ from unlearnable.core.files import (
     remove_unfinished,
     write_json,
 )
+from unlearnable.core.finite import diverged, is_finite
 
 SAVE_EVERY = 30.0  # seconds between saves, the most that a killed run loses
 State = dict[str, Any]
@@ -143,11 +144,14 @@ class Checkpoint:
         self._begin = min(self._begin, time.monotonic() - seconds)
 
     def save(self, step: int, value: State, *, force: bool = False) -> None:
-        """Save if ``SAVE_EVERY`` seconds have passed since the last save (by rank 0's clock)."""
+        """Save if ``SAVE_EVERY`` seconds have passed since the last save (by rank 0's clock).
+        Raises UserError, and keeps the last state, where a number of this one is not finite."""
         if self.folder is None or not distributed.broadcast(
             force or time.monotonic() - self._saved > SAVE_EVERY
         ):
             return
+        if distributed.sum_int(not is_finite(value)):
+            raise diverged(f"After step {step}")
         self.claim()
         own = self._file(self.folder, step)
         with atomic_write(own) as tmp:

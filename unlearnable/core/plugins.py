@@ -4,14 +4,19 @@ network or method from the current folder."""
 import importlib
 import os
 import sys
+import sysconfig
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from unlearnable.core.errors import UserError
 
 T = TypeVar("T")
+PACKAGE = str(Path(__file__).parents[1])
+LONGEST = 300  # characters of another program's message that a sentence quotes
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def load_object(kind: str, name: str) -> tuple[object, str]:
     with working_directory_importable():
         try:
             module = importlib.import_module(module_name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # An import that fails inside the module raises the same class; only the name tells
             # which of the two it was.
             missing = isinstance(error, ModuleNotFoundError) and error.name
@@ -65,11 +70,85 @@ def load_object(kind: str, name: str) -> tuple[object, str]:
             problem = f"importing '{module_name}' failed, {one_line(error)}"
             raise UserError(f"{kind} '{name}': {problem}; correct that module") from error
     where = f"in {getattr(module, '__file__', None) or module_name}"
-    if not hasattr(module, attribute):
-        raise UserError(f"{kind} '{name}': there is no '{attribute}' {where}; name one from there")
-    return getattr(module, attribute), where
+    with own_code(kind, name, "failed"):  # a module may compute what is asked of it
+        try:
+            return getattr(module, attribute), where
+        except AttributeError as error:
+            raise UserError(
+                f"{kind} '{name}': there is no '{attribute}' {where}; name one from there"
+            ) from error
 
 
-def one_line(error: Exception) -> str:
-    """Return the error's type and text on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def one_line(error: BaseException) -> str:
+    """Return the error's type and text on one line, cut where it is long."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # an exception of one's own may fail at this too
+        text = type(error).__name__
+    text = " ".join(text.split()).removesuffix(":")
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+@contextmanager
+def own_code(kind: str, name: str, doing: str, *, all_of_it: bool = False) -> Iterator[None]:
+    """Inside, raise UserError for what the code of ``name`` raises, if that is a person's own
+    (my_module:attribute) and not of this package. SystemExit counts too; Ctrl-C does not.
+
+    doing: what it failed at, for the message. kind: "model", "method", ...; a model also answers
+    for what torch raises, because a network need not have code of its own. all_of_it: nothing but
+    that code is called, and all that is raised is its own."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        module = sys.modules.get(name.partition(":")[0]) if ":" in name else None
+        place = own_place(error, getattr(module, "__file__", None))
+        its_own = all_of_it or place is not None or (kind == "model" and _in_torch(error))
+        if module is None or not its_own:
+            raise
+        at = f" ({place})" if place else ""
+        raise UserError(
+            f"{kind} '{name}' {doing}, {one_line(error)}{at}; correct it and run the same command "
+            "again."
+        ) from error
+
+
+@contextmanager
+def any_own_code() -> Iterator[None]:
+    """Inside, raise UserError for what any code of a person's own raises, whatever it is called."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        if (place := own_place(error)) is None:
+            raise
+        raise UserError(
+            f"{one_line(error)} ({place}); correct it and run the same command again."
+        ) from error
+
+
+def own_place(error: BaseException, file: str | None = None) -> str | None:
+    """Return "file:line" of the last call in a person's own code before ``error``, or None where
+    there is none. Own is what neither this package nor an installed one holds, and ``file``."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename == file or not _foreign(f.filename)]
+    # a signal's handler, or the end of a command, is not what that code asked for
+    if not own or (isinstance(error, SystemExit) and own[-1] is not frames[-1]):
+        return None
+    return f"{own[-1].filename}:{own[-1].lineno}"
+
+
+def _foreign(file: str) -> bool:
+    """Whether code is of this package, of an installed one, or made at run time."""
+    installed = (PACKAGE, sysconfig.get_path("stdlib"))
+    return file.startswith(("<", *(f"{folder}{os.sep}" for folder in installed))) or any(
+        part in ("site-packages", "dist-packages") for part in Path(file).parts
+    )
+
+
+def _in_torch(error: BaseException) -> bool:
+    """Whether torch raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{os.sep}torch{os.sep}" in frames[-1].filename

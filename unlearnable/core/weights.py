@@ -10,11 +10,33 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 
 
+def pack_weights(model: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
+    """Return the state of ``model`` as a file of safetensors. Weights that layers share are written
+    once per layer: the format has no sharing, and reading them back makes them equal again. Raises
+    UserError for a state that the format cannot hold."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    try:
+        for name, value in model.state_dict().items():
+            tensor = value.detach().cpu().contiguous()
+            at = tensor.untyped_storage().data_ptr()
+            tensors[name] = tensor.clone() if at in seen else tensor
+            seen.add(at)
+        return save(tensors, metadata)
+    except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as e:
+        reason = " ".join(str(e).split())[:200]
+        raise UserError(
+            f"The state of {type(model).__name__} cannot be saved as safetensors ({reason}); keep "
+            "to plain tensors in its parameters and buffers."
+        ) from e
+
+
 def write_weights(path: Path, model: nn.Module, metadata: dict[str, str] | None = None) -> None:
-    """Write the state of ``model``. Raises UserError for a full disk."""
-    tensors = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
+    """Write the state of ``model``. Raises UserError for a full disk and a state that cannot be
+    saved."""
+    packed = pack_weights(model, metadata)
     with atomic_write(path) as tmp:
-        tmp.write_bytes(save(tensors, metadata))
+        tmp.write_bytes(packed)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

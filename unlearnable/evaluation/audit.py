@@ -161,10 +161,12 @@ def estimate(
 ) -> float:
     """Estimate the seconds that the trainings of an audit take here, each on clean and on protected
     images; what is done to the images before is not counted."""
-    n, (height, width) = len(data), data.x.shape[-2:]
+    n, classes, (height, width) = len(data), len(data.classes), data.x.shape[-2:]
     recipes = [learner.recipe(recipe) for learner in learners]
     return sum(
-        2 * r.passes(n) * seconds_per_pass(r, (height, width), images=n, device=device)
+        2
+        * r.passes(n)
+        * seconds_per_pass(r, (height, width), images=n, classes=classes, device=device)
         for r in recipes
     )
 

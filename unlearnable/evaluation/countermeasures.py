@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unlearnable.core.errors import UserError, unknown
-from unlearnable.core.plugins import Entry, load_object
+from unlearnable.core.plugins import Entry, load_object, own_code
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Change = Callable[["Tensor", "Tensor"], "Tensor"]
 """(images, labels) -> images"""
 _HERE = "unlearnable.evaluation.transforms"
+TRIED = 32  # images of the trial of a person's own
 
 COUNTERMEASURES: dict[str, Entry[Change]] = {
     "jpeg10": Entry("JPEG compression of quality 10", f"{_HERE}:jpeg10"),
@@ -69,10 +70,24 @@ def _own(name: str, data: "Images") -> "Tensor":
     function, where = load_object("countermeasure", name)
     if not callable(function):
         raise UserError(f"countermeasure '{name}': that {where} is not a function; name one.")
-    x = function(data.x.clone())
+    with own_code("countermeasure", name, f"failed on {len(data)} images"):
+        x = function(data.x.clone())
     if not isinstance(x, torch.Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
         raise UserError(
             f"{name} must return uint8 {list(data.x.shape)}, as it receives them; correct the "
             "function."
         )
+    if x.layout != torch.strided or x.device.type != "cpu":
+        raise UserError(
+            f"{name} returned {x.layout} on {x.device}; let it return a dense tensor on the CPU."
+        )
     return x
+
+
+def try_countermeasure(name: str, data: "Images") -> None:
+    """Raise UserError where a person's own countermeasure fails on the first images of ``data``,
+    before any training."""
+    import torch
+
+    if name not in COUNTERMEASURES:
+        _own(name, data.subset(torch.arange(min(TRIED, len(data)))))

@@ -19,7 +19,7 @@ from unlearnable.data.image_files import NO_CLASSES, listing
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates
-from unlearnable.evaluation.countermeasures import describe_countermeasure
+from unlearnable.evaluation.countermeasures import describe_countermeasure, try_countermeasure
 from unlearnable.evaluation.flags import is_weak, ruins_clean_images
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Result, Verdict, Verified, VerifiedRow
@@ -65,6 +65,8 @@ def verify(
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
     clean, noisy = load_pair(Path(photos), protected, size)
+    for name in countermeasures:
+        try_countermeasure(name, clean)
     groups, learners = near_duplicates(clean.x), _learners(radii, countermeasures)
     repeats = range(seeds)
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected

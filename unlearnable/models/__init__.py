@@ -80,14 +80,17 @@ def check_model(name: str) -> None:
         raise unknown("model", name, MODELS, ", or your own as my_module:factory")
 
 
-def build(name: str, classes: int, *, size: int, seed: int = 0) -> "nn.Module":
+def build(
+    name: str, classes: int, *, size: int, seed: int = 0, tried_on: tuple[int, int] | None = None
+) -> "nn.Module":
     """Return the network ``name`` for size x size pixels, its weights drawn from ``seed``; logits
     are N x classes.
 
     From 128 pixels on it gets the ImageNet stem (a name that ends in "-fu": the stem of the
     authors, at every size). ``name`` is a key of MODELS, or "my_module:factory": then
     factory(classes) makes the network, and my_module may lie in the current working directory.
-    Raises UserError for another name and for a factory that fails.
+    tried_on: height and width of the images that it will see, on which one's own network is tried
+    first. Raises UserError for another name, for a factory that fails, and for a network that does.
     """
     import torch
 
@@ -97,7 +100,12 @@ def build(name: str, classes: int, *, size: int, seed: int = 0) -> "nn.Module":
         torch.default_generator.manual_seed(seed)
         if name in MODELS:
             return MODELS[name].load()(classes, size >= 128)
-        return _build_custom(name, classes)
+        model = _build_custom(name, classes)
+    if tried_on is not None:
+        from unlearnable.models.trial import try_network
+
+        try_network(model, name, classes, tried_on)
+    return model
 
 
 def _build_custom(name: str, classes: int) -> "nn.Module":
@@ -113,7 +121,7 @@ def _build_custom(name: str, classes: int) -> "nn.Module":
     with working_directory_importable():  # a factory may import more when it runs
         try:
             model = factory(classes)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problem = f"{attribute}({classes}) {where} failed, {one_line(error)}"
             raise UserError(
                 f"model '{name}': {problem}; correct it (it gets the number of classes)"

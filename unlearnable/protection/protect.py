@@ -19,16 +19,24 @@ from unlearnable.core.checkpoint import Checkpoint, held, tidy
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
+from unlearnable.core.finite import diverged, is_finite
+from unlearnable.core.plugins import own_code
 from unlearnable.core.presets import require_seed
 from unlearnable.core.provenance import provenance
 from unlearnable.core.text import printable
 from unlearnable.core.units import LEVELS, add_noise
-from unlearnable.core.weights import write_weights
+from unlearnable.core.weights import pack_weights
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.visibility import visibility
-from unlearnable.protection.methods.base import Context, Method
+from unlearnable.protection.methods.base import (
+    Context,
+    Method,
+    Noise,
+    check_method,
+    check_noise,
+)
 from unlearnable.training.precision import Precision, use_bfloat16
 
 
@@ -80,7 +88,7 @@ def _protect(
     if out:
         _check_space(out, data)
     state = Checkpoint(out, config)
-    noise = method.craft(data, Context(seed, where, bfloat16, state))
+    noise = _craft(data, method, Context(seed, where, bfloat16, state))
     if out and distributed.rank() != 0:
         state.claim()
         state.remove()  # waits until rank 0 has written
@@ -103,6 +111,23 @@ def _protect(
         _write(out, protected, noise.generator, card)
     state.remove()
     return Protected(protected, card)
+
+
+def _craft(data: Images, method: Method, run: Context) -> Noise:
+    """Let ``method`` make its noise. Raises UserError where its code or its network fails, if that
+    is a person's own, and for a surrogate that diverged."""
+    kind = type(method)
+    name = (
+        ""
+        if kind.__module__.startswith(Method.__module__.partition(".")[0] + ".")
+        else f"{kind.__module__}:{kind.__qualname__}"
+    )
+    network = str(vars(vars(method).get("family", method)).get("model", ""))
+    with own_code("method", name, "failed"), own_code("model", network, "failed"):
+        noise = check_noise(method.craft(data, run), method)
+    if noise.generator is not None and not is_finite(noise.generator.state_dict()):
+        raise diverged(f"The surrogate of {method.name}")
+    return noise
 
 
 def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str, Any]:
@@ -142,6 +167,7 @@ def check_images(data: Images, method: Method) -> None:
 def check_eps(method: Method) -> None:
     """Raise UserError for a budget that noise in whole steps of 1/255 cannot keep or use, before
     anything is made with it."""
+    check_method(method)
     # the tables of noise are int8; a method whose eps is no setting may return int16
     most = 127 if any(f.name == "eps" for f in fields(method)) else LEVELS
     if not (1 <= method.eps <= most and method.eps == int(method.eps)):
@@ -152,8 +178,15 @@ def check_eps(method: Method) -> None:
 
 
 def settings_of(method: Method) -> dict[str, Any]:
-    """Return every field of the method as JSON holds it."""
-    return json.loads(json.dumps(asdict(method)))
+    """Return every field of the method as JSON holds it. Raises UserError for one that JSON does
+    not."""
+    try:
+        return json.loads(json.dumps(asdict(method)))
+    except (TypeError, ValueError, RecursionError) as e:
+        raise UserError(
+            f"The settings of {method.name} cannot be written as JSON ({e}); keep to numbers, "
+            "texts and tuples of them."
+        ) from e
 
 
 def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
@@ -163,6 +196,10 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
         raise UserError(
             "The noise must be int8 or int16 in units of 1/255, not "
             f"{getattr(delta, 'dtype', delta)}."
+        )
+    if delta.layout != torch.strided or delta.device.type != "cpu":
+        raise UserError(
+            f"The noise must be a dense tensor on the CPU, not {delta.layout} on {delta.device}."
         )
     if delta.shape != data.x.shape:
         raise UserError(
@@ -192,16 +229,19 @@ def _check_space(out: Path, data: Images) -> None:
 
 def _write(out: Path, protected: Images, generator: nn.Module | None, card: Card) -> None:
     """Write the card last: where it is, everything is."""
+    # One entry, because safetensors writes several in a random order, and the same run must give
+    # the same bytes.
+    about = {"model": card.settings.get("model"), "method": card.method, "settings": card.settings}
+    about |= {"classes": card.classes, "shape": card.shape}
+    packed = (
+        None if generator is None else pack_weights(generator, {"unlearnable": json.dumps(about)})
+    )
     for name, array in (("images.npy", protected.x), ("labels.npy", protected.y)):
         with atomic_write(out / name) as tmp, open(tmp, "wb") as f:
             np.save(f, array.numpy())
-    if generator is not None:
-        # One entry, because safetensors writes several in a random order, and the same run must
-        # give the same bytes.
-        about = {"model": card.settings["model"], "method": card.method, "settings": card.settings}
-        about |= {"classes": card.classes, "shape": card.shape}
-        file = out / "generator.safetensors"
-        write_weights(file, generator, {"unlearnable": json.dumps(about)})
+    if packed is not None:
+        with atomic_write(out / "generator.safetensors") as tmp:
+            tmp.write_bytes(packed)
     card.write(out)
 
 

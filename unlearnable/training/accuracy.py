@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from unlearnable.core import distributed
+from unlearnable.core.finite import diverged
 from unlearnable.data.images import Images
 from unlearnable.training import augment
 
@@ -20,16 +21,19 @@ def accuracy(
     rightly, per class, averaged over the classes that have images. So guessing reaches 1/classes
     whatever their sizes; of classes of one size it is the fraction of all images.
 
-    t: gives the test view (default: T's own). The images are divided over the processes."""
+    t: gives the test view (default: T's own). The images are divided over the processes. Raises
+    UserError for logits that are NaN or infinite."""
     t = t or augment.for_size(*data.x.shape[-2:])
     model.eval()
     right = torch.zeros(len(data.classes), dtype=torch.int64, device=device)
+    bad = torch.zeros((), dtype=torch.int64, device=device)
     for i in distributed.local_rows(len(data)).split(500):
-        y = data.labels(i, device)
-        right += torch.bincount(
-            y[model(t.test(data.pixels(i, device))).argmax(1) == y], minlength=len(right)
-        )
-    distributed.all_reduce_(right)
+        logits, y = model(t.test(data.pixels(i, device))), data.labels(i, device)
+        right += torch.bincount(y[logits.argmax(1) == y], minlength=len(right))
+        bad += (~logits.isfinite()).sum()
+    distributed.all_reduce_(right, bad)
+    if bad:
+        raise diverged("The logits of test images")
     count = torch.bincount(data.y, minlength=len(right))
     if len(count.unique()) == 1:
         return 100 * int(right.sum()) / len(data)

@@ -161,6 +161,12 @@ def for_size(height: int, width: int) -> Augmentation:
     return FlipCrop(padding=size // 8) if size < 128 else ResizedCrop(size=size * 7 // 8)
 
 
+def size_after(t: Augmentation, height: int, width: int) -> tuple[int, int]:
+    """Return height and width of what ``t`` makes of an image."""
+    seen = t.test(torch.empty(1, 1, height, width))
+    return seen.shape[-2], seen.shape[-1]
+
+
 def _apply(rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
     """rows [N, h, H] and columns [N, w, W] on x [N, C, H, W] -> [N, C, h, w]."""
     n, c, height, width = x.shape

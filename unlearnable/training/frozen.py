@@ -10,6 +10,8 @@ from torch import Tensor, fx, nn
 
 from unlearnable.core.device import keep_freed_memory
 from unlearnable.core.errors import UserError
+from unlearnable.core.finite import diverged, is_finite
+from unlearnable.models.trial import check_logits
 from unlearnable.training.precision import Compiled, arithmetic, channels_last
 from unlearnable.training.weight_noise import WeightNoise
 
@@ -58,6 +60,7 @@ class Frozen(nn.Module):
         keep_freed_memory()
         self._bfloat16 = bfloat16  # nn.Module has a method of the bare name
         self.passes = 0  # images sent forward and backward so far
+        self.logits = torch.zeros(())  # 0 while all logits were finite, then NaN; nothing waits
         self._model = [model]  # in a list: not a sub-module
         self._copy = copy.deepcopy(model).eval().requires_grad_(False)
         self._folds: list[tuple[str, str]] = []  # names of (convolution, batch norm)
@@ -77,12 +80,14 @@ class Frozen(nn.Module):
         modules = dict(graph.named_modules())
         # a module called twice cannot be folded at one of its calls
         called = [n.target for n in graph.graph.nodes if n.op == "call_module"]
+        shared = _shared(self._copy)
         for node in list(graph.graph.nodes):
             if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
                 continue
             before = node.args[0]
             fits = before.op == "call_module" and isinstance(modules[before.target], nn.Conv2d)
             once = called.count(node.target) == 1 and fits and called.count(before.target) == 1
+            once = once and before.target not in shared  # nor one whose weights another one has
             if once and len(before.users) == 1 and modules[node.target].track_running_stats:
                 self._folds.append((before.target, node.target))
                 node.replace_all_uses_with(before)
@@ -102,7 +107,9 @@ class Frozen(nn.Module):
         source = dict(self._model[0].named_modules())
         folded = {name for name, _ in self._folds}
         target = dict(self._copy.named_modules())
-        for name, value in [*self._model[0].named_parameters(), *self._model[0].named_buffers()]:
+        own = self._model[0]
+        parameters = own.named_parameters(remove_duplicate=False)  # a shared one has several owners
+        for name, value in [*parameters, *own.named_buffers(remove_duplicate=False)]:
             owner, _, leaf = name.rpartition(".")
             if owner in target and owner not in folded and hasattr(target[owner], leaf):
                 getattr(target[owner], leaf).copy_(value)
@@ -131,19 +138,23 @@ class Frozen(nn.Module):
 
     def _through(self, network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         with arithmetic(x.device, self._bfloat16):
-            logits = network(x.contiguous(memory_format=torch.channels_last)).float()
+            logits = network(x.contiguous(memory_format=torch.channels_last))
+        logits = check_logits(logits, x, type(self._model[0]).__name__).float()
+        # the sign of a NaN gradient is 0: noise made of it would look like any other
+        self.logits = torch.add(self.logits.to(x.device), logits.detach().sum(), alpha=0)
         self.passes += len(x) if x.requires_grad else 0
         return logits
+
+    def require_finite(self) -> None:
+        """Raise UserError where logits were NaN or infinite at any time. Waits for the device."""
+        if not is_finite(self.logits):
+            raise diverged(f"The logits of {type(self._model[0]).__name__}")
 
     def features(self, x: Tensor) -> Tensor:
         """Return what the last layer of the model receives, [N, D]. Raises UserError for a model
         that is not an nn.Sequential."""
         model = self._model[0]
-        if not isinstance(model, nn.Sequential) or len(model) < 2:
-            raise UserError(
-                f"{type(model).__name__} is not an nn.Sequential that ends in its head; use one "
-                "that is."
-            )
+        require_head(model)
         seen: list[Tensor] = []
         *_, last = dict(model.named_children())
         head = self._copy.get_submodule(last)
@@ -153,6 +164,23 @@ class Frozen(nn.Module):
         finally:
             hook.remove()
         return seen[0].float()
+
+
+def require_head(model: nn.Module) -> None:
+    """Raise UserError for a model whose last layer, and so its features, cannot be told."""
+    if not isinstance(model, nn.Sequential) or len(model) < 2:
+        raise UserError(
+            f"{type(model).__name__} is not an nn.Sequential that ends in its head; use one that "
+            "is."
+        )
+
+
+def _shared(model: nn.Module) -> set[str]:
+    """Return the names of the modules that share a parameter with another one."""
+    owners: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        owners.setdefault(id(parameter), []).append(name.rpartition(".")[0])
+    return {owner for names in owners.values() if len(names) > 1 for owner in names}
 
 
 def mean_over_noisy_weights(

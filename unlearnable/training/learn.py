@@ -3,6 +3,7 @@ step."""
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from unlearnable.core.checkpoint import Checkpoint, held, tidy
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, read_json, write_json
+from unlearnable.core.finite import diverged, is_finite
+from unlearnable.core.plugins import own_code
 from unlearnable.core.presets import require_seed
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
@@ -61,10 +64,11 @@ def learn(
     same call resumes from. purpose: a surrogate starts from other weights and sees other batches
     than a learner with the same seed. Bit for bit the same with and without interruption (CPU, same
     threads).
+    Raises UserError for a training that diverges and for a network of one's own that fails.
     """
     require_seed(seed)
     out, recipe = Path(out) if out else None, recipe or Recipe()
-    with held(out):
+    with held(out), own_code("model", recipe.model, "failed in training"):
         return _learn(data, recipe, test, out, seed, pick_device(device), precision, purpose)
 
 
@@ -94,14 +98,15 @@ def _learn(
         "bfloat16": bfloat16,
     }
     draws = seed_of(purpose, seed)
-    model = build(recipe.model, len(data.classes), size=data.size, seed=draws)
+    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Identity()
+    seen = augment.size_after(t, *data.x.shape[-2:])
+    model = build(recipe.model, len(data.classes), size=data.size, seed=draws, tried_on=seen)
     if recipe.init_from:
         config["init_from"] = _init_from(model, Path(recipe.init_from))
     model = model.to(where)
     if out and (out / "result.json").exists():
         return _finished(out, config, model)
     state = Checkpoint(out, config)
-    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Identity()
     trainer = Trainer(
         model,
         lr=recipe.lr,
@@ -166,6 +171,7 @@ def _train(
         for step in range(first, recipe.steps):
             loss = training_step(trainer, recipe, data, t, seed, step, where)
             if (step + 1) % every == 0 or step + 1 == recipe.steps:
+                _require_finite(trainer, float(loss), recipe, step + 1)
                 log.append({"step": step + 1, "loss": round(float(loss), 6)})
                 if test is not None:
                     log[-1]["accuracy"] = accuracy(trainer.frozen, test, t, device=where)
@@ -176,6 +182,13 @@ def _train(
             )
             state.save(step + 1, trainer.state() | {"step": step + 1, "log": log})
     return log
+
+
+def _require_finite(trainer: Trainer, loss: float, recipe: Recipe, step: int) -> None:
+    """Raise UserError for a training that diverged, on every process if on one."""
+    sound = math.isfinite(loss) and is_finite(trainer.state())
+    if distributed.sum_int(not sound):
+        raise diverged(f"Training {recipe.model} diverged before step {step}")
 
 
 def training_step(

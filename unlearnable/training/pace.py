@@ -13,6 +13,7 @@ import torch
 
 from unlearnable.core import distributed
 from unlearnable.core.device import pick_device
+from unlearnable.core.plugins import own_code
 from unlearnable.data.images import Images
 from unlearnable.models import build
 from unlearnable.training import augment
@@ -70,13 +71,15 @@ def _seconds_per_image(
     g = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8, generator=g)
     data = Images(x, torch.arange(images) % classes, tuple(map(str, range(classes))))
-    model = build(recipe.model, classes, size=data.size).to(where)
+    t = augment.for_size(*size) if recipe.augment else augment.Identity()
+    seen = augment.size_after(t, *size)
+    model = build(recipe.model, classes, size=data.size, tried_on=seen).to(where)
     bfloat16 = use_bfloat16(precision, where)
     trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=bfloat16)
-    t = augment.for_size(*size) if recipe.augment else augment.Identity()
     times: list[float] = []
     while len(times) < 2 or (len(times) <= STEPS and sum(times[1:]) < SECONDS):
         begin = time.monotonic()
-        training_step(trainer, recipe, data, t, 0, len(times), where).item()
+        with own_code("model", recipe.model, "failed in training"):
+            training_step(trainer, recipe, data, t, 0, len(times), where).item()
         times.append(time.monotonic() - begin)
     return median(times[1:]) / images

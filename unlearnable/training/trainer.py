@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from unlearnable.core import distributed
 from unlearnable.core.checkpoint import State
+from unlearnable.models.trial import check_logits
 from unlearnable.training.frozen import Frozen, weight_draws
 from unlearnable.training.precision import Compiled, arithmetic, channels_last
 from unlearnable.training.weight_noise import WeightNoise
@@ -58,7 +59,7 @@ class Trainer:
         total = torch.zeros((), device=x.device)
         for share in weight_draws(self.model, weight_noise, g):
             with arithmetic(x.device, self.bfloat16):
-                logits = self._network(x)
+                logits = check_logits(self._network(x), x, type(self.model).__name__)
                 second = regularizer(self.model) if regularizer else 0.0
             each = F.cross_entropy(logits.float(), y, reduction="none" if copies > 1 else "mean")
             first = each.view(copies, -1).max(0).values.mean() if copies > 1 else each
@@ -86,6 +87,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "passes": passes,
+            "logits": self.frozen.logits,
         }
 
     def load(self, state: State) -> None:

@@ -2,6 +2,7 @@
 command, the card and the contract tests follow by themselves."""
 
 import dataclasses
+import inspect
 
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.plugins import load_object
@@ -55,10 +56,31 @@ def find_method(name: str) -> type[Method]:
                 f"method '{name}': that {where} is not a dataclass with the base class "
                 "unlearnable.Method; make it one"
             )
+        if problem := _problem(method):
+            raise UserError(f"method '{name}' {where} {problem}.")
         return method
     if name not in METHODS:
         raise unknown("method", name, METHODS, ", or your own as my_module:Class")
     return METHODS[name]
+
+
+def _problem(method: type[Method]) -> str | None:
+    """What keeps a user's own method from becoming a command, or None."""
+    names = {f.name for f in dataclasses.fields(method)}
+    for f in dataclasses.fields(method):
+        if f.default is f.default_factory is dataclasses.MISSING:
+            return f"has no default for its setting {f.name}; give one"
+    if inspect.isabstract(method):
+        return f"lacks {', '.join(sorted(method.__abstractmethods__))}; write it"
+    if not isinstance(method.name, str):
+        return "has a name that is not a text; name it in quotes"
+    presets: object = method.presets
+    if not isinstance(presets, dict) or "paper" not in presets:
+        return "has presets without 'paper'; give a dictionary of them, {'paper': {}} at least"
+    for preset, changes in presets.items():
+        if not isinstance(changes, dict) or not names.issuperset(changes):
+            return f"has a preset '{preset}' of what are not its settings; correct it"
+    return None
 
 
 __all__ = [

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from unlearnable.core.errors import UserError
 from unlearnable.core.presets import Presets
 
 if TYPE_CHECKING:
@@ -50,6 +51,41 @@ class Noise:
     delta: Tensor | None
     generator: nn.Module | None = None
     passes: int = 0
+
+
+def check_noise(noise: object, method: Method) -> Noise:
+    """Return what ``method.craft`` returned if it is ``Noise`` of the right types; numbers and
+    shape are checked where it is added. Raises UserError for anything else."""
+    from torch import Tensor, nn
+
+    if not isinstance(noise, Noise):
+        raise _broken(method, "craft", "a Noise", noise)
+    if not isinstance(noise.delta, Tensor | None):
+        raise _broken(method, "craft", "noise whose delta is a tensor", noise.delta)
+    if not isinstance(noise.generator, nn.Module | None):
+        raise _broken(method, "craft", "noise whose generator is a network", noise.generator)
+    if type(noise.passes) is not int or noise.passes < 0:
+        raise _broken(method, "craft", "noise whose passes are 0 or more", noise.passes)
+    return noise
+
+
+def check_method(method: Method) -> None:
+    """Raise UserError where what a method says of itself is not of the right type."""
+    for name, kinds, wanted in (
+        ("name", str, "a text"),
+        ("eps", int | float, "a number"),
+        ("budget", str, "a text"),
+        ("needs_labels", bool, "True or False"),
+    ):
+        if not isinstance(value := getattr(method, name, None), kinds):
+            raise _broken(method, name, wanted, value)
+
+
+def _broken(method: Method, what: str, wanted: str, value: object) -> UserError:
+    return UserError(
+        f"{what} of the method {type(method).__name__} must give {wanted}, not one of type "
+        f"{type(value).__name__}; correct the method."
+    )
 
 
 class Method(Presets, ABC):

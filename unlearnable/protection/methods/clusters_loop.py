@@ -43,12 +43,14 @@ def craft_clusters(m: UnlearnableClusters, data: Images, run: Context) -> Noise:
     model, trained = surrogate_of(m, data, run)
     frozen = Frozen(model, bfloat16=run.bfloat16)
     features = features_of(frozen, data, run.device)
+    frozen.require_finite()
     centers, cluster = k_means(features, m.clusters, generator("cpu", run.seed, "k-means"))
     if len(centers) < 2:
         raise UserError(
             "All images look alike to the surrogate, which leaves no second cluster; give others."
         )
     noise = ClusterNoise(m, data, run, frozen, centers, cluster).train()
+    frozen.require_finite()
     delta = quantize(noise).cpu()[cluster]
     return Noise(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
 
@@ -59,7 +61,8 @@ def surrogate_of(m: UnlearnableClusters, data: Images, run: Context) -> tuple[nn
         folder = Path(m.surrogate)
         return read_surrogate(folder, data, run.device, own=m.model, any_classes=True), 0
     # T would flip: an image turned to the left and flipped is a flipped one turned to the right
-    return train_surrogate(turned(data), m.surrogate_recipe(augment=False), run)
+    recipe = m.surrogate_recipe(augment=False)
+    return train_surrogate(turned(data), recipe, run, features=True)
 
 
 def turned(data: Images) -> Images:
@@ -204,6 +207,7 @@ class ClusterNoise:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "passes": self.frozen.passes,
+            "logits": self.frozen.logits,
         }
 
     def _restore(self, saved: State) -> None:

@@ -28,7 +28,8 @@ def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
     if m.surrogate:
         model, trained = read_surrogate(Path(m.surrogate), data, run.device, own=m.model), 0
     else:
-        model, trained = train_surrogate(data, m.surrogate_recipe(), run)
+        features = isinstance(m.goal, FeatureDistance)
+        model, trained = train_surrogate(data, m.surrogate_recipe(), run, features=features)
     frozen = Frozen(model, bfloat16=run.bfloat16)
     if isinstance(m.goal, FeatureDistance):
         goal = feature_goal(m.goal, frozen, feature_centers(frozen, data, run.device))

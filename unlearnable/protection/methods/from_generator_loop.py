@@ -21,7 +21,7 @@ def noise_for_further_images(m: Generated, data: Images, run: Context) -> Noise:
     loop.noisy = loop.slots.weight_noise is not None
 
     def state() -> State:
-        return {"table": loop.table, "passes": frozen.passes}
+        return {"table": loop.table, "passes": frozen.passes, "logits": frozen.logits}
 
     def restore(saved: State) -> None:
         loop.set_table(saved)
@@ -33,4 +33,5 @@ def noise_for_further_images(m: Generated, data: Images, run: Context) -> Noise:
         visit, chunk = divmod(at, chunks)
         step = m.family.train_steps - 1 + visit
         loop.update_noise(loop.pass_chunks(step)[chunk], step, chunk)
+    frozen.require_finite()
     return Noise(loop.delta(), None, distributed.sum_int(loop.trainer.passes))

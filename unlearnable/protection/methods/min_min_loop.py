@@ -40,9 +40,10 @@ class MinMinLoop:
         self.m, self.slots, self.data, self.run = method, method.slots, data, run
         self.classwise = method.noise_type == "classwise"
         self.t = _transform(method, *data.x.shape[-2:])
-        model = build(method.model, len(data.classes), size=data.size, seed=run.seed).to(run.device)
+        seen = augment.size_after(self.t, *data.x.shape[-2:])
+        model = build(method.model, len(data.classes), size=data.size, seed=run.seed, tried_on=seen)
         self.trainer = Trainer(
-            model,
+            model.to(run.device),
             lr=method.lr,
             momentum=method.momentum,
             weight_decay=method.weight_decay,
@@ -284,4 +285,5 @@ def min_min(m: MinMin, data: Images, run: Context) -> Noise:
             loop.update_noise(loop.pass_chunks(step)[chunk], step, chunk)
         elif loop.check():
             break
+    loop.trainer.frozen.require_finite()
     return Noise(loop.delta(), loop.trainer.model.eval(), distributed.sum_int(loop.trainer.passes))

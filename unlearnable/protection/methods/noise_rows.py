@@ -82,5 +82,8 @@ def craft_rows(
             frozen.passes = saved["passes"]
 
     for k in resumable(title, len(parts), run, state=state, restore=restore):
-        table[places(parts[k])] = quantize(make(parts[k], k)).cpu()
+        noise = quantize(make(parts[k], k)).cpu()
+        if frozen:
+            frozen.require_finite()
+        table[places(parts[k])] = noise
     return distributed.gather_rows(table, len(data))

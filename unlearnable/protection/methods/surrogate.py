@@ -11,13 +11,22 @@ from unlearnable.core.weights import read_weights
 from unlearnable.data.images import Images
 from unlearnable.models import MODELS, build
 from unlearnable.protection.methods.base import Context
+from unlearnable.training.frozen import require_head
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
 
 
-def train_surrogate(data: Images, recipe: Recipe, run: Context) -> tuple[nn.Module, int]:
+def train_surrogate(
+    data: Images, recipe: Recipe, run: Context, *, features: bool
+) -> tuple[nn.Module, int]:
     """Train a learner of ``data``; return it and the passes that it cost. Its state lies beside
-    that of the run, which resumes it."""
+    that of the run, which resumes it. features: whether its features will be needed. Raises
+    UserError for a network that has none, or is a person's own and fails, before any work."""
+    if recipe.model not in MODELS:
+        shape = data.x.shape[-2], data.x.shape[-1]  # at which the noise is made; learn tries T's
+        model = build(recipe.model, len(data.classes), size=data.size, tried_on=shape)
+        if features:
+            require_head(model)
     run.state.claim()  # before the training writes into the folder
     out = run.state.folder and run.state.folder / "surrogate"
     done = learn(
