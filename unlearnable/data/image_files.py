@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,18 +160,20 @@ def _without(
     two, or leaves it out if ``skip_bad`` and another is left."""
     files = [file for file, problem in zip(found.files, problems, strict=True) if not problem]
     said = found.problems + [problem for problem in problems if problem]
-    count = [sum(c == k for _, c in files) for k in range(len(found.classes))]
-    for name, n in zip(found.classes, count, strict=True):
+    count = Counter(c for _, c in files)
+    for c, name in enumerate(found.classes):
+        n = count[c]
         if n >= 2:
             continue
         which = f"The class folder {_shown(folder / name)}" if name else f"The folder {folder}"
-        if not skip_bad or max(count) < 2:
+        if not skip_bad or max(count.values(), default=0) < 2:
             needs = "every class needs two or more" if name else "it needs two or more"
             first = f" First problem: {said[0]}" if said else ""
             raise UserError(f"{which} has {n} readable images; {needs}.{first}")
         said.append(f"{which} has {n} readable images, and every class needs two or more.")
-    kept = [c for c, n in enumerate(count) if n >= 2]
-    files = [(path, kept.index(c)) for path, c in files if c in kept]
+    kept = [c for c in range(len(found.classes)) if count[c] >= 2]
+    number = {c: k for k, c in enumerate(kept)}
+    files = [(path, number[c]) for path, c in files if c in number]
     return Listing(tuple(found.classes[c] for c in kept), files, said)
 
 
