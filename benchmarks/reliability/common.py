@@ -88,8 +88,8 @@ def warm() -> None:
         return None if LIMITS.parse_only else called
 
     cli.parse = parsed
-    for seed in (0, 1):  # training and test images
-        generate(1, seed)
+    for n, seed in ((1, 0), (1, 1), (1000, 1)):  # training images, test images, all of these
+        generate(n, seed)
 
 
 def command(

@@ -20,6 +20,8 @@ import numpy as np
 from common import Ended, album, command, program, scratch
 from PIL import Image
 
+from unlearnable.data.decoding import BYTES_PER_PIXEL
+
 FILES = 10_000
 GROWTH = 2.6  # the most that the processor time of twice as much may be, times that of the half
 SURE = 3.0  # seconds of the half, from which on that is judged: shorter ones are noise
@@ -129,7 +131,7 @@ def large(work: Path, n: int) -> None:
     for name, size in (("wide", (long, long // 10)), ("high", (long // 10, long))):
         image = Image.fromarray(drawn).resize(size, Image.Resampling.BICUBIC)
         image.save(work / "photos" / "cat" / f"{name}.jpg")
-    memory = FIXED + 4 * 26 * long * (long // 10) / 2**30  # BYTES_PER_PIXEL, of both at once
+    memory = FIXED + 2 * long * (long // 10) * BYTES_PER_PIXEL / 2**30  # both at once
     must(work, "protect-photos photos out --dry-run", 60, memory)
     webp = "protect-photos photos out --format webp --train-steps 1"
     if long > 16383:
@@ -173,9 +175,10 @@ def cifar(work: Path, n: int) -> None:
     meta = {b"label_names": [b"class %d" % k for k in range(many)]}
     (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
     data = "--data cifar10 --data-root root"
-    must(work, f"protect lsp {data} --out lsp", 120, FIXED + 1)
+    must(work, f"protect lsp {data} --out lsp", 30, FIXED + 1)
     words = "--model convnet --batch 16 --train-steps 1 --steps 1"
-    must(work, f"protect em {words} --noise-type classwise {data} --out em", 60, FIXED + 1)
+    words += f" --noise-type classwise --limit {max(20, n // 5)}"
+    must(work, f"protect em {words} {data} --out em", 60, FIXED + 1)
     must(work, "show lsp --count 1000 --data-root root", 60, FIXED + 1)
     must(work, "export lsp --noise noise.npy --cifar out --data-root root", 60, FIXED + 1)
     must(work, f"learn lsp {LEARN} --data-root root --out learned", 120, FIXED + 1)
