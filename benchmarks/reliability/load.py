@@ -10,7 +10,6 @@ much: nothing may be quadratic.
 import json
 import os
 import pickle
-import random
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -46,10 +45,11 @@ def must(work: Path, args: str, seconds: float, memory: float = FIXED, status: i
         f"{held:.1f} GiB",
         flush=True,
     )
+    wanted = (0, 3, 4) if args.startswith("verify") else (status,)  # 3 and 4: its verdicts
     problem = None
-    if ended.status != status or "Traceback" in ended.err:
+    if ended.status not in wanted or "Traceback" in ended.err:
         problem = f"status {ended.status}, {ended.err[-800:]}"
-    elif status and ended.err.count("unlearnable: ") != 1:
+    elif ended.status == 2 and ended.err.count("unlearnable: ") != 1:
         problem = f"not one sentence: {ended.err[-800:]}"
     elif ended.processor > seconds:
         problem = f"takes {ended.processor:.0f} s of the processor, more than {seconds:.0f}"
@@ -60,8 +60,10 @@ def must(work: Path, args: str, seconds: float, memory: float = FIXED, status: i
     return ended
 
 
-def doubled(work: Path, fill: Callable[[Path, int], None], n: int, commands: dict[str, float]):
-    """Run commands (and the most seconds of each) on n / 2 and on n, and compare."""
+def doubled(
+    work: Path, fill: Callable[[Path, int], None], n: int, commands: dict[str, float]
+) -> None:
+    """Run commands, each with the most seconds that it may take, on n / 2 and on n; compare."""
     took: dict[str, list[float]] = {args: [] for args in commands}
     for size in (n // 2, n):
         inner = work / str(size) / "work"
@@ -110,17 +112,12 @@ def classes(work: Path, n: int) -> None:
 def duplicates(work: Path, n: int) -> None:
     """Photos of few scenes."""
     fill = partial(photos, classes=10, scenes=max(20, n // 50))
-    doubled(
-        work, lambda inner, size: fill(inner, size), n, {"protect-photos photos o --dry-run": 60}
-    )
+    doubled(work, fill, n, {"protect-photos photos o --dry-run": 60})
 
 
 def flat(work: Path, n: int) -> None:
     """Photos in no classes."""
-    fill = partial(photos, classes=0)
-    doubled(
-        work, lambda inner, size: fill(inner, size), n, {"protect-photos photos o --dry-run": 60}
-    )
+    doubled(work, partial(photos, classes=0), n, {"protect-photos photos o --dry-run": 60})
 
 
 def large(work: Path, n: int) -> None:
@@ -230,7 +227,6 @@ def main(count: int, seed: int, only: str = "", *, files: int = FILES) -> int:
         with scratch() as folder:
             work = folder / "work"
             work.mkdir()
-            random.seed(k)
             try:
                 CASES[kind](work, files)
             except Failed as e:
