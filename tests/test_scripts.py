@@ -68,7 +68,7 @@ def test_the_demo_at_its_smallest(tmp_path, monkeypatch):
 
 
 def test_a_share_of_the_campaigns(tmp_path):
-    """Kills, full disks, hostile files and options, networks of one's own: docs/reliability.md has
-    the whole."""
+    """Kills, full disks, hostile files and options, networks of one's own, load:
+    docs/reliability.md has the whole."""
     printed = script("benchmarks/reliability/all.py", "--tiny", cwd=tmp_path)
-    assert printed.count(" 0 failures") == 5
+    assert printed.count(" 0 failures") == 6

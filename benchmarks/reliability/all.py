@@ -5,40 +5,64 @@ python benchmarks/reliability/all.py --tiny     # the share that `make test` run
 """
 
 import argparse
-import os
 import sys
-from pathlib import Path
+import time
+from functools import partial
 
 import disk
 import hostile
 import kills
+import load
 import own
 import security
-from common import warm
+import torch
+from common import WORKERS, Figures, Main, measured, warm
 
-# cases of each, and the kinds of --tiny, which need few commands before the first case
-FULL = {
-    kills: (200, ""),
-    disk: (100, ""),
-    hostile: (10_000, ""),
-    own: (300, ""),
-    security: (300, ""),
+from unlearnable.core.provenance import provenance
+
+# name: (program, cases, kinds, processes). The commands of load use both cores themselves.
+Plan = dict[str, tuple[Main, int, str, int]]
+FULL: Plan = {
+    "kills": (kills.main, 200, "", WORKERS),
+    "disk": (disk.main, 100, "", WORKERS),
+    "hostile": (hostile.main, 10_000, "", WORKERS),
+    "own": (own.main, 300, "", WORKERS),
+    "security": (security.main, 300, "", WORKERS),
+    "load": (load.main, len(load.CASES), "", 1),
 }
-TINY = {
-    kills: (4, "lsp"),
-    disk: (3, "lsp"),
-    hostile: (60, ""),
-    own: (8, "learn"),
-    security: (12, "pickles"),
+# kinds that need few commands before the first case
+TINY: Plan = {
+    "kills": (kills.main, 4, "lsp", 1),
+    "disk": (disk.main, 3, "lsp", 1),
+    "hostile": (hostile.main, 60, "", 1),
+    "own": (own.main, 8, "learn", 1),
+    "security": (security.main, 12, "pickles", 1),
+    "load": (partial(load.main, files=100), 1, "audits", 1),
 }
+
+
+def rows(figures: list[Figures]) -> str:
+    """The table of docs/reliability.md."""
+    about = provenance(torch.device("cpu"))
+    machine = about["hardware"].partition(", 1 process")[0]
+    where = f"{machine}; {about['commit']}; {time.strftime('%Y-%m-%d')}"
+    lines = [
+        f"`{f.name}.py` | {f.cases:,} | {f.failures} | {f.seed} | {f.seconds:,.0f} | {where}"
+        for f in figures
+    ]
+    head = "program | cases | failures | seed | seconds | machine, commit, date"
+    return "\n".join(f"| {line} |" for line in (head, " | ".join(["---"] * 6), *lines))
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tiny", action="store_true")
     asked = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     warm()
-    plan = TINY if asked.tiny else FULL
-    failed = sum(program.main(cases, asked.seed, only) for program, (cases, only) in plan.items())
-    sys.exit(failed > 0)
+    done = [
+        measured(name, main, cases, asked.seed, only, workers)
+        for name, (main, cases, only, workers) in (TINY if asked.tiny else FULL).items()
+    ]
+    print(rows(done))
+    sys.exit(any(f.failures for f in done))

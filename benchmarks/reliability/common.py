@@ -4,6 +4,7 @@ a seed that repeats each case."""
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ from unlearnable.protection import photos  # noqa: F401  warm
 from unlearnable.reports import contact_sheet, leaderboard, photo_page  # noqa: F401  warm
 
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+KIBIBYTE = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
+WORKERS = min(2, os.cpu_count() or 1)
 VOLATILE = {"seconds", "command"}  # of JSON: what two equal runs differ in
 NETWORK = """from torch import nn
 def net(classes):
@@ -41,12 +45,15 @@ def net(classes):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended. status: minus the signal that killed it."""
+    """How a command ended. status: minus the signal that killed it. processor: its seconds of
+    processor time. memory: the most that it held, in bytes, with what it shares with its parent."""
 
     status: int
     out: str
     err: str
     seconds: float
+    processor: float
+    memory: int
 
     @property
     def done(self) -> bool:
@@ -67,6 +74,7 @@ def warm() -> None:
     """Load what commands load, and draw every chunk of ``shapes`` once."""
     torch.set_num_threads(1)  # a fork copies one thread only
     os.environ["UNLEARNABLE_DATA"] = os.devnull
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for processes that are no forks
     for entry in VERBS.values():
         entry.load()
     real, drawn = shapes.generate, {}
@@ -85,8 +93,8 @@ def warm() -> None:
         return None if LIMITS.parse_only else called
 
     cli.parse = parsed
-    for seed in (0, 1):  # training and test images
-        generate(1, seed)
+    for n, seed in ((1, 0), (1, 1), (1000, 1)):  # training images, test images, all of these
+        generate(n, seed)
 
 
 def command(
@@ -108,7 +116,7 @@ def command(
     status = None
     while status is None:
         time.sleep(0.002)
-        done, code = os.waitpid(child, os.WNOHANG)
+        done, code, used = os.wait4(child, os.WNOHANG)
         if done:
             status = os.waitstatus_to_exitcode(code)
         elif kill and time.monotonic() - begin > kill[1]:
@@ -116,10 +124,11 @@ def command(
             kill = None
         elif time.monotonic() - begin > limit:
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            _, _, used = os.wait4(child, 0)
             status = -99
+    processor, memory = used.ru_utime + used.ru_stime, used.ru_maxrss * KIBIBYTE
     said = [(cwd.parent / name).read_text(errors="replace") for name in ("out.txt", "err.txt")]
-    return Ended(status, *said, time.monotonic() - begin)
+    return Ended(status, *said, time.monotonic() - begin, processor, memory)
 
 
 def _child(args: list[str], cwd: Path, before: Callable[[], None]) -> None:
@@ -189,24 +198,67 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def campaign(
-    name: str, about: str, case: Callable[[random.Random], str | None], cases: int, seed: int
-) -> int:
+def campaign(name: str, case: Callable[[random.Random], str | None], cases: int, seed: int) -> int:
     """Run ``cases`` cases, number k with the seed ``seed + k``. ``case`` returns what went wrong.
-    Prints cases, failures and the seeds that repeat them; returns the number of failures."""
-    begin, failed = time.monotonic(), 0
-    for k in range(cases):
-        if problem := case(random.Random(seed + k)):
+    Prints failures and the seeds that repeat them; returns the number of failures."""
+    failed = 0
+    for k in range(seed, seed + cases):
+        if problem := case(random.Random(k)):
             failed += 1
-            print(f"{name}: {problem}\n    repeat: --cases 1 --seed {seed + k}", flush=True)
-    took = time.monotonic() - begin
-    print(f"{name}: {cases} cases, {failed} failures, seed {seed}, {took:.0f} s ({about})")
+            print(f"{name}: {problem}\n    repeat: --cases 1 --seed {k}", flush=True)
     return failed
 
 
-def arguments(about: str, cases: int) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=about)
+Main = Callable[[int, int, str], int]
+"""(cases, first seed, only cases of this kind) -> failures"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is said of a program that ran to its end."""
+
+    name: str
+    cases: int
+    failures: int
+    seed: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.cases} cases, {self.failures} failures, seeds {self.seed} to "
+            f"{self.seed + self.cases - 1}, {self.seconds:.0f} s"
+        )
+
+
+def measured(
+    name: str, main: Main, cases: int, seed: int, only: str = "", workers: int = 1
+) -> Figures:
+    """Run a program, its seeds divided over ``workers`` processes, and print its figures."""
+    begin, workers = time.monotonic(), max(1, min(workers, cases))
+    if workers == 1:
+        failures = main(cases, seed, only)
+    else:
+        edges = [cases * k // workers for k in range(workers + 1)]
+        counts = [b - a for a, b in zip(edges, edges[1:])]
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+            firsts = [seed + a for a in edges[:-1]]
+            failures = sum(pool.map(main, counts, firsts, [only] * workers))
+    figures = Figures(name, cases, failures, seed, time.monotonic() - begin)
+    print(figures, flush=True)
+    return figures
+
+
+def program(about: str, main: Main, cases: int, *, workers: int = WORKERS) -> None:
+    """What each program does when it is run by itself."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=cases)
     parser.add_argument("--seed", type=int, default=0, help="of the first case; each next adds 1")
     parser.add_argument("--only", default="", help="cases of this kind only")
-    return parser.parse_args()
+    parser.add_argument("--workers", type=int, default=workers, help="processes")
+    asked = parser.parse_args()
+    warm()
+    name = Path(sys.argv[0]).stem
+    done = measured(name, main, asked.cases, asked.seed, asked.only, asked.workers)
+    sys.exit(done.failures > 0)

@@ -11,11 +11,10 @@ import os
 import random
 import resource
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from common import arguments, campaign, command, content, differences, scratch, warm
+from common import campaign, command, content, differences, program, scratch
 from verbs import VERBS, cases
 
 from unlearnable.core.files import PART
@@ -29,7 +28,7 @@ def main(count: int, seed: int, only: str = "") -> int:
         def case(random_: random.Random) -> str | None:
             return one(get(random_.choice(names)), folder / "full", random_)
 
-        return campaign("disk", "verbs on a disk that fills or fails", case, count, seed)
+        return campaign("disk", case, count, seed)
 
 
 def one(case, folder: Path, random_: random.Random) -> str | None:
@@ -78,6 +77,4 @@ def failing(random_: random.Random) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
-    asked = arguments(__doc__, 100)
-    warm()
-    sys.exit(main(asked.cases, asked.seed, asked.only) > 0)
+    program(__doc__, main, 100)

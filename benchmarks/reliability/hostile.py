@@ -15,13 +15,12 @@ import resource
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import LIMITS, NETWORK, album, arguments, command, scratch, warm
+from common import LIMITS, NETWORK, album, command, program, scratch
 from PIL import Image
 
 from unlearnable.cli.main import main as unlearnable
@@ -361,7 +360,7 @@ def _limits() -> None:
 
 
 def main(count: int, seed: int, only: str = "") -> int:
-    begin, failures = time.monotonic(), []
+    failures = []
     with scratch() as folder:
         (folder / "good").mkdir()
         prepare(folder / "good")
@@ -371,12 +370,8 @@ def main(count: int, seed: int, only: str = "") -> int:
                 at, _, problem = line.partition(" ")
                 print(f"hostile: {problem}\n    repeat: --cases 1 --seed {at}", flush=True)
             failures += found
-    took = time.monotonic() - begin
-    print(f"hostile: {count} cases, {len(failures)} failures, seed {seed}, {took:.0f} s")
     return len(failures)
 
 
 if __name__ == "__main__":
-    asked = arguments(__doc__, 10_000)
-    warm()
-    sys.exit(main(asked.cases, asked.seed, asked.only) > 0)
+    program(__doc__, main, 10_000)

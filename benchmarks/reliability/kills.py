@@ -7,10 +7,9 @@ uninterrupted run, and nothing may be left behind.
 
 import random
 import signal
-import sys
 from pathlib import Path
 
-from common import arguments, campaign, command, content, differences, scratch, warm
+from common import campaign, command, content, differences, program, scratch
 from verbs import VERBS, cases
 
 STATUS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 1}
@@ -24,7 +23,7 @@ def main(count: int, seed: int, only: str = "") -> int:
         def case(random_: random.Random) -> str | None:
             return one(get(random_.choice(names)), folder / "killed", random_)
 
-        return campaign("kills", "verbs killed and run to their end", case, count, seed)
+        return campaign("kills", case, count, seed)
 
 
 def one(case, folder: Path, random_: random.Random) -> str | None:
@@ -46,6 +45,4 @@ def one(case, folder: Path, random_: random.Random) -> str | None:
 
 
 if __name__ == "__main__":
-    asked = arguments(__doc__, 200)
-    warm()
-    sys.exit(main(asked.cases, asked.seed, asked.only) > 0)
+    program(__doc__, main, 200)

@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from common import NETWORK, Ended, album, arguments, campaign, command, scratch, warm
+from common import NETWORK, Ended, album, campaign, command, program, scratch
 from safetensors.torch import load_file
 
 from unlearnable.core.files import PART
@@ -264,11 +264,8 @@ def main(count: int, seed: int, only: str = "") -> int:
             work.mkdir(parents=True)
             return one(random_.choice(verbs), folder / "inputs", work, random_)
 
-        return campaign("own", "networks, methods and functions of one's own", case, count, seed)
+        return campaign("own", case, count, seed)
 
 
 if __name__ == "__main__":
-    asked = arguments(__doc__, 300)
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
-    warm()
-    sys.exit(main(asked.cases, asked.seed, asked.only) > 0)
+    program(__doc__, main, 300)

@@ -7,7 +7,6 @@ to, and every case must end with a result or one sentence.
 """
 
 import json
-import os
 import pickle
 import random
 import shutil
@@ -17,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from common import NETWORK, album, arguments, campaign, command, scratch, warm
+from common import NETWORK, album, campaign, command, program, scratch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -245,11 +244,8 @@ def main(count: int, seed: int, only: str = "") -> int:
             problem = KINDS[kind](folder / "inputs", work, random_)
             return problem and f"{kind}: {problem}"
 
-        return campaign("security", "files made to do harm", case, count, seed)
+        return campaign("security", case, count, seed)
 
 
 if __name__ == "__main__":
-    asked = arguments(__doc__, 300)
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for the processes of their own
-    warm()
-    sys.exit(main(asked.cases, asked.seed, asked.only) > 0)
+    program(__doc__, main, 300)

@@ -2,14 +2,19 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 from common import NETWORK, Ended, album, command
+
+from unlearnable.experiments import scale
+from unlearnable.experiments.scale import Scale, get_scale
 
 SMALL = "--model tiny:net --batch 16 --limit 40".split()
 NOISE = [*SMALL, *"--train-steps 4 --steps 2".split()]
 LEARN = "--model tiny:net --batch 16 --steps 4 --evals 2 --adv-steps 1".split()
 PHOTOS = "protect-photos photos out --size 32 --train-steps 3".split()
+ROWS = "--rows clean EM --columns ordinary minutes".split()
 
 # name: (what comes first, the command). The commands that come first run once, uninterrupted.
 VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
@@ -43,6 +48,11 @@ VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
     "audit": (
         [["protect", "lsp", "--limit", "40", "--out", "first"]],
         ["audit", "first", *LEARN, "--test-limit", "20", "--out", "out/a"],
+    ),
+    # its scales take hours: ``cases`` makes that of shapes tiny
+    "reproduce": (
+        [],
+        ["reproduce", "all-methods", *ROWS, *"--data shapes --results out".split()],
     ),
     "show": (
         [["protect", "lsp", "--limit", "40", "--out", "first"]],
@@ -91,8 +101,26 @@ class Case:
         return ended
 
 
+class Tiny(Scale):
+    """A scale at which every method and learner is at its smallest."""
+
+    def method(self, kind, **changes):
+        few = {"train_steps": 4, "steps": 2, "batch": 16}
+        names = {field.name for field in fields(kind)}
+        return super().method(kind, **{k: v for k, v in few.items() if k in names}, **changes)
+
+
+def tiny(name: str, data: str) -> Scale:
+    at = get_scale(name, data)
+    if data != "shapes":
+        return at
+    few = replace(at.recipe, steps=4, evals=2, batch=16, adv_steps=1)
+    return Tiny(**vars(at) | {"limit": 40, "test_limit": 20, "recipe": few})
+
+
 def cases(folder: Path) -> Callable[[str], Case]:
     """The cases by name, each made when it is first asked for."""
+    scale.get_scale = tiny
     made: dict[str, Case] = {}
 
     def get(name: str) -> Case:

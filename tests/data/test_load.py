@@ -1,7 +1,10 @@
 """Every source gives the same Images; every mistake gives one sentence."""
 
+import errno
 import gzip
+import os
 import pickle
+import sys
 import tarfile
 import warnings
 
@@ -12,6 +15,7 @@ from PIL import Image
 
 from unlearnable import Images, UserError, load
 from unlearnable.core.units import add_noise, quantize, round_pixels, to_pixels, to_unit
+from unlearnable.data import folders
 from unlearnable.protection.methods.noise_files import read_noise
 
 
@@ -124,6 +128,25 @@ def test_imagenet_layout_is_resized_once_and_memory_mapped(tmp_path):
     whole = Image.open(tmp_path / "imagenet" / "val" / "n00000000" / "a.JPEG").convert("RGB")
     stretched = np.asarray(whole.resize((256, 256), Image.Resampling.BILINEAR))
     assert np.array_equal(test[0].permute(1, 2, 0), stretched)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system sets space aside")
+def test_a_disk_without_room_for_imagenet_is_found_full_before_the_first_image(
+    tmp_path, monkeypatch
+):
+    """A full disk under a memory-mapped file is SIGBUS, which no sentence survives."""
+    for k in range(2):
+        image(tmp_path / "imagenet" / "train" / f"n{k}" / "a.JPEG", (30, 40))
+
+    def full(handle, offset, size):
+        assert size == 2 * 3 * 256 * 256
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(folders, "read", lambda path: pytest.fail("read an image"))
+    with pytest.raises(UserError, match="No space left to write .*imagenet100-train-256.npy"):
+        load("imagenet100", root=tmp_path)
+    assert [p.name for p in (tmp_path / "imagenet").iterdir()] == ["train"]
 
 
 def test_images_refuse_labels_that_do_not_match():

@@ -1,8 +1,11 @@
 """The embedded set: the same bytes from the same seed, and nothing but shape tells the class."""
 
 import numpy as np
+import pytest
 import torch
 
+from unlearnable.core.errors import UserError
+from unlearnable.data.load import load
 from unlearnable.data.shapes import CLASSES, _inside, _radius, generate
 
 
@@ -22,6 +25,11 @@ def test_only_the_classes_asked_for_are_painted():
         wanted = np.isin(y, [CLASSES.index(name) for name in names])
         part, labels = generate(620, 1, classes=names)
         assert np.array_equal(part, x[wanted]) and np.array_equal(labels, y[wanted])
+
+
+def test_more_than_fit_the_memory_are_refused():
+    with pytest.raises(UserError, match=r"At most 1,000,000 images .*, not 100,000,000,000\."):
+        load("shapes", limit=10**11)
 
 
 def _linear(

@@ -1,5 +1,6 @@
 """Groups of near-duplicates: the same as from the definition, pair by pair."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,7 @@ from unlearnable.data.subsets import (
     NEAR_DUPLICATE_FRACTION,
     NEAR_DUPLICATE_SHIFT,
     count_near_duplicates,
+    holdout_split,
     near_duplicates,
 )
 
@@ -39,8 +41,11 @@ def noisy_copies(n: int, originals: int, noise: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("originals", "noise"), [(40, 1.0), (5, 12.0), (5, 12.5), (120, 0.0)])
-def test_groups_are_those_of_the_definition(originals, noise):
+@pytest.mark.parametrize("pale", [1, 0.3])
+def test_groups_are_those_of_the_definition(originals, noise, pale):
+    """Some images of less contrast than others, some groups that hold much of the set."""
     x = noisy_copies(120, originals, noise)
+    x[::3] = (x[::3] * pale).to(torch.uint8)
     groups = near_duplicates(x)
     assert torch.equal(groups, by_pairs(x))
     assert count_near_duplicates(groups) == 120 - len(set(groups.tolist()))
@@ -52,6 +57,46 @@ def test_frames_that_drift_are_one_group():
     frames = (5 * order % 256).view(-1, 1, 1, 1).expand(-1, 3, 16, 16).to(torch.uint8)
     groups = near_duplicates(frames)
     assert groups.eq(0).all() and count_near_duplicates(groups) == 1199
+
+
+def test_few_pairs_are_compared_pixel_by_pixel(monkeypatch):
+    """10,000 photos have 50 million pairs: what tells nearly all of them apart is the means."""
+    compared = []
+    real = torch.cdist
+
+    def counted(a, b, p):
+        compared.append(len(a) * len(b) * a.shape[1])
+        return real(a, b, p=p)
+
+    monkeypatch.setattr(torch, "cdist", counted)
+    x = noisy_copies(1000, 1000, 0)
+    near_duplicates(x)
+    assert sum(compared) < 1000**2 / 2 * 768 / 5
+
+
+def test_held_out_groups_stay_whole_and_classes_near_their_fraction():
+    g = torch.Generator().manual_seed(0)
+    y = torch.randint(0, 7, (300,), generator=g)
+    groups = torch.arange(300) - torch.arange(300) % 3  # across classes too
+    test = holdout_split(y, groups, 0.25, 0)
+    assert torch.equal(test.view(-1, 3).all(1), test.view(-1, 3).any(1))
+    for c in range(7):
+        assert 0 < test[y == c].sum() < (y == c).sum()
+    assert torch.equal(test, by_counting(y, groups, 0.25, 0))
+
+
+def by_counting(y, groups, holdout, seed):
+    """The held-out images, everything counted again for every group."""
+    random, test = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
+    first = groups.unique()
+    for c in range(int(y.max()) + 1):
+        total = int((y == c).sum())
+        want = min(max(1, round(holdout * total)), total - 1)
+        for g in random.permutation(first[y[first] == c].tolist()):
+            members = groups == int(g)
+            if int(test[y == c].sum()) + int(members.sum()) <= want:
+                test |= members
+    return test
 
 
 def products(n: int) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """``protect-photos``: a folder of one's own photos."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,10 +164,10 @@ def _print_plan(o: ProtectPhotos, scan: "Scan", size: int, new: int) -> None:
     from unlearnable.data.image_files import NO_CLASSES
     from unlearnable.data.subsets import count_near_duplicates, near_duplicates
 
-    found = scan.listing
+    found, count = scan.listing, Counter(scan.listing.labels)
     _print_left_out(found.problems)
     for c, name in enumerate(found.classes) if found.classes != NO_CLASSES else ():
-        n = found.labels.count(c)
+        n = count[c]
         few = " (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""
         print(f"{printable(name)}: {n} photos{few}")
     twins = count_near_duplicates(near_duplicates(scan.images[size].x))

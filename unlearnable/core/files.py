@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from unlearnable.core.errors import UserError
 
@@ -73,6 +73,18 @@ def refuse_links(path: Path, within: Path) -> None:
                 f"{part} is a symbolic link, which may lead into a folder of yours; delete it and "
                 "run the same command again."
             )
+
+
+def allocate(file: BinaryIO, size: int) -> None:
+    """Set aside ``size`` bytes of the disk behind what was written, where the system can, so that a
+    long piece of writing learns at its beginning that there is no room. Raises OSError."""
+    if sys.platform == "linux":
+        file.flush()
+        try:
+            os.posix_fallocate(file.fileno(), file.tell(), size)
+        except OSError as e:
+            if e.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot
+                raise
 
 
 def _sync(path: Path) -> None:

@@ -46,4 +46,5 @@ def add_noise(pixels: Tensor, noise: Tensor) -> Tensor:
     """clip(pixels + noise, 0, 255) as uint8, for uint8 pixels and int8 or int16 noise in /255."""
     import torch
 
-    return (pixels.short() + noise).clamp_(0, LEVELS).to(torch.uint8)
+    # in place: of a large photo every copy counts
+    return pixels.short().add_(noise).clamp_(0, LEVELS).to(torch.uint8)

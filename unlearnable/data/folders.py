@@ -1,5 +1,6 @@
 """Folders of image files: one sub-folder per class, flat, or ImageNet."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write
+from unlearnable.core.files import allocate, atomic_write
 from unlearnable.core.text import printable
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.decoding import pixels, read
@@ -119,14 +120,22 @@ def imagenet100(
     files = [(p, c) for c, name in enumerate(names) for p in entries(folder / name)]
     cache = root / "imagenet" / f"imagenet100-{folder.name}-256.npy"
     if not cache.exists():
-        with atomic_write(cache) as tmp:
-            table = np.lib.format.open_memmap(tmp, "w+", np.uint8, (len(files), 3, 256, 256))
-            for k, (p, _) in enumerate(files):
-                table[k] = pixels(read(p), 256)
-            table.flush()
+        _write_npy(cache, (pixels(read(p), 256) for p, _ in files), (len(files), 3, 256, 256))
     x = read_npy(cache, "uint8", 4)
     if len(x) != len(files):
         raise UserError(
             f"{cache} was made from {len(x)} images, but there are {len(files)} now; delete it."
         )
     return Images(torch.from_numpy(x), torch.tensor([c for _, c in files]), names)
+
+
+def _write_npy(path: Path, images: Iterable[np.ndarray], shape: tuple[int, ...]) -> None:
+    """Write images one after the other into one array, uint8 of that shape. Raises UserError where
+    there is no room for all of them, before the first is made."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    # not memory-mapped: there, a full disk ends the process with SIGBUS
+    with atomic_write(path) as tmp, open(tmp, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        allocate(file, math.prod(shape))
+        for image in images:
+            file.write(image.tobytes())

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,18 +167,20 @@ def _without(
     least = "two or more" if fewest == 2 else "one or more"
     files = [file for file, problem in zip(found.files, problems, strict=True) if not problem]
     said = found.problems + [problem for problem in problems if problem]
-    count = [sum(c == k for _, c in files) for k in range(len(found.classes))]
-    for name, n in zip(found.classes, count, strict=True):
+    count = Counter(c for _, c in files)
+    for c, name in enumerate(found.classes):
+        n = count[c]
         if n >= fewest:
             continue
         which = f"The class folder {_shown(folder / name)}" if name else f"The folder {folder}"
-        if not skip_bad or max(count) < fewest:
+        if not skip_bad or max(count.values(), default=0) < fewest:
             needs = f"every class needs {least}" if name else f"it needs {least}"
             first = f" First problem: {said[0]}" if said else ""
             raise UserError(f"{which} has {n} readable images; {needs}.{first}")
         said.append(f"{which} has {n} readable images, and every class needs {least}.")
-    kept = [c for c, n in enumerate(count) if n >= fewest]
-    files = [(path, kept.index(c)) for path, c in files if c in kept]
+    kept = [c for c in range(len(found.classes)) if count[c] >= fewest]
+    number = {c: k for k, c in enumerate(kept)}
+    files = [(path, number[c]) for path, c in files if c in number]
     return Listing(tuple(found.classes[c] for c in kept), files, said)
 
 

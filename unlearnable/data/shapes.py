@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 from numpy import ndarray
 
+from unlearnable.core.errors import UserError
 from unlearnable.core.units import LEVELS
 
 CLASSES = (
@@ -27,6 +28,7 @@ CLASSES = (
 
 
 CHUNK = 500  # images per random generator, so that a smaller set is the beginning of a larger one
+MOST = 1_000_000  # images at a time: 3 GB at 32 px
 SAMPLES = 2  # sub-pixels per side, for smooth edges
 TILT = 0.35  # radians, the largest rotation of a shape
 # in units of the squared radius; about the same for all, so that area does not tell the class
@@ -140,11 +142,16 @@ def generate(
     """Generate n images, uint8 [n, 3, size, size], and their labels, int64 [n]: 0, 1, ... 9, 0, ...
 
     classes: return, and paint, only those of the n images that belong to them. The same seed gives
-    the same bytes, and a smaller n the beginning of a larger one.
+    the same bytes, and a smaller n the beginning of a larger one. Raises UserError above ``MOST``.
     """
+    if n > MOST:
+        raise UserError(f"At most {MOST:,} images of shapes can be generated, not {n:,}.")
     wanted = np.isin(np.arange(n) % len(CLASSES), [CLASSES.index(name) for name in classes])
-    chunks = [
-        _chunk(np.flatnonzero(part), np.random.default_rng((seed, k)), size)
-        for k, part in enumerate(np.split(wanted, range(CHUNK, n, CHUNK)))
-    ]
-    return np.concatenate([c[0] for c in chunks]), np.concatenate([c[1] for c in chunks])
+    x = np.empty((int(wanted.sum()), 3, size, size), np.uint8)
+    y, done = np.empty(len(x), np.int64), 0
+    for k, part in enumerate(np.split(wanted, range(CHUNK, n, CHUNK))):
+        rows = np.flatnonzero(part)
+        here = slice(done, done + len(rows))
+        x[here], y[here] = _chunk(rows, np.random.default_rng((seed, k)), size)
+        done += len(rows)
+    return x, y

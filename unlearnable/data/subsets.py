@@ -16,6 +16,7 @@ from unlearnable.data.images import Images
 NEAR_DUPLICATE_FRACTION = 0.2
 # and their mean colors by less than this, in /255: two exposures of one scene, not two blank walls
 NEAR_DUPLICATE_SHIFT = 32.0
+ROUNDING = 1e-4  # relative, more than that of a float32 mean of 768 numbers
 
 
 def check_classes(classes: tuple[str, ...] | None, names: tuple[str, ...]) -> None:
@@ -69,22 +70,40 @@ def near_duplicates(x: Tensor) -> Tensor:
     """Group near-duplicates: int64 [N], the number of the first image of every image's group.
 
     Images of x, uint8 [N, 3, H, W], share a group if they differ little for their contrast
-    (``NEAR_DUPLICATE_FRACTION``), or if others join them. Takes N² / 2 distances, those of 500 rows
-    at a time.
+    (``NEAR_DUPLICATE_FRACTION``), or if others join them.
     """
     small = torch.cat([F.interpolate(c.float(), (16, 16), mode="area") for c in x.split(500)])
     color = small.mean((2, 3))  # [N, 3]
-    detail = (small - color[..., None, None]).flatten(1)  # [N, 3 * 16 * 16]
-    limit = NEAR_DUPLICATE_FRACTION * detail.abs().mean(1)  # of what two images may differ
-    group = torch.arange(len(x))
-    for i in torch.arange(len(x)).split(500):
-        first = int(i[0])
-        distance = torch.cdist(detail[i], detail[first:], p=1) / detail.shape[1]
-        shift = torch.cdist(color[i], color[first:], p=1) / 3
-        alike = distance <= torch.minimum(limit[i, None], limit[first:])
-        near = (alike & (shift < NEAR_DUPLICATE_SHIFT)).nonzero() + first
-        _join(group, near[:, 0], near[:, 1])
+    detail = small - color[..., None, None]  # [N, 3, 16, 16]
+    contrast = detail.abs().mean((1, 2, 3))
+    # means of 4 x 4 pixels, which differ by no more than the pixels: few pairs need these
+    coarse = F.avg_pool2d(detail, 4).flatten(1)
+    detail, limit = detail.flatten(1), NEAR_DUPLICATE_FRACTION * contrast
+    group, order = torch.arange(len(x)), contrast.argsort(stable=True)
+    sorted_contrast = contrast[order]
+    for first in range(0, len(x), 250):
+        i = order[first : first + 250]
+        # nor does their contrast differ by more, so that the rest lies within a window
+        most = float(contrast[i[-1]]) * (1 + NEAR_DUPLICATE_FRACTION) * (1 + ROUNDING)
+        j = order[first : int(torch.searchsorted(sorted_contrast, most, right=True))]
+        within = torch.minimum(limit[i, None], limit[j])
+        maybe = _distance(coarse, i, j) <= within * (1 + ROUNDING)
+        maybe &= (_distance(color, i, j) < NEAR_DUPLICATE_SHIFT) & (group[i, None] != group[j])
+        if int(maybe.sum()) > maybe.numel() // 16:  # as many at once as pair by pair
+            a, b = (maybe & (_distance(detail, i, j) <= within)).nonzero().T
+            _join(group, i[a], j[b])
+            continue
+        a, b = maybe.nonzero().T
+        a, b = i[a], j[b]
+        for p, q in zip(a.split(10_000), b.split(10_000), strict=True):
+            near = (detail[p] - detail[q]).abs().mean(1) <= torch.minimum(limit[p], limit[q])
+            _join(group, p[near], q[near])
     return group
+
+
+def _distance(rows: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """Return the mean absolute difference of every row i from every row j of [N, D]."""
+    return torch.cdist(rows[i], rows[j], p=1) / rows.shape[1]
 
 
 def _join(group: Tensor, a: Tensor, b: Tensor) -> None:
@@ -113,16 +132,18 @@ def holdout_split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tenso
     at most all but one), groups of near-duplicates whole. A group belongs to the class of its first
     image. Raises UserError for a class that is a single group."""
     random, test = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
-    first = groups.unique()
-    for c in range(int(y.max()) + 1):
-        total = int((y == c).sum())
-        want = min(max(1, round(holdout * total)), total - 1)
+    classes = int(y.max()) + 1
+    first, sizes = groups.unique(return_counts=True)
+    members = dict(zip(first.tolist(), groups.argsort(stable=True).split(sizes.tolist())))
+    total, held = y.bincount(minlength=classes), torch.zeros(classes, dtype=torch.int64)
+    for c in range(classes):
+        want = min(max(1, round(holdout * int(total[c]))), int(total[c]) - 1)
         for g in random.permutation(first[y[first] == c].tolist()):
-            members = groups == int(g)
-            if int(test[y == c].sum()) + int(members.sum()) <= want:
-                test |= members
-    missing = [c for c in range(int(y.max()) + 1) if not test[y == c].any() or test[y == c].all()]
-    if missing:
+            rows = members[int(g)]
+            if int(held[c]) + len(rows) <= want:
+                test[rows] = True
+                held += y[rows].bincount(minlength=classes)
+    if ((held == 0) | (held == total)).any():
         raise UserError(
             "A class consists of one image or of near-duplicates only and cannot be divided into "
             "training and test images; add other images to it, or take it out."
