@@ -15,11 +15,11 @@ from unlearnable.core import distributed
 from unlearnable.core.device import pick_device
 from unlearnable.data.images import Images
 from unlearnable.models import build
-from unlearnable.training import augment
 from unlearnable.training.learn import training_step
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
+from unlearnable.training.views import network_size, view
 
 SMALL_BATCH = 16  # images per process of the first trial; slow networks stay with it
 SLOW = 0.5  # seconds of a step from which a larger batch would not change the pace
@@ -45,6 +45,9 @@ def seconds_per_pass(
         augmentation=recipe.augmentation,
         adv_eps=float(adversarial),
         adv_steps=min(3, recipe.adv_steps) if adversarial else 0,
+        protocol="plain" if recipe.protocol == "plain" else "fine-tuned",  # `passes` knows frozen
+        input_size=recipe.input_size,
+        init_from=recipe.init_from,  # is not read
     )
     where = size, classes, device, precision
     batch, small = min(recipe.batch, images), SMALL_BATCH * distributed.world()
@@ -70,10 +73,10 @@ def _seconds_per_image(
     g = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8, generator=g)
     data = Images(x, torch.arange(images) % classes, tuple(map(str, range(classes))))
-    model = build(recipe.model, classes, size=data.size).to(where)
+    model = build(recipe.model, classes, size=network_size(recipe, data.size)).to(where)
     bfloat16 = use_bfloat16(precision, where)
     trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=bfloat16)
-    t = augment.for_size(*size) if recipe.augment else augment.Identity()
+    t = view(recipe, *size)
     times: list[float] = []
     while len(times) < 2 or (len(times) <= STEPS and sum(times[1:]) < SECONDS):
         begin = time.monotonic()
