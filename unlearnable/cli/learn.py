@@ -54,6 +54,7 @@ class Learn(Verb):
 
     def __post_init__(self) -> None:
         require(self, positive="test_limit")
+        self.recipe.check_learner()
         if self.countermeasure:
             describe_countermeasure(self.countermeasure)
         elif self.countermeasure_test:
@@ -96,8 +97,10 @@ class Learn(Verb):
             )
             if distributed.rank() == 0:
                 r = done.result
+                how = self.recipe.protocol
+                used = f"{self.recipe.model}, {how}: " if how != "plain" else ""
                 print(
-                    f"Accuracy on {len(test)} clean test images: {r['accuracy']:.1f} % (peak "
+                    f"{used}Accuracy on {len(test)} clean test images: {r['accuracy']:.1f} % (peak "
                     f"{r['peak']:.1f} %, chance {100 / len(data.classes):.1f} %), "
                     f"{r['seconds']:.0f} s. Log and model: {out}"
                 )

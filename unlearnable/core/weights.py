@@ -1,7 +1,9 @@
 """Weights on disk: safetensors, which hold numbers and text and nothing that can run."""
 
+import pickle
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -49,6 +51,24 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(
             f"{path} cannot be read as weights (safetensors); check the path, or make it again."
         ) from e
+
+
+def read_any_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors in ``path``: safetensors, or a state dict of torch (.pth, .pt), which is
+    read without running anything in it. Raises UserError for another or a damaged file."""
+    if path.suffix not in (".pth", ".pt"):
+        return read_weights(path)[0]
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as e:
+        raise UserError(
+            f"{path} cannot be read as a state dict of torch; check the path, or make it again."
+        ) from e
+    if not isinstance(saved, dict) or not all(isinstance(v, Tensor) for v in saved.values()):
+        raise UserError(
+            f"{path} holds more than the weights of a network; save its state_dict() alone."
+        )
+    return saved
 
 
 def restore_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:

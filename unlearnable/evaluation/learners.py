@@ -1,11 +1,11 @@
 """A learner: how someone trains on images that may be protected. The one description of it that
 audits, proofs for photos and the paper's tables share."""
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-if TYPE_CHECKING:  # a suite is a value: listing it must not load torch
-    from unlearnable.training.recipe import Recipe
+from unlearnable.models import MODELS
+from unlearnable.training.recipe import Protocol, Recipe
 
 Changes = tuple[tuple[str, str | float], ...]
 
@@ -27,7 +27,19 @@ class Learner:
     countermeasure_test: bool = False
     leaked: float = 0.0
 
-    def recipe(self, base: "Recipe") -> "Recipe":
+    def recipe(self, base: Recipe) -> Recipe:
         """``base`` with this learner's changes."""
         changes: dict[str, Any] = dict(self.changes)
         return replace(base, **changes)
+
+
+def with_recipe(name: str, recipe: Recipe) -> Learner:
+    """Return the learner that trains by ``recipe``, whatever the others do."""
+    return Learner(name, tuple(asdict(recipe).items()))
+
+
+def pretrained(protocol: Protocol = "frozen", model: str = "mobilenet-v2-imagenet") -> Learner:
+    """Return the learner that starts from the ImageNet weights of ``model``, a key of
+    ``PRETRAINED``, with the settings of the preset ``protocol``."""
+    name = f"{protocol} {MODELS[model].about.partition(' ')[0]}"
+    return with_recipe(name, Recipe.preset(protocol, model=model))

@@ -1,7 +1,7 @@
 """The suites of learners that audits try."""
 
 from unlearnable.core.errors import unknown
-from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.learners import Learner, pretrained
 
 VERSION = 3  # of the suites: results of different versions never share a table
 
@@ -55,7 +55,21 @@ _FULL = (
 )
 
 
-SUITES: dict[str, tuple[Learner, ...]] = {"quick": _QUICK, "standard": _STANDARD, "full": _FULL}
+# Apart from the others, because it needs weights that are installed apart. Each has its own recipe.
+_PRETRAINED = (
+    Learner("ordinary training"),
+    pretrained("frozen", "mobilenet-v2-imagenet"),
+    pretrained("frozen", "efficientnet-lite0-imagenet"),
+    pretrained("fine-tuned", "mobilenet-v2-imagenet"),
+)
+
+
+SUITES: dict[str, tuple[Learner, ...]] = {
+    "quick": _QUICK,
+    "standard": _STANDARD,
+    "full": _FULL,
+    "pretrained": _PRETRAINED,
+}
 
 
 def find_suite(suite: str) -> tuple[Learner, ...]:

@@ -53,6 +53,22 @@ MODELS: dict[str, Entry[Factory]] = {
         "Wide ResNet, depth 28, ten times as wide (Zagoruyko and Komodakis, 2016)",
         "unlearnable.models.wide_resnet:wrn_28_10",
     ),
+    "mobilenet-v2": Entry(
+        "MobileNetV2 (Sandler et al., 2018), for --init-from",
+        "unlearnable.models.mobilenet_v2:mobilenet_v2",
+    ),
+    "efficientnet-lite0": Entry(
+        "EfficientNet-Lite0 (Tan and Le, 2019), for --init-from",
+        "unlearnable.models.efficientnet_lite:efficientnet_lite0",
+    ),
+    "mobilenet-v2-imagenet": Entry(
+        "MobileNetV2 with ImageNet weights from an installed package",
+        "unlearnable.models.pretrained:mobilenet_v2_imagenet",
+    ),
+    "efficientnet-lite0-imagenet": Entry(
+        "EfficientNet-Lite0 with ImageNet weights from an installed package",
+        "unlearnable.models.pretrained:efficientnet_lite0_imagenet",
+    ),
     # of the released program of Fu et al. (2022): published figures stand beside these only
     "resnet18-fu": Entry(
         "ResNet-18 of Fu et al. (2022): the CIFAR stem at every size",

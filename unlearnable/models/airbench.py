@@ -52,9 +52,7 @@ def airbench(
     """
     first = nn.Conv2d(3, 24, 2)
     filters = whitening()
-    with torch.no_grad():
-        first.weight.copy_(torch.cat([filters, -filters]))
-        first.bias.zero_()
+    first.load_state_dict({"weight": torch.cat([filters, -filters]), "bias": torch.zeros(24)})
     first.requires_grad_(not whitened)
     shrink = [nn.AvgPool2d(4)] if large else []
     groups, inputs = [], 24

@@ -3,8 +3,12 @@
 from collections import OrderedDict
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""of red, green and blue, pixels in [0, 1]: what torchvision's weights expect"""
 
 
 class Center(nn.Module):
@@ -12,6 +16,21 @@ class Center(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x - 0.5
+
+
+class Normalize(nn.Module):
+    """(x - mean) / std per channel, N x 3 x H x W. Not part of a network's saved weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
 
 
 class GlobalPool(nn.Module):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R 601
@@ -97,6 +98,25 @@ class ResizedCrop:
 
 
 @dataclass(frozen=True)
+class Resized:
+    """Images of any size at the ``size`` x ``size`` pixels of a network: a random crop of it with a
+    flip, as ``ResizedCrop``, or (``crop`` False) the whole image. Test images come whole."""
+
+    size: int
+    crop: bool = True
+
+    def __call__(self, x: Tensor, g: torch.Generator) -> Tensor:
+        return ResizedCrop(self.size)(x, g) if self.crop else self.test(x)
+
+    def test(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W] -> [N, C, size, size], bilinear, antialiased."""
+        size = self.size, self.size
+        return (
+            F.interpolate(x, size, mode="bilinear", antialias=True) if x.shape[-2:] != size else x
+        )
+
+
+@dataclass(frozen=True)
 class Contrastive:
     """The augmentation of contrastive learners, differentiable, at ``strength`` 0 to 1: a crop down
     to 1 - 0.9 strength of the area and a flip, then with probability 0.8 strength brightness,
@@ -151,7 +171,7 @@ def _colors(strength: float) -> tuple[nn.Module, nn.Module]:
     return jitter, K.RandomGrayscale(p=0.2 * strength)
 
 
-Augmentation = Identity | FlipCrop | ResizedCrop | Contrastive | Gray
+Augmentation = Identity | FlipCrop | ResizedCrop | Resized | Contrastive | Gray
 
 
 def for_size(height: int, width: int) -> Augmentation:

@@ -156,7 +156,8 @@ class Frozen(nn.Module):
         model = self._model[0]
         require_head(model)
         seen: list[Tensor] = []
-        *_, last = dict(model.named_children())
+        # the last child may hold more than its layer (dropout before it)
+        *_, last = (name for name, part in model.named_modules() if not [*part.children()])
         head = self._copy.get_submodule(last)
         hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         try:

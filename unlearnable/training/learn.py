@@ -23,16 +23,23 @@ from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
 from unlearnable.core.seeding import Purpose, batch_rows, generator, seed_of
 from unlearnable.core.units import in_unit
-from unlearnable.core.weights import read_weights, restore_weights, write_weights
+from unlearnable.core.weights import (
+    read_any_weights,
+    read_weights,
+    restore_weights,
+    write_weights,
+)
 from unlearnable.data.images import Images
 from unlearnable.models import build
 from unlearnable.training import augment
 from unlearnable.training.accuracy import accuracy
 from unlearnable.training.augmentations import AUGMENTATIONS
+from unlearnable.training.linear_head import fit_head
 from unlearnable.training.pgd import adversary, n_fgsm
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
+from unlearnable.training.views import network_size, view
 
 Log = list[dict[str, float]]
 """step, loss and, with test images, accuracy in % of every test"""
@@ -84,6 +91,8 @@ def _learn(
 ) -> Learned:
     bfloat16 = use_bfloat16(precision, where)
     data.for_learning()
+    if purpose == "learner":
+        recipe.check_learner()
     if test is not None and test.classes != data.classes:
         raise UserError(
             f"The test images have the classes {', '.join(test.classes[:5])}..., not those of the "
@@ -98,9 +107,10 @@ def _learn(
         "bfloat16": bfloat16,
     }
     draws = seed_of(purpose, seed)
-    t = augment.for_size(*data.x.shape[-2:]) if recipe.augment else augment.Identity()
+    t = view(recipe, *data.x.shape[-2:])
+    size = network_size(recipe, data.size)
     seen = augment.size_after(t, *data.x.shape[-2:])
-    model = build(recipe.model, len(data.classes), size=data.size, seed=draws, tried_on=seen)
+    model = build(recipe.model, len(data.classes), size=size, seed=draws, tried_on=seen)
     if recipe.init_from:
         config["init_from"] = _init_from(model, Path(recipe.init_from))
     model = model.to(where)
@@ -114,7 +124,12 @@ def _learn(
         weight_decay=recipe.weight_decay,
         bfloat16=bfloat16,
     )
-    log = _train(trainer, recipe, data, test, t, draws, where, out, state)
+    if recipe.protocol == "frozen":
+        log = fit_head(model, trainer.frozen, data, test, t, where, state)
+        state.claim()
+        _write_log(out, log)
+    else:
+        log = _train(trainer, recipe, data, test, t, draws, where, out, state)
     scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
     result = {
         "accuracy": scores[-1] if scores else None,
@@ -122,7 +137,7 @@ def _learn(
         "config": config,
         "source": data.source,
         "log": log,
-        "passes": distributed.sum_int(trainer.passes),
+        "passes": distributed.sum_int(trainer.passes) or recipe.passes(len(data)),
         "seconds": round(state.seconds, 1),
         **provenance(where),
     }
@@ -136,7 +151,7 @@ def _learn(
 def _init_from(model: nn.Module, file: Path) -> str:
     """Take over the weights in ``file`` whose names and shapes fit; the file's hash. UserError
     where none fit."""
-    saved, _ = read_weights(file)
+    saved = read_any_weights(file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     own = model.state_dict()
     fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
@@ -227,6 +242,7 @@ def _title(recipe: Recipe) -> str:
     return ", ".join(
         [
             recipe.model,
+            *[recipe.protocol] * (recipe.protocol != "plain"),
             *[f"adversarial {radius}"] * recipe.adversarial,
             *[recipe.augmentation] * bool(recipe.augmentation),
         ]

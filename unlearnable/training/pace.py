@@ -21,6 +21,7 @@ from unlearnable.training.learn import training_step
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
+from unlearnable.training.views import network_size, view
 
 SMALL_BATCH = 16  # images per process of the first trial; slow networks stay with it
 SLOW = 0.5  # seconds of a step from which a larger batch would not change the pace
@@ -46,6 +47,9 @@ def seconds_per_pass(
         augmentation=recipe.augmentation,
         adv_eps=float(adversarial),
         adv_steps=min(3, recipe.adv_steps) if adversarial else 0,
+        protocol="plain" if recipe.protocol == "plain" else "fine-tuned",  # `passes` knows frozen
+        input_size=recipe.input_size,
+        init_from=recipe.init_from,  # is not read
     )
     where = size, classes, device, precision
     batch, small = min(recipe.batch, images), SMALL_BATCH * distributed.world()
@@ -71,9 +75,10 @@ def _seconds_per_image(
     g = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8, generator=g)
     data = Images(x, torch.arange(images) % classes, tuple(map(str, range(classes))))
-    t = augment.for_size(*size) if recipe.augment else augment.Identity()
+    t = view(recipe, *size)
     seen = augment.size_after(t, *size)
-    model = build(recipe.model, classes, size=data.size, tried_on=seen).to(where)
+    built = network_size(recipe, data.size)
+    model = build(recipe.model, classes, size=built, tried_on=seen).to(where)
     bfloat16 = use_bfloat16(precision, where)
     trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=bfloat16)
     times: list[float] = []

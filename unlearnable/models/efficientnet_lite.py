@@ -1,0 +1,115 @@
+"""EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019, without squeeze-and-excitation and with
+ReLU6), with the names of the weights that were converted from TensorFlow."""
+
+from collections import OrderedDict
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unlearnable.models.layers import GlobalPool, Normalize
+
+# expansion, channels, blocks, stride of the first, kernel
+STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+WIDTH = 1280  # of the features
+DROPOUT = 0.2
+EPS = 1e-3  # of the batch norms, TensorFlow's
+# (255 x - 127) / 128
+MEAN, STD = 127 / 255, 128 / 255
+
+
+class SamePad(nn.Module):
+    """TensorFlow's "same" padding before a convolution with a stride: the odd pixel goes to the
+    bottom and to the right, where torch's own padding is symmetric."""
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = (self.kernel - self.stride + -n % self.stride for n in _sides(x))
+        top, left = height // 2, width // 2
+        return F.pad(x, (left, width - left, top, height - top))
+
+
+def _sides(x: Tensor) -> tuple[int, int]:
+    return x.shape[-2], x.shape[-1]  # one by one: a traced shape cannot be unpacked
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=EPS)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A convolution without bias; with a stride, `SamePad` comes before it."""
+    padding = kernel // 2 if stride == 1 else 0
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+
+
+class _Block(nn.Module):
+    """1x1 expansion (if any), depthwise convolution, 1x1 to ``outputs`` channels without
+    activation; plus the input where the shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        if expansion > 1:
+            layers["_expand_conv"] = _conv(inputs, hidden, 1)
+            layers["_bn0"] = _norm(hidden)
+            layers["relu0"] = nn.ReLU6()
+        if stride > 1:
+            layers["pad"] = SamePad(kernel, stride)
+        layers["_depthwise_conv"] = _conv(hidden, hidden, kernel, stride, groups=hidden)
+        layers["_bn1"] = _norm(hidden)
+        layers["relu1"] = nn.ReLU6()
+        layers["_project_conv"] = _conv(hidden, outputs, 1)
+        layers["_bn2"] = _norm(outputs)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+        self.adds = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = x
+        for layer in self.children():
+            z = layer(z)
+        return x + z if self.adds else z
+
+
+def efficientnet_lite0(classes: int, large: bool = True) -> nn.Sequential:
+    """EfficientNet-Lite0 for any size of images: its one stem halves them (``large`` changes
+    nothing). Blocks are not dropped at random in training. Weights start as in
+    `layers.classifier`."""
+    blocks: list[nn.Module] = []
+    inputs = 32
+    for expansion, outputs, count, stride, kernel in STAGES:
+        for k in range(count):
+            blocks.append(_Block(inputs, outputs, kernel, stride if k == 0 else 1, expansion))
+            inputs = outputs
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        normalize=Normalize((MEAN,) * 3, (STD,) * 3),
+        pad=SamePad(3, 2),
+        _conv_stem=_conv(3, 32, 3, 2),
+        _bn0=_norm(32),
+        relu0=nn.ReLU6(),
+        _blocks=nn.Sequential(*blocks),
+        _conv_head=_conv(inputs, WIDTH, 1),
+        _bn1=_norm(WIDTH),
+        relu1=nn.ReLU6(),
+        pool=GlobalPool(),
+        flatten=nn.Flatten(),
+        dropout=nn.Dropout(DROPOUT),
+        _fc=nn.Linear(WIDTH, classes),
+    )
+    model = nn.Sequential(layers)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return model
