@@ -187,9 +187,10 @@ def _row(
 
 
 def _flags(rows: list[VerifiedRow], seeds: int, chance: float, test_photos: int) -> list[str]:
-    if not rows:
-        return ["one-class"]
     flags = []
+    if not rows:
+        flags.append("one-class")
+        return flags
     clean = [sum(row.clean) / len(row.clean) for row in rows]
     if any(ruins_clean_images(accuracy, max(clean), chance) for accuracy in clean):
         flags.append("ruins-clean")
