@@ -52,14 +52,19 @@ def test_the_terminal_prints_the_verdicts_and_json_keeps_them():
         Verified.from_json(stored)
 
 
+NETWORK = ("mobilenet-v2-imagenet",)
+
+
 def test_a_learner_that_ruins_clean_photos_is_flagged():
     fine = VerifiedRow("ordinary training", [90.0, 92.0, 91.0], [20.0] * 3, 0.1, "protected")
     ruined = VerifiedRow("training after x", [40.0] * 3, [20.0] * 3, 0.3, "protected")
-    assert _flags([fine, fine], 3, 10.0, 100) == []
-    assert _flags([fine, ruined], 3, 10.0, 100) == ["ruins-clean"]
-    assert _flags([], 3, 100.0, 0) == ["one-class"]
-    found = _flags([fine, ruined], 1, 10.0, 99)
-    assert "small-test" in found and set(found) <= set(FLAGS)  # the page says what it means
+    assert _flags([fine, fine], 3, 10.0, 100, NETWORK) == []
+    assert _flags([fine, ruined], 3, 10.0, 100, NETWORK) == ["ruins-clean"]
+    assert _flags([], 3, 100.0, 0, NETWORK) == ["one-class"]
+    found = _flags([fine, ruined], 1, 10.0, 99, ())
+    assert {"small-test", "no-pretrained"} <= {*found} and set(found) <= set(
+        FLAGS
+    )  # the page says what it means
 
 
 def test_always_saying_the_largest_class_is_guessing():

@@ -172,8 +172,8 @@ def _print_plan(o: ProtectPhotos, scan: "Scan", size: int, new: int) -> None:
         print(f"{printable(name)}: {n} photos{few}")
     twins = count_near_duplicates(near_duplicates(scan.images[size].x))
     print(
-        f"{new} photos would be protected into {o.out} at their own sizes, the noise "
-        f"made at {size} px; {twins} of them are near-duplicates of others."
+        f"{new} photo{'s' * (new != 1)} would be protected into {o.out} at full size, the noise "
+        f"made at {size} px; {twins} of all {len(found.files)} are near-duplicates of others."
     )
     if n := len(found.problems):
         print(

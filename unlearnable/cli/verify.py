@@ -7,10 +7,12 @@ from tyro import MISSING
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Machine, Photos, Protected, Verb, preset_in
+from unlearnable.core.errors import unknown
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_folder, check_protected
 from unlearnable.evaluation.countermeasures import describe_countermeasure
 from unlearnable.evaluation.results import Verdict
+from unlearnable.models.pretrained import PRETRAINED
 from unlearnable.training.recipe import Recipe
 
 STATUS: dict[Verdict, int] = {"protected": 0, "not protected": 3, "no verdict": 4}
@@ -42,6 +44,9 @@ class Verify(Verb):
     countermeasures: tuple[str, ...] = ("gray", "white-balance")
     """ordinary training again, on photos after each of these: names of `unlearnable ls
     countermeasures`, or my_module:function"""
+    networks: tuple[str, ...] | None = None
+    """with ImageNet weights, names of `unlearnable ls models`: each is frozen under a linear head
+    (default: those whose weights are installed; `unlearnable learn --protocol frozen` says how)"""
     size: int | None = None
     """side at which the learner sees the photos, in pixels (default: 1.5 times that at which the
     noise was made)"""
@@ -55,6 +60,9 @@ class Verify(Verb):
         require(self, positive="seeds size")
         for name in self.countermeasures:
             describe_countermeasure(name)
+        for name in self.networks or ():
+            if name not in PRETRAINED:
+                raise unknown("network with ImageNet weights", name, PRETRAINED)
 
     def run(self) -> int:
         check_folder(self.photos)
@@ -69,6 +77,7 @@ class Verify(Verb):
             out=self.out or Path("verified") / self.protected.resolve().name,
             radii=self.radii,
             countermeasures=self.countermeasures,
+            networks=self.networks,
             seeds=self.seeds,
             size=self.size,
             holdout=self.holdout,

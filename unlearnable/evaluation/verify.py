@@ -1,6 +1,6 @@
 """``verify``: the proof for one's own photos. Learners train on clean and on protected photos and
-are tested on clean ones that neither has seen: ordinarily, adversarially, and on grayscale copies,
-over several seeds."""
+are tested on clean ones that neither has seen: ordinarily, adversarially, on copies without their
+colors, and by a frozen network with ImageNet weights, over several seeds."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,10 +21,11 @@ from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates
 from unlearnable.evaluation.countermeasures import describe_countermeasure, try_countermeasure
 from unlearnable.evaluation.flags import is_weak, ruins_clean_images
-from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.learners import Learner, pretrained
 from unlearnable.evaluation.results import Result, Verdict, Verified, VerifiedRow
 from unlearnable.evaluation.store import exists
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
+from unlearnable.models.pretrained import installed
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -40,6 +41,7 @@ def verify(
     out: Path | str,
     radii: tuple[float, ...] = (0.0, 2.0),
     countermeasures: tuple[str, ...] = ("gray", "white-balance"),
+    networks: tuple[str, ...] | None = None,
     seeds: int = 3,
     size: int | None = None,
     holdout: float = 0.25,
@@ -51,7 +53,8 @@ def verify(
 
     out: a folder for verify.json and every training's result. radii: of adversarial training, in
     /255; 0 is ordinary training. countermeasures: ordinary training again, on training photos that
-    went through each of them. seeds: how often everything is repeated, with other photos held out.
+    went through each of them. networks: with ImageNet weights, keys of ``PRETRAINED``,
+    each frozen under a linear head (default: those whose weights are installed). seeds: how often everything is repeated, with other photos held out.
     size: the side in pixels at which the learners see the photos (default: 1.5 times that at which
     the noise was made, because nobody knows what a learner picks). holdout: the fraction of every
     class that is held out, near-duplicates together. Raises UserError for folders that do not
@@ -67,7 +70,8 @@ def verify(
     clean, noisy = load_pair(Path(photos), protected, size)
     for name in countermeasures:
         try_countermeasure(name, clean)
-    groups, learners = near_duplicates(clean.x), _learners(radii, countermeasures)
+    networks = installed() if networks is None else networks
+    groups, learners = near_duplicates(clean.x), _learners(radii, countermeasures, networks)
     repeats = range(seeds)
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
         learners, repeats = [], range(0)
@@ -82,7 +86,7 @@ def verify(
         rows,
         overall_verdict([row.verdict for row in rows]),
         chance=round(chance, 2),
-        flags=_flags(rows, seeds, chance, test_photos),
+        flags=_flags(rows, seeds, chance, test_photos, networks),
         near_duplicates=count_near_duplicates(groups),
         seeds=seeds,
         size=clean.size,
@@ -143,15 +147,18 @@ def _split(clean: Images, noisy: Images, groups: Tensor, holdout: float, seed: i
     return Split(seed, clean.subset(~test), noisy.subset(~test), clean.subset(test))
 
 
-def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
+def _learners(
+    radii: tuple[float, ...], countermeasures: tuple[str, ...], networks: tuple[str, ...]
+) -> list[Learner]:
     by_radius = [
         Learner(f"adversarial {r:g}/255", (("adv_eps", r),)) if r else Learner("ordinary training")
         for r in radii
     ]
-    return by_radius + [
+    after = [
         Learner(f"training after {describe_countermeasure(name)}", countermeasure=name)
         for name in countermeasures
     ]
+    return by_radius + after + [pretrained("frozen", name) for name in networks]
 
 
 def _missing(by: Learner, splits: list[Split], recipe: Recipe, out: Path) -> int:
@@ -188,10 +195,17 @@ def _row(
     )
 
 
-def _flags(rows: list[VerifiedRow], seeds: int, chance: float, test_photos: int) -> list[str]:
-    if not rows:
-        return ["one-class"]
+def _flags(
+    rows: list[VerifiedRow],
+    seeds: int,
+    chance: float,
+    test_photos: int,
+    networks: tuple[str, ...],
+) -> list[str]:
     flags = []
+    if not rows:
+        flags.append("one-class")
+        return flags
     clean = [sum(row.clean) / len(row.clean) for row in rows]
     if any(ruins_clean_images(accuracy, max(clean), chance) for accuracy in clean):
         flags.append("ruins-clean")
@@ -201,6 +215,8 @@ def _flags(rows: list[VerifiedRow], seeds: int, chance: float, test_photos: int)
         flags.append("few-seeds")
     if test_photos < SMALL_TEST:
         flags.append("small-test")
+    if not networks:
+        flags.append("no-pretrained")
     return flags
 
 

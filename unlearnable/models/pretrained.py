@@ -57,6 +57,11 @@ def find_weights(name: str) -> Path | None:
     return Path(spec.origin).parent / PRETRAINED[name].file if spec and spec.origin else None
 
 
+def installed() -> tuple[str, ...]:
+    """Return the keys of ``PRETRAINED`` whose packages are installed."""
+    return tuple(name for name in PRETRAINED if find_weights(name))
+
+
 def read_imagenet_weights(name: str) -> "dict[str, Tensor]":
     """Return the weights of ``name``, a key of ``PRETRAINED``, the head for the 1000 classes of
     ImageNet included. Raises UserError where the package is not installed, and for another file

@@ -29,6 +29,8 @@ FLAGS = {
     "small-test": "fewer than 100 photos were held out for testing, so one photo is over a point, "
     "and chance alone moves the result by several.",
     "one-class": "all photos are of one class, so there is nothing to tell apart.",
+    "no-pretrained": "no network that was trained elsewhere was tried, and with few photos that is "
+    "how most people train. Install the weights that `unlearnable ls models` names.",
     "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
     "differs from the next by many points.",
 }
