@@ -53,12 +53,12 @@ def verify(
 
     out: a folder for verify.json and every training's result. radii: of adversarial training, in
     /255; 0 is ordinary training. countermeasures: ordinary training again, on training photos that
-    went through each of them. networks: with ImageNet weights, keys of ``PRETRAINED``,
-    each frozen under a linear head (default: those whose weights are installed). seeds: how often everything is repeated, with other photos held out.
-    size: the side in pixels at which the learners see the photos (default: 1.5 times that at which
-    the noise was made, because nobody knows what a learner picks). holdout: the fraction of every
-    class that is held out, near-duplicates together. Raises UserError for folders that do not
-    belong together.
+    went through each of them. networks: with ImageNet weights, keys of ``PRETRAINED``, each frozen
+    under a linear head (default: those whose weights are installed). seeds: how often everything is
+    repeated, with other photos held out. size: the side in pixels at which the learners see the
+    photos (default: 1.5 times that at which the noise was made, because nobody knows what a learner
+    picks). holdout: the fraction of every class that is held out, near-duplicates together. Raises
+    UserError for folders that do not belong together.
     """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     if recipe.adversarial:
