@@ -130,16 +130,16 @@ MEMBERS = (
     "needs_labels = property(fail)", "__slots__ = ()", "other: complex = 1j",
 )  # fmt: skip
 LEARN = "--model mine:net --batch 16 --steps 4 --evals 2 --adv-steps 1"
-NOISE = "--model mine:net --batch 16 --limit 40 --train-steps 3 --steps 2 --out out"
+NOISE = "--model mine:net --batch 16 --limit 40 --train-steps 3 --steps 2"
 VERBS = {
     "learn": f"learn shapes {LEARN} --limit 40 --test-limit 21 --out out",
     "learn at": f"learn shapes {LEARN} --adv-eps 2 --limit 40 --test-limit 21 --out out",
-    "protect rem": f"protect rem {NOISE} --adv-steps 1 --eot-samples 1",
-    "protect em": f"protect em {NOISE} --noise-type classwise",
-    "protect tap": f"protect tap {NOISE} --step 2",
-    "protect entf": f"protect entf {NOISE} --step 2",
-    "protect on": f"protect tap {NOISE} --step 2 --surrogate learned",
-    "protect clusters": f"protect unlearnable-clusters {NOISE} --clusters 3",
+    "protect rem": f"protect rem {NOISE} --adv-steps 1 --eot-samples 1 --out out",
+    "protect em": f"protect em {NOISE} --noise-type classwise --out out",
+    "protect tap": f"protect tap {NOISE} --step 2 --out out",
+    "protect entf": f"protect entf {NOISE} --step 2 --out out",
+    "protect on": f"protect tap {NOISE} --step 2 --surrogate learned --out out",
+    "protect clusters": f"protect unlearnable-clusters {NOISE} --clusters 3 --out out",
     "verify": f"verify photos hidden --seeds 1 --radii 0 --out out {LEARN}",
     "audit": f"audit noise --test-limit 20 --out out/a --cells out/cells {LEARN}",
     "further": "protect-photos photos out --generator first/generator.safetensors --model mine:net",
@@ -199,9 +199,7 @@ def good(verb: str) -> str:
 def one(verb: str, inputs: Path, work: Path, random_: random.Random) -> str | None:
     """Run one command with one module; what went wrong."""
     text, deed = text_of(verb, random_)
-    for file in ("photos", "hidden", "learned", "noise", "first", "tiny.py"):
-        to, of = work / file, inputs / file
-        shutil.copy(of, to) if of.is_file() else shutil.copytree(of, to)
+    shutil.copytree(inputs, work)
     (work / "mine.py").write_text(text)
     ended, what = command(VERBS[verb].split(), work), f"{verb} with {deed}"
     if problem := _wrong(ended, work):
@@ -235,31 +233,32 @@ def _wrong(ended: Ended, work: Path) -> str | None:
     return None
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, verbs: list[str]) -> None:
+    """What those verbs need."""
     folder.mkdir()
     album(folder / "photos")
     (folder / "tiny.py").write_text(NETWORK)
     (folder / "mine.py").write_text(HEAD + GOOD)
-    for args in (
-        f"{VERBS['protect rem'].replace('--out out', '--out first')} --data photos --size 32",
-        "protect lsp --limit 40 --out noise",
-        VERBS["learn"].replace("--out out", "--out learned"),
-        "protect-photos photos hidden --size 32 --train-steps 1",
+    for made, args in (
+        ("first", f"{VERBS['protect rem'][:-4]} first --data photos --size 32"),
+        ("noise", "protect lsp --limit 40 --out noise"),
+        ("learned", f"{VERBS['learn'][:-4]} learned"),
+        ("hidden", "protect-photos photos hidden --size 32 --train-steps 1"),
     ):
-        ended = command(args.split(), folder)
-        if ended.status:
-            raise SystemExit(f"a command fails by itself: {args}: {ended.err}")
+        if any(f" {made}" in VERBS[verb] for verb in verbs):
+            ended = command(args.split(), folder)
+            if ended.status:
+                raise SystemExit(f"a command fails by itself: {args}: {ended.err}")
 
 
 def main(count: int, seed: int, only: str = "") -> int:
     verbs = [verb for verb in VERBS if only in verb]
     with scratch() as folder:
-        prepare(folder / "inputs")
+        prepare(folder / "inputs", verbs)
 
         def case(random_: random.Random) -> str | None:
             work = folder / "case" / "work"
             shutil.rmtree(work.parent, ignore_errors=True)
-            work.mkdir(parents=True)
             return one(random_.choice(verbs), folder / "inputs", work, random_)
 
         return campaign("own", case, count, seed)

@@ -146,7 +146,7 @@ def test_labels_do_not_count(trained):
     assert not torch.equal(first.delta, m.craft(data, Context(seed=1)).delta)
 
 
-class Killed(Exception):
+class Killed(BaseException):
     pass
 
 

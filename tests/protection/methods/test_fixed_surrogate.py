@@ -109,7 +109,7 @@ def test_without_t_the_border_of_a_large_image_is_protected_too(kind):
     assert torch.allclose(noise, torch.tensor(-8 / 255))
 
 
-class Killed(Exception):
+class Killed(BaseException):
     pass
 
 
