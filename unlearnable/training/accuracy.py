@@ -7,7 +7,6 @@ from unlearnable.core import distributed
 from unlearnable.data.images import Images
 from unlearnable.training import augment
 
-
 AT_ONCE = 500  # images per forward pass, up to 64 px
 PIXELS = AT_ONCE * 64 * 64  # at a time beyond: 500 images of 224 px take gigabytes
 
