@@ -8,6 +8,9 @@ from unlearnable.core.finite import diverged
 from unlearnable.data.images import Images
 from unlearnable.training import augment
 
+AT_ONCE = 500  # images per forward pass, up to 64 px
+PIXELS = AT_ONCE * 64 * 64  # at a time beyond: 500 images of 224 px take gigabytes
+
 
 @torch.no_grad()
 def accuracy(
@@ -25,9 +28,11 @@ def accuracy(
     UserError for logits that are NaN or infinite."""
     t = t or augment.for_size(*data.x.shape[-2:])
     model.eval()
+    side = t.size if isinstance(t, augment.Resized) else data.size
+    at_once = max(1, min(AT_ONCE, PIXELS // side**2))
     right = torch.zeros(len(data.classes), dtype=torch.int64, device=device)
     bad = torch.zeros((), dtype=torch.int64, device=device)
-    for i in distributed.local_rows(len(data)).split(500):
+    for i in distributed.local_rows(len(data)).split(at_once):
         logits, y = model(t.test(data.pixels(i, device))), data.labels(i, device)
         right += torch.bincount(y[logits.argmax(1) == y], minlength=len(right))
         bad += (~logits.isfinite()).sum()
