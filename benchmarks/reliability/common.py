@@ -35,7 +35,7 @@ from unlearnable.reports import contact_sheet, leaderboard, photo_page  # noqa: 
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 KIBIBYTE = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
 WORKERS = min(2, os.cpu_count() or 1)
-VOLATILE = {"seconds", "command"}  # of JSON: what two equal runs differ in
+VOLATILE = {"seconds", "command", "commit"}  # of JSON: what two equal runs differ in
 NETWORK = """from torch import nn
 def net(classes):
     return nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(),
@@ -73,6 +73,9 @@ LIMITS = Limits()
 def warm() -> None:
     """Load what commands load, and draw every chunk of ``shapes`` once."""
     torch.set_num_threads(1)  # a fork copies one thread only
+    # A child makes torch's pool anew at its first use; threads that do so at once end in an
+    # "INTERNAL ASSERT FAILED", which no process has that was not forked.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
     os.environ["UNLEARNABLE_DATA"] = os.devnull
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # for processes that are no forks
     for entry in VERBS.values():
