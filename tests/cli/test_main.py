@@ -454,9 +454,15 @@ def test_numbers_and_names_out_of_range(tmp_path, option, value, says):
 
 
 def test_a_folder_that_may_not_be_searched_gets_one_sentence(tmp_path, monkeypatch):
-    def refused(self, *_, **__):
-        raise PermissionError(13, "Permission denied", str(self))
-
+    # raised as the library would: what a file of one's own raises is said with its place
+    code = compile(
+        "def refused(self, *_, **__):\n"
+        "    raise PermissionError(13, 'Permission denied', str(self))",
+        "<library>",
+        "exec",
+    )
+    exec(code, names := {})
+    refused = names["refused"]
     monkeypatch.setattr(Path, "is_dir", refused)
     for args in (["verify", "a", "b"], ["audit", "a"], ["reproduce", "eot", "--show"]):
         said = run(*args, cwd=tmp_path, status=2).stderr

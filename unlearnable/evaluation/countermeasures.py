@@ -85,9 +85,10 @@ def _own(name: str, data: "Images") -> "Tensor":
 
 
 def try_countermeasure(name: str, data: "Images") -> None:
-    """Raise UserError where a person's own countermeasure fails on the first images of ``data``,
-    before any training."""
+    """Raise UserError for an unknown countermeasure, and where a person's own fails on the first
+    images of ``data``, before any training."""
     import torch
 
+    describe_countermeasure(name)
     if name not in COUNTERMEASURES:
         _own(name, data.subset(torch.arange(min(TRIED, len(data)))))

@@ -68,7 +68,7 @@ def grid(scale: Scale) -> Grid:
     for way, (make, settings, lengths) in WAYS.items():
         method = replace(make(scale), **settings)
         if scale.name != "small":
-            lengths = tuple(round(method.train_steps * k) for k in LENGTHS)
+            lengths = tuple(max(1, round(method.train_steps * k)) for k in LENGTHS)
         for steps in lengths:
             m = lengthened(method, steps)
             cells = (passes(m), minutes(m), *(learner(m, r) for r in RADII))
