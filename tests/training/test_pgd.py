@@ -106,7 +106,7 @@ def test_frozen_copy_agrees_with_every_network(name):
 
 
 # where bfloat16 is emulated the wide networks take a minute; the others have the same layers
-WIDE = ("wrn-34-10", "wrn-28-10", "resnet50")
+WIDE = ("wrn-34-10", "wrn-34-10-fu", "wrn-28-10", "resnet50")
 
 
 @pytest.mark.parametrize(

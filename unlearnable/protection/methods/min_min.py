@@ -213,7 +213,7 @@ class Robust(MinMin):
 
 # The paper's inner loop with three draws of T, and no image visited twice where there are 50,000:
 # 40 passes per image for SEM.
-_FULL = {"model": "convnet", "eot_samples": 3, "train_steps": 100}
+_FULL = {"model": "convnet", "eot_samples": 3, "train_steps": 100, "decay_every": 40}
 
 _SHORT = {
     "model": "convnet",
