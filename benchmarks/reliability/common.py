@@ -111,6 +111,9 @@ def command(
     """Run ``unlearnable args`` in a child; ``kill`` sends a signal after so many seconds. before:
     called in the child. A command that takes more than ``limit`` seconds counts as hanging."""
     begin = time.monotonic()
+    outputs = [cwd.parent / name for name in ("out.txt", "err.txt")]
+    for output in outputs:  # a child may be killed before it opens them
+        output.write_bytes(b"")
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child's handlers are there
     child = os.fork()
     if not child:
@@ -130,7 +133,7 @@ def command(
             _, _, used = os.wait4(child, 0)
             status = -99
     processor, memory = used.ru_utime + used.ru_stime, used.ru_maxrss * KIBIBYTE
-    said = [(cwd.parent / name).read_text(errors="replace") for name in ("out.txt", "err.txt")]
+    said = [output.read_text(errors="replace") for output in outputs]
     return Ended(status, *said, time.monotonic() - begin, processor, memory)
 
 
