@@ -13,7 +13,7 @@ from unlearnable import LSP, SEM, UserError, load, protect, protect_photos, repo
 from unlearnable.core.checkpoint import held
 from unlearnable.data.card import Card
 from unlearnable.data.decoding import read
-from unlearnable.evaluation.verify import load_pair
+from unlearnable.evaluation.verify import load_pairs
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
 
@@ -68,7 +68,7 @@ def test_a_folder_grows(folder):
     assert grown == Card.read(out) and grown.shape[0] == 8 and grown.passes > card.passes
     assert (grown.method, grown.settings) == (card.method, card.settings)
     assert grown.measured["linf"] <= 8 and sum(grown.measured["psnr_counts"].values()) == 8
-    clean, protected = load_pair(photos, out, SIZE)
+    ((clean, protected),) = load_pairs(photos, out, SIZE)
     assert len(clean) == len(protected) == 8 and torch.equal(originals_of(out).x, clean.x)
     assert len(list(folder.iterdir())) == 3 and len(list((folder / "out.private").iterdir())) == 2
     assert protect_photos(photos, out, METHOD, size=SIZE) == grown and files(out) == after
@@ -113,7 +113,7 @@ def test_changed_and_missing_originals_get_one_sentence(folder):
     assert protect_photos(photos, out, METHOD, size=SIZE).shape[0] == 5
     (photos / "cat" / "0.png").write_bytes(original)
     assert protect_photos(photos, out, METHOD, size=SIZE).shape[0] == 6
-    assert len(load_pair(photos, out, SIZE)[0]) == 6
+    assert len(load_pairs(photos, out, SIZE)[0][0]) == 6
 
 
 def test_what_keeps_no_generator_does_not_grow(tmp_path):
@@ -165,7 +165,7 @@ def test_a_class_that_was_left_out_stays_out(folder):
     photo(folder / "photos" / "bird" / "only.png", 99)
     card = protect_photos(folder / "photos", folder / "new", METHOD, size=SIZE, skip_bad=True)
     assert card.classes == ("cat", "dog") and card.fewest == 2 and card.left_out
-    assert len(load_pair(folder / "photos", folder / "new", SIZE)[0]) == 6
+    assert len(load_pairs(folder / "photos", folder / "new", SIZE)[0][0]) == 6
     assert len(originals_of(folder / "new")) == 6
 
 

@@ -38,7 +38,7 @@ from unlearnable.data.folders import scan_photos
 from unlearnable.data.image_files import listing
 from unlearnable.data.subsets import holdout_split, near_duplicates
 from unlearnable.evaluation.results import Verified
-from unlearnable.evaluation.verify import load_pair
+from unlearnable.evaluation.verify import load_pairs
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.photo_files import WORK, upsample_noise
@@ -92,8 +92,8 @@ def test_names_sizes_and_budget(tmp_path):
     assert {p.suffix for p in (tmp_path / "out").rglob("*.*")} == {".png"}
     private = sorted(p.name for p in (tmp_path / "out.private").iterdir())
     assert private == ["card.json", "generator.safetensors"]
-    assert load_pair(photos, tmp_path / "out", None)[1].x.shape[-1] == SIZE * 3 // 2
-    clean, protected = load_pair(photos, tmp_path / "out", SIZE)
+    assert load_pairs(photos, tmp_path / "out", None)[0][1].x.shape[-1] == SIZE * 3 // 2
+    ((clean, protected),) = load_pairs(photos, tmp_path / "out", SIZE)
     assert protected.x.shape == (8, 3, SIZE, SIZE) and not torch.equal(clean.x, protected.x)
     assert torch.equal(load(tmp_path / "out").x, protected.x) and torch.equal(
         originals_of(tmp_path / "out").x, clean.x
@@ -127,8 +127,9 @@ def test_a_photo_is_decoded_twice_to_be_protected_and_once_to_be_verified(tmp_pa
     written = [path for path, _ in listing(out).files]
     assert [decoded[path] for path in written] == [1] * 8  # read back
     decoded.clear()
-    clean, protected = load_pair(photos, out, None)
+    (clean, protected), large = load_pairs(photos, out, None, 48)
     assert [decoded[path] for path in originals + written] == [1] * 16
+    assert torch.equal(large[1].x, load(out, size=48).x) and torch.equal(large[0].y, clean.y)
     assert torch.equal(clean.x, load(photos, size=24, skip_bad=True).x)
     assert torch.equal(protected.x, load(out, size=24).x)
     assert clean.source == load(photos, size=24, skip_bad=True).source

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -72,9 +72,25 @@ def read_folder(
     does. fewest: images that every class must have. Raises UserError."""
     if skip_bad:
         return scan_photos(folder, (size,), skip_bad=True, fewest=fewest).images[size]
+    return read_sizes(folder, (size,), fewest=fewest)[size]
+
+
+S = TypeVar("S", int, int | None)
+
+
+def read_sizes(folder: Path, sizes: tuple[S, ...], *, fewest: int = 2) -> dict[S, Images]:
+    """Read a folder of images, each one once, at several sizes as ``read_folder`` reads them."""
     found = listing(folder, fewest)
-    arrays = in_threads(lambda file: pixels(read(file[0]), size), found.files, "reading images")
-    return _stacked(folder, found, arrays, size)
+
+    def look(file: tuple[Path, int]) -> list[np.ndarray]:
+        image = read(file[0])
+        return [pixels(image, size) for size in sizes]
+
+    seen = in_threads(look, found.files, "reading images")
+    return {
+        size: _stacked(folder, found, [arrays[k] for arrays in seen], size)
+        for k, size in enumerate(sizes)
+    }
 
 
 def _stacked(

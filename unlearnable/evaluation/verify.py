@@ -14,10 +14,9 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
 from unlearnable.core.progress import announce_duration
 from unlearnable.data.card import CARD, Card, find_private
-from unlearnable.data.folders import scan_photos
+from unlearnable.data.folders import read_sizes, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, listing
 from unlearnable.data.images import Images
-from unlearnable.data.load import load
 from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates
 from unlearnable.evaluation.countermeasures import describe_countermeasure, try_countermeasure
 from unlearnable.evaluation.flags import is_weak, ruins_clean_images
@@ -25,7 +24,7 @@ from unlearnable.evaluation.learners import Learner, pretrained
 from unlearnable.evaluation.results import Result, Verdict, Verified, VerifiedRow
 from unlearnable.evaluation.store import exists
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
-from unlearnable.models.pretrained import installed
+from unlearnable.models.pretrained import INPUT_SIZE, installed
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -67,21 +66,26 @@ def verify(
         )
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
-    clean, noisy = load_pair(Path(photos), protected, size)
+    networks = installed() if networks is None else networks
+    own, *large = load_pairs(Path(photos), protected, size, *[INPUT_SIZE] * bool(networks))
+    clean = own[0]
     for name in countermeasures:
         try_countermeasure(name, clean)
-    networks = installed() if networks is None else networks
-    groups, learners = near_duplicates(clean.x), _learners(radii, countermeasures, networks)
-    repeats = range(seeds)
+    groups = near_duplicates(clean.x)
+    held_out = [holdout_split(clean.y, groups, holdout, seed) for seed in range(seeds)]
+    tried = [(by, own) for by in _learners(radii, countermeasures)]
+    tried += [(pretrained("frozen", name), pair) for name in networks for pair in large]
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
-        learners, repeats = [], range(0)
-    splits = [_split(clean, noisy, groups, holdout, seed) for seed in repeats]
-    missing = [_missing(by, splits, recipe, out) for by in learners]
-    _say_time(clean, [by.recipe(recipe) for by in learners], missing, device)
+        tried, held_out = [], []
+    work = [
+        (by, [Split(seed, *pair, test) for seed, test in enumerate(held_out)]) for by, pair in tried
+    ]
+    missing = [_missing(by, splits, recipe, out) for by, splits in work]
+    _say_time(clean, [by.recipe(recipe) for by, _ in tried], missing, device)
     train = partial(train_and_test, recipe=recipe, results=out, device=device, precision=precision)
     chance = 100 / len(clean.classes)
-    rows = [_row(by, splits, train, chance) for by in learners]
-    test_photos = min((len(s.test) for s in splits), default=0)
+    rows = [_row(by, splits, train, chance) for by, splits in work]
+    test_photos = min((int(test.sum()) for test in held_out), default=0)
     done = Verified(
         rows,
         overall_verdict([row.verdict for row in rows]),
@@ -133,32 +137,36 @@ def overall_verdict(verdicts: list[Verdict]) -> Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One division of the photos: the training ones, clean and protected, and the clean ones held
-    out."""
+    """One division of the photos: ``held_out``, bool [N], are tested on, and never protected.
+    Subsets are made when they are asked for: all splits together would fill the memory."""
 
     seed: int
-    clean: Images
-    protected: Images
-    test: Images
+    all_clean: Images
+    all_protected: Images
+    held_out: Tensor
+
+    @property
+    def clean(self) -> Images:
+        return self.all_clean.subset(~self.held_out)
+
+    @property
+    def protected(self) -> Images:
+        return self.all_protected.subset(~self.held_out)
+
+    @property
+    def test(self) -> Images:
+        return self.all_clean.subset(self.held_out)
 
 
-def _split(clean: Images, noisy: Images, groups: Tensor, holdout: float, seed: int) -> Split:
-    test = holdout_split(clean.y, groups, holdout, seed)
-    return Split(seed, clean.subset(~test), noisy.subset(~test), clean.subset(test))
-
-
-def _learners(
-    radii: tuple[float, ...], countermeasures: tuple[str, ...], networks: tuple[str, ...]
-) -> list[Learner]:
+def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
     by_radius = [
         Learner(f"adversarial {r:g}/255", (("adv_eps", r),)) if r else Learner("ordinary training")
         for r in radii
     ]
-    after = [
+    return by_radius + [
         Learner(f"training after {describe_countermeasure(name)}", countermeasure=name)
         for name in countermeasures
     ]
-    return by_radius + after + [pretrained("frozen", name) for name in networks]
 
 
 def _missing(by: Learner, splits: list[Split], recipe: Recipe, out: Path) -> int:
@@ -223,9 +231,13 @@ def _flags(
 # ── the photos ──
 
 
-def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, Images]:
-    """Load originals and protected photos in the same order, at the learner's size; each file is
-    decoded once. Raises UserError if they do not belong together."""
+Pair = tuple[Images, Images]
+"""originals and protected photos, in the same order"""
+
+
+def load_pairs(photos: Path, protected: Path, size: int | None, *larger: int) -> list[Pair]:
+    """Load originals and protected photos at the learner's size, and at every ``larger`` one; each
+    file is decoded once. Raises UserError if they do not belong together."""
     card = Card.read(protected) if find_private(protected, CARD) else None
     if card is None or card.photos is None:
         raise UserError(
@@ -240,18 +252,21 @@ def load_pair(photos: Path, protected: Path, size: int | None) -> tuple[Images, 
         )
     working = card.photos.size
     size = size or working * 3 // 2
-    originals = scan_photos(photos, (working, size), skip_bad=True, fewest=card.fewest).images
+    sizes = (size, *larger)
+    originals = scan_photos(photos, (working, *sizes), skip_bad=True, fewest=card.fewest).images
     if originals[working].digest() != card.digest:
         raise UserError(
             f"{protected} was not made from the photos that are in {photos} now; run `unlearnable "
             "protect-photos` with both again, which protects what is new."
         )
-    clean, hidden = originals[size], load(protected, size=size)
-    if not torch.equal(clean.y, hidden.y) or clean.classes != hidden.classes:
+    hidden = read_sizes(protected, tuple(dict.fromkeys(sizes)), fewest=1)
+    clean = originals[size]
+    if not torch.equal(clean.y, hidden[size].y) or clean.classes != hidden[size].classes:
         raise UserError(
             f"Photos are missing from {protected} or were added to it; protect them again."
         )
-    return clean, hidden.subset(_order(card, protected))
+    order = _order(card, protected)
+    return [(originals[s], hidden[s].subset(order)) for s in sizes]
 
 
 def _order(card: Card, protected: Path) -> Tensor:
