@@ -1,11 +1,12 @@
 """The card on disk has the keys it always had, and a damaged one gets one sentence."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from unlearnable import LSP, Images, UserError, load, protect
-from unlearnable.data.card import Card, PhotoSettings
+from unlearnable.data.card import CARD, Card, PhotoSettings, find_private, private_folder
 
 KEYS = [
     "method",
@@ -71,3 +72,9 @@ def test_originals_made_in_python_are_not_known(few, tmp_path):
     protect(Images(few.x, few.y, few.classes), LSP(), tmp_path / "out")
     with pytest.raises(UserError, match="are not known"):
         load(tmp_path / "out", split="test")
+
+
+def test_the_private_folder_lies_beside_every_folder_but_the_root(tmp_path):
+    assert private_folder(tmp_path / "out") == tmp_path / "out.private"
+    assert private_folder(tmp_path / "out" / "..").parent == tmp_path.parent
+    assert find_private(Path("/"), CARD) is None

@@ -17,7 +17,8 @@ from unlearnable.core.errors import UserError
 if sys.platform != "win32":  # there, two processes must not share a folder of results
     import fcntl
 
-PART = re.compile(r"\..+\.[\d-]+\.part")  # what ``atomic_write`` calls an unfinished file
+PART = re.compile(r"\..+\.(\d+)-\d+\.part")  # what ``atomic_write`` calls an unfinished file
+_swept: set[Path] = set()  # folders in which this process looked for files of killed ones
 
 
 @contextlib.contextmanager
@@ -29,6 +30,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
@@ -39,6 +41,30 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # a folder that refuses has no such file
             temporary.unlink()
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what processes that were killed left of their ``atomic_write`` in ``folder``: once per
+    process, because that reads the whole folder."""
+    if folder in _swept or sys.platform == "win32":  # where a process cannot be asked for
+        return
+    _swept.add(folder)
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            found = PART.fullmatch(entry.name)
+            if found and not entry.is_symlink() and not _runs(int(found[1])):
+                os.unlink(entry.path)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of that number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or no number of a process
+        return True
+    return True
 
 
 def move(made: Path, to: Path, within: Path) -> None:

@@ -84,7 +84,7 @@ def private_folder(protected: Path) -> Path:
     itself where ``protected`` is a link."""
     if protected.name in ("", "..") or protected.is_symlink():
         protected = protected.resolve()
-    return protected.with_name(f"{protected.name}.private")
+    return protected.parent / f"{protected.name}.private"  # the root has no name
 
 
 def find_private(protected: Path, name: str) -> Path | None:

@@ -1,0 +1,20 @@
+"""Writing in one step, and what a killed writer leaves."""
+
+import os
+import subprocess
+import sys
+
+from unlearnable.core import files
+from unlearnable.core.files import atomic_write
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_swept", set())
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in (f".sheet.png.{dead.pid}-1.part", f".sheet.png.{os.getpid()}-1.part", ".a.part"):
+        (tmp_path / name).write_text("unfinished")
+    with atomic_write(tmp_path / "sheet.png") as tmp:
+        tmp.write_text("finished")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"sheet.png", f".sheet.png.{os.getpid()}-1.part", ".a.part"}
