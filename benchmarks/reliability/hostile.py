@@ -15,6 +15,7 @@ import resource
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -335,7 +336,11 @@ def batch(folder: Path, first: int, count: int, only: str) -> list[str]:
             os.dup2(null.fileno(), 2)
             for seed in range(first, first + count):
                 f.write(f"{seed}\n")
-                if problem := one(mine, random.Random(seed), only):
+                try:
+                    problem = one(mine, random.Random(seed), only)
+                except BaseException:  # of the campaign itself; a child must never return
+                    problem = f"the case itself fails: {traceback.format_exc()[-900:]}"
+                if problem:
                     f.write(f"{seed} {' '.join(problem.split())}\n")
         os._exit(0)
     _, code = os.waitpid(child, 0)
