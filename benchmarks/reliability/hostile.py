@@ -6,6 +6,7 @@ a time limit. A child that crashes or hangs is a failure of the case it was at.
 """
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -186,7 +187,7 @@ def _wound(value: object, random_: random.Random) -> object:
         else []
     )
     if not inner or random_.random() < 0.1:
-        return random_.choice(STRANGE)
+        return copy.deepcopy(random_.choice(STRANGE))  # what is returned may be wounded again
     key = random_.choice(inner)
     if random_.random() < 0.25:
         del value[key]
