@@ -210,7 +210,7 @@ def one(verb: str, inputs: Path, work: Path, random_: random.Random) -> str | No
         return f"{what}: fails, and {finished} are there: {ended.err[-500:]}"
     (work / "mine.py").write_text(good(verb))
     again = command(VERBS[verb].split(), work)
-    if again.status:
+    if not again.done:
         return f"{what}: corrected, it does not end: {again.err[-800:]} (first {ended.err[-500:]})"
     return (problem := _wrong(again, work)) and f"{what}: corrected, {problem}"
 
@@ -218,9 +218,9 @@ def one(verb: str, inputs: Path, work: Path, random_: random.Random) -> str | No
 def _wrong(ended: Ended, work: Path) -> str | None:
     """What is wrong with how a command ended and with what it left."""
     said = [line for line in ended.err.splitlines() if line.startswith("unlearnable: ")]
-    if ended.status not in (0, 2) or "Traceback" in ended.err:
+    if not (ended.done or ended.status == 2) or "Traceback" in ended.err:
         return f"status {ended.status}, {ended.err[-1500:]}"
-    if len(said) != bool(ended.status) or any("\x1b" in line for line in said):
+    if len(said) != (ended.status == 2) or any("\x1b" in line for line in said):
         return f"status {ended.status}, but it says {ended.err[-800:]!r}"
     for path in (work / "out").rglob("*"):
         if PART.fullmatch(path.name):

@@ -121,6 +121,7 @@ def flipped(path, at=-9):
         ("latest", lambda path: path.write_text("")),
         ("latest", lambda path: path.write_text('{"step": 1}')),
         ("latest", lambda path: path.write_text('{"step": 1, "seconds": 1, "digests": []}')),
+        ("latest", lambda path: path.write_text('{"step": 1e999, "seconds": 1, "digests": []}')),
     ],
 )
 def test_a_damaged_state_gets_one_sentence(tmp_path, name, wound):

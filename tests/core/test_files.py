@@ -3,7 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from unlearnable import UserError
 from unlearnable.core import files
 from unlearnable.core.files import atomic_write
 
@@ -18,3 +22,9 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, monkeypat
         tmp.write_text("finished")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"sheet.png", f".sheet.png.{os.getpid()}-1.part", ".a.part"}
+
+
+@pytest.mark.parametrize("folder", [Path(""), Path("/")])
+def test_a_folder_is_not_the_name_of_a_file(folder):
+    with pytest.raises(UserError, match="is a folder; give the name"), atomic_write(folder):
+        pass

@@ -127,7 +127,7 @@ class Checkpoint:
             latest = json.loads(path.read_text(encoding="utf-8"))
             step, seconds = int(latest["step"]), float(latest["seconds"])
             return {"step": step, "seconds": seconds, "digests": [*latest["digests"]]}
-        except (OSError, ValueError, TypeError, KeyError) as e:
+        except (OSError, ValueError, TypeError, KeyError, OverflowError) as e:
             raise self._damaged() from e
 
     def _damaged(self) -> UserError:

@@ -25,7 +25,9 @@ _swept: set[Path] = set()  # folders in which this process looked for files of k
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``. The finished file takes its place in one step, or, if
     the block raises, nothing does. What is there after the block is there after a power cut too.
-    Raises UserError for a full disk and a folder that refuses."""
+    Raises UserError for a full disk, and for a folder that refuses or is itself ``path``."""
+    if not path.name:
+        raise UserError(f"{path} is a folder; give the name of a file.")
     # Cut short, because the longest file names leave no room for more.
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_ident()}.part")
     try:
