@@ -17,7 +17,7 @@ from unlearnable.models.layers import classifier, conv_bn_relu
 from unlearnable.reports.contact_sheet import contact_sheet
 
 MODEL = "demo:small_network"
-EPS = 8  # budget of the noise, in /255
+EPS = 6  # budget of the noise, in /255
 RADIUS = 4  # of adversarial training and of the adversary that SEM is built for, in /255
 
 
