@@ -204,7 +204,7 @@ def one(verb: str, inputs: Path, work: Path, random_: random.Random) -> str | No
     ended, what = command(VERBS[verb].split(), work), f"{verb} with {deed}"
     if problem := _wrong(ended, work):
         return f"{what}: {problem}"
-    if not ended.status:
+    if ended.done:
         return None
     if finished := [p for p in (work / "out").rglob("*") if p.name in FINISHED - {"cell.json"}]:
         return f"{what}: fails, and {finished} are there: {ended.err[-500:]}"
