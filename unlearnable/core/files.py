@@ -17,7 +17,7 @@ from unlearnable.core.errors import UserError
 if sys.platform != "win32":  # there, two processes must not share a folder of results
     import fcntl
 
-PART = re.compile(r"\..+\.(\d+)-\d+\.part")  # what ``atomic_write`` calls an unfinished file
+PART = re.compile(r"\..+\.(\d+)(?:-\d+)?\.part")  # what ``atomic_write`` calls an unfinished file
 _swept: set[Path] = set()  # folders in which this process looked for files of killed ones
 
 
