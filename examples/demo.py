@@ -66,7 +66,7 @@ WORK = {"EM": 1.4, "SEM": 3.2, "ordinary": 1.0, "adversarial": 2.0}
 
 BEFORE = f"""\
 1,500 images three times: as they are, with EM noise, with SEM noise (within {EPS}/255).
-On each, an ordinary and an adversarial training. 2 to 3 minutes on two CPU cores.
+On each, an ordinary and an adversarial training. About 3 minutes on two CPU cores.
 """
 AFTER = f"""\
 Chance is 10. EM makes ordinary training fail; adversarial training undoes it, on most seeds
