@@ -22,7 +22,7 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Kills, full disks, hostile files and options, load: docs/reliability.md. An hour or two.
+# Kills, full disks, hostile files and options, load: docs/reliability.md. Half an hour or more.
 campaign: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/reliability/all.py
 

@@ -1,9 +1,9 @@
 """Are photos protected that the generator never saw? Of a folder of photos a quarter is held out
 clean, half of the rest is protected by a run of its own, the other half from that run's generator
-(docs/results.md).
+(docs/photographs.md).
 
-    OMP_NUM_THREADS=1 python -m unlearnable.experiments.further PHOTOS --seeds 0 1 2 python -m
-    unlearnable.experiments.further PHOTOS --seeds        # prints the table of what is there
+    OMP_NUM_THREADS=1 python benchmarks/further_photos.py PHOTOS --seeds 0 1 2
+    python benchmarks/further_photos.py PHOTOS --seeds        # prints the table of what is there
 """
 
 import argparse

@@ -204,6 +204,14 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def must(args: list[str], cwd: Path) -> Ended:
+    """Run a command that prepares inputs, or end the campaign."""
+    ended = command(args, cwd)
+    if not ended.done:
+        raise SystemExit(f"a command fails by itself: {args}: {ended.err}")
+    return ended
+
+
 def campaign(name: str, case: Callable[[random.Random], str | None], cases: int, seed: int) -> int:
     """Run ``cases`` cases, number k with the seed ``seed + k``. ``case`` returns what went wrong.
     Prints failures and the seeds that repeat them; returns the number of failures."""

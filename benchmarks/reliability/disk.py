@@ -1,5 +1,5 @@
 """Fill the disk under every verb that writes, at a random point: files above a random size are
-refused by the system, or a write, a sync or a rename fails with an I/O error. The command must end
+refused by the system, or a sync or a rename fails with an I/O error. The command must end
 with one sentence and status 2 and leave no unfinished file, and the same command must then reach
 the files of the undisturbed run.
 
@@ -12,26 +12,16 @@ import random
 import resource
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from common import campaign, command, content, differences, program, scratch
-from verbs import VERBS, cases
+from common import command, program
+from verbs import Case, disturbed
 
 from unlearnable.core.files import PART
 
 
-def main(count: int, seed: int, only: str = "") -> int:
-    names = [name for name in VERBS if only in name]
-    with scratch() as folder:
-        get = cases(folder)
-
-        def case(random_: random.Random) -> str | None:
-            return one(get(random_.choice(names)), folder / "full", random_)
-
-        return campaign("disk", case, count, seed)
-
-
-def one(case, folder: Path, random_: random.Random) -> str | None:
+def one(case: Case, folder: Path, random_: random.Random) -> str | None:
     """Disturb one command; what went wrong."""
     work, words = case.fresh(folder), " ".join(case.args)
     how = random_.choice((full(random_), failing(random_)))
@@ -41,12 +31,7 @@ def one(case, folder: Path, random_: random.Random) -> str | None:
         return f"{words}: status {ended.status}, {ended.err[-1500:]}"
     if left := [p for p in work.rglob("*") if PART.fullmatch(p.name)]:
         return f"{words}: left {left}"
-    ended = command(case.args, work)
-    if ended.status != case.ended.status:
-        return f"{words}: does not resume, status {ended.status}, {ended.err[-1500:]}"
-    if different := differences(content(case.whole), content(work)):
-        return f"{words}: differs from the undisturbed run in {different}"
-    return None
+    return case.resumes(work)
 
 
 def full(random_: random.Random) -> Callable[[], None]:
@@ -75,6 +60,8 @@ def failing(random_: random.Random) -> Callable[[], None]:
 
     return lambda: setattr(os, name, fails)
 
+
+main = partial(disturbed, "disk", one)
 
 if __name__ == "__main__":
     program(__doc__, main, 100)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import LIMITS, NETWORK, album, command, program, scratch
+from common import LIMITS, NETWORK, album, must, program, scratch
 from PIL import Image
 
 from unlearnable.cli.main import main as unlearnable
@@ -59,17 +59,16 @@ def prepare(folder: Path) -> None:
     """One good file of every kind."""
     (folder / "tiny.py").write_text(NETWORK)
     album(folder / "photos")
-    words = "--model convnet --batch 16 --limit 40"
+    network = "--model convnet --batch 16"
+    words = f"{network} --limit 40"
     for args in (
         f"protect rem {words} --train-steps 1 --steps 1 --adv-steps 1 --eot-samples 1 --out noise",
         f"learn shapes {words} --steps 1 --evals 1 --test-limit 20 --out learned",
         "protect-photos photos hidden --size 32 --train-steps 1",
         "verify photos hidden --seeds 1 --radii 0 --model convnet --steps 1 --batch 16 --out proof",
-        f"audit noise --test-limit 20 {words[:-11]} --steps 1 --evals 1 --adv-steps 1 --out aud/x",
+        f"audit noise --test-limit 20 {network} --steps 1 --evals 1 --adv-steps 1 --out aud/x",
     ):
-        ended = command(args.split(), folder)
-        if not ended.done:
-            raise SystemExit(f"a command fails by itself: {args}: {ended.err}")
+        must(args.split(), folder)
     cifar = folder / "root" / "cifar-10-batches-py"
     cifar.mkdir(parents=True)
     few = load("shapes", limit=10)
@@ -228,8 +227,6 @@ def _within(act: Callable[[], object], what: str) -> str | None:
     except TooSlow:
         return f"{what}: takes more than {SECONDS} s"
     except BaseException as e:
-        import traceback
-
         where = traceback.extract_tb(e.__traceback__)[-1]
         return f"{what}: {type(e).__name__}: {e} ({where.filename}:{where.lineno})"
     finally:

@@ -7,26 +7,16 @@ uninterrupted run, and nothing may be left behind.
 
 import random
 import signal
+from functools import partial
 from pathlib import Path
 
-from common import campaign, command, content, differences, program, scratch
-from verbs import VERBS, cases
+from common import command, program
+from verbs import Case, disturbed
 
 STATUS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 1}
 
 
-def main(count: int, seed: int, only: str = "") -> int:
-    names = [name for name in VERBS if only in name]
-    with scratch() as folder:
-        get = cases(folder)
-
-        def case(random_: random.Random) -> str | None:
-            return one(get(random_.choice(names)), folder / "killed", random_)
-
-        return campaign("kills", case, count, seed)
-
-
-def one(case, folder: Path, random_: random.Random) -> str | None:
+def one(case: Case, folder: Path, random_: random.Random) -> str | None:
     """Kill one command; what went wrong."""
     work, words = case.fresh(folder), " ".join(case.args)
     for _ in range(random_.choice((1, 1, 2, 3))):
@@ -36,13 +26,10 @@ def one(case, folder: Path, random_: random.Random) -> str | None:
         )
         if not (ended.done or ended.status == STATUS[number]) or "Traceback" in ended.err:
             return f"{words}: {number.name} ended with {ended.status}, {ended.err[-1500:]}"
-    ended = command(case.args, work)
-    if ended.status != case.ended.status:
-        return f"{words}: does not resume, status {ended.status}, {ended.err[-1500:]}"
-    if different := differences(content(case.whole), content(work)):
-        return f"{words}: differs from the uninterrupted run in {different}"
-    return None
+    return case.resumes(work)
 
+
+main = partial(disturbed, "kills", one)
 
 if __name__ == "__main__":
     program(__doc__, main, 200)

@@ -10,7 +10,7 @@ import random
 import shutil
 from pathlib import Path
 
-from common import NETWORK, Ended, album, campaign, command, program, scratch
+from common import NETWORK, Ended, album, campaign, command, must, program, scratch
 from safetensors.torch import load_file
 
 from unlearnable.core.files import PART
@@ -149,7 +149,7 @@ VERBS = {
     "--countermeasures mine:function --model tiny:net --out out",
     "method": "protect mine:Mine --limit 20 --out out",
 }
-FINISHED = {"result.json", "card.json", "verify.json", "audit.json", "cell.json"}
+FINISHED = {"result.json", "card.json", "verify.json", "audit.json"}
 GOOD = NET.format(structure="", moment="False", deed="pass", factory="", net="Net(classes)")
 
 
@@ -206,7 +206,7 @@ def one(verb: str, inputs: Path, work: Path, random_: random.Random) -> str | No
         return f"{what}: {problem}"
     if ended.done:
         return None
-    if finished := [p for p in (work / "out").rglob("*") if p.name in FINISHED - {"cell.json"}]:
+    if finished := [p for p in (work / "out").rglob("*") if p.name in FINISHED]:
         return f"{what}: fails, and {finished} are there: {ended.err[-500:]}"
     (work / "mine.py").write_text(good(verb))
     again = command(VERBS[verb].split(), work)
@@ -246,9 +246,7 @@ def prepare(folder: Path, verbs: list[str]) -> None:
         ("hidden", "protect-photos photos hidden --size 32 --train-steps 1"),
     ):
         if any(f" {made}" in VERBS[verb] for verb in verbs):
-            ended = command(args.split(), folder)
-            if ended.status:
-                raise SystemExit(f"a command fails by itself: {args}: {ended.err}")
+            must(args.split(), folder)
 
 
 def main(count: int, seed: int, only: str = "") -> int:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from common import NETWORK, album, campaign, command, program, scratch
+from common import NETWORK, album, campaign, command, must, program, scratch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -41,7 +41,7 @@ LINKS = (
 NAMES = ("<script>alert(1)</script>", "\x1b]0;owned\x07", "a\nb", "\u202egpj", "..'\"&", "%s{0}")
 
 
-def pickles(inputs: Path, work: Path, random_: random.Random) -> str | None:
+def pickles(work: Path, random_: random.Random) -> str | None:
     """A pickle that calls something, or an array with a forged type."""
     ran = work / "ran"
     arguments = pickle.dumps((str(ran), "w"), 2)[2:-1]
@@ -81,7 +81,7 @@ def pickles(inputs: Path, work: Path, random_: random.Random) -> str | None:
     return _ended(command(args, work), work, refused=True)
 
 
-def names_of_modules(inputs: Path, work: Path, random_: random.Random) -> str | None:
+def names_of_modules(work: Path, random_: random.Random) -> str | None:
     """Files that name a module, which lies in the current folder."""
     name = random_.choice(("evil:net", "evil:run", "evil", "os:system", ":", "evil:net:net"))
     kind = random_.choice(("generator", "surrogate", "card", "proof"))
@@ -107,7 +107,7 @@ def names_of_modules(inputs: Path, work: Path, random_: random.Random) -> str | 
     return _ended(command(args.split(), work), work, refused=refused)
 
 
-def shadows(inputs: Path, work: Path, random_: random.Random) -> str | None:
+def shadows(work: Path, random_: random.Random) -> str | None:
     """A module beside the images that has the name of an installed one, in a process of its own."""
     name = random_.choice(SHADOWS)
     (work / f"{name}.py").write_text("open('ran', 'w')\nraise SystemExit(7)\n")
@@ -120,7 +120,7 @@ def shadows(inputs: Path, work: Path, random_: random.Random) -> str | None:
     return None
 
 
-def names(inputs: Path, work: Path, random_: random.Random) -> str | None:
+def names(work: Path, random_: random.Random) -> str | None:
     """Class folders and files with names for terminals and browsers."""
     name = random_.choice(NAMES)
     try:
@@ -158,7 +158,7 @@ def while_it_runs(link: Path, target: Path) -> None:
     photos.protect = protect
 
 
-def elsewhere(inputs: Path, work: Path, random_: random.Random) -> str | None:
+def elsewhere(work: Path, random_: random.Random) -> str | None:
     """A card whose classes and source lead out of the folder; links in the output folder."""
     target = work.parent / "target"
     shutil.rmtree(target, ignore_errors=True)
@@ -187,7 +187,7 @@ def elsewhere(inputs: Path, work: Path, random_: random.Random) -> str | None:
     return problem
 
 
-KINDS: dict[str, Callable[[Path, Path, random.Random], str | None]] = {
+KINDS: dict[str, Callable[[Path, random.Random], str | None]] = {
     "pickles": pickles,
     "modules": names_of_modules,
     "names": names,
@@ -226,9 +226,7 @@ def prepare(folder: Path) -> None:
         "protect-photos photos hidden --size 32 --train-steps 1".split(),
         "verify photos hidden --seeds 1 --radii 0 --steps 1 --batch 16 --out proof".split(),
     ):
-        ended = command(args, folder)
-        if not ended.done:
-            raise SystemExit(f"a command fails by itself: {args}: {ended.err}")
+        must(args, folder)
 
 
 def main(count: int, seed: int, only: str = "") -> int:
@@ -241,7 +239,7 @@ def main(count: int, seed: int, only: str = "") -> int:
             work = folder / "case" / "work"
             shutil.rmtree(work.parent, ignore_errors=True)
             shutil.copytree(folder / "inputs", work)
-            problem = KINDS[kind](folder / "inputs", work, random_)
+            problem = KINDS[kind](work, random_)
             return problem and f"{kind}: {problem}"
 
         return campaign("security", case, count, seed)

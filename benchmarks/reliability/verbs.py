@@ -1,11 +1,21 @@
 """Every verb that writes, at its smallest: what it needs, and its command line."""
 
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
-from common import NETWORK, Ended, album, command
+from common import (
+    NETWORK,
+    album,
+    campaign,
+    command,
+    content,
+    differences,
+    must,
+    scratch,
+)
 
 from unlearnable.experiments import scale
 from unlearnable.experiments.scale import Scale, get_scale
@@ -82,8 +92,8 @@ class Case:
         for path in (self.inputs / "few").glob("*/3.jpg"):
             path.unlink()
         for args in self.first:
-            self._must(command(args, self.inputs))
-        self.ended = self._must(self.run(folder / "whole"))
+            must(args, self.inputs)
+        self.ended = must(self.args, self.fresh(folder / "whole"))
         self.whole = folder / "whole" / "work"
 
     def fresh(self, folder: Path) -> Path:
@@ -92,13 +102,14 @@ class Case:
         shutil.copytree(self.inputs, folder / "work")
         return folder / "work"
 
-    def run(self, folder: Path) -> Ended:
-        return command(self.args, self.fresh(folder))
-
-    def _must(self, ended: Ended) -> Ended:
-        if not ended.done:
-            raise SystemExit(f"a command fails by itself: {ended}")
-        return ended
+    def resumes(self, work: Path) -> str | None:
+        """Run the command again in ``work``, to the end; what differs from the undisturbed run."""
+        words, ended = " ".join(self.args), command(self.args, work)
+        if ended.status != self.ended.status:
+            return f"{words}: does not resume, status {ended.status}, {ended.err[-1500:]}"
+        if different := differences(content(self.whole), content(work)):
+            return f"{words}: differs from the undisturbed run in {different}"
+        return None
 
 
 class Tiny(Scale):
@@ -129,3 +140,22 @@ def cases(folder: Path) -> Callable[[str], Case]:
         return made[name]
 
     return get
+
+
+def disturbed(
+    name: str,
+    one: Callable[[Case, Path, random.Random], str | None],
+    count: int,
+    seed: int,
+    only: str = "",
+) -> int:
+    """Run the campaign ``name`` over the verbs: ``one`` disturbs a command in a folder and returns
+    what went wrong."""
+    names = [verb for verb in VERBS if only in verb]
+    with scratch() as folder:
+        get = cases(folder)
+
+        def case(random_: random.Random) -> str | None:
+            return one(get(random_.choice(names)), folder / "disturbed", random_)
+
+        return campaign(name, case, count, seed)

@@ -16,12 +16,17 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, monkeypat
     monkeypatch.setattr(files, "_swept", set())
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    for name in (f".sheet.png.{dead.pid}-1.part", f".sheet.png.{os.getpid()}-1.part", ".a.part"):
+    kept = {
+        f".sheet.png.{os.getpid()}-1-{files.HOST}.part",  # it is still running
+        f".sheet.png.{dead.pid}-1-{files.HOST + 1}.part",  # another machine's
+        ".a.part",  # not ours
+    }
+    for name in (f".sheet.png.{dead.pid}-1-{files.HOST}.part", *kept):
         (tmp_path / name).write_text("unfinished")
     with atomic_write(tmp_path / "sheet.png") as tmp:
         tmp.write_text("finished")
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"sheet.png", f".sheet.png.{os.getpid()}-1.part", ".a.part"}
+    assert left == {"sheet.png", *kept}
 
 
 @pytest.mark.parametrize("folder", [Path(""), Path("/")])

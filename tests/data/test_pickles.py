@@ -41,12 +41,23 @@ FORGED = {
     "fewer bytes than it says": ARRAY
     + b"cnumpy\ndtype\n(X\x02\x00\x00\x00i1I0\nI1\ntRI0\nC\x08AAAAAAAAtb.",
     "a memo of 32 GB": b"Nr\xff\xff\xff\xff.",
+    "a byte array of 2^60 bytes": b"\x96" + (1 << 60).to_bytes(8, "little") + b".",
     "a tuple in a million tuples as a key": b"})" + b"\x85" * 1_000_000 + b"Ns.",
     "half an array": b"cnumpy._core.multiarray\n_reconstruct\n(tR.",
     "a function": b"cnumpy\ndtype\n.",
     "an object": b"ccollections\nOrderedDict\n)\x81.",
     "the class of an allowed one": b"\x8c\x05numpy\x8c\x0fdtype.__class__\x93.",
 }  # fmt: skip
+
+
+def test_a_container_named_again_and_again_is_made_once(tmp_path):
+    """Known answer: eight levels of a thousand names each, 10^24 items if each were copied."""
+    level: list = []
+    for _ in range(8):
+        level = [level] * 1000
+    (tmp_path / "x").write_bytes(pickle.dumps(level))
+    back = load_pickle(tmp_path / "x")
+    assert len(back) == 1000 and back[0] is back[999]
 
 
 @pytest.mark.parametrize("what", list(FORGED))

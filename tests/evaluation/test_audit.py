@@ -22,11 +22,12 @@ from unlearnable import (
     protect,
     train_denoiser,
 )
+from unlearnable.core.files import Busy
 from unlearnable.evaluation import train_and_test
 from unlearnable.evaluation.audit import estimate
 from unlearnable.evaluation.learners import Learner, pretrained, with_recipe
 from unlearnable.evaluation.results import Audit
-from unlearnable.evaluation.store import Busy, get_or_compute, without_defaults
+from unlearnable.evaluation.store import get_or_compute, without_defaults
 from unlearnable.models import pretrained as weights
 from unlearnable.protection.export import noise_of
 from unlearnable.reports.leaderboard import collect

@@ -41,7 +41,8 @@ def test_what_is_wrong_with_a_network(name):
 @pytest.mark.parametrize("name", ["Plain", "Tied", "Drawing"])
 def test_networks_that_work(name):
     for size in ((32, 32), (40, 33)):
-        build(f"tests.own_networks:{name}", 3, size=32, tried_on=size)
+        model = build(f"tests.own_networks:{name}", 3, size=32, tried_on=size)
+        assert model(torch.rand(2, 3, *size)).shape == (2, 3)
 
 
 def test_the_sentence_names_the_line():

@@ -10,6 +10,7 @@ from torch import nn
 
 from unlearnable import Images, Recipe, UserError, learn, load
 from unlearnable.core import checkpoint
+from unlearnable.core.seeding import seed_of
 from unlearnable.models import build
 from unlearnable.training import linear_head
 from unlearnable.training.accuracy import accuracy
@@ -28,7 +29,7 @@ def headless(classes: int) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def test_images() -> Images:
+def unseen() -> Images:
     return load("shapes", split="test", limit=40)
 
 
@@ -55,9 +56,9 @@ def test_logistic_regression_is_at_the_optimum():
     assert torch.allclose(logits, x @ weight.T + bias, atol=1e-2)
 
 
-def test_frozen_fits_the_head_to_images_and_mirror_images(few, test_images):
+def test_frozen_fits_the_head_to_images_and_mirror_images(few, unseen):
     """By hand: the features of the untouched body, whole images at the network's size."""
-    done = learn(few, FROZEN, test=test_images, seed=3)
+    done = learn(few, FROZEN, test=unseen, seed=3)
     body = build(NARROW, 10, size=48, seed=0)
     body.load_state_dict(done.model.state_dict())
     x = F.interpolate(few.pixels(slice(None), "cpu"), (48, 48), mode="bilinear", antialias=True)
@@ -71,7 +72,7 @@ def test_frozen_fits_the_head_to_images_and_mirror_images(few, test_images):
     with torch.no_grad():
         right = done.model(x).argmax(1) == few.y
     assert entry["loss"] < 1.5 and right.float().mean() > 0.5  # 0.1 is chance
-    assert accuracy(done.model, test_images, Resized(48)) == entry["accuracy"]
+    assert accuracy(done.model, unseen, Resized(48)) == entry["accuracy"]
     assert done.result["config"]["recipe"]["protocol"] == "frozen"
     assert (
         done.result["passes"] == FROZEN.passes(40) == 27
@@ -83,13 +84,32 @@ def test_frozen_leaves_the_body_as_it_was(few):
     learned = learn(few, replace(FROZEN, model=NARROW), seed=1).model.state_dict()
     again = learn(few, replace(FROZEN, model=NARROW, batch=7, lr=3.0), seed=1).model.state_dict()
     assert all(torch.equal(learned[k], v) for k, v in again.items())
+    start = build(NARROW, 10, size=48, seed=seed_of("learner", 1)).state_dict()
+    assert all(torch.equal(v, start[k]) for k, v in learned.items() if not k.startswith("head"))
     with pytest.raises(UserError, match="cannot be read as weights"):
         learn(few, recipe)
 
 
-def test_frozen_resumes_bit_for_bit(few, test_images, tmp_path, monkeypatch):
+def test_frozen_counts_every_class_alike(few, unseen):
+    """With classes of different sizes, as ``accuracy`` does for every other learner."""
+    first = unseen.y == int(unseen.y[0])
+    keep = first | (torch.arange(len(unseen)) % 2 == 0)
+    uneven = unseen.subset(keep)
+    done = learn(few, FROZEN, test=uneven, seed=3)
+    assert len(torch.bincount(uneven.y).unique()) > 1
+    assert done.result["accuracy"] == accuracy(done.model, uneven, Resized(48))
+
+
+def test_features_that_are_nan_are_no_result(few, unseen, monkeypatch):
+    real = Frozen.features
+    monkeypatch.setattr(Frozen, "features", lambda self, x: real(self, x) * float("nan"))
+    with pytest.raises(UserError, match="The features of Sequential: numbers became NaN"):
+        learn(few, FROZEN, test=unseen)
+
+
+def test_frozen_resumes_bit_for_bit(few, unseen, tmp_path, monkeypatch):
     monkeypatch.setattr(linear_head, "CHUNK", 16)
-    whole = learn(few, FROZEN, test=test_images, out=tmp_path / "whole")
+    whole = learn(few, FROZEN, test=unseen, out=tmp_path / "whole")
     monkeypatch.setattr(checkpoint, "SAVE_EVERY", -1.0)
     real, calls = Frozen.features, []
 
@@ -101,19 +121,19 @@ def test_frozen_resumes_bit_for_bit(few, test_images, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Frozen, "features", features)
     with pytest.raises(KeyboardInterrupt):
-        learn(few, FROZEN, test=test_images, out=tmp_path / "cut")
-    resumed = learn(few, FROZEN, test=test_images, out=tmp_path / "cut")
+        learn(few, FROZEN, test=unseen, out=tmp_path / "cut")
+    resumed = learn(few, FROZEN, test=unseen, out=tmp_path / "cut")
     assert len(calls) == 6 + 5  # of 2 x 3 + 3 calls, two chunks of two were kept
     assert (tmp_path / "cut" / "log.jsonl").read_text() == (
         tmp_path / "whole" / "log.jsonl"
     ).read_text()
     ours, theirs = resumed.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
-    again = learn(few, FROZEN, test=test_images, out=tmp_path / "cut")  # read, not computed
+    again = learn(few, FROZEN, test=unseen, out=tmp_path / "cut")  # read, not computed
     assert len(calls) == 11 and again.result["log"] == whole.result["log"]
 
 
-def test_fine_tuned_sees_random_crops_at_the_networks_size(few, test_images):
+def test_fine_tuned_sees_random_crops_at_the_networks_size(few, unseen):
     recipe = Recipe(
         model=NARROW, protocol="fine-tuned", input_size=48, steps=2, batch=8, evals=1, lr=0.01
     )
@@ -127,7 +147,7 @@ def test_fine_tuned_sees_random_crops_at_the_networks_size(few, test_images):
     assert torch.equal(still(x, g), t.test(x))
     assert view(Recipe(), 32, 32).test(x) is x and network_size(Recipe(), 32) == 32
     assert network_size(recipe, 32) == 48
-    done = learn(few, recipe, test=test_images)
+    done = learn(few, recipe, test=unseen)
     assert done.result["config"]["recipe"]["protocol"] == "fine-tuned"
     assert 0 <= done.result["accuracy"] <= 100
     assert seconds_per_pass(replace(recipe, protocol="frozen"), (32, 32), images=8) > 0

@@ -51,7 +51,7 @@ class Audit(Verb):
         require(self, positive="test_limit")
 
     def run(self) -> None:
-        learners, steps = find_suite(self.suite), self.recipe.steps
+        learners = find_suite(self.suite)
         check_protected(self.folder)
         if self.test:
             check_source(self.test)
@@ -68,7 +68,7 @@ class Audit(Verb):
             estimate(learners, protected, self.recipe, device=self.machine.device)
         )
         print(
-            f"{2 * len(learners)} trainings of {steps} steps, each once on clean and once on "
+            f"{2 * len(learners)} trainings, each once on clean and once on "
             f"protected images: {', '.join(learner.name for learner in learners)}.\n"
             f"On this machine that takes about {time}, less what is in {self.cells} already.",
             flush=True,

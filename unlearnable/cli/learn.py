@@ -1,7 +1,6 @@
 """``learn``."""
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,7 +67,7 @@ class Learn(Verb):
             check_source(self.test)
         from unlearnable.core import distributed
         from unlearnable.core.device import pick_device
-        from unlearnable.core.files import config_hash
+        from unlearnable.core.files import config_hash, file_digest
         from unlearnable.training.learn import learn
         from unlearnable.training.precision import use_bfloat16
 
@@ -83,7 +82,7 @@ class Learn(Verb):
         if use_bfloat16(self.machine.precision, device):  # another result, so another folder
             settings["bfloat16"] = True
         if self.recipe.init_from and (start := Path(self.recipe.init_from)).is_file():
-            settings["init_from"] = hashlib.sha256(start.read_bytes()).hexdigest()
+            settings["init_from"] = file_digest(start)
         out = self.out or Path("runs") / config_hash(settings)
         with distributed.processes(device):
             done = learn(

@@ -44,9 +44,9 @@ class ProtectPhotos(Verb):
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """gets the same sub-folders and names"""
     level: Literal["light", "normal", "strong"] | None = None
-    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/results.md), light shows
-    least and does not protect, normal protects and tints smooth areas, strong protects more and
-    shows (default: normal)"""
+    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/photographs.md), light is
+    the least visible and does not protect, normal protects and tints smooth areas, strong protects
+    more and is plain to see (default: normal)"""
     size: int | None = None
     """side at which the noise is made, in pixels: more is slower and protects less (default: 32).
     The photos keep their own sizes"""
@@ -54,7 +54,7 @@ class ProtectPhotos(Verb):
     """training steps of the noise's own network (default: 800)"""
     gray_prob: float | None = None
     """fraction of gray views for which the noise is made, 0 to 1 (default: 0), against models that
-    train on grayscale copies. It costs protection in color: read docs/results.md and verify"""
+    train on grayscale copies. It costs protection in color: read docs/photographs.md and verify"""
     format: Literal["png", "webp"] = "png"
     """both are lossless"""
     keep_metadata: Flag = False

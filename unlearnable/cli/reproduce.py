@@ -26,8 +26,8 @@ class Reproduce(Verb):
 
     table: Suppress[str]
     scale: Literal["small", "full", "paper"] = "small"
-    """small: 5,000 images and convnet, for 2 CPU cores; full: all images and airbench, for a
-    night of them; paper: the authors' settings, for a GPU"""
+    """small: 5,000 images and convnet, for 2 CPU cores; full: all images and airbench,
+    hours per cell on 2 CPU cores; paper: the authors' settings, for a GPU"""
     data: Literal["cifar10", "cifar100", "imagenet100", "shapes"] = "cifar10"
     """the data set"""
     seeds: tuple[int, ...] = (0,)

@@ -1,7 +1,6 @@
 """The resumable state of one run, which can be killed at any moment."""
 
 import contextlib
-import hashlib
 import json
 import shutil
 import time
@@ -17,6 +16,7 @@ from unlearnable.core.files import (
     PART,
     Busy,
     atomic_write,
+    file_digest,
     lock,
     read_json,
     remove_unfinished,
@@ -58,10 +58,9 @@ class Checkpoint:
     written. So a kill at any moment leaves what the same run resumes from.
     """
 
-    def __init__(self, folder: Path | None, config: dict[str, Any], output: Path | None = None):
-        """folder: None keeps nothing on disk. output: what messages call the folder, if the user
-        named one above it (and its content is checked elsewhere). Raises UserError if it belongs to
-        a run of another configuration."""
+    def __init__(self, folder: Path | None, config: dict[str, Any]):
+        """folder: None keeps nothing on disk. Raises UserError if it belongs to a run of another
+        configuration."""
         self.folder = folder and folder / "state"
         self._begin = self._saved = time.monotonic()
         self._claimed = False
@@ -69,29 +68,28 @@ class Checkpoint:
             return
         self._config = {"config": json.loads(json.dumps(config)), "processes": distributed.world()}
         # Rank 0 decides, so that no process reads what another is still writing.
-        problem = self._foreign(output or folder) if distributed.rank() == 0 else None
+        problem = self._foreign(folder) if distributed.rank() == 0 else None
         problem = distributed.broadcast(problem)
         if problem:
             raise UserError(problem)
         self._begin -= (self._latest() or {}).get("seconds", 0.0)
 
-    def _foreign(self, output: Path) -> str | None:
-        """Return why this run may not use ``output``, or None. Nothing is written before
+    def _foreign(self, folder: Path) -> str | None:
+        """Return why this run may not use ``folder``, or None. Nothing is written before
         ``claim``."""
-        assert self.folder is not None
-        folder, marker = self.folder.parent, self.folder / "config.json"
+        marker = folder / "state" / "config.json"
         if folder.is_dir() and not any(_is_content(p) and p != marker for p in folder.rglob("*")):
             return None
         if marker.exists():
             if (theirs := read_json(marker)) == self._config:
                 return None
             return (
-                f"{output} holds the state of another run ({difference(theirs, self._config)}); "
+                f"{folder} holds the state of another run ({difference(theirs, self._config)}); "
                 "give another --out, or delete the folder to start over."
             )
         if folder.exists():
             return (
-                f"{output} exists and is not this run's output; give another --out, or delete it."
+                f"{folder} exists and is not this run's output; give another --out, or delete it."
             )
         return None
 
@@ -113,7 +111,7 @@ class Checkpoint:
             return None
         file = self._file(self.folder, latest["step"])
         try:
-            if _digest(file) != latest["digests"][distributed.rank()]:
+            if file_digest(file) != latest["digests"][distributed.rank()]:
                 raise ValueError("its digest differs")
             return torch.load(file, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, ValueError, IndexError, EOFError) as e:
@@ -159,7 +157,7 @@ class Checkpoint:
                 torch.save(value, tmp)
             except RuntimeError as e:  # how torch's writer reports a full disk, in several wordings
                 raise OSError(str(e)) from e
-            digest = _digest(tmp)
+            digest = file_digest(tmp)
         digests = distributed.gather(digest)  # waits until every process has written
         if distributed.rank() == 0:
             latest = {"step": step, "seconds": self.seconds, "digests": digests}
@@ -188,11 +186,6 @@ def tidy(folder: Path) -> None:
     with contextlib.suppress(OSError):
         shutil.rmtree(folder / "state", ignore_errors=True)
         remove_unfinished(folder)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _is_content(path: Path) -> bool:

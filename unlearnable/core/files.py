@@ -5,9 +5,11 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +19,9 @@ from unlearnable.core.errors import UserError
 if sys.platform != "win32":  # there, two processes must not share a folder of results
     import fcntl
 
-PART = re.compile(r"\..+\.(\d+)(?:-\d+)?\.part")  # what ``atomic_write`` calls an unfinished file
+HOST = zlib.crc32(platform.node().encode())  # tells machines apart that share a folder
+# what ``atomic_write`` calls an unfinished file: .NAME.PROCESS-THREAD-HOST.part
+PART = re.compile(r"\..+\.(\d+)(?:-\d+)?(?:-(\d+))?\.part")
 _swept: set[Path] = set()  # folders in which this process looked for files of killed ones
 
 
@@ -29,7 +33,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     if not path.name:
         raise UserError(f"{path} is a folder; give the name of a file.")
     # Cut short, because the longest file names leave no room for more.
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_ident()}.part")
+    writer = f"{os.getpid()}-{threading.get_ident()}-{HOST}"
+    temporary = path.with_name(f".{path.name[:40]}.{writer}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
@@ -46,15 +51,16 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what processes that were killed left of their ``atomic_write`` in ``folder``: once per
-    process, because that reads the whole folder."""
+    """Delete what processes of this machine that were killed left of their ``atomic_write`` in
+    ``folder``: once per process, because that reads the whole folder."""
     if folder in _swept or sys.platform == "win32":  # where a process cannot be asked for
         return
     _swept.add(folder)
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
             found = PART.fullmatch(entry.name)
-            if found and not entry.is_symlink() and not _runs(int(found[1])):
+            ours = found and found[2] == str(HOST)
+            if found and ours and not entry.is_symlink() and not _runs(int(found[1])):
                 os.unlink(entry.path)
 
 
@@ -64,7 +70,7 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # somebody else's, or no number of a process
+    except (OSError, OverflowError):  # another user's process, or not a process number
         return True
     return True
 
@@ -190,6 +196,12 @@ def _disk_error(e: OSError, path: Path) -> UserError:
 def write_json(path: Path, value: object) -> None:
     with atomic_write(path) as tmp:
         tmp.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of the file, in hexadecimal."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:

@@ -1,6 +1,6 @@
 """NaN and infinities, before they become a result."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -9,12 +9,13 @@ from unlearnable.core.errors import UserError
 
 
 def is_finite(value: object) -> bool:
-    """Whether every number in the dense tensors of ``value``, a tensor or nested dictionaries, is
-    finite. Waits for the device."""
+    """Whether every number in the dense tensors of ``value``, a tensor or nested dictionaries and
+    lists, is finite. Waits for the device."""
     if isinstance(value, Tensor):
         dense = value.layout == torch.strided and not value.is_meta
         return not (dense and value.is_floating_point()) or bool(value.isfinite().all())
-    return not isinstance(value, Mapping) or all(map(is_finite, value.values()))
+    parts = value.values() if isinstance(value, Mapping) else value
+    return not isinstance(parts, Iterable) or isinstance(parts, str) or all(map(is_finite, parts))
 
 
 def diverged(what: str) -> UserError:

@@ -1,4 +1,4 @@
-"""Does a value that came from a JSON file have the type that the code believes?"""
+"""Check that a value that was read from JSON has the type that the code expects."""
 
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType

@@ -42,8 +42,8 @@ def write_weights(path: Path, model: nn.Module, metadata: dict[str, str] | None 
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors in ``path`` and its metadata. Raises UserError for another or a damaged
-    file."""
+    """Return the tensors in ``path`` and its metadata. Raises UserError for a missing, damaged,
+    or different file."""
     try:
         with safe_open(path, "pt") as f:
             return {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}  # noqa: SIM118
@@ -55,7 +55,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def read_any_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors in ``path``: safetensors, or a state dict of torch (.pth, .pt), which is
-    read without running anything in it. Raises UserError for another or a damaged file."""
+    read without running anything in it. Raises UserError for a missing, damaged, or different
+    file."""
     if path.suffix not in (".pth", ".pt"):
         return read_weights(path)[0]
     try:

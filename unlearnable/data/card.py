@@ -208,7 +208,7 @@ def holds_card(folder: Path) -> bool:
         return False
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return True
     of_another = isinstance(value, dict) and value and value.keys().isdisjoint({"method", "digest"})
     return not of_another

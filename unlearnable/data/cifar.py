@@ -4,7 +4,9 @@ import hashlib
 import tarfile
 import urllib.request
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write
+from unlearnable.core.files import atomic_write, lock
 from unlearnable.data.images import Images
 from unlearnable.data.pickles import load_pickle
 
@@ -40,19 +42,15 @@ class Cifar:
         limit: int | None,
         classes: tuple[str, ...] | None,
     ) -> Images:
-        folder, archive = root / self.folder, root / self.archive
+        folder = root / self.folder
         if not folder.is_dir():
-            downloaded = not archive.exists()
-            if downloaded:
-                self._download(archive)
-            self._unpack(archive)
-            if downloaded:
-                archive.unlink()
+            with lock(root, wait=True):  # against processes that ask for the same images
+                self._fetch(folder, root / self.archive)
         batches = [self._batch(folder / f) for f in (self.train if split == "train" else self.test)]
         x = np.concatenate([b[0] for b in batches])
         y = np.concatenate([b[1] for b in batches])
         names = _read(folder / self.meta).get(self.names, ())
-        names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)
+        names = tuple(n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names)
         return Images(torch.from_numpy(x), torch.from_numpy(y), names)
 
     def _batch(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -61,6 +59,8 @@ class Cifar:
         if (
             not isinstance(data, np.ndarray)
             or data.dtype != np.uint8
+            or not isinstance(labels, list | np.ndarray)
+            or not all(isinstance(k, int | np.integer) and 0 <= k < 100 for k in labels)
             or data.shape != (len(labels), 3072)
         ):
             raise UserError(
@@ -69,25 +69,37 @@ class Cifar:
             )
         return data.reshape(-1, 3, 32, 32), np.asarray(labels, np.int64)
 
+    def _fetch(self, folder: Path, archive: Path) -> None:
+        """Unpack the archive, downloaded unless it is there already."""
+        if folder.is_dir():  # another process was faster
+            return
+        downloaded = not archive.exists()
+        if downloaded:
+            self._download(archive)
+        self._unpack(archive)
+        if downloaded:
+            archive.unlink()
+
     def _download(self, archive: Path) -> None:
         url = f"https://www.cs.toronto.edu/~kriz/{self.archive}"
-        try:
-            with (
-                urllib.request.urlopen(url, timeout=20) as response,
-                atomic_write(archive) as tmp,
-                open(tmp, "wb") as f,
-            ):
-                while block := response.read(1 << 20):
-                    f.write(block)
-        except OSError as e:
-            raise UserError(
-                f"{url} could not be downloaded; put its folder {self.folder} into "
-                f"{archive.parent}/ by hand."
-            ) from e
-        with open(archive, "rb") as f:
-            if hashlib.file_digest(f, "md5").hexdigest() != self.md5:
-                archive.unlink()
+        digest = hashlib.md5(usedforsecurity=False)
+        with atomic_write(archive) as tmp, open(tmp, "wb") as f:
+            for block in self._blocks(url, archive.parent):
+                f.write(block)
+                digest.update(block)
+            if digest.hexdigest() != self.md5:
                 raise UserError(f"{url} arrived damaged (md5 differs); run the command again.")
+
+    def _blocks(self, url: str, root: Path) -> Iterator[bytes]:
+        """What the server sends. Raises UserError where it does not."""
+        try:
+            with urllib.request.urlopen(url, timeout=20) as response:
+                while block := response.read(1 << 20):
+                    yield block
+        except (OSError, HTTPException) as e:
+            raise UserError(
+                f"{url} could not be downloaded; put its folder {self.folder} into {root}/ by hand."
+            ) from e
 
     def _unpack(self, archive: Path) -> None:
         """Unpack the archive beside itself, the folder in one step."""

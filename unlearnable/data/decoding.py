@@ -212,21 +212,11 @@ def _upright(image: ImageFile.ImageFile, found: dict[bytes, bytes], path: Path) 
     return plain
 
 
-def pixels(image: Image.Image, size: int | None, *, keep_aspect: bool = False) -> np.ndarray:
-    """Return the pixels of an image, uint8 [3, H, W].
-
-    size: resize to size x size (bilinear, antialiased). keep_aspect: resize the shorter side to
-    ``size`` and crop the center.
-    """
+def pixels(image: Image.Image, size: int | None) -> np.ndarray:
+    """Return the pixels of an image, uint8 [3, H, W], resized to size x size (bilinear,
+    antialiased) unless ``size`` is None."""
     image = image.convert("RGB")
-    if size and keep_aspect:
-        scale = size / min(image.size)
-        image = image.resize(
-            [max(size, round(s * scale)) for s in image.size], Image.Resampling.BILINEAR
-        )
-        left, top = ((s - size) // 2 for s in image.size)
-        image = image.crop((left, top, left + size, top + size))
-    elif size:
+    if size:
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image).transpose(2, 0, 1).copy()
 

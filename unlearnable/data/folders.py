@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import allocate, atomic_write
+from unlearnable.core.files import allocate, atomic_write, lock
 from unlearnable.core.text import printable
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.decoding import pixels, read
@@ -136,7 +136,10 @@ def imagenet100(
     files = [(p, c) for c, name in enumerate(names) for p in entries(folder / name)]
     cache = root / "imagenet" / f"imagenet100-{folder.name}-256.npy"
     if not cache.exists():
-        _write_npy(cache, (pixels(read(p), 256) for p, _ in files), (len(files), 3, 256, 256))
+        with lock(cache.parent, wait=True):  # against processes that ask for the same images
+            if not cache.exists():
+                shape = len(files), 3, 256, 256
+                _write_npy(cache, (pixels(read(p), 256) for p, _ in files), shape)
     x = read_npy(cache, "uint8", 4)
     if len(x) != len(files):
         raise UserError(

@@ -19,7 +19,7 @@ import numpy as np
 
 from unlearnable.core.errors import UserError
 
-# numbers without any structure: truth, signed, unsigned, floating point; bytes each
+# numbers without any structure: boolean, signed, unsigned, floating point; bytes each
 PLAIN = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 # what neither containers nor arrays need: other classes and objects, sets, buffers out of the file
 REFUSED = (
@@ -50,8 +50,9 @@ class _Type:
         code, order = (
             x.decode("latin1") if isinstance(x, bytes) else x for x in (self.code, self.order)
         )
-        if code not in PLAIN or order not in ("=", "|", "<", ">"):
-            raise _Refused(f"an array of type {code!r}")
+        if not isinstance(code, str) or code not in PLAIN or order not in ("=", "|", "<", ">"):
+            told = repr(code) if isinstance(code, str) else "unknown"
+            raise _Refused(f"an array of type {told}")
         return np.dtype(f"{order}{code}")
 
 
@@ -88,7 +89,7 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
     """Stand in for ``_codecs.encode(text, 'latin1')``, which Python 3 writes for bytes under
     protocol 2; no other codec is allowed."""
     if encoding not in ("latin1", "latin-1"):
-        raise _Refused(f"the codec {encoding}")
+        raise _Refused("another codec")
     return str.encode(text, "latin1")
 
 
@@ -120,6 +121,8 @@ class _Reader(pickle._Unpickler):
     if TYPE_CHECKING:
 
         def pop_mark(self) -> list[Any]: ...
+        def read(self, size: int) -> bytes: ...
+        def append(self, value: object) -> None: ...
 
     def find_class(self, module: str, name: str) -> object:
         try:
@@ -135,12 +138,19 @@ class _Reader(pickle._Unpickler):
 
     dispatch[pickle.BUILD[0]] = load_build
 
+    def load_bytearray8(self) -> None:
+        """Read before memory is set aside: the size may be forged."""
+        size = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(size)))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
     def _put(self, given: list) -> None:
         """Put keys and values into the dictionary on the stack. Keys are names, because the hash of
         a tuple in a million tuples would overflow the stack of the process."""
         for key, value in zip(given[::2], given[1::2]):
             if not isinstance(key, bytes | str | int):
-                raise _Refused("a key that is no name")
+                raise _Refused("a key that is not a name")
             self.stack[-1][key] = value
 
     def load_setitem(self) -> None:
@@ -160,22 +170,30 @@ class _Reader(pickle._Unpickler):
     dispatch[pickle.DICT[0]] = load_dict
 
 
-def _finished(value: object, depth: int = 0) -> object:
-    """Return ``value`` with its arrays in place. Raises ValueError for containers in containers
-    without end."""
+def _finished(value: object, depth: int = 0, made: dict[int, object] | None = None) -> object:
+    """Return ``value`` with its arrays in place. made: what became of the containers so far, so
+    that one that is named a million times is made once. Raises ValueError for containers in
+    containers without end."""
     if depth > 8:
         raise ValueError("containers in containers")
+    made = {} if made is None else made
+    if id(value) not in made:
+        made[id(value)] = _rebuilt(value, depth, made)
+    return made[id(value)]
+
+
+def _rebuilt(value: object, depth: int, made: dict[int, object]) -> object:
     match value:
         case _Array(value=None) | _Type():
             raise ValueError("half an array")
         case _Array():
             return value.value
         case dict():
-            return {k: _finished(v, depth + 1) for k, v in value.items()}
+            return {k: _finished(v, depth + 1, made) for k, v in value.items()}
         case list():
-            return [_finished(v, depth + 1) for v in value]
+            return [_finished(v, depth + 1, made) for v in value]
         case tuple():
-            return tuple(_finished(v, depth + 1) for v in value)
+            return tuple(_finished(v, depth + 1, made) for v in value)
     if callable(value):
         raise _Refused("a function")
     return value

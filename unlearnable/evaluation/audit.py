@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import write_json
+from unlearnable.core.files import Busy, write_json
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Audit, AuditRow, Result
-from unlearnable.evaluation.store import Busy
 from unlearnable.evaluation.suites import VERSION, find_suite
 from unlearnable.evaluation.train_and_test import train_and_test
 from unlearnable.protection.export import originals_of

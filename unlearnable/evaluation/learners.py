@@ -41,5 +41,5 @@ def with_recipe(name: str, recipe: Recipe) -> Learner:
 def pretrained(protocol: Protocol = "frozen", model: str = "mobilenet-v2-imagenet") -> Learner:
     """Return the learner that starts from the ImageNet weights of ``model``, a key of
     ``PRETRAINED``, with the settings of the preset ``protocol``."""
-    name = f"{protocol} {MODELS[model].about.partition(' ')[0]}"
-    return with_recipe(name, Recipe.preset(protocol, model=model))
+    recipe = Recipe.preset(protocol, model=model)
+    return with_recipe(f"{protocol} {MODELS[model].about.partition(' ')[0]}", recipe)

@@ -129,9 +129,9 @@ class Verified(FromJson):
     """The proof for one folder of photos (verify.json).
 
     verdict: over all rows. near_duplicates: photos that have one before them; those stay on one
-    side of the split. size: pixels of a side at which the learners see the photos. digest: of the
-    photos at the size at which the noise was made. test_photos: of the smallest split; 0 in a proof
-    of an earlier version.
+    side of the split. size: pixels of a side at which the learners see the photos (a network
+    with ImageNet weights: 224). digest: of the photos at the size at which the noise was made.
+    test_photos: of the smallest split; 0 in a proof of an earlier version.
     """
 
     rows: list[VerifiedRow]

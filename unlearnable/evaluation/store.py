@@ -9,15 +9,12 @@ from typing import Any
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import (
-    Busy,
     config_hash,
     lock,
     read_json,
     remove_unfinished,
     write_json,
 )
-
-__all__ = ["Busy", "Json", "exists", "get_or_compute", "read_cell", "rows", "without_defaults"]
 
 Json = dict[str, Any]
 

@@ -37,12 +37,12 @@ def gray(x: Tensor) -> Tensor:
 def gray_world(x: Tensor) -> Tensor:
     """White balance under the assumption that the world is gray on average (Buchsbaum, 1980): scale
     each channel of an image so that its mean is that of all three."""
-    out = torch.empty(tuple(x.shape), dtype=torch.uint8)
+    out = torch.empty_like(x)
     for i in torch.arange(len(x)).split(CHUNK):
         y = x[i].float()
         means = y.mean((2, 3), keepdim=True)
         gain = means.mean(1, keepdim=True) / means.clamp(min=1)
-        out[i] = (y * gain).round().clamp(0, 255).to(torch.uint8)
+        out[i] = round_pixels(y * gain)
     return out
 
 

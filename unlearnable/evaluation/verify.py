@@ -2,7 +2,7 @@
 are tested on clean ones that neither has seen: ordinarily, adversarially, on copies without their
 colors, and by a frozen network with ImageNet weights, over several seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -60,31 +60,22 @@ def verify(
     UserError for folders that do not belong together.
     """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
-    if recipe.adversarial:
-        raise UserError(
-            "verify takes the radii of adversarial training from --radii; leave adv_eps out."
-        )
-    if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
-        raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
+    _check(recipe, radii, seeds, holdout)
     networks = installed() if networks is None else networks
-    own, *large = load_pairs(Path(photos), protected, size, *[INPUT_SIZE] * bool(networks))
+    frozen = [pretrained("frozen", name) for name in networks]
+    own, *large = load_pairs(Path(photos), protected, size, *[INPUT_SIZE] * bool(frozen))
     clean = own[0]
     for name in countermeasures:
         try_countermeasure(name, clean)
     groups = near_duplicates(clean.x)
     held_out = [holdout_split(clean.y, groups, holdout, seed) for seed in range(seeds)]
-    tried = [(by, own) for by in _learners(radii, countermeasures)]
-    tried += [(pretrained("frozen", name), pair) for name in networks for pair in large]
+    plan = [(own, _learners(radii, countermeasures)), *((pair, frozen) for pair in large)]
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
-        tried, held_out = [], []
-    work = [
-        (by, [Split(seed, *pair, test) for seed, test in enumerate(held_out)]) for by, pair in tried
-    ]
-    missing = [_missing(by, splits, recipe, out) for by, splits in work]
-    _say_time(clean, [by.recipe(recipe) for by, _ in tried], missing, device)
+        plan, held_out = [], []
+    _say_time(clean, _missing(plan, held_out, recipe, out), recipe, device)
     train = partial(train_and_test, recipe=recipe, results=out, device=device, precision=precision)
     chance = 100 / len(clean.classes)
-    rows = [_row(by, splits, train, chance) for by, splits in work]
+    rows = _rows(plan, held_out, train, chance)
     test_photos = min((int(test.sum()) for test in held_out), default=0)
     done = Verified(
         rows,
@@ -103,6 +94,15 @@ def verify(
     )
     write_json(out / "verify.json", done.to_json())
     return done
+
+
+def _check(recipe: Recipe, radii: tuple[float, ...], seeds: int, holdout: float) -> None:
+    if recipe.adversarial:
+        raise UserError(
+            "verify takes the radii of adversarial training from --radii; leave adv_eps out."
+        )
+    if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
+        raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
 
 
 # ── the verdict ──
@@ -134,28 +134,28 @@ def overall_verdict(verdicts: list[Verdict]) -> Verdict:
 
 # ── the trainings ──
 
+Pair = tuple[Images, Images]
+"""originals and protected photos, in the same order"""
+Plan = list[tuple[Pair, list[Learner]]]
+"""the photos at a size, and who trains on them"""
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One division of the photos: ``held_out``, bool [N], are tested on, and never protected.
-    Subsets are made when they are asked for: all splits together would fill the memory."""
+    """One division of the photos: the training ones, clean and protected, and the clean ones held
+    out."""
 
     seed: int
-    all_clean: Images
-    all_protected: Images
-    held_out: Tensor
+    clean: Images
+    protected: Images
+    test: Images
 
-    @property
-    def clean(self) -> Images:
-        return self.all_clean.subset(~self.held_out)
 
-    @property
-    def protected(self) -> Images:
-        return self.all_protected.subset(~self.held_out)
-
-    @property
-    def test(self) -> Images:
-        return self.all_clean.subset(self.held_out)
+def _splits(pair: Pair, held_out: list[Tensor]) -> Iterator[Split]:
+    """Divide the photos in every way; one at a time, because all together would fill the memory."""
+    clean, protected = pair
+    for seed, test in enumerate(held_out):
+        yield Split(seed, clean.subset(~test), protected.subset(~test), clean.subset(test))
 
 
 def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
@@ -169,34 +169,54 @@ def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> lis
     ]
 
 
-def _missing(by: Learner, splits: list[Split], recipe: Recipe, out: Path) -> int:
-    """How many of the learner's trainings have no result yet."""
-    return sum(
-        not exists(out, training_config(by, images, split.test, split.seed, recipe=recipe))
-        for split in splits
-        for images in (split.clean, split.protected)
-    )
+def _missing(
+    plan: Plan, held_out: list[Tensor], recipe: Recipe, out: Path
+) -> list[tuple[Learner, int]]:
+    """Return every learner with the number of its trainings that have no result yet."""
+    counts: list[tuple[Learner, int]] = []
+    for pair, learners in plan:
+        left_over = [0] * len(learners)
+        for split in _splits(pair, held_out):
+            for k, by in enumerate(learners):
+                left_over[k] += sum(
+                    not exists(out, training_config(by, x, split.test, split.seed, recipe=recipe))
+                    for x in (split.clean, split.protected)
+                )
+        counts += zip(learners, left_over, strict=True)
+    return counts
 
 
-def _say_time(images: Images, recipes: list[Recipe], missing: list[int], device: str) -> None:
+def _say_time(
+    images: Images, missing: list[tuple[Learner, int]], recipe: Recipe, device: str
+) -> None:
     """How long the trainings that are still missing will take."""
     n, classes, (height, width) = len(images), len(images.classes), images.x.shape[-2:]
     cost = [
         times
-        * recipe.passes(n)
-        * seconds_per_pass(recipe, (height, width), images=n, classes=classes, device=device)
-        for recipe, times in zip(recipes, missing, strict=True)
+        * own.passes(n)
+        * seconds_per_pass(own, (height, width), images=n, classes=classes, device=device)
+        for own, times in ((by.recipe(recipe), times) for by, times in missing)
         if times
     ]
     if cost:
-        announce_duration(sum(cost), f"{sum(missing)} trainings")
+        announce_duration(sum(cost), f"{sum(times for _, times in missing)} trainings")
 
 
-def _row(
-    by: Learner, splits: list[Split], train: Callable[..., Result], chance: float
-) -> VerifiedRow:
-    clean = [train(by, s.clean, s.test, s.seed).accuracy for s in splits]
-    protected = [train(by, s.protected, s.test, s.seed).accuracy for s in splits]
+def _rows(
+    plan: Plan, held_out: list[Tensor], train: Callable[..., Result], chance: float
+) -> list[VerifiedRow]:
+    rows = []
+    for pair, learners in plan:
+        reached: list[tuple[list[float], list[float]]] = [([], []) for _ in learners]
+        for split in _splits(pair, held_out):
+            for by, (clean, protected) in zip(learners, reached, strict=True):
+                clean.append(train(by, split.clean, split.test, split.seed).accuracy)
+                protected.append(train(by, split.protected, split.test, split.seed).accuracy)
+        rows += [_row(by, *both, chance) for by, both in zip(learners, reached, strict=True)]
+    return rows
+
+
+def _row(by: Learner, clean: list[float], protected: list[float], chance: float) -> VerifiedRow:
     means = sum(clean) / len(clean), sum(protected) / len(protected)
     return VerifiedRow(
         by.name, clean, protected, round(left(*means, chance), 4), verdict(*means, chance)
@@ -229,10 +249,6 @@ def _flags(
 
 
 # ── the photos ──
-
-
-Pair = tuple[Images, Images]
-"""originals and protected photos, in the same order"""
 
 
 def load_pairs(photos: Path, protected: Path, size: int | None, *larger: int) -> list[Pair]:

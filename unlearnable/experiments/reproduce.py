@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.files import Busy
 from unlearnable.core.progress import format_duration
-from unlearnable.evaluation.store import Busy, Json
+from unlearnable.evaluation.store import Json
 from unlearnable.experiments.cell_values import markdown
 from unlearnable.experiments.flags import grid_flags
 from unlearnable.experiments.grid import Grid, LearnerSpec, NoiseSpec, Spec, Table, narrowed

@@ -1,5 +1,5 @@
 """The scales of every table, with the same code: ``paper``, the authors' settings, ``full``, all
-images at the cost that 2 CPU cores bear in a night, and ``small``, what they can do in minutes."""
+images and hours per cell on 2 CPU cores, and ``small``, what they can do in minutes."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -98,7 +98,7 @@ class Scale:
         }
 
     def affordable(self) -> dict[str, Method | None]:
-        """Return ``compared``; but at the paper's scale without TAP and NTGA, for tables with
+        """Return ``compared``, without TAP and NTGA except at the paper's scale, for tables with
         many cells per row."""
         left_out = ("TAP", "NTGA") if self.name != "paper" else ()
         return {name: method for name, method in self.compared().items() if name not in left_out}

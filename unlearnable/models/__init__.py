@@ -96,6 +96,16 @@ def check_model(name: str) -> None:
         raise unknown("model", name, MODELS, ", or your own as my_module:factory")
 
 
+def check_named(name: str, own: str | None, where: object) -> None:
+    """Raise UserError unless the network that the file or folder ``where`` names is a key of MODELS
+    or ``own``: what comes from elsewhere must not choose what is imported."""
+    if name not in MODELS and name != own:
+        raise UserError(
+            f"{where} was made with the network '{name}', which is not one of this program's; if "
+            f"it is your own, name it with --model {name}."
+        )
+
+
 def build(
     name: str, classes: int, *, size: int, seed: int = 0, tried_on: tuple[int, int] | None = None
 ) -> "nn.Module":

@@ -20,7 +20,7 @@ VARIANCES = (
     (5.4e-2, 9.0e-4, 1.0e-3, 1.0e-4),
     (1.1e-2, 2.6e-4, 2.9e-4, 3.6e-5),
 )
-FLOOR = 5e-4  # added to the variances, as there: the weakest directions are mostly noise
+FLOOR = 5e-4  # added to the variances, as in the original: the weakest directions are mostly noise
 
 
 class GlobalMax(nn.Module):
@@ -48,7 +48,8 @@ def airbench(
 
     Pixels N x 3 x H x W to logits N x classes. `large=True` averages blocks of 4 x 4 pixels first.
     `whitened` freezes the first convolution, which starts as a whitening of 2 x 2 patches. Unlike
-    there, the whitening is that of CIFAR-10 whatever the images are, and batch norms have weights.
+    the original, the whitening is that of CIFAR-10 whatever the images are, and batch norms have
+    weights.
     """
     first = nn.Conv2d(3, 24, 2)
     filters = whitening()

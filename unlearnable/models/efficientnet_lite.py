@@ -6,7 +6,7 @@ from collections import OrderedDict
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unlearnable.models.layers import GlobalPool, Normalize
+from unlearnable.models.layers import GlobalPool, Normalize, init_convolutions
 
 # expansion, channels, blocks, stride of the first, kernel
 STAGES = (
@@ -109,7 +109,5 @@ def efficientnet_lite0(classes: int, large: bool = True) -> nn.Sequential:
         _fc=nn.Linear(WIDTH, classes),
     )
     model = nn.Sequential(layers)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    init_convolutions(model)
     return model

@@ -44,10 +44,11 @@ class GlobalPool(nn.Module):
         return F.avg_pool2d(x, x.shape[-2:])
 
 
-def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """A convolution without bias that keeps H x W, divided by `stride` and rounded up (odd
     `kernel`)."""
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    padding = kernel // 2
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -73,6 +74,13 @@ def stem(outputs: int, large: bool, activate: bool) -> nn.Sequential:
     return nn.Sequential(make(3, outputs, 3))
 
 
+def init_convolutions(network: nn.Module, mode: Literal["fan_out", "fan_in"] = "fan_out") -> None:
+    """Draw the weights of all convolutions from a Kaiming normal distribution (He et al., 2015)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
+
+
 def classifier(
     features: nn.Sequential,
     width: int,
@@ -89,9 +97,7 @@ def classifier(
     bias 0.
     """
     if kaiming:
-        for module in features.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode=kaiming, nonlinearity="relu")
+        init_convolutions(features, kaiming)
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         center=Center(), features=features, pool=GlobalPool(), flatten=nn.Flatten()
     )

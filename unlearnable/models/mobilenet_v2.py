@@ -5,7 +5,14 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from unlearnable.models.layers import IMAGENET_MEAN, IMAGENET_STD, GlobalPool, Normalize, conv
+from unlearnable.models.layers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    GlobalPool,
+    Normalize,
+    conv,
+    init_convolutions,
+)
 
 # expansion, channels, blocks, stride of the first (table 2 of the paper)
 STAGES = (
@@ -25,9 +32,7 @@ def conv_bn_relu6(
     inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     """Convolution, batch norm, ReLU6; not in place, because an adversary needs the gradient."""
-    layer = nn.Conv2d(
-        inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
-    )
+    layer = conv(inputs, outputs, kernel, stride, groups)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU6())
 
 
@@ -60,9 +65,7 @@ def mobilenet_v2(classes: int, large: bool = True) -> nn.Sequential:
             layers.append(_InvertedResidual(inputs, outputs, stride if k == 0 else 1, expansion))
             inputs = outputs
     features = nn.Sequential(*layers, conv_bn_relu6(inputs, WIDTH, 1))
-    for module in features.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+    init_convolutions(features)
     return nn.Sequential(
         OrderedDict(
             normalize=Normalize(IMAGENET_MEAN, IMAGENET_STD),

@@ -64,7 +64,7 @@ def installed() -> tuple[str, ...]:
 
 def read_imagenet_weights(name: str) -> "dict[str, Tensor]":
     """Return the weights of ``name``, a key of ``PRETRAINED``, the head for the 1000 classes of
-    ImageNet included. Raises UserError where the package is not installed, and for another file
+    ImageNet included. Raises UserError where the package is not installed, and for a file other
     than the one that was measured."""
     import torch
 

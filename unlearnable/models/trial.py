@@ -25,7 +25,7 @@ def try_network(model: nn.Module, name: str, classes: int, size: tuple[int, int]
     width). ``model`` and every global random generator stay as they are.
 
     name: my_module:factory, which made it. It runs where its parameters are."""
-    with own_code("model", name, "cannot be looked at", all_of_it=True):
+    with own_code("model", name, "cannot be inspected", all_of_it=True):
         parameters, buffers = list(model.parameters()), list(model.buffers())
     if any(map(is_lazy, [*parameters, *buffers])):
         raise _refuse(

@@ -122,7 +122,7 @@ def _craft(data: Images, method: Method, run: Context) -> Noise:
         if kind.__module__.startswith(Method.__module__.partition(".")[0] + ".")
         else f"{kind.__module__}:{kind.__qualname__}"
     )
-    network = str(vars(vars(method).get("family", method)).get("model", ""))
+    network = str(getattr(getattr(method, "family", method), "model", ""))
     with own_code("method", name, "failed"), own_code("model", network, "failed"):
         noise = check_noise(method.craft(data, run), method)
     if noise.generator is not None and not is_finite(noise.generator.state_dict()):

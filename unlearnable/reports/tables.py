@@ -200,15 +200,13 @@ def verify_table(done: "Verified") -> str:
         )
         for row in done.rows
     )
-    notes = [
-        f"Guessing reaches {done.chance:.1f} %.",
-        f"Verdict: {done.verdict}.",
-    ]
-    notes[1:1] = [
+    notes = [f"Guessing reaches {done.chance:.1f} %."]
+    if done.test_photos:  # not in a proof of an earlier version
+        notes.append(f"Tested on {done.test_photos} photos per split; every class counts alike.")
+    notes += [
         f"{k.upper()}: {v}" for k, v in MEANING.items() if k in {r.verdict for r in done.rows}
     ]
-    if done.test_photos:  # not in a proof of an earlier version
-        notes.insert(1, f"Tested on {done.test_photos} photos per split; every class counts alike.")
+    notes.append(f"Verdict: {done.verdict}.")
     notes += [f"Flags: {', '.join(done.flags)} (docs/checks.md)."] if done.flags else []
     title = "Accuracy on clean photos that were held out, in %, by the photos trained on"
     columns = ("learner", "clean", "protected", "verdict")

@@ -1,15 +1,15 @@
 """The accuracy of a model on images."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unlearnable.core import distributed
 from unlearnable.core.finite import diverged
 from unlearnable.data.images import Images
 from unlearnable.training import augment
 
-AT_ONCE = 500  # images per forward pass, up to 64 px
-PIXELS = AT_ONCE * 64 * 64  # at a time beyond: 500 images of 224 px take gigabytes
+MAX_IMAGES_PER_FORWARD = 500
+MAX_PIXELS_PER_FORWARD = 500 * 64 * 64  # 500 images of 224 px take gigabytes
 
 
 @torch.no_grad()
@@ -20,16 +20,14 @@ def accuracy(
     *,
     device: torch.device | str = "cpu",
 ) -> float:
-    """Return the balanced accuracy in %, model in eval mode: the fraction of images classified
-    rightly, per class, averaged over the classes that have images. So guessing reaches 1/classes
-    whatever their sizes; of classes of one size it is the fraction of all images.
+    """Return the balanced accuracy in % (see ``balanced``), model in eval mode.
 
     t: gives the test view (default: T's own). The images are divided over the processes. Raises
     UserError for logits that are NaN or infinite."""
     t = t or augment.for_size(*data.x.shape[-2:])
     model.eval()
-    side = t.size if isinstance(t, augment.Resized) else data.size
-    at_once = max(1, min(AT_ONCE, PIXELS // side**2))
+    height, width = augment.size_after(t, *data.x.shape[-2:])
+    at_once = max(1, min(MAX_IMAGES_PER_FORWARD, MAX_PIXELS_PER_FORWARD // (height * width)))
     right = torch.zeros(len(data.classes), dtype=torch.int64, device=device)
     bad = torch.zeros((), dtype=torch.int64, device=device)
     for i in distributed.local_rows(len(data)).split(at_once):
@@ -39,8 +37,17 @@ def accuracy(
     distributed.all_reduce_(right, bad)
     if bad:
         raise diverged("The logits of test images")
-    count = torch.bincount(data.y, minlength=len(right))
+    return balanced(right, data.y)
+
+
+def balanced(right: Tensor, y: Tensor) -> float:
+    """Return the fraction of images classified correctly, per class, averaged over the classes that
+    have images, in %. So guessing reaches 1/classes whatever their sizes; of classes of one size it
+    is the fraction of all images.
+
+    right: int64 [classes], how many of each class were classified correctly. y: all labels."""
+    count = torch.bincount(y, minlength=len(right))
     if len(count.unique()) == 1:
-        return 100 * int(right.sum()) / len(data)
+        return 100 * int(right.sum()) / len(y)
     present = count > 0
     return 100 * float((right.cpu()[present].double() / count[present]).mean())

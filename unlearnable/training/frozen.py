@@ -60,7 +60,7 @@ class Frozen(nn.Module):
         keep_freed_memory()
         self._bfloat16 = bfloat16  # nn.Module has a method of the bare name
         self.passes = 0  # images sent forward and backward so far
-        self.logits = torch.zeros(())  # 0 while all logits were finite, then NaN; nothing waits
+        self.finite_flag = torch.zeros(())  # 0 while all logits were finite, then NaN
         self._model = [model]  # in a list: not a sub-module
         self._copy = copy.deepcopy(model).eval().requires_grad_(False)
         self._folds: list[tuple[str, str]] = []  # names of (convolution, batch norm)
@@ -141,13 +141,14 @@ class Frozen(nn.Module):
             logits = network(x.contiguous(memory_format=torch.channels_last))
         logits = check_logits(logits, x, type(self._model[0]).__name__).float()
         # the sign of a NaN gradient is 0: noise made of it would look like any other
-        self.logits = torch.add(self.logits.to(x.device), logits.detach().sum(), alpha=0)
+        flag = self.finite_flag.to(x.device)  # nothing waits for the device here
+        self.finite_flag = torch.add(flag, logits.detach().sum(), alpha=0)
         self.passes += len(x) if x.requires_grad else 0
         return logits
 
     def require_finite(self) -> None:
         """Raise UserError where logits were NaN or infinite at any time. Waits for the device."""
-        if not is_finite(self.logits):
+        if not is_finite(self.finite_flag):
             raise diverged(f"The logits of {type(self._model[0]).__name__}")
 
     def features(self, x: Tensor) -> Tensor:
@@ -156,9 +157,8 @@ class Frozen(nn.Module):
         model = self._model[0]
         require_head(model)
         seen: list[Tensor] = []
-        # the last child may hold more than its layer (dropout before it)
-        *_, last = (name for name, part in model.named_modules() if not [*part.children()])
-        head = self._copy.get_submodule(last)
+        name, _ = last_layer(model)
+        head = self._copy.get_submodule(name)
         hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         try:
             self._through(self._copy, x)  # compiled, it would not call the hook
@@ -174,6 +174,13 @@ def require_head(model: nn.Module) -> None:
             f"{type(model).__name__} is not an nn.Sequential that ends in its head; use one that "
             "is."
         )
+
+
+def last_layer(model: nn.Module) -> tuple[str, nn.Module]:
+    """Return the last layer of ``model`` and its name. The last child may hold more than that layer
+    (dropout before it)."""
+    *_, last = ((name, part) for name, part in model.named_modules() if not [*part.children()])
+    return last
 
 
 def _shared(model: nn.Module) -> set[str]:

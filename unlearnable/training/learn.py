@@ -1,7 +1,6 @@
 """``learn``: the one training loop, ordinary or adversarial (Madry et al., 2018), resumable at any
 step."""
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from unlearnable.core import distributed
 from unlearnable.core.checkpoint import Checkpoint, held, tidy
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write, read_json, write_json
+from unlearnable.core.files import atomic_write, file_digest, read_json, write_json
 from unlearnable.core.finite import diverged, is_finite
 from unlearnable.core.plugins import own_code
 from unlearnable.core.presets import require_seed
@@ -30,7 +29,6 @@ from unlearnable.core.weights import (
     write_weights,
 )
 from unlearnable.data.images import Images
-from unlearnable.models import build
 from unlearnable.training import augment
 from unlearnable.training.accuracy import accuracy
 from unlearnable.training.augmentations import AUGMENTATIONS
@@ -39,7 +37,7 @@ from unlearnable.training.pgd import adversary, n_fgsm
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
-from unlearnable.training.views import network_size, view
+from unlearnable.training.views import network_and_view
 
 Log = list[dict[str, float]]
 """step, loss and, with test images, accuracy in % of every test"""
@@ -106,11 +104,8 @@ def _learn(
         "purpose": purpose,
         "bfloat16": bfloat16,
     }
-    draws = seed_of(purpose, seed)
-    t = view(recipe, *data.x.shape[-2:])
-    size = network_size(recipe, data.size)
-    seen = augment.size_after(t, *data.x.shape[-2:])
-    model = build(recipe.model, len(data.classes), size=size, seed=draws, tried_on=seen)
+    own_seed = seed_of(purpose, seed)
+    model, t = network_and_view(recipe, len(data.classes), data.x.shape[-2:], seed=own_seed)
     if recipe.init_from:
         config["init_from"] = _init_from(model, Path(recipe.init_from))
     model = model.to(where)
@@ -129,7 +124,7 @@ def _learn(
         state.claim()
         _write_log(out, log)
     else:
-        log = _train(trainer, recipe, data, test, t, draws, where, out, state)
+        log = _train(trainer, recipe, data, test, t, own_seed, where, out, state)
     scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
     result = {
         "accuracy": scores[-1] if scores else None,
@@ -152,7 +147,7 @@ def _init_from(model: nn.Module, file: Path) -> str:
     """Take over the weights in ``file`` whose names and shapes fit; the file's hash. UserError
     where none fit."""
     saved = read_any_weights(file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    digest = file_digest(file)[:16]
     own = model.state_dict()
     fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
     if sum(v.dim() > 1 and k not in fits for k, v in own.items()) > 1:

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.errors import UserError
+from unlearnable.core.finite import diverged, is_finite
 from unlearnable.core.progress import Progress
 from unlearnable.data.images import Images
 from unlearnable.training import augment
-from unlearnable.training.frozen import Frozen
+from unlearnable.training.accuracy import balanced
+from unlearnable.training.frozen import Frozen, last_layer
 from unlearnable.training.recipe import VIEWS
 
 CHUNK = 32  # images per forward pass: 224 px take 150 MB per layer
@@ -28,15 +30,17 @@ def fit_head(
     state: Checkpoint,
 ) -> list[dict[str, float]]:
     """Fit the last layer of ``model`` to ``data``, and return the log: one entry, with the L-BFGS
-    iterations, the training loss and the accuracy on ``test`` in %.
+    iterations, the training loss and the balanced accuracy on ``test`` in %.
 
     frozen: the copy of ``model`` that computes the features. t: its ``test`` view, whole images at
     the network's size, is what is seen, and its mirror image. Raises UserError for a network that
-    does not end in a linear layer.
+    does not end in a linear layer, and for features that are NaN or infinite.
     """
     head = _head(model, len(data.classes))
     parts = {"training": data, **({"test": test} if test is not None else {})}
     features = _features(frozen, parts, t, device, state)
+    if not is_finite(features):
+        raise diverged(f"The features of {type(model).__name__}")
     x, y = features["training"].flatten(0, 1), data.labels(slice(None), device)
     weight, bias, iterations, loss = logistic_regression(
         x, y.repeat(VIEWS), classes=len(data.classes)
@@ -47,16 +51,16 @@ def fit_head(
     frozen.refresh()
     entry = {"step": iterations, "loss": round(loss, 6)}
     if test is not None:
-        right = (features["test"][0] @ weight.T + bias).argmax(1) == test.labels(
-            slice(None), device
-        )
-        entry["accuracy"] = 100 * float(right.double().mean())
+        y = test.labels(slice(None), device)
+        guess = (features["test"][0] @ weight.T + bias).argmax(1)
+        right = torch.bincount(y[guess == y], minlength=len(test.classes))
+        entry["accuracy"] = balanced(right, test.y)
     return [entry]
 
 
 def _head(model: nn.Module, classes: int) -> nn.Linear:
     """The last layer of ``model``."""
-    *_, last = (part for part in model.modules() if not [*part.children()])
+    _, last = last_layer(model)
     if not isinstance(last, nn.Linear) or last.bias is None or last.out_features != classes:
         raise UserError(
             f"The protocol frozen fits the last layer, and that of {type(model).__name__} is not a "

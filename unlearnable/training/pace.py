@@ -15,13 +15,11 @@ from unlearnable.core import distributed
 from unlearnable.core.device import pick_device
 from unlearnable.core.plugins import own_code
 from unlearnable.data.images import Images
-from unlearnable.models import build
-from unlearnable.training import augment
 from unlearnable.training.learn import training_step
 from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
-from unlearnable.training.views import network_size, view
+from unlearnable.training.views import network_and_view
 
 SMALL_BATCH = 16  # images per process of the first trial; slow networks stay with it
 SLOW = 0.5  # seconds of a step from which a larger batch would not change the pace
@@ -75,10 +73,8 @@ def _seconds_per_image(
     g = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (images, 3, *size), dtype=torch.uint8, generator=g)
     data = Images(x, torch.arange(images) % classes, tuple(map(str, range(classes))))
-    t = view(recipe, *size)
-    seen = augment.size_after(t, *size)
-    built = network_size(recipe, data.size)
-    model = build(recipe.model, classes, size=built, tried_on=seen).to(where)
+    model, t = network_and_view(recipe, classes, size)
+    model = model.to(where)
     bfloat16 = use_bfloat16(precision, where)
     trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=bfloat16)
     times: list[float] = []

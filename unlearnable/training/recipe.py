@@ -11,6 +11,9 @@ from unlearnable.models import check_model
 from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED
 from unlearnable.training.augmentations import AUGMENTATIONS, COPIES
 
+Attack = Literal["pgd", "n-fgsm"]
+"""adversary of adversarial training"""
+
 Precision = Literal["auto", "bf16", "fp32"]
 """arithmetic of the networks; auto: bfloat16 where it is fast"""
 
@@ -60,7 +63,7 @@ class Recipe(Presets):
     """the paper's T (flip and padded crop; RandomResizedCrop from 128 px on)"""
     adv_eps: float = 0.0
     """radius of adversarial training, in /255; 0 is ordinary training"""
-    attack: Literal["pgd", "n-fgsm"] = "pgd"
+    attack: Attack = "pgd"
     """adversary of adversarial training; n-fgsm: one step from a wide random start (L-infinity; de
     Jorge et al., 2022), 2 passes per image in place of adv_steps + 1"""
     adv_steps: int = 10
@@ -134,8 +137,8 @@ class Recipe(Presets):
             raise UserError(
                 "Adversarial training has one radius; give adv_eps or adv_l2, not both."
             )
-        if self.attack not in ("pgd", "n-fgsm"):
-            raise UserError(f"There is no attack '{self.attack}'; there are pgd, n-fgsm.")
+        if self.attack not in get_args(Attack):
+            raise unknown("attack", self.attack, get_args(Attack))
         if self.attack == "n-fgsm" and self.adv_l2:
             raise UserError("n-fgsm is an L-infinity attack; give adv_eps, or the attack pgd.")
         if self.augmentation and self.augmentation not in AUGMENTATIONS:

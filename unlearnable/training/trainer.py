@@ -87,7 +87,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "passes": passes,
-            "logits": self.frozen.logits,
+            "finite_flag": self.frozen.finite_flag,
         }
 
     def load(self, state: State) -> None:

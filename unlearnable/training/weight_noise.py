@@ -15,8 +15,9 @@ class WeightNoise:
 class WeightLevels:
     """Standard deviations from 0 to ``std``, evenly spaced, each with a step of its own.
 
-    draws: per level of a noise step; train_draws: of a surrogate step. from_accuracy: on the
-    protected images, in %, above which the surrogate must have come first. clip: the largest norm
+    draws: per level of a noise step; train_draws: of a surrogate step. from_accuracy: the
+    surrogate's accuracy on the protected images, in %, from which weight noise is used (0: from the
+    start). clip: the largest norm
     of a surrogate step's gradient."""
 
     std: float

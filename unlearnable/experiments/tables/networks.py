@@ -7,8 +7,9 @@ built for (small: 2, else 4). The paper's scale has the networks of the authors'
 figures: that no noise transfers to DenseNet-121 was measured with the ImageNet stem, whose first
 map is 16 x 16 pixels for an image of 32 x 32. Small: VGG-16 and ResNet-18 for 300 steps beside
 convnet's 800; ResNet-50, DenseNet-121 and WRN-34-10 are beyond 2 cores (ResNet-18 takes about 15
-minutes per cell), and TAP, NTGA and SEM are left to the larger scales. Full: airbench, the same at
-half its widths, and the same with its first convolution frozen at a whitening, as it was published.
+minutes per cell), and TAP and NTGA are left to the paper's scale, SEM to the larger two. Full:
+airbench, the same at half its widths, and the same with its first convolution frozen at a
+whitening, as it was published.
 """
 
 from unlearnable.evaluation.published import NAMES, NETWORKS, Figure

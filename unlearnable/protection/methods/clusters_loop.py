@@ -207,7 +207,7 @@ class ClusterNoise:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "passes": self.frozen.passes,
-            "logits": self.frozen.logits,
+            "finite_flag": self.frozen.finite_flag,
         }
 
     def _restore(self, saved: State) -> None:

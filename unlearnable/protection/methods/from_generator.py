@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 from unlearnable.core.errors import UserError
 from unlearnable.core.typed_json import mismatch
 from unlearnable.data.card import find_private
-from unlearnable.models import MODELS
+from unlearnable.models import check_named
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
 from unlearnable.protection.methods.min_min import MinMin
 
@@ -78,11 +78,7 @@ class Generated(Method):
                 f"{file} was made for class-wise noise, which is not kept in it; protect all "
                 "images again."
             )
-        if family.model not in MODELS and family.model != model:
-            raise UserError(
-                f"{file} was made with the network '{family.model}', which is not one of this "
-                f"program's; if it is your own, name it with --model {family.model}."
-            )
+        check_named(family.model, model, file)
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
     def craft(self, data: Images, run: Context) -> Noise:

@@ -21,7 +21,7 @@ def noise_for_further_images(m: Generated, data: Images, run: Context) -> Noise:
     loop.noisy = loop.slots.weight_noise is not None
 
     def state() -> State:
-        return {"table": loop.table, "passes": frozen.passes, "logits": frozen.logits}
+        return {"table": loop.table, "passes": frozen.passes, "finite_flag": frozen.finite_flag}
 
     def restore(saved: State) -> None:
         loop.set_table(saved)

@@ -22,8 +22,9 @@ def read_noise(path: Path) -> Tensor:
         noise = read_npy(path)
     else:
         noise = load_pickle(path)
-        if isinstance(noise, list) and len({getattr(x, "shape", None) for x in noise}) == 1:
-            noise = np.asarray(noise)  # one array per image
+        listed = isinstance(noise, list) and all(isinstance(x, np.ndarray) for x in noise)
+        if isinstance(noise, list) and listed and len({x.shape for x in noise}) == 1:
+            noise = np.stack(noise)  # one array per image
     if (
         not isinstance(noise, np.ndarray)
         or noise.dtype != np.int8

@@ -9,7 +9,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
 from unlearnable.core.weights import read_weights
 from unlearnable.data.images import Images
-from unlearnable.models import MODELS, build
+from unlearnable.models import MODELS, build, check_named
 from unlearnable.protection.methods.base import Context
 from unlearnable.training.frozen import require_head
 from unlearnable.training.learn import learn
@@ -54,11 +54,7 @@ def read_surrogate(
             f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished."
         )
     name = _network(folder)
-    if name not in MODELS and name != own:
-        raise UserError(
-            f"{folder} was made with the network '{name}', which is not one of this program's; if "
-            f"it is your own, name it with --model {name}."
-        )
+    check_named(name, own, folder)
     weights, classes = read_weights(folder / "model.safetensors")[0], len(data.classes)
     if any_classes:
         last = list(build(name, 2, size=data.size).state_dict())[-1]  # the head's bias or weight
