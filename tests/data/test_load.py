@@ -31,7 +31,7 @@ def folder_of(root, classes=("cat", "dog"), each=3, size=(40, 30)):
     return root
 
 
-def cifar(root, n=10, labels=None):
+def cifar(root, n=10, labels=None, classes=10):
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     g = np.random.default_rng(0)
@@ -40,9 +40,15 @@ def cifar(root, n=10, labels=None):
         batch = {b"data": data, b"labels": list(range(10)) if labels is None else labels}
         (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
     (folder / "batches.meta").write_bytes(
-        pickle.dumps({b"label_names": [b"c%d" % i for i in range(10)]}, protocol=2)
+        pickle.dumps({b"label_names": [b"c%d" % i for i in range(classes)]}, protocol=2)
     )
     return folder
+
+
+def test_a_set_in_the_layout_of_cifar_may_have_more_classes(tmp_path):
+    cifar(tmp_path, labels=list(range(990, 1000)), classes=1000)
+    images = load("cifar10", root=tmp_path)
+    assert len(images.classes) == 1000 and images.y[:10].tolist() == list(range(990, 1000))
 
 
 def test_limit_is_balanced_seeded_and_keeps_the_order():
@@ -191,6 +197,14 @@ MISTAKES = {
     "labels that do not match": (
         lambda root: {"source": "cifar10", "root": root, "_": cifar(root, labels=[1, 2])},
         "not a complete CIFAR batch",
+    ),
+    "a label beyond int64": (
+        lambda root: {"source": "cifar10", "root": root, "_": cifar(root, labels=[2**63] * 10)},
+        "not a complete CIFAR batch",
+    ),
+    "a label without a class": (
+        lambda root: {"source": "cifar10", "root": root, "_": cifar(root, labels=[10] * 10)},
+        "Labels must lie in 0..9",
     ),
     "no ImageNet": (lambda root: {"source": "imagenet100", "root": root}, "Put ILSVRC2012"),
     "test split of a folder": (lambda root: {"source": folder_of(root), "split": "test"}, "--test"),

@@ -19,6 +19,8 @@ from unlearnable.core.files import atomic_write, lock
 from unlearnable.data.images import Images
 from unlearnable.data.pickles import load_pickle
 
+MOST_LABEL = np.iinfo(np.int64).max  # which classes there are, Images checks
+
 
 @dataclass(frozen=True)
 class Cifar:
@@ -60,7 +62,7 @@ class Cifar:
             not isinstance(data, np.ndarray)
             or data.dtype != np.uint8
             or not isinstance(labels, list | np.ndarray)
-            or not all(isinstance(k, int | np.integer) and 0 <= k < 100 for k in labels)
+            or not all(isinstance(k, int | np.integer) and 0 <= k <= MOST_LABEL for k in labels)
             or data.shape != (len(labels), 3072)
         ):
             raise UserError(
