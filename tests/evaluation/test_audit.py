@@ -24,7 +24,7 @@ from unlearnable import (
 )
 from unlearnable.core.files import Busy
 from unlearnable.evaluation import train_and_test
-from unlearnable.evaluation.audit import estimate
+from unlearnable.evaluation.cost import estimate
 from unlearnable.evaluation.learners import Learner, pretrained, with_recipe
 from unlearnable.evaluation.results import Audit
 from unlearnable.evaluation.store import get_or_compute, without_defaults
