@@ -140,7 +140,7 @@ def _split(model: RateVAE, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
-def d_vae(x: Tensor, y: Tensor, steps: int = STEPS) -> Tensor:
+def d_vae(x: Tensor, y: Tensor, steps: int | None = None) -> Tensor:
     """Purify x, uint8 [N, 3, H, W], with labels y [N], by its authors' two stages: x1 = x - p of a
     VAE held to ``RATES[0]``, then another one trained on x1 and held to ``RATES[1]``, and its
     reconstruction of x1 - p.
@@ -151,6 +151,7 @@ def d_vae(x: Tensor, y: Tensor, steps: int = STEPS) -> Tensor:
     grow freely during the first epochs; here its bound holds from the first step.
     """
     height, width = x.shape[2:]
+    steps = STEPS if steps is None else steps
     # to multiples of 4 for the two strides
     x = F.pad(x.float(), (0, -width % 4, 0, -height % 4), mode="replicate").to(torch.uint8)
     first = train_vae(x, y, RATES[0], stage=0, steps=steps)
