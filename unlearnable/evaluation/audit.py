@@ -197,7 +197,7 @@ def _detection(results: Path, sets: Sets, attacker: Attacker | None, seed: int) 
         clean, protected = clean.subset(attacker.kept), protected.subset(attacker.kept)
 
     def compute(_: Path) -> Json:
-        own = attacker and pairs_of(attacker, len(attacker.clean))
+        own = pairs_of(attacker, len(attacker.clean)) if attacker else None
         return detect(clean, protected, own=own, seed=seed).to_json()
 
     return Detection.from_json(get_or_compute(results, config, compute))

@@ -37,7 +37,7 @@ def preparation(
 ) -> float:
     """Estimate the seconds of what an audit trains before its learners: denoisers, the autoencoders
     of D-VAE, and the attacker's protection of other images, less what the attacker has kept.
-    Filters, patterns and kernels are not counted."""
+    Filters, patterns, kernels and the detector (a minute) are not counted."""
     size = data.x.shape[2], data.x.shape[3]
     total = 0.0
     for by in learners:

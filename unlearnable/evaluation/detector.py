@@ -16,6 +16,7 @@ from unlearnable.training.accuracy import balanced
 
 HIDDEN, EPOCHS, BATCH = 256, 20, 128
 STEPS = 400  # at least: a small set is seen more often
+NUMBERS = 5000 * 3 * 32 * 32  # pixel values per set, for memory
 
 Pairs = tuple[Images, Images]
 Labeled = tuple[Tensor, Tensor]
@@ -32,8 +33,10 @@ def detect(
     own: an attacker's own pairs; a further detector trains on those and is tested on all images.
     The authors' sign of protection is that two layers learn its classes: those accuracies are for
     held-out images too. Their hidden layer is as wide as the images; this one has ``HIDDEN`` units.
+    Of many or large images, as many count as have ``NUMBERS`` pixel values.
     """
-    rows = torch.randperm(len(clean), generator=generator("cpu", seed, "detector"))
+    most = max(2, NUMBERS // clean.x[0].numel())
+    rows = torch.randperm(len(clean), generator=generator("cpu", seed, "detector"))[:most]
     known, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
     both = clean, protected
     views: dict[str, View] = {"pixels": _pixels, "residuals": _residuals}
@@ -47,8 +50,8 @@ def detect(
     ]
     by_own = None
     if own is not None:
-        sides = (_sides(pair, _residuals, torch.arange(len(pair[0]))) for pair in (own, both))
-        by_own = round(_accuracy(*sides, 2, seed), 2)
+        train, test = (_sides(p, _residuals, torch.arange(len(p[0]))[:most]) for p in (own, both))
+        by_own = round(_accuracy(train, test, 2, seed), 2)
     return Detection(
         pixels=round(told["pixels"], 2),
         residuals=round(told["residuals"], 2),
