@@ -7,10 +7,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from unlearnable import EM, LSP, SUITES, Imported, Recipe, Uniform, UserError, audit, load, protect
+from unlearnable import (
+    EM,
+    LSP,
+    SUITES,
+    Imported,
+    Recipe,
+    Uniform,
+    UserError,
+    audit,
+    load,
+    protect,
+    protect_photos,
+)
 from unlearnable.core.seeding import generator
 from unlearnable.data.card import Card
+from unlearnable.data.decoding import pixels as pixels_of, read
 from unlearnable.evaluation import (
     attacker as attackers,
     denoiser,
@@ -23,6 +37,8 @@ from unlearnable.evaluation.audit import _row
 from unlearnable.evaluation.cost import preparation
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Audit, Result
+from unlearnable.evaluation.site_photos import photos_from_site
+from unlearnable.evaluation.transforms import from_site
 from unlearnable.protection.export import originals_of
 from unlearnable.reports.leaderboard import collect, leaderboard
 from unlearnable.reports.tables import audit_table
@@ -256,6 +272,35 @@ def test_d_vae_keeps_sizes_that_its_strides_do_not_divide():
     out = rate_vae.d_vae(x, y, steps=1)
     assert out.shape == x.shape and out.dtype == torch.uint8
     assert out.equal(rate_vae.d_vae(x, y, steps=1))
+
+
+def test_photos_go_through_a_site_at_their_own_sizes(tmp_path, monkeypatch):
+    """By hand: each file shrunk to 1080 pixels, JPEG 85, then the size at which learners see it;
+    the audit trains on those, and the attacker's photos are a part of the owner's."""
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k, size in enumerate([(1300, 90), (64, 48), (70, 70), (40, 40)]):
+            pixels = random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{k}.png")
+    out, source = tmp_path / "out", tmp_path / "photos"
+    protect_photos(source, out, Uniform(), size=16)
+    clean, protected, card = originals_of(out), load(out), Card.read(out)
+    seen = photos_from_site(out, card, clean, protected)
+    for images, folder in zip(seen, (source, out)):
+        file = next((folder / "cat").glob("0.*"))
+        known = pixels_of(from_site(read(file)), 16)
+        assert np.array_equal(images.x[0].numpy(), known) and torch.equal(images.y, clean.y)
+    assert not torch.equal(seen[0].x, clean.x) and not torch.equal(seen[1].x, seen[0].x)
+    with pytest.raises(UserError, match="protect them again"):
+        photos_from_site(out, card, clean.subset(torch.arange(2)), protected)
+    by_site = (Learner("ordinary training"), Learner("site", countermeasure="site"))
+    monkeypatch.setitem(SUITES, "quick", (*by_site, Learner("purifier", own_pairs=500)))
+    done = audit(out, "quick", SHORT, out=tmp_path / "audit", test=clean)
+    assert [r.learner for r in done.rows][1:] == ["site", "purifier from 2 pairs"]
+    cells = [json.loads(p.read_text())["config"] for p in tmp_path.glob("cells/*/cell.json")]
+    assert {seen[0].digest(), seen[1].digest()} <= {c["train"] for c in cells}
+    assert "2 of the originals, set aside" in done.pairs
 
 
 def test_it_trains_with_a_method_that_trains(tmp_path, test):
