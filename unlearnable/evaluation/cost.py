@@ -78,7 +78,7 @@ def denoiser_seconds(pairs: int, size: Size, device: str = "auto") -> float:
 
 def vae_seconds(size: Size, classes: int) -> float:
     """Estimate the seconds in which D-VAE purifies one set of images."""
-    height, width = (side + -side % 4 for side in size)
+    height, width = (side + -side % 2 for side in size)
     x = torch.zeros(rate_vae.BATCH, 3, height, width, dtype=torch.uint8)
     y = torch.zeros(len(x), dtype=torch.int64)
     model = rate_vae.RateVAE(classes, (height, width))

@@ -15,7 +15,7 @@ from unlearnable.evaluation.transforms import mean_filter
 from unlearnable.training.accuracy import balanced
 
 HIDDEN, EPOCHS, BATCH = 256, 20, 128
-STEPS = 400  # at least: a small set is seen more often
+STEPS = 200  # at least: a small set is seen more often
 NUMBERS = 5000 * 3 * 32 * 32  # pixel values per set, for memory
 
 Pairs = tuple[Images, Images]

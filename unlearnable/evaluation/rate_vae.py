@@ -10,7 +10,7 @@ from unlearnable.core.seeding import generator
 from unlearnable.core.units import to_pixels, to_unit
 
 STEPS, BATCH = 600, 64  # of each of the two stages
-WIDTH, LATENT, EMBEDDING = 32, 32, 16  # channels
+WIDTH, LATENT, EMBEDDING = 24, 32, 16  # channels
 RATES = 1.0, 3.0  # nats per latent position in the two stages: the authors'
 WEIGHT = 0.01  # of the rate in the loss: the authors'
 LEAST_NOISE = 0.002  # mean square up to which the disentangled noise is free: the authors'
@@ -19,20 +19,20 @@ PIXELS = 256 * 32 * 32  # purified at a time
 
 
 class RateVAE(nn.Module):
-    """An encoder to z at a quarter of the side, a decoder z -> image, and a second decoder
+    """An encoder to z at half the side, a decoder z -> image, and a second decoder
     (z, class embedding) -> noise. The embedding has a value per position. size: (height, width) of
-    the images, multiples of 4."""
+    the images, even."""
 
     def __init__(self, classes: int, size: tuple[int, int]):
         super().__init__()
         self.encoder = nn.Sequential(
-            *_layer(3, WIDTH, 2), *_layer(WIDTH, 2 * WIDTH, 2), *_layer(2 * WIDTH, 2 * WIDTH, 1)
+            *_layer(3, WIDTH, 2), *_layer(WIDTH, 2 * WIDTH, 1), *_layer(2 * WIDTH, 2 * WIDTH, 1)
         )
         self.moments = nn.Conv2d(2 * WIDTH, 2 * LATENT, 1)
         self.decoder = _decoder(LATENT)
         self.noise_decoder = _decoder(LATENT + EMBEDDING)
         self.embedding = nn.Parameter(
-            torch.randn(classes, EMBEDDING, size[0] // 4, size[1] // 4) / EMBEDDING**0.5
+            torch.randn(classes, EMBEDDING, size[0] // 2, size[1] // 2) / EMBEDDING**0.5
         )
 
     def forward(
@@ -40,13 +40,13 @@ class RateVAE(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the reconstruction and the noise, [N, 3, H, W], and the rate in nats per latent
         position, the mean over batch and positions. x: windows of the images whose upper left
-        pixel is ``corner``, multiples of 4; y: labels [N]. draw: standard normal numbers in the
+        pixel is ``corner``, even numbers; y: labels [N]. draw: standard normal numbers in the
         shape of z (None: z is its mean)."""
         mean, log_variance = self.moments(self.encoder(x)).chunk(2, 1)
         log_variance = log_variance.clamp(-10, 10)
         rate = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
         z = mean if draw is None else mean + (log_variance / 2).exp() * draw
-        top, left = (c // 4 for c in corner)
+        top, left = (c // 2 for c in corner)
         own = self.embedding[y, :, top : top + z.shape[2], left : left + z.shape[3]]
         return self.decoder(z) + 0.5, self.noise_decoder(torch.cat([z, own], 1)), rate
 
@@ -56,7 +56,7 @@ def _layer(a: int, b: int, stride: int) -> list[nn.Module]:
 
 
 def _decoder(inputs: int) -> nn.Sequential:
-    """[N, inputs, h, w] -> [N, 3, 4 h, 4 w], 0 at first."""
+    """[N, inputs, h, w] -> [N, 3, 2 h, 2 w], 0 at first."""
     last = nn.Conv2d(WIDTH, 3, 3, padding=1)
     for parameter in last.parameters():
         nn.init.zeros_(parameter)
@@ -64,8 +64,6 @@ def _decoder(inputs: int) -> nn.Sequential:
         *_layer(inputs, 2 * WIDTH, 1),
         nn.Upsample(scale_factor=2),
         *_layer(2 * WIDTH, WIDTH, 1),
-        nn.Upsample(scale_factor=2),
-        *_layer(WIDTH, WIDTH, 1),
         last,
     )
 
@@ -91,7 +89,7 @@ def loss_of(
 def train_vae(
     x: Tensor, y: Tensor, rate: float, *, stage: int = 0, steps: int = STEPS, weight: float = WEIGHT
 ) -> RateVAE:
-    """Train on x, uint8 [N, 3, H, W] with sides that are multiples of 4, and labels y [N], with
+    """Train on x, uint8 [N, 3, H, W] with even sides, and labels y [N], with
     Adam. stage: names the random draws."""
     with torch.random.fork_rng([]):
         torch.manual_seed(generator("cpu", "D-VAE", stage).initial_seed())
@@ -119,11 +117,11 @@ def training_step(
     g = generator("cpu", "D-VAE", *key)
     i = torch.randint(len(x), (min(BATCH, len(x)),), generator=g)
     top, left = (
-        4 * int(torch.randint(max(0, side - PATCH) // 4 + 1, (), generator=g))
+        2 * int(torch.randint(max(0, side - PATCH) // 2 + 1, (), generator=g))
         for side in x.shape[2:]
     )
     window = to_unit(x[i, :, top : top + PATCH, left : left + PATCH])
-    draw = torch.randn(len(i), LATENT, window.shape[2] // 4, window.shape[3] // 4, generator=g)
+    draw = torch.randn(len(i), LATENT, window.shape[2] // 2, window.shape[3] // 2, generator=g)
     optimizer.zero_grad()
     loss_of(model, window, y[i], draw, (top, left), rate, weight).backward()
     optimizer.step()
@@ -146,14 +144,14 @@ def d_vae(x: Tensor, y: Tensor, steps: int | None = None) -> Tensor:
     reconstruction of x1 - p.
 
     It differs from theirs in size: their encoder is a ResNet-18 of 256 latent channels, trained
-    for 60 epochs per stage with Adam at 0.005; this one has two strided convolutions, 32 latent
+    for 60 epochs per stage with Adam at 0.005; this one has three convolutions, 32 latent
     channels and ``STEPS`` steps of ``BATCH`` images, so that it blurs more. Theirs lets the noise
     grow freely during the first epochs; here its bound holds from the first step.
     """
     height, width = x.shape[2:]
     steps = STEPS if steps is None else steps
-    # to multiples of 4 for the two strides
-    x = F.pad(x.float(), (0, -width % 4, 0, -height % 4), mode="replicate").to(torch.uint8)
+    # to even sides, for the stride of 2
+    x = F.pad(x.float(), (0, -width % 2, 0, -height % 2), mode="replicate").to(torch.uint8)
     first = train_vae(x, y, RATES[0], stage=0, steps=steps)
     x = _split(first, x, y)[1]
     second = train_vae(x, y, RATES[1], stage=1, steps=steps)
