@@ -24,7 +24,7 @@ from unlearnable import (
 )
 from unlearnable.core.files import Busy
 from unlearnable.evaluation import train_and_test
-from unlearnable.evaluation.audit import estimate
+from unlearnable.evaluation.cost import estimate
 from unlearnable.evaluation.learners import Learner, pretrained, with_recipe
 from unlearnable.evaluation.results import Audit
 from unlearnable.evaluation.store import get_or_compute, without_defaults
@@ -93,9 +93,12 @@ def test_noise_made_by_others_is_audited_like_ours(protected, tmp_path, kind):
 
 def test_larger_suites_contain_the_smaller_ones():
     quick, standard, full = (set(SUITES[n]) for n in ("quick", "standard", "full"))
-    assert quick < standard < full and len({learner.name for learner in full}) == len(
-        SUITES["full"]
-    )
+    assert quick < standard < full and set(SUITES["adaptive"]) - full == {
+        Learner("D-VAE", countermeasure="d-vae"),
+        Learner(own_pairs=500),
+        Learner(own_pairs=4000),
+    }
+    assert all(len({by.name for by in suite}) == len(suite) for suite in SUITES.values())
     assert Learner("ordinary training") in quick
 
 
@@ -135,7 +138,7 @@ def test_pretrained_learners_train(protected, tmp_path, monkeypatch):
     audit(protected, "quick", SHORT, out=out / "quick", test=test)
     boards = collect(out)
     assert len(boards) == 2 and all(len(b.standings) == 1 for b in boards)
-    assert "Suite pretrained, version 3" in "".join(b.title for b in boards)
+    assert "Suite pretrained, version 4" in "".join(b.title for b in boards)
 
 
 def test_absent_weights_stop_an_audit_before_it_trains(protected, monkeypatch):

@@ -22,8 +22,9 @@ from unlearnable import (
     train_denoiser,
 )
 from unlearnable.core.seeding import generator
+from unlearnable.evaluation import rate_vae
 from unlearnable.evaluation.countermeasures import try_countermeasure
-from unlearnable.evaluation.transforms import linear_classifier
+from unlearnable.evaluation.transforms import from_site, jpeg, linear_classifier
 
 
 @pytest.fixture
@@ -33,7 +34,8 @@ def noisy() -> Images:
 
 
 @pytest.mark.parametrize("name", list(COUNTERMEASURES))
-def test_every_counter_keeps_labels_shape_and_input(noisy, name):
+def test_every_counter_keeps_labels_shape_and_input(noisy, name, monkeypatch):
+    monkeypatch.setattr(rate_vae, "STEPS", 2)
     before = noisy.x.clone()
     done = apply_countermeasure(name, noisy)
     assert torch.equal(noisy.x, before) and done.y is noisy.y and done.classes == noisy.classes
@@ -41,7 +43,7 @@ def test_every_counter_keeps_labels_shape_and_input(noisy, name):
     assert done.x.dtype == (torch.float32 if done.unclipped else torch.uint8)
     assert done.unclipped == (name == "projection")
     assert done.source == {"source": "made up", "countermeasure": name}
-    if name == "projection":
+    if name in ("projection", "d-vae"):  # learn from the images first
         return
     level = 64 if name == "posterize2" else 85  # one that 2 bits have
     flat = Images(
@@ -76,6 +78,26 @@ def test_filters_by_hand(noisy, name):
             "gaussian3": (window * np.outer(g, g)).sum() / g.sum() ** 2,
         }[name]
         assert abs(int(done[1, 2, row, column]) - known) <= 0.51
+
+
+def test_jpeg_levels_are_ordered_and_a_site_is_one_of_them():
+    """The higher the quality, the nearer; a site is JPEG 85 up to 1080 pixels, and above that loses
+    what the smaller size cannot hold."""
+    data = load("shapes", limit=20)
+    far = {
+        name: float((apply_countermeasure(name, data).x.float() - data.x.float()).abs().mean())
+        for name in ("jpeg10", "jpeg30", "jpeg50", "jpeg70", "site", "jpeg90")
+    }
+    assert list(far.values()) == sorted(far.values(), reverse=True)
+    assert torch.equal(apply_countermeasure("site", data).x, jpeg(data.x, 85))
+    stripes = np.zeros((1000, 2160, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255  # of one pixel, of which half the width keeps the mean
+    seen = from_site(Image.fromarray(stripes))
+    assert (
+        seen.size == (1080, 500) and np.abs(np.asarray(seen).astype(int) - 127)[:, 4:-4].max() < 12
+    )
+    assert from_site(Image.new("RGB", (300, 1080))).size == (300, 1080)
+    assert from_site(Image.new("RGB", (3, 2160))).size == (2, 1080)
 
 
 def test_jpeg_gray_and_bits_by_hand(noisy):

@@ -47,6 +47,20 @@ def test_shares_of_labels_are_shares_of_images(name):
     assert torch.allclose(z.mean((2, 3)), y[:, :3], atol=1e-4)
 
 
+def test_channel_offsets_are_uniform_per_channel_and_image():
+    """Known distribution: U(-32/255, 32/255), the same for all pixels of a channel."""
+    torch.manual_seed(0)
+    x = torch.full((2000, 3, 2, 2), 0.5)
+    offsets = (AUGMENTATIONS["channel-offsets"].load()(x, Y, 4)[0] - 0.5) * 255
+    assert torch.allclose(offsets, offsets[..., :1, :1].expand_as(offsets))
+    o = offsets[:, :, 0, 0]
+    assert float(o.abs().max()) <= 32.01 and abs(float(o.mean())) < 1
+    assert float(o.std()) == pytest.approx(32 / 3**0.5, rel=0.03)
+    assert float(o.T.corrcoef().triu(1).abs().max()) < 0.1  # each channel by itself
+    black, _ = AUGMENTATIONS["channel-offsets"].load()(torch.zeros(50, 3, 2, 2), Y, 4)
+    assert float(black.min()) == 0  # clipped
+
+
 def test_cutout_is_a_square_of_half_the_side():
     z, _ = AUGMENTATIONS["cutout"].load()(torch.zeros(12, 3, 16, 16), Y, 4)
     assert ((z == 0.5).sum((1, 2, 3)) == 3 * 64).all() and ((z == 0) | (z == 0.5)).all()

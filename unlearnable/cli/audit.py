@@ -15,6 +15,7 @@ from unlearnable.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
+    from unlearnable.evaluation.learners import Learner
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,14 @@ class Audit(Verb):
     preset: str = "short"
     """named settings of the learners: they set the defaults of the recipe below"""
     suite: str = "quick"
-    """quick, standard, full, or pretrained (ImageNet weights)"""
+    """quick, standard, full, pretrained (ImageNet weights), or adaptive (attackers who know the
+    method; they protect other images with it, which takes as long as the protection did)"""
     out: Path | None = None
     """folder for audit.json (default: audits/<name of the folder>, for seeds above 0 with
     -seed-<seed>)"""
     cells: Path = Path("audits/cells")
-    """folder for every training's result: audits of the same originals share those on clean
-    images"""
+    """folder for every training's result and what attackers made: audits of the same originals
+    share those on clean images"""
     test: str | None = None
     """a folder of clean test images (default: the test split of the originals' source)"""
     test_limit: int | None = None
@@ -55,24 +57,15 @@ class Audit(Verb):
         check_protected(self.folder)
         if self.test:
             check_source(self.test)
-        from unlearnable.core.progress import format_duration
         from unlearnable.data.load import load
-        from unlearnable.evaluation.audit import audit, estimate
+        from unlearnable.evaluation.audit import audit
         from unlearnable.protection.export import originals_of
         from unlearnable.reports.tables import audit_table
 
-        originals_of(self.folder, self.data_root)  # raises UserError before any work
+        clean = originals_of(self.folder, self.data_root)  # raises UserError before any work
         protected = load(self.folder).for_learning()
         test = self._test(protected.size)
-        time = format_duration(
-            estimate(learners, protected, self.recipe, device=self.machine.device)
-        )
-        print(
-            f"{2 * len(learners)} trainings, each once on clean and once on "
-            f"protected images: {', '.join(learner.name for learner in learners)}.\n"
-            f"On this machine that takes about {time}, less what is in {self.cells} already.",
-            flush=True,
-        )
+        self._announce(learners, clean, protected, test)
         seed = self.machine.seed
         name = self.folder.resolve().name + (f"-seed-{seed}" if seed else "")
         done = audit(
@@ -89,6 +82,44 @@ class Audit(Verb):
         )
         print(audit_table(done))
         print("All audits in one table: unlearnable report audits audits/")
+
+    def _announce(
+        self, learners: "tuple[Learner, ...]", clean: "Images", protected: "Images", test: "Images"
+    ) -> None:
+        """Say what is trained and how long that takes here."""
+        from unlearnable.core.progress import format_duration
+        from unlearnable.evaluation.attacker import attacker_of, with_attacker
+        from unlearnable.evaluation.cost import estimate, preparation
+
+        device, attacker = self.machine.device, None
+        if any(by.own_pairs for by in learners):
+            attacker = attacker_of(
+                self.folder,
+                clean,
+                test,
+                results=self.cells,
+                root=self.data_root,
+                device=device,
+                precision=self.machine.precision,
+            )
+            learners = with_attacker(learners, attacker)
+        print(
+            f"{2 * len(learners)} trainings, each once on clean and once on "
+            f"protected images: {', '.join(learner.name for learner in learners)}."
+        )
+        before = preparation(learners, protected, attacker, device=device)
+        time = estimate(learners, protected, self.recipe, device=device) + before
+        if attacker is not None:
+            print(
+                f"The attacker protects {attacker.where} with {attacker.method.name} and another "
+                "seed, once."
+            )
+        part = f" ({format_duration(before)} of it before the learners train)" if before else ""
+        print(
+            f"On this machine that takes about {format_duration(time)}{part}, less what is in "
+            f"{self.cells} already.",
+            flush=True,
+        )
 
     def _test(self, size: int) -> "Images":
         """The clean test images; those of a folder at the protected images' ``size``."""

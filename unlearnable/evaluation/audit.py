@@ -5,7 +5,7 @@ accuracy on clean test images counts."""
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +14,16 @@ from unlearnable.core.files import Busy, write_json
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
+from unlearnable.evaluation.attacker import Attacker, attacker_of, pairs_of, with_attacker
+from unlearnable.evaluation.detector import detect
 from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
 from unlearnable.evaluation.learners import Learner
-from unlearnable.evaluation.results import Audit, AuditRow, Result
-from unlearnable.evaluation.suites import VERSION, find_suite
+from unlearnable.evaluation.results import Audit, AuditRow, Detection, Result
+from unlearnable.evaluation.site_photos import photos_from_site
+from unlearnable.evaluation.store import Json, get_or_compute
+from unlearnable.evaluation.suites import VERSION, WITH_DETECTOR, find_suite
 from unlearnable.evaluation.train_and_test import train_and_test
 from unlearnable.protection.export import originals_of
-from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
@@ -46,7 +49,8 @@ def audit(
     named data sets lie.
 
     Raises UserError for a folder that is not protected, for originals that are gone or changed, for
-    test images of other classes, and for an ``out`` that holds an audit of something else.
+    test images of other classes, for an ``out`` that holds an audit of something else, and where a
+    learner makes pairs with a method that cannot run on other images.
     """
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
@@ -57,17 +61,31 @@ def audit(
         )
     sets, card = _sets(folder, test, root), Card.read(folder)
     _check_folder(out, sets.protected.digest(), recipe, seed)
+    results = Path(cells or out.parent / "cells")
+    attacker = None
+    if any(by.own_pairs for by in learners):
+        attacker = attacker_of(
+            folder,
+            sets.clean,
+            sets.test,
+            results=results,
+            root=root,
+            device=device,
+            precision=precision,
+        )
+        learners = with_attacker(learners, attacker)
     train = partial(
         train_and_test,
         test=sets.test,
         seed=seed,
         recipe=recipe,
-        results=Path(cells or out.parent / "cells"),
+        results=results,
         pairs=(sets.clean, sets.protected),
+        attacker=attacker,
         device=device,
         precision=precision,
     )
-    trained = _train_all(learners, sets, train)
+    trained = _train_all([_job(by, folder, card, sets, attacker) for by in learners], train)
     last, ordinary = trained[-1][1], _ordinary(learners, trained)
     done = Audit(
         suite,
@@ -87,6 +105,8 @@ def audit(
         seed=seed,
         digest=sets.protected.digest(),
         measured_with={k: getattr(last, k) for k in ("hardware", "torch", "version", "commit")},
+        detection=_detection(results, sets, attacker, seed) if suite in WITH_DETECTOR else None,
+        pairs=attacker.where if attacker else "",
     )
     write_json(out / "audit.json", done.to_json())
     return done
@@ -140,34 +160,47 @@ def _check_folder(out: Path, digest: str, recipe: Recipe, seed: int) -> None:
             )
 
 
-def _train_all(
-    learners: tuple[Learner, ...], sets: Sets, train: Callable[..., Result]
-) -> list[tuple[Result, Result]]:
+Job = tuple[Learner, Images, Images]
+"""a learner and the clean and protected images on which it trains"""
+
+
+def _job(by: Learner, folder: Path, card: Card, sets: Sets, attacker: Attacker | None) -> Job:
+    """The images on which ``by`` trains: without those set aside for its attacker, and photos as a
+    site passes them on where that is its countermeasure."""
+    clean, protected = sets.clean, sets.protected
+    if by.own_pairs and attacker and attacker.kept is not None:
+        return by, clean.subset(attacker.kept), protected.subset(attacker.kept)
+    if by.countermeasure == "site" and card.files:
+        return replace(by, countermeasure=None), *photos_from_site(folder, card, clean, protected)
+    return by, clean, protected
+
+
+def _train_all(jobs: list[Job], train: Callable[..., Result]) -> list[tuple[Result, Result]]:
     """Return every learner's result on the clean and on the protected images. Those that another
     audit is computing come last."""
-    jobs = [(learner, images) for learner in learners for images in (sets.clean, sets.protected)]
+    trainings = [(by, images) for by, *pair in jobs for images in pair]
     done: dict[int, Result] = {}
     for wait in (False, True):
-        for k, (learner, images) in enumerate(jobs):
+        for k, (learner, images) in enumerate(trainings):
             if k not in done:
                 with suppress(Busy):
                     done[k] = train(learner, images, wait=wait)
-    return [(done[k], done[k + 1]) for k in range(0, len(jobs), 2)]
+    return [(done[k], done[k + 1]) for k in range(0, len(trainings), 2)]
 
 
-def estimate(
-    learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto"
-) -> float:
-    """Estimate the seconds that the trainings of an audit take here, each on clean and on protected
-    images; what is done to the images before is not counted."""
-    n, classes, (height, width) = len(data), len(data.classes), data.x.shape[-2:]
-    recipes = [learner.recipe(recipe) for learner in learners]
-    return sum(
-        2
-        * r.passes(n)
-        * seconds_per_pass(r, (height, width), images=n, classes=classes, device=device)
-        for r in recipes
-    )
+def _detection(results: Path, sets: Sets, attacker: Attacker | None, seed: int) -> Detection:
+    """How well the protected images can be told from the clean ones, computed once."""
+    clean, protected = sets.clean, sets.protected
+    config = {"detector": 1, "clean": clean.digest(), "protected": protected.digest()}
+    config |= {"own_pairs": attacker and attacker.run, "seed": seed}
+    if attacker and attacker.kept is not None:
+        clean, protected = clean.subset(attacker.kept), protected.subset(attacker.kept)
+
+    def compute(_: Path) -> Json:
+        own = pairs_of(attacker, len(attacker.clean)) if attacker else None
+        return detect(clean, protected, own=own, seed=seed).to_json()
+
+    return Detection.from_json(get_or_compute(results, config, compute))
 
 
 def _ordinary(learners: tuple[Learner, ...], trained: list[tuple[Result, Result]]) -> float | None:
@@ -186,7 +219,7 @@ def _row(
     card: Card,
 ) -> AuditRow:
     known = None
-    if not learner.countermeasure and not learner.leaked:
+    if not (learner.countermeasure or learner.leaked or learner.own_pairs):
         known = known_baseline(card.data["source"], card.data.get("limit"), learner.recipe(recipe))
     return AuditRow(
         learner.name,

@@ -24,6 +24,12 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "jpeg10": Entry("JPEG compression of quality 10", f"{_HERE}:jpeg10"),
     "jpeg30": Entry("JPEG compression of quality 30", f"{_HERE}:jpeg30"),
     "jpeg50": Entry("JPEG compression of quality 50", f"{_HERE}:jpeg50"),
+    "jpeg70": Entry("JPEG compression of quality 70", f"{_HERE}:jpeg70"),
+    "jpeg90": Entry("JPEG compression of quality 90", f"{_HERE}:jpeg90"),
+    "site": Entry(
+        "what a site does: at most 1080 pixels per side, JPEG compression of quality 85",
+        f"{_HERE}:site",
+    ),
     "gray": Entry("grayscale", f"{_HERE}:grayscale"),
     "posterize2": Entry("2 bits per channel, the rest cut off (ISS)", f"{_HERE}:posterize2"),
     "bits2": Entry("2 bits per channel, rounded to the nearest level", f"{_HERE}:bits2"),
@@ -35,6 +41,10 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "coin": Entry("each pixel from a point up to 2 pixels away (COIN)", f"{_HERE}:coin2"),
     "projection": Entry(
         "without the directions that a linear classifier uses", f"{_HERE}:projection"
+    ),
+    "d-vae": Entry(
+        "a rate-constrained autoencoder of the images themselves (D-VAE); minutes of training",
+        "unlearnable.evaluation.rate_vae:d_vae",
     ),
 }
 

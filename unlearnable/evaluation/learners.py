@@ -19,6 +19,7 @@ class Learner:
     countermeasure: a name of ``COUNTERMEASURES`` or ``my_module:function``, applied to the training
     images before the training and, with ``countermeasure_test``, to the test images too.
     leaked: the fraction of the images that it also has clean, to train a denoiser on.
+    own_pairs: images of its own that it protects with this program, to train a denoiser on.
     """
 
     name: str = field(default="", compare=False)
@@ -26,6 +27,7 @@ class Learner:
     countermeasure: str | None = None
     countermeasure_test: bool = False
     leaked: float = 0.0
+    own_pairs: int = 0
 
     def recipe(self, base: Recipe) -> Recipe:
         """``base`` with this learner's changes."""

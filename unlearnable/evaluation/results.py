@@ -75,12 +75,35 @@ class AuditRow(FromJson):
 
 
 @dataclass(frozen=True)
+class Detection(FromJson):
+    """How well networks of two layers see a protection: balanced accuracies in % on images that
+    they were not trained on.
+
+    pixels, residuals: telling protected images from clean ones (guessing is 50), by their pixels
+    and by what a 3 x 3 mean takes away, after training on half of the images. own_pairs: by
+    residuals, after training on an attacker's own pairs; None: no attacker has any. classes_clean,
+    classes_protected: telling the images' classes."""
+
+    pixels: float
+    residuals: float
+    own_pairs: float | None
+    classes_clean: float
+    classes_protected: float
+
+    @property
+    def best(self) -> float:
+        """The highest accuracy of telling protected images from clean ones."""
+        return max(self.pixels, self.residuals, self.own_pairs or 0.0)
+
+
+@dataclass(frozen=True)
 class Audit(FromJson):
     """A suite's result on one protected set (audit.json).
 
     version: of the suites. rows: one per learner. chance: the accuracy of guessing. flags: of the
     protected images (docs/checks.md). method, settings, budget, psnr (dB), images: what was
-    audited; digest: of the protected images. measured_with: hardware and versions.
+    audited; digest: of the protected images. measured_with: hardware and versions. detection: None
+    where the suite has no detector. pairs: where an attacker's own images come from, in words.
     """
 
     suite: str
@@ -97,6 +120,8 @@ class Audit(FromJson):
     settings: Json = field(default_factory=dict)
     digest: str = ""
     measured_with: Json = field(default_factory=dict)
+    detection: Detection | None = None
+    pairs: str = ""
 
     @property
     def worst(self) -> AuditRow:
@@ -109,7 +134,12 @@ class Audit(FromJson):
     @classmethod
     def from_json(cls, data: Json, where: str = "This audit") -> Self:
         audit = super().from_json(data, where)
-        return replace(audit, rows=[AuditRow.from_json(row, where) for row in data["rows"]])
+        seen = data.get("detection")
+        return replace(
+            audit,
+            rows=[AuditRow.from_json(row, where) for row in data["rows"]],
+            detection=seen and Detection.from_json(seen, where),
+        )
 
 
 @dataclass(frozen=True)

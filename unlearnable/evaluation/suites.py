@@ -3,7 +3,7 @@
 from unlearnable.core.errors import unknown
 from unlearnable.evaluation.learners import Learner, pretrained
 
-VERSION = 3  # of the suites: results of different versions never share a table
+VERSION = 4  # of the suites: results of different versions never share a table
 
 
 def _recipe(name: str, **changes: str | float) -> Learner:
@@ -14,6 +14,18 @@ _QUICK = (
     Learner("ordinary training"),
     _recipe("adversarial 2/255", adv_eps=2.0),
     Learner("JPEG 10", countermeasure="jpeg10"),
+)
+
+
+_QUALITIES = (90, 70, 50, 30, 10)
+_SITE = Learner("what a site does", countermeasure="site")
+_COLORS = (
+    Learner("white balance", countermeasure="white-balance"),
+    _recipe("channel offsets", augmentation="channel-offsets"),
+    _recipe("color jitter", augmentation="color-jitter"),
+)
+_N_FGSM = tuple(
+    _recipe(f"N-FGSM {radius:g}/255", attack="n-fgsm", adv_eps=radius) for radius in (4.0, 8.0)
 )
 
 
@@ -52,6 +64,26 @@ _FULL = (
     _recipe("UEraser", augmentation="ueraser"),
     _recipe("UEraser-max", augmentation="ueraser-max"),
     Learner("denoiser from a tenth leaked", leaked=0.1),
+    *_N_FGSM,
+    *_COLORS,
+    Learner("JPEG 70", countermeasure="jpeg70"),
+    Learner("JPEG 90", countermeasure="jpeg90"),
+    _SITE,
+)
+
+
+# What an attacker does who knows the method. Apart from the others, because they run the protection
+# again and train networks before the learner's own.
+_ADAPTIVE = (
+    Learner("ordinary training"),
+    *_N_FGSM,
+    *(Learner(f"JPEG {quality}", countermeasure=f"jpeg{quality}") for quality in _QUALITIES),
+    _SITE,
+    *_COLORS,
+    _recipe("UEraser-max", augmentation="ueraser-max"),
+    Learner("D-VAE", countermeasure="d-vae"),
+    Learner("purifier from 500 pairs", own_pairs=500),
+    Learner("purifier from 4,000 pairs", own_pairs=4000),
 )
 
 
@@ -69,7 +101,12 @@ SUITES: dict[str, tuple[Learner, ...]] = {
     "standard": _STANDARD,
     "full": _FULL,
     "pretrained": _PRETRAINED,
+    "adaptive": _ADAPTIVE,
 }
+
+
+WITH_DETECTOR = ("adaptive",)
+"""suites that also ask how well protected images can be told from clean ones"""
 
 
 def find_suite(suite: str) -> tuple[Learner, ...]:

@@ -4,17 +4,17 @@ by the images' digests, the learner and the seed, and shared by every audit and 
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from unlearnable.core.device import pick_device
 from unlearnable.data.images import Images
+from unlearnable.evaluation.attacker import Attacker, Pairs, purifier
 from unlearnable.evaluation.countermeasures import apply_countermeasure
-from unlearnable.evaluation.denoiser import denoised, train_denoiser
+from unlearnable.evaluation.denoiser import NETWORK, denoised, train_denoiser
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Result
 from unlearnable.evaluation.store import Json, get_or_compute, without_defaults
 from unlearnable.training.learn import learn
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
-
-Pairs = tuple[Images, Images]
 
 
 def train_and_test(
@@ -26,6 +26,7 @@ def train_and_test(
     recipe: Recipe,
     results: Path,
     pairs: Pairs | None = None,
+    attacker: Attacker | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     wait: bool = True,
@@ -34,12 +35,13 @@ def train_and_test(
 
     recipe: how ordinary training goes; the learner changes it. results: the folder in which the
     result is kept. pairs: the same images clean and protected, of which a learner with ``leaked``
-    knows a part. Where another process is computing the same result, wait for it, or raise ``Busy``
-    (``wait`` False).
+    knows a part. attacker: makes the pairs of a learner with ``own_pairs``. Where another process
+    is computing the same result, wait for it, or raise ``Busy`` (``wait`` False).
     """
 
     def compute(run: Path) -> Json:
-        shown, seen = _seen(learner, train, test, seed, pairs)
+        purified = _purified(learner, train, seed, pairs, attacker, device, wait)
+        shown, seen = _seen(learner, purified, test)
         done = learn(
             shown,
             learner.recipe(recipe),
@@ -51,7 +53,9 @@ def train_and_test(
         )
         return Result.from_json(done.result).to_json()
 
-    config = training_config(learner, train, test, seed, recipe=recipe, pairs=pairs)
+    config = training_config(
+        learner, train, test, seed, recipe=recipe, pairs=pairs, attacker=attacker
+    )
     return Result.from_json(get_or_compute(results, config, compute, wait=wait))
 
 
@@ -63,12 +67,15 @@ def training_config(
     *,
     recipe: Recipe,
     pairs: Pairs | None = None,
+    attacker: Attacker | None = None,
 ) -> Json:
     """Return what the result is found by; settings at their defaults are left out."""
     own = without_defaults(asdict(learner), Learner())
     own = {k: v for k, v in own.items() if k not in ("name", "changes")}
     if learner.leaked and pairs:
-        own["pairs"] = [images.digest() for images in pairs]
+        own |= {"pairs": [images.digest() for images in pairs], "denoiser": NETWORK}
+    if learner.own_pairs and attacker:
+        own["own_pairs"] = attacker.key(learner.own_pairs)
     if len(test.y.bincount(minlength=len(test.classes)).unique()) > 1:
         own["accuracy"] = "balanced"  # an earlier version counted all images alike
     return own | {
@@ -79,15 +86,32 @@ def training_config(
     }
 
 
-def _seen(
-    learner: Learner, train: Images, test: Images, seed: int, pairs: Pairs | None
-) -> tuple[Images, Images]:
-    """The training and test images as the learner sees them."""
-    if learner.leaked:
+def _purified(
+    learner: Learner,
+    train: Images,
+    seed: int,
+    pairs: Pairs | None,
+    attacker: Attacker | None,
+    device: str,
+    wait: bool,
+) -> Images:
+    """The training images after the learner's denoiser, if it has one."""
+    where = pick_device(device)
+    if learner.own_pairs:
+        if attacker is None:
+            raise ValueError("a learner with pairs of its own needs the attacker who makes them")
+        denoiser = purifier(attacker, learner.own_pairs, wait=wait)
+    elif learner.leaked:
         if pairs is None:
             raise ValueError("a learner with leaked images needs the pairs that leaked")
-        denoiser = train_denoiser(*pairs, fraction=learner.leaked, seed=seed)
-        train = replace(train, x=denoised(denoiser, train.x))
+        denoiser = train_denoiser(*pairs, fraction=learner.leaked, seed=seed, device=where)
+    else:
+        return train
+    return replace(train, x=denoised(denoiser.to(where), train.x, where))
+
+
+def _seen(learner: Learner, train: Images, test: Images) -> tuple[Images, Images]:
+    """The training and test images after the learner's countermeasure."""
     if learner.countermeasure:
         train = apply_countermeasure(learner.countermeasure, train)
         if learner.countermeasure_test:

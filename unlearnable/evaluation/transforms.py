@@ -15,17 +15,39 @@ from unlearnable.core.units import LEVELS, in_unit, round_pixels, to_pixels, to_
 from unlearnable.training.augment import LUMA
 
 CHUNK = 512  # images processed at a time
+SITE_SIDE, SITE_QUALITY = 1080, 85  # longer side in pixels, JPEG quality
 
 
 def jpeg(x: Tensor, quality: int) -> Tensor:
     """Compress as JPEG of that quality, with 4:2:0 colors as most programs write them."""
+    return _each(x, lambda image: _as_jpeg(image, quality))
 
-    def through(image: Image.Image) -> Image.Image:
-        file = io.BytesIO()
-        image.save(file, format="JPEG", quality=quality)
-        return Image.open(file)
 
-    return _each(x, through)
+def _as_jpeg(image: Image.Image, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=quality)
+    return Image.open(file)
+
+
+def from_site(image: Image.Image) -> Image.Image:
+    """Return an RGB image as a site passes it on: shrunk until the longer side has ``SITE_SIDE``
+    pixels (Lanczos), if it has more, then JPEG of ``SITE_QUALITY``."""
+    scale = SITE_SIDE / max(image.size)
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return _as_jpeg(image, SITE_QUALITY)
+
+
+def site(x: Tensor, y: Tensor) -> Tensor:
+    """``from_site`` for images that have their final size: only JPEG up to ``SITE_SIDE`` pixels;
+    larger ones are brought back to the size that they had."""
+    size = x.shape[3], x.shape[2]
+    return _each(x, lambda image: _resized(from_site(image), size))
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
 
 
 def gray(x: Tensor) -> Tensor:
@@ -168,7 +190,7 @@ def _named(transform: Callable[..., Tensor], **settings: float) -> Named:
     return lambda x, y: transform(x, **settings)
 
 
-jpeg10, jpeg30, jpeg50 = (_named(jpeg, quality=q) for q in (10, 30, 50))
+jpeg10, jpeg30, jpeg50, jpeg70, jpeg90 = (_named(jpeg, quality=q) for q in (10, 30, 50, 70, 90))
 grayscale = _named(gray)
 white_balance = _named(gray_world)
 bits2 = _named(bit_depth, bits=2)

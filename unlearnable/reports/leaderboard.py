@@ -25,6 +25,10 @@ from unlearnable.reports.tables import (
 
 TITLE = "Worst-case learnability"
 QUESTION = ("suite", "version", "images", "recipe", "chance")  # what the audits of a table share
+DETECTOR = (
+    "Detector: a network of two layers tells protected images from clean ones that often, in %; "
+    "guessing reaches 50."
+)
 UNRANKED = "Noise over the budget of 8/255 has no rank."
 
 
@@ -32,7 +36,8 @@ UNRANKED = "Noise over the budget of 8/255 has no rank."
 class Standing:
     """A method's audits over their seeds. clean: accuracies of the first learner on clean images;
     peaks: by learner, the highest accuracies on the protected images; all in %. by: the learner
-    with the highest mean peak."""
+    with the highest mean peak. detected: how well protected images were told from clean ones, in
+    %; empty where the suite has no detector."""
 
     method: str
     budget: str
@@ -41,6 +46,7 @@ class Standing:
     clean: tuple[float, ...]
     peaks: dict[str, tuple[float, ...]]
     flags: tuple[str, ...]
+    detected: tuple[float, ...] = ()
 
     @property
     def by(self) -> str:
@@ -149,6 +155,7 @@ def _standing(name: str, audits: list[Audit], learners: tuple[str, ...]) -> Stan
         tuple(audit.rows[0].clean for audit in audits),
         peaks,
         tuple(sorted(flags)),
+        tuple(audit.detection.best for audit in audits if audit.detection),
     )
 
 
@@ -157,6 +164,7 @@ def _standing(name: str, audits: list[Audit], learners: tuple[str, ...]) -> Stan
 
 def _table(board: Board) -> Table:
     rows = []
+    detector = any(s.detected for s in board.standings)
     for k, s in enumerate(board.standings):
         lead = [
             Cell(str(k + 1), k + 1) if s.ranked else Cell("-"),
@@ -168,13 +176,19 @@ def _table(board: Board) -> Table:
             Cell(mean_std(s.psnr), s.psnr[0]),
             Cell(str(s.seeds), s.seeds),
         ]
+        if detector:
+            lead.append(measured(s.detected) if s.detected else Cell("-"))
         rows.append((*lead, *(measured(s.peaks[n], chance=board.chance) for n in board.learners)))
-    head = ("rank", "method", "worst case", "by", "clean", "budget", "PSNR, dB", "seeds")
+    head = ["rank", "method", "worst case", "by", "clean", "budget", "PSNR, dB", "seeds"]
+    notes = [f"Chance is {board.chance:g} %. {UNRANKED}"]
+    if detector:
+        head.append("detector")
+        notes.append(DETECTOR)
     return Table(
         board.title,
         (*head, *board.learners),
         tuple(rows),
-        notes=(f"Chance is {board.chance:g} %. {UNRANKED}",),
+        notes=tuple(notes),
         footnotes=tuple(
             f"{s.method}: {', '.join(s.flags)} (docs/checks.md)" for s in board.standings if s.flags
         ),

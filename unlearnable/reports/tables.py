@@ -15,7 +15,7 @@ from unlearnable.core.text import printable
 from unlearnable.reports.html import render
 
 if TYPE_CHECKING:
-    from unlearnable.evaluation.results import Audit, Verdict, Verified
+    from unlearnable.evaluation.results import Audit, Detection, Verdict, Verified
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,24 @@ def audit_table(done: "Audit") -> str:
     ]
     if done.flags:
         notes.insert(0, f"The protected images: {', '.join(done.flags)} (docs/checks.md).")
+    if done.pairs:
+        notes.append(f"The purifiers' pairs: {done.pairs}, protected with another seed.")
+    if done.detection:
+        notes += detection_lines(done.detection, done.chance)
     return to_text(Table("", ("learner", *accuracies, "flags"), rows, footnotes=tuple(notes)))
+
+
+def detection_lines(seen: "Detection", chance: float) -> list[str]:
+    """Return what a detector sees, in sentences. chance: of guessing a class, in %."""
+    ways = [f"from pixels {seen.pixels:.1f} %", f"from residuals {seen.residuals:.1f} %"]
+    if seen.own_pairs is not None:
+        ways.append(f"after training on its own pairs {seen.own_pairs:.1f} %")
+    return [
+        f"Detector: two layers tell protected images from clean ones with {seen.best:.1f} % "
+        f"({', '.join(ways)}; guessing 50 %).",
+        f"Two layers learn the classes of protected images to {seen.classes_protected:.1f} %, of "
+        f"clean ones to {seen.classes_clean:.1f} % (guessing {chance:.1f} %).",
+    ]
 
 
 MEANING: dict["Verdict", str] = {

@@ -25,6 +25,15 @@ AUGMENTATIONS: dict[str, Entry[Augment]] = {
         "two random operations per batch (Cubuk et al., 2020)", f"{_HERE}:randaugment"
     ),
     "gray": Entry("grayscale with probability 1/2", f"{_HERE}:gray"),
+    "channel-offsets": Entry(
+        "a random number up to 32/255 added to each channel of each image",
+        f"{_HERE}:channel_offsets",
+    ),
+    "color-jitter": Entry(
+        "brightness, contrast and saturation times 0.6 to 1.4, hue shifted by up to 36 degrees, "
+        "with probability 0.8",
+        f"{_HERE}:color_jitter",
+    ),
     "noise": Entry("Gaussian noise of 8/255", f"{_HERE}:noise"),
     "ueraser": Entry(
         "plasma brightness and contrast, channel shuffle, TrivialAugment", f"{_HERE}:ueraser"

@@ -17,6 +17,8 @@ from unlearnable.core.units import in_unit
 from unlearnable.training.augment import ResizedCrop
 from unlearnable.training.augmentations import COPIES
 
+OFFSET = 32.0  # of a channel, in /255: four times the usual budget of the noise
+
 
 @cache
 def _kornia(name: str) -> nn.Module:
@@ -34,6 +36,8 @@ def _kornia(name: str) -> nn.Module:
             ),
             "randaugment": lambda: RandAugment(n=2, m=9),
             "gray": lambda: K.RandomGrayscale(p=0.5),
+            # SimCLR's for CIFAR-10 (Chen et al., 2020), there followed by gray
+            "color-jitter": lambda: K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
             "ueraser": lambda: nn.Sequential(
                 # the ranges of the authors' program (Qin et al., 2023), not kornia's own
                 K.RandomPlasmaBrightness(roughness=(0.3, 0.7), intensity=(0.5, 1.0), p=0.5),
@@ -67,16 +71,32 @@ def noise(x: Tensor, y: Tensor, classes: int) -> Out:
     return (x + in_unit(8) * torch.randn_like(x)).clamp(0, 1), y
 
 
+def channel_offsets(x: Tensor, y: Tensor, classes: int) -> Out:
+    """Add U(-OFFSET, OFFSET) to each channel of each image: what lies in the mean color says
+    nothing any more."""
+    offset = 2 * torch.rand(len(x), x.shape[1], 1, 1, device=x.device) - 1
+    return (x + in_unit(OFFSET) * offset).clamp(0, 1), y
+
+
 def crops(x: Tensor, y: Tensor, classes: int) -> Out:
     g = torch.Generator(x.device).manual_seed(int(torch.randint(2**31, ())))
     return ResizedCrop(x.shape[-1], area=(0.2, 1.0))(x, g).clamp(0, 1), y
 
 
 def ueraser_max(x: Tensor, y: Tensor, classes: int) -> Out:
+    """UEraser-Max (Qin et al., 2023): five copies, each through UEraser by itself; the trainer
+    takes the largest loss of every image.
+
+    As in the paper, in every step; the plain UEraser of their program does so in the first 50 or
+    60 of 200 epochs and then trains on one copy, our ``ueraser``. All copies share one pass and so
+    their batch statistics, as in the newer version of their program; TrivialAugment draws one
+    operation per copy of the batch, as in the older one. Theirs clips gradients (at 5, EM) or not
+    (LSP) and starts from a rate of 0.01; ours is the recipe's."""
     copies = COPIES["ueraser-max"]
     z = torch.cat([_kornia("ueraser")(x) for _ in range(copies)])
     return z.clamp(0, 1), y.repeat(copies)
 
 
 cutout, randaugment, gray, ueraser = map(_changed, ("cutout", "randaugment", "gray", "ueraser"))
+color_jitter = _changed("color-jitter")
 mixup, cutmix = map(_mixed, ("mixup", "cutmix"))
