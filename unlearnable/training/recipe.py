@@ -105,12 +105,13 @@ class Recipe(Presets):
             "attack": "n-fgsm",
             "evals": 10,
         },
-        # a few hundred images: 80 epochs of 480
+        # a few hundred images: 36 epochs of 360
         "photos": {
             "model": "convnet",
-            "steps": 300,
+            "steps": 200,
+            "batch": 64,
             "schedule": "onecycle",
-            "adv_steps": 3,
+            "attack": "n-fgsm",
             "evals": 1,
         },
         "frozen": {"model": "mobilenet-v2-imagenet", "protocol": "frozen"},
