@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,12 @@ def first(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(first, tmp_path) -> Path:
-    shutil.copytree(first, tmp_path / "work")
-    return tmp_path / "work"
+    root = shutil.copytree(first, tmp_path / "work")
+    card = Card.read(root / "out")
+    assert card.others is not None
+    moved = replace(card, others=replace(card.others, folder=str(root / "others")))
+    moved.write(root / "out.private")
+    return root
 
 
 def test_a_flat_folder_is_one_class_among_others(first):
@@ -86,8 +91,6 @@ def test_a_flat_folder_is_one_class_among_others(first):
 
 def test_several_classes_among_one_flat_folder(folder):
     for name in ("ann", "eve"):
-        shutil.copytree(folder / "alice", folder / "mine" / name)
-        shutil.rmtree(folder / "mine" / name)
         for n in range(2):
             photo(folder / "mine" / name / f"{n}.png", 30 + 2 * len(name) + n + ord(name[0]))
     theirs = folder / "others" / "bob"
@@ -132,7 +135,7 @@ def test_a_folder_grows_and_a_killed_run_resumes(folder, monkeypatch):
 
 def test_a_generator_protects_further_photos_of_the_class(folder):
     photo(folder / "more" / "alice" / "only.png", 52)
-    further = Generated.of(folder / "out")
+    further = Generated.of(folder / "out", METHOD.model)
     card = protect_photos(folder / "more", folder / "more out", further, size=SIZE)
     assert card.classes == ("alice",) and card.others is None
     (folder / "x").mkdir()
