@@ -257,5 +257,5 @@ def test_the_proof_is_on_the_owners_classes(folder):
     assert stored == done and "adversarial 2/255" in done.not_tried
     page = report(folder / "out", folder / "verified", out=folder / "page.html")
     text = page.read_text(encoding="utf-8")
-    assert "one class among 8 photos of others (2 classes)" in text
+    assert "among 8 unchanged photos of others (2 classes)" in text
     assert text.count(">your classes</p>") == text.count(">the others&#39; classes</p>") == 1
