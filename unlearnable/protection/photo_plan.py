@@ -107,13 +107,13 @@ def _same_others(before: Card, now: Others | None, own: Images, out: Path) -> Ot
             f"{out} was protected without others; leave --others out, or give another folder."
         )
     if now is None:
+        folder = printable(before.others.folder)
         raise UserError(
-            f"{out} was protected among the photos in {before.others.folder}; give --others "
-            f"{before.others.folder} again."
+            f"{out} was protected among the photos in {folder}; give --others {folder} again."
         )
     if now.images[own.size].digest() != before.others.digest:
         raise UserError(
-            f"The photos in {now.folder} are not the {before.others.count} among which {out} was "
+            f"The photos in {printable(str(now.folder))} are not the {before.others.count} among which {out} was "
             "protected; put them back as they were, or give another output folder."
         )
     return now if own.labeled else replace(now, own_classes=before.others.own_classes)
