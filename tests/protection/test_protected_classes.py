@@ -4,9 +4,10 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.protection.test_protect import NARROW, tiny
-from tests.typed import typed
+from tests.typed import typed, typed_by
 from unlearnable import EM, METHODS, MIUE, SEM, Context, Images, UserError, load, protect
 from unlearnable.core import checkpoint
 from unlearnable.core.progress import Progress
@@ -33,7 +34,7 @@ def own(few: Images, *classes: str) -> torch.Tensor:
 def test_only_these_classes_have_noise(name, few, tmp_path):
     chosen = (few.classes[3], few.classes[7])
     method = tiny(name, tuple(few.x.shape), tmp_path)
-    done = protect(few, method, tmp_path / "out", protected_classes=("7", few.classes[3]))
+    done = protect(few, method, tmp_path / "out", protected_classes=(7, few.classes[3]))
     mask = own(few, *chosen)
     assert torch.equal(done.images.x[~mask], few.x[~mask]) and torch.equal(done.images.y, few.y)
     changed = (done.images.x != few.x).flatten(1).any(1)
@@ -105,6 +106,26 @@ def test_the_surrogates_work_goes_on_after_a_kill(few, tmp_path, monkeypatch):
     for other in ((), ("4",), ("3", "4")):
         with pytest.raises(UserError, match="another run's"):
             protect(few, method, out, protected_classes=other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--noise-type", "classwise")])
+def test_two_processes_of_which_one_may_have_no_image_of_the_class(tmp_path, more):
+    """In most batches neither process has one, or one of them has."""
+    x = load("shapes", limit=40).x
+    y = (torch.arange(40) >= 36).long()
+    for k in range(40):
+        path = tmp_path / "images" / "ab"[y[k]] / f"{k:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(x[k].permute(1, 2, 0).numpy()).save(path)
+    typed_by(
+        2, "protect", "sem", "--preset", "short", "--data", "images", "--protected-classes", "b",
+        *("--train-steps", 2, "--batch", 4, "--adv-steps", 1, "--out", "out", *more),
+        cwd=tmp_path,
+    )  # fmt: skip
+    done, clean = load(tmp_path / "out"), load(tmp_path / "images")
+    changed = (done.x != clean.x).flatten(1).any(1)
+    assert torch.equal(changed, clean.y == 1)
 
 
 def test_classes_by_name_and_by_number():

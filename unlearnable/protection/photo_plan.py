@@ -113,8 +113,8 @@ def _same_others(before: Card, now: Others | None, own: Images, out: Path) -> Ot
         )
     if now.images[own.size].digest() != before.others.digest:
         raise UserError(
-            f"The photos in {printable(str(now.folder))} are not the {before.others.count} among which {out} was "
-            "protected; put them back as they were, or give another output folder."
+            f"The photos in {printable(str(now.folder))} are not the {before.others.count} among "
+            f"which {out} was protected; put them back as they were, or give another output folder."
         )
     return now if own.labeled else replace(now, own_classes=before.others.own_classes)
 

@@ -6,6 +6,7 @@ within the method's budget; labels, their order and the size of the images do no
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def protect(
     method: Method,
     out: Path | str | None = None,
     *,
-    protected_classes: tuple[str, ...] = (),
+    protected_classes: Sequence[str | int] = (),
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
@@ -156,14 +157,14 @@ def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str
     }
 
 
-def _some_classes(data: Images, named: tuple[str, ...]) -> tuple[str, ...]:
+def _some_classes(data: Images, named: Sequence[str | int]) -> tuple[str, ...]:
     """The only classes to protect, empty where that is all of them. Raises UserError for one that
     is not there or has no image."""
     if not named:
         return ()
     if not data.labeled:
         raise UserError("These images have no classes to choose from; leave protected_classes out.")
-    some = find_classes(named, data.classes)
+    some = find_classes(tuple(map(str, named)), data.classes)
     if empty := [name for name in some if not class_mask(data, (name,)).any()]:
         raise UserError(f"The class {printable(empty[0])} has no images to protect.")
     return () if some == data.classes else some
