@@ -8,7 +8,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from unlearnable import load
 
@@ -65,6 +67,26 @@ def test_the_demo_at_its_smallest(tmp_path, monkeypatch):
     rows = demo.run(few, few, tmp_path, 0)
     assert list(rows) == ["clean", "EM", "SEM"] and all(len(row) == 2 for row in rows.values())
     assert (tmp_path / "sheet.png").exists()
+
+
+def test_one_class_among_others(tmp_path, monkeypatch, capsys):
+    """A named set and a folder of photos, and that a second call only reads."""
+    program = runpy.run_path(str(ROOT / "benchmarks/among_others.py"))
+    monkeypatch.chdir(tmp_path)
+    for c in "ab":
+        for n in range(4):
+            image = tmp_path / "photos" / c / f"{n}.png"
+            image.parent.mkdir(parents=True, exist_ok=True)
+            x = np.random.default_rng(10 * ord(c) + n).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+            Image.fromarray(x).save(image)
+    small = ["--methods", "lsp", "--seeds", "0", "--radii", "0", "--steps", "1"]
+    images = ["shapes", "--own", "3", "--limit", "20", "--test-limit", "20"]
+    for command in (images, ["photos", "--own", "b"], images):
+        monkeypatch.setattr(sys, "argv", ["among_others.py", *command, *small])
+        program["main"]()
+    table = capsys.readouterr().out.strip().splitlines()[-4:]
+    assert "| photos, 8 | b | lsp | -, 1 | ordinary training |" in table[-2]
+    assert table[-1].startswith("| shapes, 20 |") and table[-1].endswith("| 1 |")
 
 
 def test_a_share_of_the_campaigns(tmp_path):

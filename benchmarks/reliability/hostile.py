@@ -258,16 +258,16 @@ RECIPE = "--preset --lr --batch --model --momentum --adv-eps --seed --device"
 TYPED = {
     "protect uniform": "--eps --noise-type --data --out --limit --classes --size --data-seed "
     "--seed --device --precision",
-    "protect lsp": "--l2 --cells --separation --out --seed --device --limit",
+    "protect lsp": "--l2 --cells --separation --out --seed --device --limit --protected-classes",
     "protect imported": "--file --eps --out --limit --data",
     "protect": "--help --preset",
     "show noise": "--out --count --gain --data-root",
     "export noise": "--noise --cifar --data-root",
     "learn noise": f"{RECIPE} --out --test --test-limit --countermeasure --clean-fraction",
-    "verify photos hidden": f"{RECIPE} --seeds --radii --countermeasures --size --holdout",
+    "verify photos hidden": f"{RECIPE} --seeds --radii --countermeasures --size --holdout --others",
     "audit noise": f"{RECIPE} --suite --test --test-limit",
     "protect-photos photos o": "--level --size --train-steps --gray-prob --format --generator "
-    "--model --seed --device",
+    "--model --seed --device --others",
     "report audits": "--out",
     "report results": "--out",
     "report photos hidden": "--out --count --verified",

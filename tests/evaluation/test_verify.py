@@ -7,10 +7,12 @@ import torch
 
 from tests.typed import typed
 from unlearnable import Images, UserError
-from unlearnable.evaluation.results import Verified, VerifiedRow
-from unlearnable.evaluation.verify import _flags, left, overall_verdict, verdict
+from unlearnable.evaluation.learners import Learner, pretrained
+from unlearnable.evaluation.results import Result, Verified, VerifiedRow
+from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
+from unlearnable.evaluation.verify import _flags
 from unlearnable.reports.photo_page import FLAGS
-from unlearnable.reports.tables import verify_table
+from unlearnable.reports.verdict import verify_table
 from unlearnable.training.accuracy import accuracy
 
 
@@ -43,8 +45,8 @@ def test_the_terminal_prints_the_verdicts_and_json_keeps_them():
         rows, "no verdict", 10.0, ["weak-baseline", "few-seeds"], 0, 2, 48, 0.25, {}, "a", "b", "c"
     )
     said = verify_table(done)
-    assert said.count("NO VERDICT") == 2 and "NOT PROTECTED" not in said  # once in its meaning
-    assert "Verdict: no verdict." in said
+    assert said.count("NO VERDICT") == 1 and "NOT PROTECTED" not in said
+    assert "No verdict: the test models learn too little even from the clean photos." in said
     stored = json.loads(json.dumps(done.to_json()))
     assert Verified.from_json(stored) == done
     del stored["rows"][0]["verdict"]
@@ -84,6 +86,26 @@ def test_always_saying_the_largest_class_is_guessing():
     assert verdict(50.0, 50.0, 50.0) == "no verdict"
 
 
+def test_what_was_not_tried_is_what_no_learner_was_like():
+    """How long a learner trains, and how its adversary looks for noise, makes it no other."""
+    every = not_tried([])
+    assert "JPEG 10" in every and len(every) == len({*every})
+    tried = [
+        Learner("training after grayscale", countermeasure="gray"),
+        Learner("x", (("adv_eps", 2), ("attack", "n-fgsm"), ("steps", 7))),
+        pretrained("frozen", "mobilenet-v2-imagenet"),
+    ]
+    gone = {"grayscale", "adversarial 2/255", "frozen MobileNetV2"}
+    assert {*every} - {*not_tried(tried)} == gone
+
+
+def test_a_result_of_an_earlier_version_has_no_classes():
+    result = Result(50.0, 50.0, [], by_class={"cat": 20.0, "dog": 80.0, "owl": 50.0})
+    assert result.accuracy_on(("cat", "owl")) == 35.0
+    with pytest.raises(UserError, match="earlier version does not say the accuracy on each class"):
+        Result(50.0, 50.0, []).accuracy_on(("cat",))
+
+
 def test_one_class_and_no_learners_have_no_verdict():
     assert verdict(100.0, 100.0, 100.0) == "no verdict"
     assert overall_verdict([]) == "no verdict"
@@ -101,4 +123,5 @@ def test_the_exit_status_is_the_verdict(monkeypatch, tmp_path, found, status):
     (tmp_path / "protected.private").mkdir()
     (tmp_path / "protected.private" / "card.json").write_text("{}")
     said = typed("verify", "photos", "protected", cwd=tmp_path, status=status).stdout
-    assert "Tested on 15 photos per split" in said and f"Verdict: {found}." in said
+    assert "Tested on 15 clean photos that were held out in one split" in said
+    assert f"\n{found.capitalize()}" in said

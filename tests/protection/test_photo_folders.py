@@ -199,9 +199,9 @@ def test_verify_has_no_verdict_on_one_class(folder):
     page = report(folder / "o", folder / "verified", out=folder / "page.html").read_text(
         encoding="utf-8"
     )
-    assert "No verdict: with one class" in page and "0\u00a0%" not in page
+    assert "No verdict: all photos are of one class" in page and "0\u00a0%" not in page
     said = typed("verify", "more", "o", cwd=folder, status=4).stdout
-    assert "no verdict" in said and "Publish" not in said
+    assert "No verdict" in said and "Publish" not in said
 
 
 def test_the_card_says_what_the_eye_sees(first):

@@ -563,7 +563,7 @@ def test_by_the_command_line(tmp_path):
     small = ["--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8, "--countermeasures", "gray"]
     proved = run("verify", "photos", "out", *small, status=4).stdout  # 2 steps teach nothing
     assert "ordinary training" in proved and "few-seeds" in proved and "small-test" in proved
-    assert "Tested on 2 photos per split" in proved and "Verdict: no verdict" in proved
+    assert "Tested on 2 clean photos" in proved and "\nNo verdict: " in proved
     assert (
         "<h3>Ordinary training"
         in (tmp_path / run("report", "photos", "out").stdout.strip()).read_text()

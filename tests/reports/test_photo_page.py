@@ -101,9 +101,9 @@ def test_report_says_what_verify_measured(tmp_path):
         "84\u00a0% of" in said
     )
     assert "90.5" in said and "75.5" in said and said.count("– not protected") == 1
-    assert "Protected: models that train on these photos learn 4\u00a0% of" in proof(
-        [held], "protected"
-    )
+    said = proof([held], "protected")
+    assert "tried: models that train on these photos learn 4\u00a0% of" in said
+    assert "Against whom it holds" in said and "Not tried" in said
     assert "Not protected: models" in proof([failed], "not protected")
     said = proof([held, weak], "no verdict", ["weak-baseline"])
     assert "No verdict: the test models" in said and said.count("– no verdict") == 1

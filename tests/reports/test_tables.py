@@ -6,7 +6,6 @@ import re
 import pytest
 
 from unlearnable.core.text import printable
-from unlearnable.evaluation.results import Verified, VerifiedRow
 from unlearnable.reports.tables import (
     Cell,
     Table,
@@ -18,7 +17,6 @@ from unlearnable.reports.tables import (
     to_html,
     to_markdown,
     to_text,
-    verify_table,
 )
 
 TABLE = Table(
@@ -96,31 +94,3 @@ def test_hostile_text_stays_text():
 def test_letters_of_every_script_are_printable(text):
     assert printable(text) == text
     assert printable(f"{text}\n\x1b") == text + r"\n\x1b"
-
-
-def test_the_proof_names_who_is_not_stopped():
-    rows = [
-        VerifiedRow("ordinary training", [90.0], [52.0], 0.05, "protected"),
-        VerifiedRow("adversarial 2/255", [80.0], [75.0], 0.83, "not protected"),
-    ]
-    done = Verified(
-        rows=rows,
-        verdict="not protected",
-        chance=50.0,
-        flags=["few-seeds"],
-        near_duplicates=0,
-        seeds=1,
-        size=48,
-        holdout=0.25,
-        recipe={},
-        photos="photos",
-        protected="out",
-        digest="",
-    )
-    lines = verify_table(done).splitlines()
-    (held,) = (line.split() for line in lines if line.startswith("ordinary"))
-    (failed,) = (line.split() for line in lines if line.startswith("adversarial"))
-    assert held == ["ordinary", "training", "90.0", "52.0", "protected"]
-    assert failed == ["adversarial", "2/255", "80.0", "75.0", "NOT", "PROTECTED"]
-    assert "Guessing reaches 50.0" in lines[-4] and "few-seeds" in lines[-1]
-    assert lines[-2] == "Verdict: not protected."

@@ -12,6 +12,7 @@ from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Flag, Machine, Selection, Verb, preset_in
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
+from unlearnable.core.text import printable
 from unlearnable.data.sources import check_source
 from unlearnable.evaluation.countermeasures import describe_countermeasure
 from unlearnable.training.recipe import Recipe
@@ -103,6 +104,8 @@ class Learn(Verb):
                     f"{r['peak']:.1f} %, chance {100 / len(data.classes):.1f} %), "
                     f"{r['seconds']:.0f} s. Log and model: {out}"
                 )
+                if groups := _by_group(self.data, r.get("by_class", {})):
+                    print(groups)
 
     def _images(self) -> "tuple[Images, Images]":
         """Training and test images."""
@@ -130,6 +133,21 @@ class Learn(Verb):
         if self.countermeasure and self.countermeasure_test:
             test = apply_countermeasure(self.countermeasure, test)
         return data, test
+
+
+def _by_group(data: str, by_class: dict[str, float]) -> str:
+    """The accuracies on the protected classes and on the others, where not all are protected."""
+    from unlearnable.data.card import CARD, Card, find_private
+
+    own = Card.read(Path(data)).protected_classes if find_private(Path(data), CARD) else ()
+    groups = [
+        [v for name, v in by_class.items() if (name in own) == mine] for mine in (True, False)
+    ]
+    if not own or not all(groups):
+        return ""
+    protected, others = (sum(group) / len(group) for group in groups)
+    names = ", ".join(map(printable, own))
+    return f"On the protected classes ({names}): {protected:.1f} %; on the others: {others:.1f} %."
 
 
 def command(args: list[str]) -> Command:

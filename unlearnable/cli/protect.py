@@ -7,6 +7,7 @@ from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import own_code
+from unlearnable.core.text import printable
 from unlearnable.data.sources import check_source
 from unlearnable.models import check_model
 from unlearnable.protection.methods import METHODS, find_method
@@ -35,6 +36,9 @@ class Protect(Verb):
     out: Path = Path("protected")
     """folder for the images, the card and the generator; the same command resumes"""
     selection: Selection = field(default_factory=Selection)
+    protected_classes: tuple[str, ...] = ()
+    """only these classes get noise, by name or by number from 0 (default: all); the others stay as
+    they are, and the method's network sees them so"""
     machine: Machine = field(default_factory=Machine)
 
     def run(self) -> None:
@@ -50,14 +54,17 @@ class Protect(Verb):
                 self.selection.load(self.data),
                 self.method,
                 self.out,
+                protected_classes=self.protected_classes,
                 seed=self.machine.seed,
                 device=str(device),
                 precision=self.machine.precision,
             )
         if distributed.rank() == 0:
-            m = done.card.measured
+            m, some = done.card.measured, done.card.protected_classes
             print(
-                f"{len(done.images)} images in {self.out}: noise at most {m['linf']}/255, PSNR "
+                f"{len(done.images)} images in {self.out}: "
+                + (f"only {', '.join(map(printable, some))} protected, " if some else "")
+                + f"noise at most {m['linf']}/255, PSNR "
                 f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card.seconds:.0f} s.\n"
                 f"See it: unlearnable show {self.out}    "
                 f"Measure it: unlearnable learn {self.out}"

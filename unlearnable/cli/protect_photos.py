@@ -37,12 +37,21 @@ class ProtectPhotos(Verb):
     Photos without sub-folders have no classes and get Unlearnable Clusters, which protected nothing
     where it was measured (docs/results.md): sort them into classes if you can. Measure what the
     protection is worth with `unlearnable verify`.
+
+    unlearnable protect-photos photos/ protected/ --others everybody-else/
+
+    Are your photos a class, or some, among others that you cannot change? Put photos of the others
+    into a folder of their own: the noise of yours is then made in their company. Your photos may
+    lie directly in PHOTOS, which is then one class.
     """
 
     folder: Photos
     """your photos: one sub-folder per class, or all directly in it; never written to"""
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """gets the same sub-folders and names"""
+    others: Path | None = None
+    """everybody else's photos: one sub-folder per class, or all directly in it. They are never
+    written; keep the folder as it is for `unlearnable verify`"""
     level: Literal["light", "normal", "strong"] | None = None
     """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/photographs.md), light is
     the least visible and does not protect, normal protects and tints smooth areas, strong protects
@@ -86,11 +95,12 @@ class ProtectPhotos(Verb):
         check_folder(self.folder)
         from unlearnable.core.text import printable
         from unlearnable.data.folders import scan_photos
+        from unlearnable.data.others import read_others
         from unlearnable.protection.methods.clusters import UnlearnableClusters
         from unlearnable.protection.photo_plan import check_places, plan
         from unlearnable.protection.photos import method_for, protect_photos
 
-        check_places(self.folder, self.out)
+        check_places(self.folder, self.out, self.others)
         method, size = method_for(
             self.folder,
             level=self.level,
@@ -99,6 +109,7 @@ class ProtectPhotos(Verb):
             gray_prob=self.gray_prob,
             generator=self.generator,
             model=self.model,
+            others=self.others is not None,
         )
         if isinstance(method, UnlearnableClusters):
             print(
@@ -106,16 +117,18 @@ class ProtectPhotos(Verb):
                 "Clusters is used, not SEM. It protected nothing where it was measured "
                 "(docs/results.md); if you can, sort the photos into classes."
             )
-        scan = scan_photos(
-            self.folder,
-            (size,),
-            skip_bad=self.skip_bad or self.dry_run,
-            fewest=method.least_images,
+        skip_bad = self.skip_bad or self.dry_run
+        scan = scan_photos(self.folder, (size,), skip_bad=skip_bad, fewest=method.least_images)
+        others = (
+            read_others(self.others, self.folder, scan, size, skip_bad=skip_bad)
+            if self.others
+            else None
         )
         photos = PhotoSettings(size, self.format, self.keep_metadata)
-        todo = plan(self.folder, self.out, method, scan, photos, seed=self.machine.seed)
+        seed = self.machine.seed
+        todo = plan(self.folder, self.out, method, scan, photos, others=others, seed=seed)
         if self.dry_run:
-            _print_plan(self, scan, size, len(todo.rows))
+            _print_plan(self, scan, size, todo)
         if todo.kept and todo.rows:
             print(_grows(todo))
         self._print_estimate(todo, scan, photos)
@@ -129,12 +142,13 @@ class ProtectPhotos(Verb):
             kind=self.format,
             keep_metadata=self.keep_metadata,
             skip_bad=self.skip_bad,
-            seed=self.machine.seed,
+            seed=seed,
             device=self.machine.device,
             precision=self.machine.precision,
             scan=scan,
+            others=others,
         )
-        _print_left_out(card.left_out)
+        _print_left_out((*card.left_out, *(others.problems if others else ())))
         for name in card.lost_metadata:
             print(f"unlearnable: metadata lost (damaged): {printable(name)}", file=sys.stderr)
         _print_result(self, card)
@@ -159,25 +173,32 @@ def _grows(todo: "Plan") -> str:
     )
 
 
-def _print_plan(o: ProtectPhotos, scan: "Scan", size: int, new: int) -> None:
+def _print_plan(o: ProtectPhotos, scan: "Scan", size: int, todo: "Plan") -> None:
     from unlearnable.core.text import printable
     from unlearnable.data.image_files import NO_CLASSES
     from unlearnable.data.subsets import count_near_duplicates, near_duplicates
 
-    found, count = scan.listing, Counter(scan.listing.labels)
-    _print_left_out(found.problems)
-    for c, name in enumerate(found.classes) if found.classes != NO_CLASSES else ():
+    found, count, others = scan.listing, Counter(scan.listing.labels), todo.others
+    new, problems = len(todo.rows), [*found.problems, *(others.problems if others else ())]
+    _print_left_out(problems)
+    classes = others.own_classes if others else found.classes
+    for c, name in enumerate(classes) if classes != NO_CLASSES else ():
         n = count[c]
         few = " (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""
         print(f"{printable(name)}: {n} photos{few}")
+    if others:
+        print(
+            f"{len(others)} photos of others ({', '.join(map(printable, others.classes))}) in "
+            f"{others.folder}, which stay as they are."
+        )
     twins = count_near_duplicates(near_duplicates(scan.images[size].x))
     print(
         f"{new} photo{'s' * (new != 1)} would be protected into {o.out} at full size, the noise "
         f"made at {size} px; {twins} of all {len(found.files)} are near-duplicates of others."
     )
-    if n := len(found.problems):
+    if n := len(problems):
         print(
-            f"{n} file{'s' * (n > 1)} cannot be protected; nothing is done before that is "
+            f"{n} file{'s' * (n > 1)} cannot be used; nothing is done before that is "
             "repaired, unless --skip-bad is given."
         )
 
@@ -196,7 +217,7 @@ def _print_result(o: ProtectPhotos, card: "Card") -> None:
             f"CIEDE2000 {m['color_difference']:.1f} (95th percentile "
             f"{m['color_difference_95']:.1f}), {describe_shift(m['color_shift'])}."
         )
-    if card.classes != NO_CLASSES:
+    if card.classes != NO_CLASSES or card.others:
         print(f"Measure it: unlearnable verify {o.folder} {o.out}")
     print(
         f"{o.out} holds photos only. Keep the originals and {private_folder(o.out)} (card, "

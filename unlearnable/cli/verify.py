@@ -25,6 +25,9 @@ class Verify(Verb):
 
     unlearnable verify photos/ protected/
 
+    Photos that were protected among others' are verified among them: the verdict is on your
+    classes, and what happens to the others' stands beside it.
+
     Exit status: 0 protected, 3 not protected, 4 no verdict (the learners learn too little from the
     clean photos, or there is one class only), 2 a mistake in the command.
     """
@@ -52,6 +55,8 @@ class Verify(Verb):
     noise was made)"""
     holdout: float = 0.25
     """fraction of the clean photos of every class that is used for testing only"""
+    others: Path | None = None
+    """where the others' photos are now, if PROTECTED was made with --others and they have moved"""
     recipe: Recipe = field(default_factory=Recipe)
     """How the learners train."""
     machine: Machine = field(default_factory=Machine)
@@ -68,7 +73,7 @@ class Verify(Verb):
         check_folder(self.photos)
         check_protected(self.protected)
         from unlearnable.evaluation.verify import verify
-        from unlearnable.reports.tables import verify_table
+        from unlearnable.reports.verdict import verify_table
 
         done = verify(
             self.photos,
@@ -81,6 +86,7 @@ class Verify(Verb):
             seeds=self.seeds,
             size=self.size,
             holdout=self.holdout,
+            others=self.others,
             device=self.machine.device,
             precision=self.machine.precision,
         )

@@ -78,6 +78,24 @@ class PhotoRecord:
     measured: PhotoMeasured
 
 
+@dataclass(frozen=True)
+class OthersRecord:
+    """Everybody else's photos, among which one's own were protected. folder: where they lay, as it
+    was typed. own_classes: what the owner's classes are called among ``classes``, theirs (a flat
+    folder: its name). digest: of the others' photos at the size at which the noise was made."""
+
+    folder: str
+    own_classes: tuple[str, ...]
+    classes: tuple[str, ...]
+    count: int
+    digest: str
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        given = {f.name: value[f.name] for f in fields(cls)}
+        return cls(**given | {k: tuple(given[k]) for k in ("own_classes", "classes")})
+
+
 def private_folder(protected: Path) -> Path:
     """Return the folder beside protected photos that holds what must not be published with them:
     the card, the generator, and the state of a run that is not done. It lies beside the folder
@@ -106,7 +124,8 @@ class Card:
     and backward passes of one image that the noise cost. photos: None unless these are photos at
     their own sizes. left_out: one sentence per photo that was not protected. files: every
     protected photo, in the order of the originals. lost_metadata: the originals whose metadata was
-    to be kept and could not.
+    to be kept and could not. protected_classes: the only classes that have noise, and over which
+    ``measured`` is; empty if all have. others: whose photos the protected ones are among, if any.
     """
 
     method: str
@@ -130,6 +149,8 @@ class Card:
     left_out: tuple[str, ...] = ()
     files: tuple[PhotoRecord, ...] = ()
     lost_metadata: tuple[str, ...] = ()
+    protected_classes: tuple[str, ...] = ()
+    others: OthersRecord | None = None
 
     @property
     def fewest(self) -> int:
@@ -161,6 +182,9 @@ class Card:
             given[key] = dict(given[key])
         if missing := sorted(Measured.__required_keys__ - given["measured"].keys()):
             raise KeyError(missing[0])
+        given["protected_classes"] = tuple(value.get("protected_classes", ()))
+        if others := value.get("others"):
+            given["others"] = OthersRecord.from_json(others)
         if photos := value.get("photos"):
             size, kind, keep = (photos[f.name] for f in fields(PhotoSettings))
             given["photos"] = PhotoSettings(size, kind, keep)
@@ -176,6 +200,9 @@ class Card:
         """Return the content of card.json."""
         value = asdict(self) | {"classes": [*self.classes], "shape": [*self.shape]}
         of_photos = {key: value.pop(key) for key in _OF_PHOTOS}
+        some, others = value.pop("protected_classes"), value.pop("others")
+        value |= {"protected_classes": [*some]} if some else {}
+        value |= {"others": others} if others else {}
         if self.photos:
             value |= {"method_settings": self.settings, "photos": of_photos.pop("photos")}
             value |= {key: [*names] for key, names in of_photos.items()}

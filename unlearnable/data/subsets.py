@@ -25,6 +25,26 @@ def check_classes(classes: tuple[str, ...] | None, names: tuple[str, ...]) -> No
         raise UserError(f"No class '{unknown[0]}' in this set; it has {', '.join(names)}.")
 
 
+def find_classes(named: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the classes that are ``named``, by their names or by their numbers from 0, in the
+    order of a set's ``names``. Raises UserError for one that is not there."""
+    numbers = {str(k): name for k, name in enumerate(names)}
+    known = {name: name for name in names}
+    if unknown := [c for c in named if c not in numbers | known]:
+        raise UserError(
+            f"No class '{unknown[0]}' in this set; it has {', '.join(names)}, by these names or by "
+            f"the numbers 0 to {len(names) - 1}."
+        )
+    chosen = {(numbers | known)[c] for c in named}  # a class that is called 3 before number 3
+    return tuple(name for name in names if name in chosen)
+
+
+def class_mask(images: Images, classes: tuple[str, ...]) -> Tensor:
+    """Return which images are of one of ``classes``, bool [N]."""
+    chosen = torch.tensor([name in classes for name in images.classes])
+    return chosen[images.y]
+
+
 def select(images: Images, limit: int | None, classes: tuple[str, ...] | None, seed: int) -> Images:
     """Keep the images of ``classes``, relabeled 0, 1, ... in that order, and of those at most
     ``limit``, the same number per class, drawn by ``seed``. The order of the images stays."""

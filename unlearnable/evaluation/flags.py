@@ -6,6 +6,7 @@ import torch
 
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
+from unlearnable.data.subsets import class_mask
 from unlearnable.data.visibility import noise_size
 from unlearnable.evaluation.published import PAPER
 from unlearnable.evaluation.results import Result
@@ -100,6 +101,9 @@ def image_flags(clean: Images, protected: Images, card: Card) -> list[str]:
     if not torch.equal(clean.y, protected.y) or clean.classes != protected.classes:
         flags.append("changed-labels")
     linf, l2, same = noise_size(clean, protected)
+    if card.protected_classes:  # the card measured these alone
+        own = class_mask(clean, card.protected_classes)
+        _, l2, _ = noise_size(clean.subset(own), protected.subset(own))
     budget = card.settings.get("eps")
     if linf > 8:  # the budget of the field, in /255
         flags.append("over-8")

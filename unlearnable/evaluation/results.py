@@ -1,6 +1,7 @@
 """What evaluations find, as values that can be written as JSON and read back. Accuracies are in %,
 on clean test images."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -40,9 +41,10 @@ class FromJson:
 class Result(FromJson):
     """What one learner reached: its accuracy after the last step and the highest on the way.
 
-    log: step, loss and accuracy of every test. passes: forward and backward passes of one image.
-    The rest says with what, how long and by which command it was measured. Weights are not kept:
-    those of a hundred results fill a disk.
+    log: step, loss and accuracy of every test. by_class: the accuracy on every class after the last
+    step; empty in a result of an earlier version. passes: forward and backward passes of one
+    image. The rest says with what, how long and by which command it was measured. Weights are not
+    kept: those of a hundred results fill a disk.
     """
 
     accuracy: float
@@ -55,6 +57,18 @@ class Result(FromJson):
     version: str = ""
     commit: str | None = None
     command: str = ""
+    by_class: dict[str, float] = field(default_factory=dict)
+
+    def accuracy_on(self, classes: Iterable[str]) -> float:
+        """Return the mean accuracy on ``classes`` in %. Raises UserError where it is not known."""
+        try:
+            each = [self.by_class[name] for name in classes]
+        except KeyError as e:
+            raise UserError(
+                "A result of an earlier version does not say the accuracy on each class; delete "
+                "the folder of results, or give another --out."
+            ) from e
+        return sum(each) / len(each)
 
     @property
     def losses(self) -> list[float]:
@@ -145,13 +159,17 @@ class Audit(FromJson):
 @dataclass(frozen=True)
 class VerifiedRow(FromJson):
     """One learner of a proof: its accuracies after training on clean and on protected photos, one
-    per seed. left: the part of what lies above chance that protected photos still teach, 0 to 1."""
+    per seed. left: the part of what lies above chance that protected photos still teach, 0 to 1.
+    Among others' photos these are on the owner's classes, and others_clean, others_protected on the
+    others', whose photos are the same in both trainings."""
 
     learner: str
     clean: list[float]
     protected: list[float]
     left: float
     verdict: Verdict
+    others_clean: list[float] = field(default_factory=list)
+    others_protected: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -161,7 +179,9 @@ class Verified(FromJson):
     verdict: over all rows. near_duplicates: photos that have one before them; those stay on one
     side of the split. size: pixels of a side at which the learners see the photos (a network
     with ImageNet weights: 224). digest: of the photos at the size at which the noise was made.
-    test_photos: of the smallest split; 0 in a proof of an earlier version.
+    test_photos: of the smallest split; 0 in a proof of an earlier version. Among others' photos
+    they are the owner's, and test_others the others'; own_classes: the owner's, on which the
+    verdict is, empty without others. not_tried: learners of the suites, in words.
     """
 
     rows: list[VerifiedRow]
@@ -177,6 +197,9 @@ class Verified(FromJson):
     protected: str
     digest: str
     test_photos: int = 0
+    test_others: int = 0
+    own_classes: list[str] = field(default_factory=list)
+    not_tried: list[str] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, data: Json, where: str = "This proof") -> Self:

@@ -1,6 +1,7 @@
 """``verify``: the proof for one's own photos. Learners train on clean and on protected photos and
 are tested on clean ones that neither has seen: ordinarily, adversarially, on copies without their
-colors, and by a frozen network with ImageNet weights, over several seeds."""
+colors, and by a frozen network with ImageNet weights, over several seeds. Where the photos were
+protected among others', those are in every training and test, and the verdict is on the owner's."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,13 +18,20 @@ from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.folders import read_sizes, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, listing
 from unlearnable.data.images import Images
-from unlearnable.data.subsets import count_near_duplicates, holdout_split, near_duplicates
+from unlearnable.data.others import read_others_again
+from unlearnable.data.subsets import (
+    class_mask,
+    count_near_duplicates,
+    holdout_split,
+    near_duplicates,
+)
 from unlearnable.evaluation.countermeasures import describe_countermeasure, try_countermeasure
-from unlearnable.evaluation.flags import is_weak, ruins_clean_images
+from unlearnable.evaluation.flags import ruins_clean_images
 from unlearnable.evaluation.learners import Learner, pretrained
-from unlearnable.evaluation.results import Result, Verdict, Verified, VerifiedRow
+from unlearnable.evaluation.results import Result, Verified, VerifiedRow
 from unlearnable.evaluation.store import exists
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
+from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
 from unlearnable.models.pretrained import INPUT_SIZE, installed
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
@@ -44,6 +52,7 @@ def verify(
     seeds: int = 3,
     size: int | None = None,
     holdout: float = 0.25,
+    others: Path | str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Verified:
@@ -56,27 +65,34 @@ def verify(
     under a linear head (default: those whose weights are installed). seeds: how often everything is
     repeated, with other photos held out. size: the side in pixels at which the learners see the
     photos (default: 1.5 times that at which the noise was made, because nobody knows what a learner
-    picks). holdout: the fraction of every class that is held out, near-duplicates together. Raises
-    UserError for folders that do not belong together.
+    picks). holdout: the fraction of every class that is held out, near-duplicates together. others:
+    where the others' photos are now, if not where they were when these were protected among them.
+    Raises UserError for folders that do not belong together.
     """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     _check(recipe, radii, seeds, holdout)
     networks = installed() if networks is None else networks
     frozen = [pretrained("frozen", name) for name in networks]
-    own, *large = load_pairs(Path(photos), protected, size, *[INPUT_SIZE] * bool(frozen))
-    clean = own[0]
+    theirs = Path(others) if others else None
+    sizes = [INPUT_SIZE] * bool(frozen)
+    small, *large = load_pairs(Path(photos), protected, size, *sizes, others=theirs)
+    clean, card = small[0], Card.read(protected)
+    own_classes = card.others.own_classes if card.others else ()
     for name in countermeasures:
         try_countermeasure(name, clean)
     groups = near_duplicates(clean.x)
     held_out = [holdout_split(clean.y, groups, holdout, seed) for seed in range(seeds)]
-    plan = [(own, _learners(radii, countermeasures)), *((pair, frozen) for pair in large)]
+    plan = [(small, _learners(radii, countermeasures)), *((pair, frozen) for pair in large)]
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
         plan, held_out = [], []
     _say_time(clean, _missing(plan, held_out, recipe, out), recipe, device)
     train = partial(train_and_test, recipe=recipe, results=out, device=device, precision=precision)
     chance = 100 / len(clean.classes)
-    rows = _rows(plan, held_out, train, chance)
-    test_photos = min((int(test.sum()) for test in held_out), default=0)
+    rows = _rows(plan, held_out, train, chance, own_classes)
+    own = class_mask(clean, own_classes or clean.classes)
+    test_photos, test_others = (
+        min((int((test & part).sum()) for test in held_out), default=0) for part in (own, ~own)
+    )
     done = Verified(
         rows,
         overall_verdict([row.verdict for row in rows]),
@@ -89,8 +105,11 @@ def verify(
         recipe=asdict(recipe),
         photos=str(photos),
         protected=str(protected),
-        digest=Card.read(protected).digest,
+        digest=card.digest,
         test_photos=test_photos,
+        test_others=test_others,
+        own_classes=[*own_classes],
+        not_tried=not_tried([by for _, learners in plan for by in learners]),
     )
     write_json(out / "verify.json", done.to_json())
     return done
@@ -103,33 +122,6 @@ def _check(recipe: Recipe, radii: tuple[float, ...], seeds: int, holdout: float)
         )
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
-
-
-# ── the verdict ──
-
-
-def left(clean: float, protected: float, chance: float) -> float:
-    """Return the part of what lies above chance that is left, from 0; accuracies in %."""
-    return max(0.0, protected - chance) / max(clean - chance, 0.1)
-
-
-def verdict(clean: float, protected: float, chance: float) -> Verdict:
-    """Judge one learner by its accuracies in %: protected where at most half of what it learns from
-    clean photos is left. Where it learns little from clean ones, its failing proves nothing."""
-    if chance >= 100 or is_weak(clean, chance):
-        return "no verdict"
-    return "protected" if protected - chance <= (clean - chance) / 2 else "not protected"
-
-
-def overall_verdict(verdicts: list[Verdict]) -> Verdict:
-    """One learner that gets around the protection decides; without one, every learner must have
-    been able to show it, and there must be one."""
-    if not verdicts:
-        return "no verdict"
-    for word in ("not protected", "no verdict"):
-        if word in verdicts:
-            return word
-    return "protected"
 
 
 # ── the trainings ──
@@ -203,24 +195,47 @@ def _say_time(
 
 
 def _rows(
-    plan: Plan, held_out: list[Tensor], train: Callable[..., Result], chance: float
+    plan: Plan,
+    held_out: list[Tensor],
+    train: Callable[..., Result],
+    chance: float,
+    own_classes: tuple[str, ...],
 ) -> list[VerifiedRow]:
     rows = []
     for pair, learners in plan:
-        reached: list[tuple[list[float], list[float]]] = [([], []) for _ in learners]
+        reached: list[tuple[list[Result], list[Result]]] = [([], []) for _ in learners]
         for split in _splits(pair, held_out):
             for by, (clean, protected) in zip(learners, reached, strict=True):
-                clean.append(train(by, split.clean, split.test, split.seed).accuracy)
-                protected.append(train(by, split.protected, split.test, split.seed).accuracy)
-        rows += [_row(by, *both, chance) for by, both in zip(learners, reached, strict=True)]
+                clean.append(train(by, split.clean, split.test, split.seed))
+                protected.append(train(by, split.protected, split.test, split.seed))
+        theirs = tuple(name for name in pair[0].classes if name not in own_classes)
+        rows += [
+            _row(by, *both, chance, own_classes, theirs)
+            for by, both in zip(learners, reached, strict=True)
+        ]
     return rows
 
 
-def _row(by: Learner, clean: list[float], protected: list[float], chance: float) -> VerifiedRow:
-    means = sum(clean) / len(clean), sum(protected) / len(protected)
-    return VerifiedRow(
-        by.name, clean, protected, round(left(*means, chance), 4), verdict(*means, chance)
-    )
+def _row(
+    by: Learner,
+    clean: list[Result],
+    protected: list[Result],
+    chance: float,
+    own_classes: tuple[str, ...],
+    theirs: tuple[str, ...],
+) -> VerifiedRow:
+    if own_classes:
+        a, b, other_a, other_b = (
+            [result.accuracy_on(classes) for result in results]
+            for classes in (own_classes, theirs)
+            for results in (clean, protected)
+        )
+    else:
+        a, b = ([result.accuracy for result in results] for results in (clean, protected))
+        other_a, other_b = [], []
+    means = sum(a) / len(a), sum(b) / len(b)
+    share = round(left(*means, chance), 4)
+    return VerifiedRow(by.name, a, b, share, verdict(*means, chance), other_a, other_b)
 
 
 def _flags(
@@ -251,16 +266,21 @@ def _flags(
 # ── the photos ──
 
 
-def load_pairs(photos: Path, protected: Path, size: int | None, *larger: int) -> list[Pair]:
+def load_pairs(
+    photos: Path, protected: Path, size: int | None, *larger: int, others: Path | None = None
+) -> list[Pair]:
     """Load originals and protected photos at the learner's size, and at every ``larger`` one; each
-    file is decoded once. Raises UserError if they do not belong together."""
+    file is decoded once. The others' photos, if there are any, follow both; others: where they are
+    now. Raises UserError if they do not belong together."""
     card = Card.read(protected) if find_private(protected, CARD) else None
     if card is None or card.photos is None:
         raise UserError(
             f"{protected} is not a folder of protected photos; make it with `unlearnable "
             "protect-photos`."
         )
-    if card.classes == NO_CLASSES:
+    if others and not card.others:
+        raise UserError(f"{protected} was protected without others; leave --others out.")
+    if card.classes == NO_CLASSES and not card.others:
         raise UserError(
             f"{protected} has no classes, and without them no model can be trained to prove "
             "anything; sort copies of the originals into one sub-folder per class, and protect and "
@@ -282,7 +302,11 @@ def load_pairs(photos: Path, protected: Path, size: int | None, *larger: int) ->
             f"Photos are missing from {protected} or were added to it; protect them again."
         )
     order = _order(card, protected)
-    return [(originals[s], hidden[s].subset(order)) for s in sizes]
+    pairs = [(originals[s], hidden[s].subset(order)) for s in sizes]
+    if card.others is None:
+        return pairs
+    theirs = read_others_again(card.others, (working, *sizes), others)
+    return [(theirs.joined(clean), theirs.joined(noisy)) for clean, noisy in pairs]
 
 
 def _order(card: Card, protected: Path) -> Tensor:

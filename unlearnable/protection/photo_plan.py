@@ -2,7 +2,7 @@
 is new, and by which method that is protected."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
@@ -19,6 +19,8 @@ from unlearnable.data.card import (
 from unlearnable.data.decoding import WEBP_LONGEST
 from unlearnable.data.folders import Scan
 from unlearnable.data.image_files import entries, inside
+from unlearnable.data.images import Images
+from unlearnable.data.others import Others
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import MinMin
@@ -32,7 +34,7 @@ MARKER = "run.json"  # in the private folder until all is done: what the run is
 class Plan:
     """What is to be done with a folder. files: its photos, of which ``names`` are within it; rows:
     the numbers of those to protect, by ``method``; kept: those that are protected already, by name;
-    before: the card of an earlier run, if any."""
+    before: the card of an earlier run, if any; others: whose photos they are among, if any."""
 
     files: list[Path]
     names: list[str]
@@ -41,6 +43,7 @@ class Plan:
     method: Method
     kept: dict[str, PhotoRecord]
     before: Card | None
+    others: Others | None = None
 
     @property
     def done(self) -> bool:
@@ -48,7 +51,14 @@ class Plan:
 
 
 def plan(
-    folder: Path, out: Path, method: Method, scan: Scan, photos: PhotoSettings, *, seed: int = 0
+    folder: Path,
+    out: Path,
+    method: Method,
+    scan: Scan,
+    photos: PhotoSettings,
+    *,
+    others: Others | None = None,
+    seed: int = 0,
 ) -> Plan:
     """Find out which photos are to be protected, and by which method: ``method``, or, if ``out``
     holds some already, the generator that was kept. Raises UserError where that cannot be done."""
@@ -59,8 +69,8 @@ def plan(
     _refuse_protected(folder, out, files, prints)
     before = Card.read(out) if find_private(out, CARD) else None
     if before is None:
-        check_images(clean, method)
-        return Plan(files, names, prints, [*range(len(files))], method, {}, None)
+        check_images(shown(clean, method, others), method)
+        return Plan(files, names, prints, [*range(len(files))], method, {}, None, others)
     run = (method.name, settings_of(method), seed, photos)
     if (before.method, before.settings, before.seed, before.photos) != run or (
         not before.files and before.digest != clean.digest()
@@ -69,13 +79,44 @@ def plan(
             f"{out} holds another run's protected photos; give another folder, or delete it and "
             f"{private_folder(out)}."
         )
+    others = _same_others(before, others, clean, out)
     if not before.files:  # of a version that did not list them
         return Plan(files, names, prints, [], method, {}, before)
     kept = _kept(before, dict(zip(names, prints)), folder, out)
     rows = [k for k, name in enumerate(names) if name not in kept]
     if rows and not isinstance(method, Generated):
         method = _kept_generator(out, method)
-    return Plan(files, names, prints, rows, method, kept, before)
+    return Plan(files, names, prints, rows, method, kept, before, others)
+
+
+def shown(own: Images, method: Method, others: Others | None) -> Images:
+    """Return what ``method`` is to see: the owner's photos, and after them the others' unless its
+    surrogate knows those already."""
+    if others is None:
+        return own
+    return others.named(own) if isinstance(method, Generated) else others.joined(own)
+
+
+def _same_others(before: Card, now: Others | None, own: Images, out: Path) -> Others | None:
+    """The others; a flat folder that was renamed keeps the name of its class. Raises UserError for
+    others than those among which ``out`` was protected."""
+    if before.others is None and now is None:
+        return None
+    if before.others is None:
+        raise UserError(
+            f"{out} was protected without others; leave --others out, or give another folder."
+        )
+    if now is None:
+        folder = printable(before.others.folder)
+        raise UserError(
+            f"{out} was protected among the photos in {folder}; give --others {folder} again."
+        )
+    if now.images[own.size].digest() != before.others.digest:
+        raise UserError(
+            f"The photos in {printable(str(now.folder))} are not the {before.others.count} among "
+            f"which {out} was protected; put them back as they were, or give another output folder."
+        )
+    return now if own.labeled else replace(now, own_classes=before.others.own_classes)
 
 
 def _kept(card: Card, now: dict[str, str], folder: Path, out: Path) -> dict[str, PhotoRecord]:
@@ -132,18 +173,19 @@ def _written(private: Path) -> set[str]:
     return {f.written_pixels for f in files if f.written_pixels != f.original_pixels}
 
 
-def check_places(folder: Path, out: Path) -> None:
-    """Raise UserError unless ``folder`` exists, ``out`` lies elsewhere and can be written, and
-    ``out`` is new or this program's."""
+def check_places(folder: Path, out: Path, others: Path | str | None = None) -> None:
+    """Raise UserError unless ``folder`` exists, ``out`` lies elsewhere (also than the ``others``'
+    photos) and can be written, and ``out`` is new or this program's."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}; give one with a sub-folder of photos per class."
         )
     private = private_folder(out)
-    if inside(out, folder) or inside(folder, out) or inside(folder, private):
-        raise UserError(
-            f"{out} and {folder} lie inside each other; give an output folder elsewhere."
-        )
+    for place in (folder, *([Path(others)] if others else [])):
+        if inside(out, place) or inside(place, out) or inside(place, private):
+            raise UserError(
+                f"{out} and {place} lie inside each other; give an output folder elsewhere."
+            )
     refuse_links(private, private.parent)
     for path in private.rglob("*"):
         refuse_links(path, private)

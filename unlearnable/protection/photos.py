@@ -28,13 +28,14 @@ from unlearnable.data.card import Card, PhotoRecord, PhotoSettings, private_fold
 from unlearnable.data.decoding import Format
 from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, class_names, listing
+from unlearnable.data.others import Others, read_others
 from unlearnable.data.threads import THREADS, in_threads
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
 from unlearnable.protection.photo_files import WORK, measured_over, write_photo
-from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan
+from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan, shown
 from unlearnable.protection.protect import check_eps, protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
@@ -54,9 +55,11 @@ def method_for(
     gray_prob: float | None = None,
     generator: Path | None = None,
     model: str | None = None,
+    others: bool = False,
 ) -> tuple[PhotoMethod, int]:
     """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
-    SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes.
+    SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes. Among the
+    photos of ``others``, a folder without sub-folders is a class.
 
     level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
     fraction of gray views for which the noise is made. generator: generator.safetensors of an
@@ -72,7 +75,7 @@ def method_for(
         further = Generated.of(generator, model)
         return further, further.size
     size, changes = size or SIZE, {"eps": LEVELS[level or "normal"]}
-    if class_names(folder) == NO_CLASSES:
+    if class_names(folder) == NO_CLASSES and not others:
         if gray_prob is not None:
             raise UserError("Unlearnable Clusters has no gray views; leave out --gray-prob.")
         changes |= {"train_steps": train_steps, "steps": train_steps} if train_steps else {}
@@ -94,6 +97,7 @@ def protect_photos(
     device: str = "auto",
     precision: Precision = "auto",
     scan: Scan | None = None,
+    others: Others | Path | str | None = None,
 ) -> Card:
     """Protect the photos of ``folder`` at their own sizes and return the card. ``folder`` is never
     written to.
@@ -104,18 +108,24 @@ def protect_photos(
     generator and leaves the others as they are.
     size: the side at which the noise is made, in pixels.
     scan: what ``scan_photos`` read from ``folder`` at this size, if that was done before.
+    others: a folder with everybody else's photos (or what ``read_others`` read from it): they are
+    never written, serve the surrogate as the rest of the world, and the card remembers them. A
+    ``folder`` without sub-folders is then one class.
 
     Raises UserError for folders that overlap, another run's folder, protected photos among the
-    originals, originals that were changed since they were protected, a broken contract, and for
-    files that are not photos unless ``skip_bad`` (its ``details`` list them all).
+    originals, originals that were changed since they were protected, own photos among the others'
+    or others' that were changed, a broken contract, and for files that are not photos unless
+    ``skip_bad`` (its ``details`` list them all).
     """
     folder, out = Path(folder), Path(out)
-    check_places(folder, out)
+    check_places(folder, out, others.folder if isinstance(others, Others) else others)
     check_eps(method)
     scan = scan or scan_photos(folder, (size,), skip_bad=skip_bad, fewest=method.least_images)
+    if isinstance(others, str | Path):
+        others = read_others(Path(others), folder, scan, size, skip_bad=skip_bad)
     photos, private = PhotoSettings(size, kind, keep_metadata), private_folder(out)
     with held(private):
-        todo = plan(folder, out, method, scan, photos, seed=seed)
+        todo = plan(folder, out, method, scan, photos, others=others, seed=seed)
         if todo.before and todo.done:
             _tidy(private)
             return todo.before
@@ -124,8 +134,17 @@ def protect_photos(
         base = todo.before
         if todo.rows:
             part = scan.images[size].subset(torch.tensor(todo.rows))
-            done = protect(part, todo.method, noise, seed=seed, device=device, precision=precision)
-            new = _write_all(out, todo, done.images.x.short() - part.x.short(), photos)
+            done = protect(
+                shown(part, todo.method, todo.others),
+                todo.method,
+                noise,
+                protected_classes=todo.others.own_classes if todo.others else (),
+                seed=seed,
+                device=device,
+                precision=precision,
+            )
+            delta = done.images.x[: len(part)].short() - part.x.short()
+            new = _write_all(out, todo, delta, photos)
             base = _joined(base, done.card)
         if (noise / GENERATOR).exists():
             move(noise / GENERATOR, private / GENERATOR, private.parent)
@@ -154,6 +173,8 @@ def _claim(out: Path, todo: Plan, photos: PhotoSettings, seed: int, scan: Scan) 
         "digest": scan.images[photos.size].digest(),
         "new": len(todo.rows),
     }
+    if todo.others:
+        run["others"] = todo.others.images[photos.size].digest()
     if (private / MARKER).exists() and (theirs := _marker(private)) != run:
         if todo.before is None:
             raise UserError(
@@ -200,6 +221,8 @@ def _card(
         left_out=tuple(scan.listing.problems),
         files=files,
         lost_metadata=tuple(name for name in todo.names if name in lost),
+        protected_classes=(),  # of these photos, all
+        others=todo.others.record(photos.size) if todo.others else None,
     )
 
 
@@ -212,13 +235,18 @@ def _tidy(private: Path) -> None:
 
 def estimate(todo: Plan, scan: Scan, photos: PhotoSettings, *, device: str = "auto") -> float:
     """Estimate the seconds that ``protect_photos`` takes here for what is to be done."""
-    n, side = len(todo.rows), photos.size
+    own, side, method = len(todo.rows), photos.size, todo.method
     writing = _writing_seconds([scan.sizes[k] for k in todo.rows], photos)
-    if (probe := todo.method.probe(n)) is None:
+    n, classes = own, len(scan.listing.classes)
+    if todo.others and not isinstance(method, Generated):
+        n, classes = n + len(todo.others), classes + len(todo.others.classes)
+    probe, passes = method.probe(n), method.passes(n)
+    if isinstance(method, MinMin):
+        probe, passes = method.probe(n, own), method.passes(n, own)
+    if probe is None:
         return writing
-    classes = len(scan.listing.classes)
     pace = seconds_per_pass(probe, (side, side), images=n, classes=classes, device=device)
-    return todo.method.passes(n) * pace + writing
+    return passes * pace + writing
 
 
 def _writing_seconds(sizes: list[tuple[int, int]], photos: PhotoSettings) -> float:

@@ -6,6 +6,7 @@ within the method's budget; labels, their order and the size of the images do no
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from unlearnable.core.weights import pack_weights
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
+from unlearnable.data.subsets import class_mask, find_classes
 from unlearnable.data.visibility import visibility
 from unlearnable.protection.methods.base import (
     Context,
@@ -53,48 +55,60 @@ def protect(
     method: Method,
     out: Path | str | None = None,
     *,
+    protected_classes: Sequence[str | int] = (),
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Protected:
     """Protect ``data``.
 
+    protected_classes: only these, by name or by number from 0 (default: all); the images of the
+    other classes are written as they are, and the method's surrogate sees them so.
     out: gets images.npy (uint8 N x 3 x H x W), labels.npy, card.json and, if the method has a
     surrogate, generator.safetensors; until they are written it holds the state from which the same
     call resumes. Under torchrun every process calls ``protect`` and gets the result.
 
-    Raises UserError for a broken contract, for another run's folder, and for images without classes
-    where the method needs them.
+    Raises UserError for a broken contract, for another run's folder, for images without classes
+    where the method needs them, and for classes to protect that are not there.
     """
     require_seed(seed)
     check_eps(method)
     out = Path(out) if out else None
+    some = _some_classes(data, protected_classes)
     with held(out):
-        return _protect(data, method, out, seed, pick_device(device), precision)
+        return _protect(data, method, out, some, seed, pick_device(device), precision)
 
 
 def _protect(
     data: Images,
     method: Method,
     out: Path | None,
+    some: tuple[str, ...],
     seed: int,
     where: torch.device,
     precision: Precision,
 ) -> Protected:
+    """some: the only classes to protect, empty for all."""
     bfloat16 = use_bfloat16(precision, where)
     config = _config(data, method, seed, bfloat16)
+    config |= {"protected_classes": some} if some else {}
     if out and (out / "card.json").exists():
-        return _finished(out, config)
+        return _finished(out, {"protected_classes": some} | config)
     if out:
         _check_space(out, data)
     state = Checkpoint(out, config)
-    noise = _craft(data, method, Context(seed, where, bfloat16, state))
+    own = class_mask(data, some) if some else None
+    noise = _craft(data, method, Context(seed, where, bfloat16, state, own))
     if out and distributed.rank() != 0:
         state.claim()
         state.remove()  # waits until rank 0 has written
         return Protected(load(out), Card.read(out))
     delta = noise.delta if out else distributed.broadcast(noise.delta)
     protected = apply_noise(data, delta, eps=method.eps)
+    before, after = data.x, protected.x
+    if own is not None:
+        after[~own] = before[~own]
+        before, after = before[own], after[own]
     card = Card(
         **config,
         data=data.source,
@@ -102,7 +116,7 @@ def _protect(
         shape=tuple(protected.x.shape),
         budget=method.budget,
         passes=noise.passes,
-        measured=visibility(data.x, protected.x),
+        measured=visibility(before, after),
         seconds=round(state.seconds, 1),
         **provenance(where),
     )
@@ -141,6 +155,19 @@ def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str
         "seed": seed,
         "bfloat16": bfloat16,
     }
+
+
+def _some_classes(data: Images, named: Sequence[str | int]) -> tuple[str, ...]:
+    """The only classes to protect, empty where that is all of them. Raises UserError for one that
+    is not there or has no image."""
+    if not named:
+        return ()
+    if not data.labeled:
+        raise UserError("These images have no classes to choose from; leave protected_classes out.")
+    some = find_classes(tuple(map(str, named)), data.classes)
+    if empty := [name for name in some if not class_mask(data, (name,)).any()]:
+        raise UserError(f"The class {printable(empty[0])} has no images to protect.")
+    return () if some == data.classes else some
 
 
 def check_images(data: Images, method: Method) -> None:

@@ -19,6 +19,7 @@ from unlearnable.evaluation.store import Json
 from unlearnable.reports.contact_sheet import views
 from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.tables import mean_std
+from unlearnable.reports.verdict import in_words
 
 SIDE = 320  # pixels of a photo's longer side on the page
 FLAGS = {
@@ -53,19 +54,19 @@ def report(
             "protect-photos`."
         )
     shown = _proof(protected, card, proof)
-    verdict, good = _verdict(shown)
+    words = in_words(shown)
     photos, missing = _photos(protected, card, shown, count)
     counts = {int(db): n for db, n in card.measured["psnr_counts"].items()}
     text = render(
         "report.html",
         title=f"{printable(protected.name)}: how well the photos are protected",
-        verdict=verdict,
-        good=good,
+        words=words,
         name=printable(shlex.quote(str(protected))),
         card=card,
         classes=[printable(name) for name in card.classes if name],  # none in a flat folder
         count=card.shape[0],
         proof=shown,
+        others=card.others,
         rows=[_bars(row) for row in shown.rows] if shown else [],
         flags=[(f, FLAGS.get(f, "see docs/checks.md.")) for f in shown.flags] if shown else [],
         photos=photos,
@@ -102,31 +103,18 @@ class Bar:
     text: str
 
 
-def _bars(row: VerifiedRow) -> tuple[VerifiedRow, list[Bar]]:
-    values = {"clean": row.clean, "protected": row.protected}
-    return row, [Bar(k, round(sum(v) / len(v), 1), mean_std(v)) for k, v in values.items()]
-
-
-def _verdict(proof: Verified | None) -> tuple[str, bool]:
-    """Return the verdict (None: nothing was measured) as a sentence, and whether it is good
-    news."""
-    if proof is None:
-        return "Protected; whether it works was not measured yet.", False
-    if not proof.rows:
-        return "No verdict: with one class there is nothing that a model could tell apart.", False
-    judged = [row for row in proof.rows if row.verdict != "no verdict"]
-    if proof.verdict == "no verdict" or not judged:
-        return "No verdict: the test models learn too little even from the clean photos.", False
-    least, most = (round(100 * f(row.left for row in judged)) for f in (min, max))
-    # the numbers are not to be divided over two lines
-    left = f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
-    said = f"models that train on these photos learn {left} of what clean ones would teach them."
-    if proof.verdict == "protected":
-        return f"Protected: {said}", True
-    failed = [row.learner for row in judged if row.verdict == "not protected"]
-    if len(failed) == len(proof.rows):
-        return f"Not protected: {said}", False
-    return f"Not protected from {', '.join(failed)}: {said}", False
+def _bars(row: VerifiedRow) -> tuple[VerifiedRow, list[tuple[str, list[Bar]]]]:
+    """A learner's bars in groups: of the owner's photos, and of the others', if there are any."""
+    groups = {"": {"clean": row.clean, "protected": row.protected}}
+    if row.others_clean:
+        groups = {
+            "your classes": groups[""],
+            "the others' classes": {"clean": row.others_clean, "protected": row.others_protected},
+        }
+    return row, [
+        (name, [Bar(k, round(sum(v) / len(v), 1), mean_std(v)) for k, v in values.items()])
+        for name, values in groups.items()
+    ]
 
 
 def _tint(m: Measured) -> str:
@@ -213,6 +201,8 @@ def _settings(card: Card, proof: Verified | None) -> list[tuple[str, object]]:
     about |= {"commit": card.commit, "command": card.command}
     photos = asdict(card.photos) if card.photos else {}
     flat = [("method", card.method), *_named("method", card.settings), *_named("photos", photos)]
+    if card.others:
+        flat += [("others: folder", card.others.folder), ("others: photos", card.others.count)]
     flat += about.items()
     if proof:
         flat += _named("proof", proof.recipe)

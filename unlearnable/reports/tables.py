@@ -15,7 +15,7 @@ from unlearnable.core.text import printable
 from unlearnable.reports.html import render
 
 if TYPE_CHECKING:
-    from unlearnable.evaluation.results import Audit, Detection, Verdict, Verified
+    from unlearnable.evaluation.results import Audit, Detection
 
 
 @dataclass(frozen=True)
@@ -193,38 +193,3 @@ def detection_lines(seen: "Detection", chance: float) -> list[str]:
         f"Two layers learn the classes of protected images to {seen.classes_protected:.1f} %, of "
         f"clean ones to {seen.classes_clean:.1f} % (guessing {chance:.1f} %).",
     ]
-
-
-MEANING: dict["Verdict", str] = {
-    "not protected": "the model still learns over half of what clean photos teach it.",
-    "no verdict": "the model learns too little even from the clean photos.",
-}
-
-
-def verify_table(done: "Verified") -> str:
-    """Return the proof for a terminal."""
-    if not done.rows:
-        return (
-            "Verdict: no verdict. All photos are of one class, so there is nothing that a model "
-            "could learn to tell apart, from clean photos or from protected ones."
-        )
-    rows = tuple(
-        (
-            Cell(row.learner),
-            measured(row.clean),
-            measured(row.protected),
-            Cell(row.verdict if row.verdict == "protected" else row.verdict.upper()),
-        )
-        for row in done.rows
-    )
-    notes = [f"Guessing reaches {done.chance:.1f} %."]
-    if done.test_photos:  # not in a proof of an earlier version
-        notes.append(f"Tested on {done.test_photos} photos per split; every class counts alike.")
-    notes += [
-        f"{k.upper()}: {v}" for k, v in MEANING.items() if k in {r.verdict for r in done.rows}
-    ]
-    notes.append(f"Verdict: {done.verdict}.")
-    notes += [f"Flags: {', '.join(done.flags)} (docs/checks.md)."] if done.flags else []
-    title = "Accuracy on clean photos that were held out, in %, by the photos trained on"
-    columns = ("learner", "clean", "protected", "verdict")
-    return to_text(Table(title, columns, rows, footnotes=tuple(notes)))

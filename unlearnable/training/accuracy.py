@@ -12,7 +12,6 @@ MAX_IMAGES_PER_FORWARD = 500
 MAX_PIXELS_PER_FORWARD = 500 * 64 * 64  # 500 images of 224 px take gigabytes
 
 
-@torch.no_grad()
 def accuracy(
     model: nn.Module,
     data: Images,
@@ -24,6 +23,19 @@ def accuracy(
 
     t: gives the test view (default: T's own). The images are divided over the processes. Raises
     UserError for logits that are NaN or infinite."""
+    return balanced(right_by_class(model, data, t, device=device), data.y)
+
+
+@torch.no_grad()
+def right_by_class(
+    model: nn.Module,
+    data: Images,
+    t: augment.Augmentation | None = None,
+    *,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Count as ``accuracy`` does how many images of each class are classified correctly, int64
+    [classes]."""
     t = t or augment.for_size(*data.x.shape[-2:])
     model.eval()
     height, width = augment.size_after(t, *data.x.shape[-2:])
@@ -37,7 +49,7 @@ def accuracy(
     distributed.all_reduce_(right, bad)
     if bad:
         raise diverged("The logits of test images")
-    return balanced(right, data.y)
+    return right
 
 
 def balanced(right: Tensor, y: Tensor) -> float:
@@ -51,3 +63,11 @@ def balanced(right: Tensor, y: Tensor) -> float:
         return 100 * int(right.sum()) / len(y)
     present = count > 0
     return 100 * float((right.cpu()[present].double() / count[present]).mean())
+
+
+def by_class(right: Tensor, data: Images) -> dict[str, float]:
+    """Return the accuracy on every class that has images in ``data``, in %. right: as in
+    ``balanced``."""
+    count = torch.bincount(data.y, minlength=len(right))
+    each = zip(data.classes, right.tolist(), count.tolist(), strict=True)
+    return {name: 100 * hits / n for name, hits, n in each if n}

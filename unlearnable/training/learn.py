@@ -30,7 +30,7 @@ from unlearnable.core.weights import (
 )
 from unlearnable.data.images import Images
 from unlearnable.training import augment
-from unlearnable.training.accuracy import accuracy
+from unlearnable.training.accuracy import balanced, by_class, right_by_class
 from unlearnable.training.augmentations import AUGMENTATIONS
 from unlearnable.training.linear_head import fit_head
 from unlearnable.training.pgd import adversary, n_fgsm
@@ -45,8 +45,8 @@ Log = list[dict[str, float]]
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A trained model and its ``result``, the content of result.json: accuracy of the last step and
-    of the peak in %, config, evidence."""
+    """A trained model and its ``result``, the content of result.json: accuracy of the last step, of
+    the peak and, of the last step, by class, in %; config, evidence."""
 
     model: nn.Module
     result: dict[str, Any]
@@ -120,15 +120,16 @@ def _learn(
         bfloat16=bfloat16,
     )
     if recipe.protocol == "frozen":
-        log = fit_head(model, trainer.frozen, data, test, t, where, state)
+        log, each = fit_head(model, trainer.frozen, data, test, t, where, state)
         state.claim()
         _write_log(out, log)
     else:
-        log = _train(trainer, recipe, data, test, t, own_seed, where, out, state)
+        log, each = _train(trainer, recipe, data, test, t, own_seed, where, out, state)
     scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
     result = {
         "accuracy": scores[-1] if scores else None,
         "peak": max(scores) if scores else None,
+        "by_class": each,
         "config": config,
         "source": data.source,
         "log": log,
@@ -169,13 +170,14 @@ def _train(
     where: torch.device,
     out: Path | None,
     state: Checkpoint,
-) -> Log:
-    """The loop, from the saved state to its end: the log."""
+) -> tuple[Log, dict[str, float]]:
+    """The loop, from the saved state to its end: the log, and the last accuracy on every class."""
     log: Log = []
+    each: dict[str, float] = {}
     first = 0
     if saved := state.load():
         trainer.load(saved)
-        first, log = saved["step"], saved["log"]
+        first, log, each = saved["step"], saved["log"], saved.get("by_class", {})
     every = max(1, recipe.steps // recipe.evals)
     with Progress(f"learning ({_title(recipe)})", recipe.steps, first=first) as progress:
         for step in range(first, recipe.steps):
@@ -184,14 +186,16 @@ def _train(
                 _require_finite(trainer, float(loss), recipe, step + 1)
                 log.append({"step": step + 1, "loss": round(float(loss), 6)})
                 if test is not None:
-                    log[-1]["accuracy"] = accuracy(trainer.frozen, test, t, device=where)
+                    right = right_by_class(trainer.frozen, test, t, device=where)
+                    log[-1]["accuracy"], each = balanced(right, test.y), by_class(right, test)
                 state.claim()
                 _write_log(out, log)
             progress.at(
                 step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else ""
             )
-            state.save(step + 1, trainer.state() | {"step": step + 1, "log": log})
-    return log
+            own = {"step": step + 1, "log": log, "by_class": each}
+            state.save(step + 1, trainer.state() | own)
+    return log, each
 
 
 def _require_finite(trainer: Trainer, loss: float, recipe: Recipe, step: int) -> None:

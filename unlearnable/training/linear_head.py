@@ -11,7 +11,7 @@ from unlearnable.core.finite import diverged, is_finite
 from unlearnable.core.progress import Progress
 from unlearnable.data.images import Images
 from unlearnable.training import augment
-from unlearnable.training.accuracy import balanced
+from unlearnable.training.accuracy import balanced, by_class
 from unlearnable.training.frozen import Frozen, last_layer
 from unlearnable.training.recipe import VIEWS
 
@@ -28,9 +28,10 @@ def fit_head(
     t: augment.Augmentation,
     device: torch.device,
     state: Checkpoint,
-) -> list[dict[str, float]]:
+) -> tuple[list[dict[str, float]], dict[str, float]]:
     """Fit the last layer of ``model`` to ``data``, and return the log: one entry, with the L-BFGS
-    iterations, the training loss and the balanced accuracy on ``test`` in %.
+    iterations, the training loss and the balanced accuracy on ``test`` in %; and the accuracy on
+    each of its classes.
 
     frozen: the copy of ``model`` that computes the features. t: its ``test`` view, whole images at
     the network's size, is what is seen, and its mirror image. Raises UserError for a network that
@@ -49,13 +50,13 @@ def fit_head(
         head.weight.copy_(weight)
         head.bias.copy_(bias)
     frozen.refresh()
-    entry = {"step": iterations, "loss": round(loss, 6)}
+    entry, each = {"step": iterations, "loss": round(loss, 6)}, {}
     if test is not None:
         y = test.labels(slice(None), device)
         guess = (features["test"][0] @ weight.T + bias).argmax(1)
         right = torch.bincount(y[guess == y], minlength=len(test.classes))
-        entry["accuracy"] = balanced(right, test.y)
-    return [entry]
+        entry["accuracy"], each = balanced(right, test.y), by_class(right, test)
+    return [entry], each
 
 
 def _head(model: nn.Module, classes: int) -> nn.Linear:

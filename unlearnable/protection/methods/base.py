@@ -32,12 +32,17 @@ def _unsaved() -> Checkpoint:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """Where a method runs; nothing here belongs to its settings."""
+    """Where a method runs; nothing here belongs to its settings.
+
+    protected: bool [N], the images that get noise (None: all). The others stay as they are and
+    serve the surrogate as they are; ``protect`` drops what a method makes for them all the same.
+    """
 
     seed: int = 0
     device: torch.device = field(default_factory=_cpu)
     bfloat16: bool = False
     state: Checkpoint = field(default_factory=_unsaved)
+    protected: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,19 +114,21 @@ class MinMin(Method):
         drawn = sum(level.draws for level in noise.of(noise.draws)) if noise else 1
         return self.steps * self.copies * (self.slots.noise_sees.passes + drawn)
 
-    def passes(self, images: int) -> int:
-        return sum(self._passes(images))
+    def passes(self, images: int, protected: int | None = None) -> int:
+        """Count as ``Method.passes`` does, where so many of the images get noise (None: all)."""
+        return sum(self._passes(images, protected))
 
-    def probe(self, images: int) -> Recipe:
-        frozen, training = self._passes(images)
+    def probe(self, images: int, protected: int | None = None) -> Recipe:
+        frozen, training = self._passes(images, protected)
         return mixed_probe(self.model, self.batch, frozen=frozen, training=training)
 
-    def _passes(self, images: int) -> tuple[int, int]:
+    def _passes(self, images: int, protected: int | None = None) -> tuple[int, int]:
         """Passes of PGD and passes of surrogate steps, for ``images`` images."""
         slots, visited = self.slots, self.train_steps * min(self.batch, images)
-        updated = visited + images  # at every visit, and all of them at the end
+        noisy = images if protected is None else protected
+        updated = visited * noisy // images + noisy  # at every visit, and all of them at the end
         if self.refresh_every:
-            updated = -(-self.train_steps // self.refresh_every) * images
+            updated = -(-self.train_steps // self.refresh_every) * noisy
         noise = slots.weight_noise
         terms = 2 if slots.regularizer else 1
         if noise:

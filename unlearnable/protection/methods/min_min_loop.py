@@ -49,7 +49,10 @@ class MinMinLoop:
             weight_decay=method.weight_decay,
             bfloat16=run.bfloat16,
         )
-        self.chunks = batches(len(data), method.batch)
+        self.own = run.protected
+        self.chunks = batches(len(data), method.batch, among=self.own)
+        # whether an image's noise is the same whichever images share its batch
+        self.independent = self.slots.noise_loss.independent and not self.classwise
         rows = len(data.classes) if self.classwise else len(distributed.local_rows(len(data)))
         self.table = torch.zeros((rows, *data.x.shape[1:]), dtype=torch.int8)
         if method.warm_start and not self.slots.zero_start:
@@ -60,6 +63,8 @@ class MinMinLoop:
             self.table.random_(-eps, eps + 1, generator=random)
         fine = method.warm_start and method.noise_step(0) < 1
         self.table = self.table.to(run.device, torch.float16 if fine else torch.int8)
+        if self.own is not None:
+            self.table[~self._own_rows(self.own)] = 0
         levels = self.slots.weight_noise
         self.noisy = levels is not None and not levels.from_accuracy
 
@@ -68,9 +73,16 @@ class MinMinLoop:
         images of a chunk act on each other's noise they are shuffled anew: a folder's images come
         class by class."""
         size = self.m.noise_batch or self.m.batch
-        mixed = self.classwise or not self.slots.noise_loss.independent
-        g = generator("cpu", self.run.seed, "chunks", step, distributed.rank()) if mixed else None
+        if self.independent:
+            return batches(len(self.data), size, among=self.own)
+        g = generator("cpu", self.run.seed, "chunks", step, distributed.rank())
         return batches(len(self.data), size, g)
+
+    def _own_rows(self, own: Tensor) -> Tensor:
+        """Return which rows of the table hold noise of the images ``own``, bool."""
+        if self.classwise:
+            return torch.bincount(self.data.y[own], minlength=len(self.table)) > 0
+        return own[distributed.local_rows(len(self.data))]
 
     def rows(self, i: Tensor) -> Tensor:
         """Return where the table holds the noise of the images ``i``, on its device."""
@@ -82,10 +94,17 @@ class MinMinLoop:
         of the pass after it), as many at once as memory allows."""
         key = (step,) if chunk is None else ("pass", step, chunk)
         pixels = self.m.copies * self.data.x.shape[-2] * self.data.x.shape[-1]  # per image
-        divisible = self.slots.noise_loss.independent and not self.classwise
-        at_once = max(1, MAX_PIXELS_PER_FORWARD // pixels) if divisible else len(i)
+        at_once = len(i)
+        if self.independent:
+            i, at_once = self._own_among(i), max(1, MAX_PIXELS_PER_FORWARD // pixels)
+            if not len(i):
+                return
         for k, rows in enumerate(i.split(at_once)):
             self._minimize(rows, step, key if k == 0 else (*key, "rows", k))
+
+    def _own_among(self, i: Tensor) -> Tensor:
+        """Return those of the images ``i`` that get noise."""
+        return i if self.own is None else i[self.own[i]]
 
     def _minimize(self, i: Tensor, step: int, key: tuple) -> None:
         """Let u minimize E_t loss(f(t(x + u) + a)) and keep round(u); ``key`` names the draws."""
@@ -98,6 +117,8 @@ class MinMinLoop:
             # noise per class must start equal on all processes
             shared = generator(device, self.run.seed, *key) if self.classwise else g
             start = uniform(start, in_unit(m.eps), shared)
+        kept = self._kept_at_zero(noise)
+        start = start if kept is None else start.masked_fill(kept, 0)
 
         valid = self.slots.valid and not self.classwise
         base = x if valid else torch.zeros_like(start)
@@ -106,6 +127,8 @@ class MinMinLoop:
 
         def loss(z: Tensor) -> Tensor:
             u = z - base
+            if kept is not None:
+                u = u.masked_fill(kept, 0)  # no gradient, so no step
             if self.classwise:
                 u.register_hook(_summed)
                 # not u[y]: the gradient of an index adds up in the order in which threads come
@@ -123,6 +146,14 @@ class MinMinLoop:
             valid=valid,
         )
         self._keep(u, noise, y)
+
+    def _kept_at_zero(self, rows: Tensor | slice) -> Tensor | None:
+        """Return which of the table's ``rows`` are of images that get no noise, bool [n, 1, 1, 1];
+        None if there are none, as in a batch of independent images."""
+        if self.own is None or self.independent:
+            return None
+        own = self._own_rows(self.own).to(self.table.device)[rows]
+        return ~own.view(-1, 1, 1, 1)
 
     def _keep(self, u: Tensor, rows: Tensor | slice, y: Tensor) -> None:
         """Put the noise u in [-1, 1] of labels ``y`` into the table's ``rows``; with noise per
@@ -194,6 +225,9 @@ class MinMinLoop:
         term = self.slots.regularizer
         if term is None:
             return None
+        i = self._own_among(i)
+        if not len(i):
+            return None
         g = generator(self.run.device, self.run.seed, "clean", step, distributed.rank())
         clean = self.t(self.data.pixels(i, self.run.device), g)
         return lambda model: term(model, clean)
@@ -202,11 +236,11 @@ class MinMinLoop:
     def error(self) -> float:
         """Return the surrogate's error on the protected images, in %."""
         wrong = torch.zeros((), device=self.run.device)
-        for i in self.chunks:
+        for i in filter(len, self.chunks):
             guess = self.trainer.frozen(self.t.test(self.protected(i))).argmax(1)
             wrong += (guess != self.data.labels(i, self.run.device)).sum()
         distributed.all_reduce_(wrong)
-        return 100 * float(wrong) / len(self.data)
+        return 100 * float(wrong) / (len(self.data) if self.own is None else int(self.own.sum()))
 
     def check(self) -> bool:
         """Return whether the surrogate is right often enough to stop; where weight noise waits for

@@ -22,10 +22,18 @@ def chunks(rows: Tensor, images: int, size: int) -> tuple[Tensor, ...]:
     return rows.tensor_split(-(-largest // max(1, size)))
 
 
-def batches(images: int, batch: int, shuffle: torch.Generator | None = None) -> tuple[Tensor, ...]:
+def batches(
+    images: int,
+    batch: int,
+    shuffle: torch.Generator | None = None,
+    *,
+    among: Tensor | None = None,
+) -> tuple[Tensor, ...]:
     """Divide this process's share of ``images``, in order or shuffled; ``batch`` counts over all
-    processes."""
+    processes. among: only these of them, bool [N]."""
     rows = distributed.local_rows(images)
+    if among is not None:
+        rows, images = rows[among[rows]], int(among.sum())
     if shuffle is not None:
         rows = rows[torch.randperm(len(rows), generator=shuffle)]
     return chunks(rows, images, batch // distributed.world())

@@ -1,0 +1,53 @@
+"""The verdict of ``verify``, and which learners it says nothing about."""
+
+from dataclasses import asdict
+
+from unlearnable.evaluation.flags import is_weak
+from unlearnable.evaluation.learners import Learner
+from unlearnable.evaluation.results import Verdict
+from unlearnable.evaluation.suites import SUITES
+from unlearnable.training.recipe import Recipe
+
+
+def left(clean: float, protected: float, chance: float) -> float:
+    """Return the part of what lies above chance that is left, from 0; accuracies in %."""
+    return max(0.0, protected - chance) / max(clean - chance, 0.1)
+
+
+def verdict(clean: float, protected: float, chance: float) -> Verdict:
+    """Judge one learner by its accuracies in %: protected where at most half of what it learns from
+    clean photos is left. Where it learns little from clean ones, its failing proves nothing."""
+    if chance >= 100 or is_weak(clean, chance):
+        return "no verdict"
+    return "protected" if protected - chance <= (clean - chance) / 2 else "not protected"
+
+
+def overall_verdict(verdicts: list[Verdict]) -> Verdict:
+    """One learner that gets around the protection decides; without one, every learner must have
+    been able to show it, and there must be one."""
+    if not verdicts:
+        return "no verdict"
+    for word in ("not protected", "no verdict"):
+        if word in verdicts:
+            return word
+    return "protected"
+
+
+def not_tried(tried: list[Learner]) -> list[str]:
+    """Return the names of the suites' learners that none of ``tried`` is like."""
+    kinds, names = [_kind(by) for by in tried], {by.name for by in tried}
+    found = []
+    for by in (by for suite in SUITES.values() for by in suite):
+        if (kind := _kind(by)) not in kinds and by.name not in names:
+            kinds.append(kind)
+            found.append(by.name)
+    return found
+
+
+def _kind(learner: Learner) -> list[object]:
+    """What makes a learner another in an owner's eyes: how long it trains, on which small network
+    and with how many steps of its adversary does not."""
+    recipe = learner.recipe(Recipe())
+    network = "" if recipe.protocol == "plain" else recipe.model
+    how = [recipe.protocol, network, recipe.adv_eps, recipe.adv_l2, recipe.augmentation]
+    return how + [v for k, v in asdict(learner).items() if k not in ("name", "changes")]

@@ -1,0 +1,172 @@
+"""The verdict of ``verify`` in plain words, the same on the terminal and on the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import stdev
+
+from unlearnable.core.text import printable
+from unlearnable.evaluation.results import Verdict, Verified, VerifiedRow
+from unlearnable.reports.tables import Cell, Table, mean_std, measured, to_text
+
+TITLES: dict[Verdict, str] = {
+    "protected": "It holds against (at most half of what lies above guessing is left)",
+    "not protected": "It does not hold against",
+    "no verdict": "No verdict on (they learn too little even from the clean photos)",
+}
+NOT_TRIED = "Not tried"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading and what stands under it, one phrase per learner."""
+
+    title: str
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A proof in words. headline: the verdict as a sentence; good: whether that is good news;
+    parts: against which learners it holds, against which not, and which were not tried; notes: what
+    the numbers rest on, a sentence each."""
+
+    headline: str
+    good: bool
+    parts: tuple[Part, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def in_words(proof: Verified | None) -> Words:
+    """Say what a proof found (None: nothing was measured)."""
+    if proof is None:
+        return Words("Protected; whether it works was not measured yet.", False)
+    headline, good = _headline(proof)
+    if not proof.rows:
+        return Words(headline, good)
+    parts = [
+        Part(title, tuple(_row(row) for row in proof.rows if row.verdict == verdict))
+        for verdict, title in TITLES.items()
+    ]
+    parts.append(Part(NOT_TRIED, _untried(proof)))
+    return Words(headline, good, tuple(p for p in parts if p.items), _notes(proof))
+
+
+def verify_table(proof: Verified) -> str:
+    """Return the proof for a terminal: the numbers, then what they say."""
+    words = in_words(proof)
+    said = [words.headline]
+    for part in words.parts:
+        said += [f"{part.title}:", *(f"  - {item}" for item in part.items)]
+    said += words.notes
+    if proof.flags:
+        said.append(f"Flags: {', '.join(proof.flags)} (docs/checks.md).")
+    return "\n".join([*_numbers(proof), *said])
+
+
+def _numbers(proof: Verified) -> list[str]:
+    """The table of accuracies; nothing where nothing was trained."""
+    if not proof.rows:
+        return []
+    mixed = bool(proof.own_classes)
+    rows = tuple(
+        (
+            Cell(row.learner),
+            *map(measured, (row.clean, row.protected)),
+            Cell(row.verdict if row.verdict == "protected" else row.verdict.upper()),
+            *map(measured, (row.others_clean, row.others_protected) if mixed else ()),
+        )
+        for row in proof.rows
+    )
+    title = "Accuracy on clean photos that were held out, in %, by the photos trained on"
+    more = ("others', clean", "others', protected") if mixed else ()
+    title += "; yours, then the others'" if mixed else ""
+    columns = ("learner", "clean", "protected", "verdict", *more)
+    return [to_text(Table(title, columns, rows)), ""]
+
+
+def _headline(proof: Verified) -> tuple[str, bool]:
+    if not proof.rows:
+        return (
+            "No verdict: all photos are of one class, so there is nothing that a model could learn "
+            "to tell apart.",
+            False,
+        )
+    judged = [row for row in proof.rows if row.verdict != "no verdict"]
+    if proof.verdict == "no verdict" or not judged:
+        return "No verdict: the test models learn too little even from the clean photos.", False
+    least, most = (round(100 * f(row.left for row in judged)) for f in (min, max))
+    # the numbers are not to be divided over two lines
+    left = f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
+    about = " about your classes" if proof.own_classes else ""
+    said = (
+        f"models that train on these photos learn {left} of what clean ones would teach them{about}"
+    )
+    if proof.verdict == "protected":
+        return f"Protected from the learners that were tried: {said}.", True
+    failed = [row.learner for row in judged if row.verdict == "not protected"]
+    if len(failed) == len(proof.rows):
+        return f"Not protected: {said}.", False
+    return f"Not protected from {', '.join(map(printable, failed))}: {said}.", False
+
+
+def _row(row: VerifiedRow) -> str:
+    """One learner: what it reached from protected and from clean photos, and what that leaves."""
+    left = "" if row.verdict == "no verdict" else f"; {100 * row.left:.0f}\u00a0% is left"
+    return (
+        f"{printable(row.learner)}: {mean_std(row.protected)}\u00a0% from protected photos, "
+        f"{mean_std(row.clean)}\u00a0% from clean ones{left}"
+    )
+
+
+def _untried(proof: Verified) -> tuple[str, ...]:
+    known = "; ".join(map(printable, proof.not_tried))
+    return (f"{known}; and whatever else people train",) if known else ("anything else",)
+
+
+def _notes(proof: Verified) -> tuple[str, ...]:
+    return tuple(note for note in (_size(proof), _spread(proof), _collateral(proof)) if note)
+
+
+def _size(proof: Verified) -> str:
+    """What was tested on; a proof of an earlier version does not say it."""
+    guessing = f"Guessing reaches {proof.chance:.1f}\u00a0%."
+    if not proof.test_photos:
+        return guessing
+    whose = " of yours" if proof.own_classes else ""
+    more = f" and {proof.test_others} of the others'" if proof.own_classes else ""
+    splits = "in each split" if proof.seeds > 1 else "in one split"
+    return (
+        f"Tested on {proof.test_photos} clean photos{whose}{more} that were held out {splits}, "
+        f"every class counted alike. {guessing}"
+    )
+
+
+def _spread(proof: Verified) -> str:
+    """How far the accuracies vary over the splits."""
+    if proof.seeds < 2:
+        return "One split into training and test photos, so how far another would differ is open."
+    most = max(stdev(values) for row in proof.rows for values in (row.clean, row.protected))
+    return (
+        f"Over {proof.seeds} splits into training and test photos an accuracy varies by up to "
+        f"{most:.1f} points (standard deviation, after ±)."
+    )
+
+
+def _collateral(proof: Verified) -> str:
+    """What the noise does to the others' classes; nothing where there are no others."""
+    rows = [row for row in proof.rows if row.others_clean]
+    if not rows:
+        return ""
+    lost = {row.learner: _mean(row.others_clean) - _mean(row.others_protected) for row in rows}
+    row = max(rows, key=lambda row: abs(lost[row.learner]))
+    moved = (
+        f"{mean_std(row.others_protected)}\u00a0% instead of {mean_std(row.others_clean)}\u00a0%"
+    )
+    return (
+        f"On the others' classes the same learners move by at most {abs(lost[row.learner]):.1f} "
+        f"points ({printable(row.learner)}: {moved})."
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
