@@ -40,7 +40,8 @@ def test_every_learner_stands_in_one_part():
     )
     assert [i.split(":")[0] for i in said[TITLES["not protected"]]] == ["adversarial 2/255"]
     assert [i.split(":")[0] for i in said[TITLES["no verdict"]]] == ["training after x"]
-    assert said[NOT_TRIED] == ("JPEG 10; 2 bits, cut off; and whatever else people train",)
+    untried = "JPEG 10; 2 bits, cut off; image generators, and whatever else people train"
+    assert said[NOT_TRIED] == (untried,)
     assert words.headline.startswith("Not protected from adversarial 2/255: ") and not words.good
 
 

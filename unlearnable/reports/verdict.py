@@ -120,7 +120,8 @@ def _row(row: VerifiedRow) -> str:
 
 def _untried(proof: Verified) -> tuple[str, ...]:
     known = "; ".join(map(printable, proof.not_tried))
-    return (f"{known}; and whatever else people train",) if known else ("anything else",)
+    more = "image generators, and whatever else people train"
+    return (f"{known}; {more}",) if known else (more,)
 
 
 def _notes(proof: Verified) -> tuple[str, ...]:
