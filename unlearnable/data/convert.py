@@ -81,7 +81,8 @@ def from_arrays(
     """``as_images`` of arrays. where: for messages."""
     images = channels_first(_array(x, where), where)
     if y is None:
-        labels, names = np.zeros(len(images), np.int64), NO_CLASSES
+        labels = np.zeros(len(images), np.int64)
+        names: tuple[str, ...] = NO_CLASSES
     else:
         labels = whole_numbers(_array(y, f"{where}, labels"), len(images), where)
         names = _names(classes, labels, where)
