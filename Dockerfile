@@ -5,9 +5,7 @@
 FROM python:3.11-slim
 
 COPY . /source
-RUN pip install --no-cache-dir -c /source/constraints.txt torch==2.13.0 \
-        --index-url https://download.pytorch.org/whl/cpu \
-        --extra-index-url https://pypi.org/simple \
+RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu \
     && pip install --no-cache-dir -c /source/constraints.txt "/source[heif]" \
     && rm -r /source
 

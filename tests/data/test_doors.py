@@ -1,8 +1,11 @@
 """What comes in from elsewhere: .npz files, loaders of one's own, arrays, data sets in memory."""
 
 import io
+import re
+import shlex
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +14,26 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from tests.typed import typed
-from unlearnable import Images, TorchDataset, Uniform, UserError, as_images, load, protect
+from unlearnable import (
+    EM,
+    Images,
+    Recipe,
+    TorchDataset,
+    Uniform,
+    UserError,
+    as_images,
+    load,
+    protect,
+)
 from unlearnable.data import npz
 from unlearnable.protection.export import originals_of
 
 G = np.random.default_rng(0)
 X = G.integers(0, 256, (12, 8, 8, 3), np.uint8)
 Y = (np.arange(12) % 3).astype(np.uint8)[:, None]
-MEDMNIST = {f"{split}_images": X[a:] for a, split in enumerate(("train", "val", "test"))} | {
-    f"{split}_labels": Y[a:] for a, split in enumerate(("train", "val", "test"))
+SPLITS = ("train", "val", "test")
+MEDMNIST = {f"{split}_images": X[a:] for a, split in enumerate(SPLITS)} | {
+    f"{split}_labels": Y[a:] for a, split in enumerate(SPLITS)
 }
 
 
@@ -281,3 +295,21 @@ def test_a_protected_set_for_pytorchs_loaders(few: Images, tmp_path):
     assert label == pictures.targets[3] and pictures.classes == [*images.classes]
     back = as_images(pictures)
     assert torch.equal(back.x, images.x) and back.classes == images.classes
+
+
+def test_what_the_page_on_data_shows(tmp_path, monkeypatch):
+    """docs/data.md: its loader, and its commands with presets cut short."""
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    short = {"train_steps": 2, "steps": 1, "batch": 16, "model": "convnet"}
+    monkeypatch.setitem(EM.presets, "fast", EM.presets["fast"] | short)
+    quick = {"steps": 2, "batch": 16, "model": "convnet"}
+    monkeypatch.setitem(Recipe.presets, "short", Recipe.presets["short"] | quick)
+    gray = np.zeros((12, 28, 28), np.uint8)
+    saved(tmp_path, **{f"{split}_images": gray[a:] for a, split in enumerate(SPLITS)}).rename(
+        tmp_path / "breastmnist.npz"
+    )
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.S | re.M)
+    (tmp_path / "my_data.py").write_text(next(text for kind, text in blocks if kind == "python"))
+    for line in "".join(text for kind, text in blocks if kind == "console").splitlines():
+        typed(*shlex.split(line)[1:], cwd=tmp_path)
+    assert load(tmp_path / "protected" / "weaker").x.shape == (60, 3, 32, 32)
