@@ -9,7 +9,7 @@ from unlearnable import EM, UserError, load, protect
 from unlearnable.core.version import __version__
 from unlearnable.protection.settings import method_of_card
 
-TINY = EM(model="convnet", train_steps=2, steps=1, batch=16, eps=5)
+TINY = EM(model="convnet", train_steps=2, steps=1, batch=16, eps=5.0)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_settings_come_back_and_options_beside_them_win(folder, tmp_path):
 
 def test_help_shows_the_settings_of_the_card(folder, tmp_path):
     said = " ".join(typed("protect", "--settings", folder, "--help", cwd=tmp_path).stdout.split())
-    assert "The settings are those of" in said and " 5.0)" in said
+    assert "The settings are those of" in said and "5.0)" in said
 
 
 @pytest.mark.parametrize(
