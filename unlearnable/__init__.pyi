@@ -3,10 +3,12 @@
 from .core.errors import UserError as UserError
 from .core.version import __version__ as __version__
 from .data.card import Card as Card
+from .data.convert import as_images as as_images
 from .data.images import Images as Images
 from .data.load import load as load
 from .data.sources import DATA as DATA
 from .data.subsets import mix_in_clean as mix_in_clean
+from .data.torch_dataset import TorchDataset as TorchDataset
 from .data.visibility import ssim as ssim, visibility as visibility
 from .evaluation.audit import audit as audit
 from .evaluation.certify import certify as certify

@@ -9,7 +9,7 @@ import pytest
 
 from unlearnable import UserError
 from unlearnable.core import files
-from unlearnable.core.files import atomic_write
+from unlearnable.core.files import atomic_folder, atomic_write
 
 
 def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, monkeypatch):
@@ -33,3 +33,35 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, monkeypat
 def test_a_folder_is_not_the_name_of_a_file(folder):
     with pytest.raises(UserError, match="is a folder; give the name"), atomic_write(folder):
         pass
+
+
+def test_a_folder_takes_its_place_in_one_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_swept", set())
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".set.{dead.pid}-1-{files.HOST}.part"
+    left.mkdir()
+    (left / "half").write_text("unfinished")
+    with atomic_folder(tmp_path / "set") as tmp:
+        (tmp / "a").write_text("finished")
+        assert not (tmp_path / "set").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+    with pytest.raises(KeyError), atomic_folder(tmp_path / "other") as tmp:
+        (tmp / "a").write_text("half")
+        raise KeyError
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_folder_replaces_nothing(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    for name in ("file", "full", "link", "dangling"):
+        with pytest.raises(UserError, match="exists already"), atomic_folder(tmp_path / name):
+            pytest.fail("entered")
+    with atomic_folder(tmp_path / "empty") as tmp:
+        (tmp / "a").write_text("finished")
+    assert (tmp_path / "empty" / "a").read_text() == "finished"

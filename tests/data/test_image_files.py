@@ -281,8 +281,8 @@ def test_more_than_8_bits_are_found_whatever_the_decoder(tmp_path):
         avif = bytearray((tmp_path / "x.avif").read_bytes())
         avif[avif.index(b"av1C") + 6] |= 64  # Pillow cannot write a real one
         (tmp_path / "deep.avif").write_bytes(avif)
-        assert decoding._bits(image, tmp_path / "deep.avif") == 10
-        assert decoding._bits(image, tmp_path / "x.avif") == 8
+        assert decoding._bits(image, decoding._File(tmp_path / "deep.avif")) == 10
+        assert decoding._bits(image, decoding._File(tmp_path / "x.avif")) == 8
 
 
 def test_pages_are_not_an_animation(tmp_path):

@@ -40,7 +40,7 @@ class Audit(Verb):
     """folder for every training's result and what attackers made: audits of the same originals
     share those on clean images"""
     test: str | None = None
-    """a folder of clean test images (default: the test split of the originals' source)"""
+    """clean test images: a name or a folder (default: the test split of the originals' source)"""
     test_limit: int | None = None
     """at most this many test images, the same number of every class"""
     data_root: str | None = None
@@ -127,7 +127,8 @@ class Audit(Verb):
 
         limit, root = self.test_limit, self.data_root
         if self.test:
-            return load(self.test, limit=limit, root=root, size=size)
+            split = "train" if Path(self.test).is_dir() else "test"
+            return load(self.test, split=split, limit=limit, root=root, size=size)
         return load(self.folder, split="test", limit=limit, root=root)
 
 

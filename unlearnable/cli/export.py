@@ -7,45 +7,91 @@ from pathlib import Path
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Protected, Verb
 from unlearnable.core.errors import UserError
-from unlearnable.data.sources import check_protected
+from unlearnable.data.sources import check_protected, require_hf
 
 
 @dataclass(frozen=True)
 class Export(Verb):
-    """Write the noise of a protected folder, or its images in the official CIFAR layout.
+    """Write the images of a protected folder as others read them, or its noise.
 
+    unlearnable export protected/rem --imagefolder rem/
     unlearnable export protected/rem --noise noise.npy
     """
 
     folder: Protected
     """a protected folder"""
+    imagefolder: Path | None = None
+    """write the images into this folder: PNG files in a folder per class, metadata.jsonl, and a
+    description in Croissant"""
+    webdataset: Path | None = None
+    """write the images into this folder, as WebDataset's tar files"""
+    hf: Path | None = None
+    """write the images into this folder, as Hugging Face datasets saves them to disk (needs the
+    extra hf)"""
+    cifar: Path | None = None
+    """write protected training and clean test images into this folder, as cifar-10-batches-py"""
     noise: Path | None = None
     """write the noise here, int8 N x 3 x H x W in /255: as .npy, or with any other suffix as the
     pickle of Fu et al.'s program"""
     pt: Path | None = None
     """write the noise here as Huang et al.'s program reads it, a float tensor in the unit of
     [0, 1]; that program sets negative noise to 0"""
-    cifar: Path | None = None
-    """write protected training and clean test images into this folder, as cifar-10-batches-py"""
     data_root: str | None = None
     """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
 
     def run(self) -> None:
-        if not self.noise and not self.pt and not self.cifar:
+        shared = [self.imagefolder, self.webdataset, self.hf]
+        if not any([*shared, self.cifar, self.noise, self.pt]):
             raise UserError(
-                "There is nothing to export; give --noise FILE, --pt FILE, or --cifar FOLDER."
+                "There is nothing to export; give --imagefolder, --webdataset, --hf, or --cifar "
+                "FOLDER, or --noise or --pt FILE."
             )
         check_protected(self.folder)
+        if self.hf:
+            require_hf()
+        if any(shared):
+            self._images()
+        if self.cifar:
+            self._cifar(self.cifar)
+        if self.noise or self.pt:
+            self._noise()
+
+    def _images(self) -> None:
+        """The protected images alone, in the layouts that they are shared in."""
+        from unlearnable.protection.image_sets import (
+            export_hf,
+            export_imagefolder,
+            export_webdataset,
+            read_for_export,
+        )
+
+        images, card = read_for_export(self.folder)
+        if self.imagefolder:
+            print(export_imagefolder(images, card, self.imagefolder))
+        if self.webdataset:
+            print(export_webdataset(images, self.webdataset))
+        if self.hf:
+            print(export_hf(images, card, self.hf))
+
+    def _cifar(self, folder: Path) -> None:
         from unlearnable.data.load import load
         from unlearnable.protection.cifar_files import export_cifar
-        from unlearnable.protection.export import noise_of, originals_of
+        from unlearnable.protection.export import originals_of
+
+        originals_of(self.folder, self.data_root)  # raises UserError where the card is broken
+        test = load(self.folder, split="test", root=self.data_root)
+        print(export_cifar(load(self.folder), test, folder))
+
+    def _noise(self) -> None:
+        from unlearnable.protection.export import noise_of
         from unlearnable.protection.methods.noise_files import write_noise, write_noise_tensor
 
+        noise = noise_of(self.folder, self.data_root)
         if self.noise:
-            write_noise(noise_of(self.folder, self.data_root), self.noise)
+            write_noise(noise, self.noise)
             print(self.noise)
         if self.pt:
-            lost = write_noise_tensor(noise_of(self.folder, self.data_root), self.pt)
+            lost = write_noise_tensor(noise, self.pt)
             print(self.pt)
             if lost:
                 print(
@@ -53,10 +99,6 @@ class Export(Verb):
                     "such files sets it to 0, so that a weaker noise is trained on; use --cifar.",
                     file=sys.stderr,
                 )
-        if self.cifar:
-            originals_of(self.folder, self.data_root)  # raises UserError where the card is broken
-            test = load(self.folder, split="test", root=self.data_root)
-            print(export_cifar(load(self.folder), test, self.cifar))
 
 
 def command(args: list[str]) -> Command:

@@ -29,8 +29,8 @@ class Learn(Verb):
     """
 
     data: Annotated[Positional[str], arg(metavar="DATA")]
-    """a name of `unlearnable ls data`, a folder with one sub-folder of images per class, or a
-    protected folder"""
+    """a protected folder, or as --data of protect: a name of `unlearnable ls data`, a folder with
+    one sub-folder of images per class, FILE.npz, hf:NAME, or my_module:loader"""
     preset: str = "paper"
     """named settings of the learner: they set the defaults of the recipe below"""
     out: Path | None = None

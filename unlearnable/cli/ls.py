@@ -7,7 +7,7 @@ from tyro.conf import Positional, arg
 
 from unlearnable.cli.help import doc, sentence
 from unlearnable.cli.options import Command, Verb
-from unlearnable.data.sources import DATA
+from unlearnable.data.sources import DATA, DOORS
 from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.evaluation.suites import SUITES
 from unlearnable.models import MODELS
@@ -44,7 +44,10 @@ def listing() -> dict[str, dict[str, str]]:
     return {
         "methods": {name: sentence(method.__doc__ or "") for name, method in METHODS.items()},
         "models": {name: entry.about + _absent(name) for name, entry in MODELS.items()},
-        "data": {name: entry.about for name, entry in DATA.items()},
+        "data": {
+            **{name: entry.about for name, entry in DATA.items()},
+            **{name: entry.about for name, entry in DOORS.items()},
+        },
         "countermeasures": {name: entry.about for name, entry in COUNTERMEASURES.items()},
         "augmentations": {name: entry.about for name, entry in AUGMENTATIONS.items()},
         "suites": {n: ", ".join(learner.name for learner in suite) for n, suite in SUITES.items()},

@@ -55,15 +55,22 @@ class Command:
         return self.kind if self.default is MISSING_NONPROP else self.default
 
 
+def value_of(option: str, args: list[str]) -> str | None:
+    """What the arguments give to ``option`` (--preset), None where they do not name it. For options
+    that set the defaults of others, and so are needed before those are read."""
+    value = None
+    for at, following in zip(args, [*args[1:], None]):
+        if at == option:
+            value = following
+        elif at.startswith(f"{option}="):
+            value = at.partition("=")[2]
+    return value
+
+
 def preset_in(args: list[str], kind: type[Presets], default: str) -> str:
-    """The preset that the arguments name: it sets the defaults, so it is needed before they are
-    read. Raises UserError for an unknown one."""
-    name = default
-    for at, following in zip(args, [*args[1:], default]):
-        if at == "--preset":
-            name = following
-        elif at.startswith("--preset="):
-            name = at.partition("=")[2]
+    """The preset that the arguments name. Raises UserError for an unknown one."""
+    typed = value_of("--preset", args)
+    name = default if typed is None else typed
     if name not in kind.presets:
         raise unknown("preset", name, kind.presets)
     return name

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in
+from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in, value_of
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import own_code
 from unlearnable.core.text import printable
@@ -17,6 +17,7 @@ HELP = """Add noise to a data set, so that models trained on it fail.
 
 unlearnable protect rem --data shapes --preset short
 unlearnable protect em --data my_images/ --size 64 --out protected/em
+unlearnable protect --settings protected/em/card.json --data other_images/ --size 64
 
 METHOD is one of these, or your own as my_module:Class (docs/adding-a-method.md). For photos at
 their own sizes: unlearnable protect-photos."""
@@ -30,9 +31,13 @@ class Protect(Verb):
     """Settings of the method; sizes of noise are in /255."""
     preset: str = "paper"
     """named settings: they set the defaults of the method's options"""
+    settings: Path | None = None
+    """a card.json, or its folder: its method and settings set the defaults instead, and METHOD may
+    be left out"""
     data: str = "shapes"
-    """a name of `unlearnable ls data`, a folder with one sub-folder of images per class, or a
-    protected folder; methods that need no classes also take a folder without sub-folders"""
+    """a name of `unlearnable ls data`, a folder with one sub-folder of images per class, FILE.npz,
+    hf:NAME (Hugging Face), or my_module:loader; methods that need no classes also take a folder
+    without sub-folders"""
     out: Path = Path("protected")
     """folder for the images, the card and the generator; the same command resumes"""
     selection: Selection = field(default_factory=Selection)
@@ -75,8 +80,29 @@ def command(args: list[str]) -> Command:
     name = named(args)
     own = {} if name in METHODS or not name else {name: _own(name)}
     kinds = {**METHODS, **own}
+    again = _again(kinds.get(name), args)
+    if again and not name:
+        return again
     commands = {n: _command(n, kind, args if n == name else []) for n, kind in kinds.items()}
-    return Command(HELP, commands=commands, noun="METHOD")
+    return Command(HELP, commands=commands | ({name: again} if again else {}), noun="METHOD")
+
+
+def _again(kind: type[Method] | None, args: list[str]) -> Command | None:
+    """The method of --settings, with the settings of that card as defaults; None without that
+    option. kind: the method, where it is typed too. Raises UserError."""
+    card = value_of("--settings", args)
+    if card is None:
+        if "--settings" in args:
+            raise UserError("--settings needs a card.json, or the folder of one.")
+        return None
+    if value_of("--preset", args) is not None:
+        raise UserError("--preset and --settings both set the defaults; give one of them.")
+    from unlearnable.protection.settings import method_of_card
+
+    method = method_of_card(Path(card), kind, model=value_of("--model", args))
+    text = f"{doc(type(method))}\n\nThe settings are those of {card}."
+    default = Protect(method, settings=Path(card), out=Path("protected") / method.name)
+    return Command(text, Protect, default)
 
 
 def _own(name: str) -> type[Method]:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
 import threading
 import zlib
@@ -32,9 +33,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises UserError for a full disk, and for a folder that refuses or is itself ``path``."""
     if not path.name:
         raise UserError(f"{path} is a folder; give the name of a file.")
-    # Cut short, because the longest file names leave no room for more.
-    writer = f"{os.getpid()}-{threading.get_ident()}-{HOST}"
-    temporary = path.with_name(f".{path.name[:40]}.{writer}.part")
+    temporary = _unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
@@ -50,9 +49,49 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path``. Filled, it takes its place in one step, or, if the block
+    raises, nothing does. Raises UserError for a full disk, for a folder that refuses, and where
+    ``path`` is anything but an empty folder."""
+    if not path.name or (os.path.lexists(path) and not _is_empty_folder(path)):
+        raise UserError(f"{path} exists already; choose another folder, or delete it.")
+    temporary = _unfinished(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        temporary.mkdir()
+        yield temporary
+        if sys.platform != "win32":
+            os.sync()  # one call for thousands of files
+        elif path.exists():  # there, a folder does not take the place of another
+            path.rmdir()
+        os.replace(temporary, path)
+        if sys.platform != "win32":
+            _sync(path.parent)
+    except OSError as e:
+        raise _disk_error(e, path) from e
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    try:
+        return not path.is_symlink() and path.is_dir() and not any(path.iterdir())
+    except OSError:  # one that may not be read
+        return False
+
+
+def _unfinished(path: Path) -> Path:
+    """The name beside ``path`` under which this process and thread writes it. Cut short, because
+    the longest file names leave no room for more."""
+    writer = f"{os.getpid()}-{threading.get_ident()}-{HOST}"
+    return path.with_name(f".{path.name[:40]}.{writer}.part")
+
+
 def _sweep(folder: Path) -> None:
-    """Delete what processes of this machine that were killed left of their ``atomic_write`` in
-    ``folder``: once per process, because that reads the whole folder."""
+    """Delete what processes of this machine that were killed left of their ``atomic_write`` or
+    ``atomic_folder`` in ``folder``: once per process, because that reads the whole folder."""
     if folder in _swept or sys.platform == "win32":  # where a process cannot be asked for
         return
     _swept.add(folder)
@@ -61,7 +100,15 @@ def _sweep(folder: Path) -> None:
             found = PART.fullmatch(entry.name)
             ours = found and found[2] == str(HOST)
             if found and ours and not entry.is_symlink() and not _runs(int(found[1])):
-                os.unlink(entry.path)
+                _delete(Path(entry.path))
+
+
+def _delete(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _runs(process: int) -> bool:
@@ -133,9 +180,9 @@ def _sync(path: Path) -> None:
 def remove_unfinished(folder: Path) -> None:
     """Delete what writers that were killed left under ``folder``, which nobody else may be writing
     into (``lock``)."""
-    for path in folder.rglob(".*.part"):
+    for path in [*folder.rglob(".*.part")]:
         if PART.fullmatch(path.name) and not path.is_symlink():
-            path.unlink(missing_ok=True)
+            _delete(path)
 
 
 class Busy(Exception):

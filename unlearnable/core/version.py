@@ -1,8 +1,3 @@
-"""The version, from the installed package's metadata (pyproject.toml has it)."""
+"""The version, in its only place: pyproject.toml reads it from here."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("unlearnable")
-except PackageNotFoundError:
-    __version__ = "not installed"
+__version__ = "0.1.0"

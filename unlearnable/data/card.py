@@ -165,11 +165,14 @@ class Card:
         path = find_private(folder, CARD)
         if path is None:
             raise UserError(f"{folder} is not a protected folder (it has no card.json).")
+        return cls.read_file(path, "protect the images again")
+
+    @classmethod
+    def read_file(cls, path: Path, remedy: str) -> Self:
+        """Read a card. remedy: what to do about one that is not complete. Raises UserError."""
         value = read_json(path)
         if problem := mismatch(value, cls):
-            raise UserError(
-                f"{path} is not a complete card (it has {problem}); protect the images again."
-            )
+            raise UserError(f"{path} is not a complete card (it has {problem}); {remedy}.")
         return cls.from_json(value)
 
     @classmethod

@@ -6,8 +6,9 @@ that an image is read as every viewer shows it.
 
 import io
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -55,16 +56,36 @@ PNG_LEVEL = 3
 WEBP_LONGEST = 16383  # pixels
 
 
-def read(path: Path) -> Image.Image:
+@dataclass(frozen=True)
+class _File:
+    """An image file. data: its bytes, where it lies in another file and ``path`` is only a name."""
+
+    path: Path
+    data: bytes | None = None
+
+    def open(self) -> BinaryIO:
+        return open(self.path, "rb") if self.data is None else io.BytesIO(self.data)
+
+    def head(self, size: int) -> bytes:
+        with self.open() as file:
+            return file.read(size)
+
+    def content(self) -> bytes:
+        return self.path.read_bytes() if self.data is None else self.data
+
+
+def read(path: Path, data: bytes | None = None) -> Image.Image:
     """Decode an image file: RGB or RGBA, 8 bits per channel, upright, with the colors of sRGB or of
     its profile. ``info`` keeps icc_profile, exif (what may be published of it), and whether some of
-    that was ``lost``. Raises UserError for anything else, and for animations."""
+    that was ``lost``. data: the bytes of a file that is not on the disk; ``path`` is then its name
+    for messages. Raises UserError for anything else, and for animations."""
+    source = _File(path, data)
     try:
-        image, found = _opened(path)
+        image, found = _opened(source)
         with image:
             claim(image.width * image.height)
-            _check(image, path)
-            return _upright(image, found, path)
+            _check(image, source)
+            return _upright(image, found, source)
     except Image.DecompressionBombError as e:
         # a small file could fill the memory
         raise UserError(
@@ -75,7 +96,7 @@ def read(path: Path) -> Image.Image:
     except UserError:
         raise
     except Exception as e:
-        if not HEIF and _is_heif(path):
+        if not HEIF and _is_heif(source):
             raise UserError(
                 f"{printable(str(path))} is HEIC, which needs an extra: pip install "
                 "'unlearnable[heif]' (in a clone: pip install '.[heif]'), or save it as JPEG."
@@ -87,37 +108,35 @@ def read(path: Path) -> Image.Image:
         ) from e
 
 
-def _is_heif(path: Path) -> bool:
+def _is_heif(source: _File) -> bool:
     """Whether the file says that it is HEIF (ISO 23008-12), whatever its name."""
     try:
-        with open(path, "rb") as file:
-            head = file.read(12)
+        head = source.head(12)
     except OSError:
         return False
     return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1")
 
 
-def _opened(path: Path) -> tuple[ImageFile.ImageFile, dict[bytes, bytes]]:
+def _opened(source: _File) -> tuple[ImageFile.ImageFile, dict[bytes, bytes]]:
     """Open a file without decoding it; of a PNG also return the metadata that was taken out."""
-    with open(path, "rb") as file:
-        is_png = file.read(len(PNG)) == PNG
-    if is_png:
-        data, found = png_without_metadata(path.read_bytes())
+    if source.head(len(PNG)) == PNG:
+        data, found = png_without_metadata(source.content())
         return Image.open(io.BytesIO(data), formats=("PNG",)), found
     try:
-        return Image.open(path, formats=FORMATS), {}
+        file = source.path if source.data is None else io.BytesIO(source.data)
+        return Image.open(file, formats=FORMATS), {}
     except ValueError as e:
         if "Exif" not in str(e):  # libavif refuses the image for it
             raise
-        data = path.read_bytes().replace(b"Exif", b"none", 1)  # an item of no known type
+        data = source.content().replace(b"Exif", b"none", 1)  # an item of no known type
         return Image.open(io.BytesIO(data), formats=("AVIF",)), {b"eXIf": b"?"}
 
 
-def _check(image: ImageFile.ImageFile, path: Path) -> None:
+def _check(image: ImageFile.ImageFile, source: _File) -> None:
     """Raise UserError for what is not one image of 8 bits per channel that fits the memory."""
     if image.width * image.height > MOST_PIXELS:
         raise Image.DecompressionBombError
-    name = printable(str(path))
+    name = printable(str(source.path))
     frames = getattr(image, "n_frames", 1)
     # Phones store a second view or a brightness map behind the photo (MPO,
     # HEIF); viewers show the first.
@@ -125,7 +144,7 @@ def _check(image: ImageFile.ImageFile, path: Path) -> None:
         raise UserError(f"{name} has {frames} pages; save the one you mean as a file of its own.")
     if frames > 1 and image.format not in ("MPO", "TIFF", "HEIF"):
         raise UserError(f"{name} is an animation; save the image you mean as a file of its own.")
-    if _bits(image, path) > 8:
+    if _bits(image, source) > 8:
         raise UserError(f"{name} has more than 8 bits per channel; convert it to 8 bits.")
     if (need := image.width * image.height * BYTES_PER_PIXEL) > (memory := _memory()):
         raise UserError(
@@ -144,15 +163,14 @@ def _previews(image: TiffImageFile, pages: int) -> bool:
     return all(width < size[0] and height < size[1] for width, height in others)
 
 
-def _bits(image: ImageFile.ImageFile, path: Path) -> int:
+def _bits(image: ImageFile.ImageFile, source: _File) -> int:
     """Bits per channel in the file, wherever its format says so: most decoders cut to 8 in
     silence."""
     if image.mode.startswith(("I", "F")) or ";16" in str(image.tile):
         return 16
     if isinstance(image, TiffImageFile):
         return max(image.tag_v2.get(258, (8,)))
-    with open(path, "rb") as file:
-        head = file.read(1 << 16)
+    head = source.head(1 << 16)
     match image.format:
         case "PPM":
             most = image.tile[0].args
@@ -168,18 +186,17 @@ def _bits(image: ImageFile.ImageFile, path: Path) -> int:
     return 8
 
 
-def _space(image: ImageFile.ImageFile, path: Path, found: dict[bytes, bytes]) -> Space:
+def _space(image: ImageFile.ImageFile, source: _File, found: dict[bytes, bytes]) -> Space:
     """What a PNG, AVIF or HEIF says about its colors without a profile."""
     try:
         if codes := found.get(b"cICP"):
             return Space.of_code(codes[0], codes[1])
         if image.format in ("AVIF", "HEIF"):
-            with open(path, "rb") as file:
-                head = file.read(1 << 16)
+            head = source.head(1 << 16)
             primaries, transfer = (number_behind(head, b"colrnclx", at, 2) for at in (0, 2))
             return Space.of_code(primaries or 2, transfer or 2)  # 2: unspecified
     except UserError as e:
-        raise UserError(f"{printable(str(path))} {e}") from e
+        raise UserError(f"{printable(str(source.path))} {e}") from e
     if image.format != "PNG" or "srgb" in image.info:
         return Space()
     return Space.of_png(image.info.get("gamma"), image.info.get("chromaticity"))
@@ -193,10 +210,10 @@ def _memory() -> int:
         return MOST_PIXELS * BYTES_PER_PIXEL
 
 
-def _upright(image: ImageFile.ImageFile, found: dict[bytes, bytes], path: Path) -> Image.Image:
+def _upright(image: ImageFile.ImageFile, found: dict[bytes, bytes], source: _File) -> Image.Image:
     exif, lost = exif_of(image, found.get(b"eXIf"))
     profile = found.get(b"iCCP") if image.format == "PNG" else image.info.get("icc_profile") or None
-    space = Space() if profile and b"cICP" not in found else _space(image, path, found)
+    space = Space() if profile and b"cICP" not in found else _space(image, source, found)
     image.load()
     mode = "RGBA" if image.has_transparency_data else "RGB"
     plain, fate = to_srgb(image, profile, space)

@@ -19,7 +19,8 @@ A = TypeVar("A")
 LONGEST = 255 - len(".webp")  # bytes that file systems leave for a name without its ending
 # the classes of a flat folder: its images lie directly in it, and folder / "" is the folder
 NO_CLASSES = ("",)
-OWN_FILES = ("card.json", "generator.safetensors")  # what this program writes beside images
+# what this program writes beside images
+OWN_FILES = ("card.json", "generator.safetensors", "metadata.jsonl", "croissant.json")
 # what macOS, Windows, and network drives leave behind
 _LITTER = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information"}
 _LITTER |= {"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "lost+found", "icon\r"}

@@ -1,7 +1,8 @@
 """``load`` reads every source into the same ``Images``.
 
 A source is a name of ``DATA``, a folder of images with one sub-folder per class, a flat folder of
-images without classes, or a protected folder, which loads exactly like a clean one.
+images without classes, a protected folder, which loads exactly like a clean one, or what comes in
+through one of ``DOORS``: an .npz file, a data set of Hugging Face, a function of one's own.
 """
 
 import os
@@ -15,9 +16,10 @@ from unlearnable.core.presets import require_seed
 from unlearnable.data import shapes
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.card import CARD, Card, find_private
+from unlearnable.data.convert import Asked
 from unlearnable.data.folders import read_folder, source_of
 from unlearnable.data.images import Images
-from unlearnable.data.sources import DATA, check_source
+from unlearnable.data.sources import DATA, DOORS, check_source, find_door
 from unlearnable.data.subsets import check_classes, select
 
 
@@ -34,23 +36,29 @@ def load(
 ) -> Images:
     """Load the images of a source. Raises UserError for a source that cannot be read.
 
-    source: a name of ``DATA``, an image folder (one sub-folder per class, or images only), or a
-    protected folder, whose "test" split is that of its originals.
+    source: a name of ``DATA``, an image folder (one sub-folder per class, or images only), a
+    protected folder, whose "test" split is that of its originals, or as in ``DOORS``: FILE.npz,
+    hf:NAME, my_module:loader.
+    split: "train" or "test".
     limit: load at most this many images, the same number per class, drawn by ``seed``.
     classes: load only these, relabeled 0, 1, ... in the order given.
     seed: also generates ``shapes``.
-    size: resize a folder's images to size x size; by default protected photos have the size at
-    which their noise was made.
+    size: resize the images to size x size (named and protected sets have theirs); by default
+    protected photos have the size at which their noise was made.
     root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).
     skip_bad: leave out the files of a folder that cannot be read.
     """
     require_seed(seed)
     if limit is not None and limit < 1:
         raise UserError(f"The limit of images must be at least 1, not {limit}.")
+    if split not in ("train", "test"):
+        raise UserError(f"The split is train or test, not {split}.")
     check_source(source)
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
         images = DATA[str(source)].load()(root, split, seed, limit, classes)
+    elif door := find_door(source):
+        images = DOORS[door].load()(str(source), Asked(split, limit, classes, seed, size))
     elif find_private(path, CARD):
         card = Card.read(path)
         if split == "test":

@@ -1,6 +1,8 @@
 """The sources of images by name, and the checks of a source that need no images: quick, so that a
 mistyped name is answered at once."""
 
+import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from unlearnable.core.plugins import Entry
 from unlearnable.data.card import CARD, find_private
 
 if TYPE_CHECKING:
+    from unlearnable.data.convert import Asked
     from unlearnable.data.images import Images
 
 Reader = Callable[[Path, str, int, int | None, tuple[str, ...] | None], "Images"]
@@ -36,12 +39,61 @@ DATA: dict[str, Entry[Reader]] = {
 }
 
 
+Door = Callable[[str, "Asked"], "Images"]
+"""(source, what of it is asked for) -> images"""
+
+HF = "hf:"  # begins the name of a data set of Hugging Face
+DOORS: dict[str, Entry[Door]] = {
+    "FILE.npz": Entry(
+        "train_images, train_labels, test_images, test_labels, as in MedMNIST",
+        "unlearnable.data.npz:read_npz",
+    ),
+    f"{HF}NAME": Entry(
+        "a folder or name that Hugging Face datasets loads (the extra hf)",
+        "unlearnable.data.hub:read_hub",
+    ),
+    "my_module:loader": Entry(
+        'your own function of "train" or "test": arrays, or a data set of torch or Hugging Face',
+        "unlearnable.data.loaders:read_loader",
+    ),
+}
+_LOADER = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
+
+
+def find_door(source: str | Path) -> str | None:
+    """Return the key of DOORS through which ``source`` comes in; None for a name of DATA and for a
+    folder."""
+    text = str(source)
+    if text in DATA or Path(text).is_dir():
+        return None
+    if text.startswith(HF):
+        return f"{HF}NAME"
+    if text.endswith(".npz"):
+        return "FILE.npz"
+    return "my_module:loader" if _LOADER.fullmatch(text) else None
+
+
 def check_source(source: str | Path) -> None:
-    """Raise UserError unless ``source`` is a name of DATA or a folder."""
-    if str(source) not in DATA and not Path(source).is_dir():
-        known = ", ".join(DATA)
+    """Raise UserError unless ``source`` is a name of DATA, a folder, or a file or a name that comes
+    in through one of DOORS. A loader is not called and a hub not asked."""
+    door = find_door(source)
+    if door == f"{HF}NAME":
+        require_hf()
+    elif door == "FILE.npz" and not Path(source).is_file():
+        raise UserError(f"There is no file {source}; check the path.")
+    elif door is None and str(source) not in DATA and not Path(source).is_dir():
+        known = ", ".join((*DATA, *DOORS))
         raise UserError(
             f"There is no folder {source} and no dataset of that name (known: {known})."
+        )
+
+
+def require_hf() -> None:
+    """Raise UserError where Hugging Face datasets is not installed."""
+    if importlib.util.find_spec("datasets") is None:
+        raise UserError(
+            "Hugging Face datasets is not installed, which is an extra: pip install "
+            "'unlearnable[hf]' (in a clone: pip install '.[hf]')."
         )
 
 

@@ -45,21 +45,36 @@ def class_mask(images: Images, classes: tuple[str, ...]) -> Tensor:
     return chosen[images.y]
 
 
+def chosen_rows(
+    y: np.ndarray,
+    names: tuple[str, ...],
+    limit: int | None,
+    classes: tuple[str, ...] | None,
+    seed: int,
+) -> np.ndarray:
+    """Return the rows, int64 and ascending, of the labels y [N] that ``select`` keeps."""
+    numbers = [names.index(c) for c in classes] if classes else range(len(names))
+    rows = [np.flatnonzero(y == c) for c in dict.fromkeys(numbers)]
+    if limit is not None and limit < sum(map(len, rows)):
+        random, n = np.random.default_rng(seed), len(rows)
+        fair = [limit // n + (c < limit % n) for c in range(n)]
+        rows = [random.permutation(each)[:most] for each, most in zip(rows, fair, strict=True)]
+    return np.sort(np.concatenate(rows))
+
+
 def select(images: Images, limit: int | None, classes: tuple[str, ...] | None, seed: int) -> Images:
     """Keep the images of ``classes``, relabeled 0, 1, ... in that order, and of those at most
     ``limit``, the same number per class, drawn by ``seed``. The order of the images stays."""
-    if classes:
-        check_classes(classes, images.classes)
-        table = torch.full((len(images.classes),), -1)
-        table[[images.classes.index(c) for c in classes]] = torch.arange(len(classes))
-        kept = images.subset(table[images.y] >= 0)
-        images = replace(kept, y=table[kept.y], classes=tuple(classes))
-    if limit is None or limit >= len(images):
+    check_classes(classes, images.classes)
+    if not classes and (limit is None or limit >= len(images)):
         return images
-    random, n = np.random.default_rng(seed), len(images.classes)
-    fair = [limit // n + (c < limit % n) for c in range(n)]
-    rows = [random.permutation(np.flatnonzero(images.y.numpy() == c))[: fair[c]] for c in range(n)]
-    return images.subset(torch.from_numpy(np.sort(np.concatenate(rows))))
+    rows = chosen_rows(images.y.numpy(), images.classes, limit, classes, seed)
+    images = images.subset(torch.from_numpy(rows))
+    if not classes:
+        return images
+    table = torch.full((len(images.classes),), -1)
+    table[[images.classes.index(c) for c in classes]] = torch.arange(len(classes))
+    return replace(images, y=table[images.y], classes=tuple(classes))
 
 
 def clean_mask(y: Tensor, fraction: float, seed: int) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write
+from unlearnable.core.files import atomic_folder
 from unlearnable.data.images import Images
 
 FOLDER = "cifar-10-batches-py"
@@ -25,20 +25,16 @@ def export_cifar(train: Images, test: Images, root: Path) -> Path:
             f"The CIFAR layout holds 32 x 32 images; these are {list(train.x.shape[1:])}."
         )
     folder = root / FOLDER
-    if folder.exists():
-        raise UserError(f"{folder} exists already; choose another folder for the export.")
-    for k, rows in enumerate(torch.arange(len(train)).tensor_split(5), start=1):
-        title = f"training batch {k} of 5"
-        _write(folder / f"data_batch_{k}", _batch(train, rows, title, "train"))
-    _write(
-        folder / "test_batch", _batch(test, torch.arange(len(test)), "testing batch 1 of 1", "test")
-    )
-    largest = -(-len(train) // 5)
     names = list(train.classes)
-    _write(
-        folder / "batches.meta",
-        {"num_cases_per_batch": largest, "label_names": names, "num_vis": 3072},
-    )
+    with atomic_folder(folder) as tmp:
+        for k, rows in enumerate(torch.arange(len(train)).tensor_split(5), start=1):
+            title = f"training batch {k} of 5"
+            _write(tmp / f"data_batch_{k}", _batch(train, rows, title, "train"))
+        rows = torch.arange(len(test))
+        _write(tmp / "test_batch", _batch(test, rows, "testing batch 1 of 1", "test"))
+        largest = -(-len(train) // 5)
+        meta = {"num_cases_per_batch": largest, "label_names": names, "num_vis": 3072}
+        _write(tmp / "batches.meta", meta)
     return folder
 
 
@@ -53,8 +49,7 @@ def _batch(images: Images, rows: torch.Tensor, title: str, split: str) -> dict[s
 
 
 def _write(path: Path, value: dict[str, object]) -> None:
-    with atomic_write(path) as tmp:
-        tmp.write_bytes(b"\x80\x02" + python2(value) + b".")
+    path.write_bytes(b"\x80\x02" + python2(value) + b".")
 
 
 def python2(value: object) -> bytes:
