@@ -256,14 +256,36 @@ def test_from_the_door_to_the_export_by_commands(loaders, source):
     """The card knows where the originals are, and the learner finds the test split there."""
     saved(loaders)
     typed("protect", "uniform", "--data", source, "--limit", 9, "--out", "out", cwd=loaders)
-    clean = originals_of(loaders / "out")
+    clean = originals_of(loaders / "out", originals=source)
     assert clean.source["source"] == source and len(clean) == 9
-    assert len(load(loaders / "out", split="test")) in (6, 10)
-    typed("export", "out", "--noise", "noise.npy", cwd=loaders)
+    assert len(load(loaders / "out", split="test", originals=source)) in (6, 10)
+    typed("export", "out", "--noise", "noise.npy", "--originals", source, cwd=loaders)
     noise = np.load(loaders / "noise.npy").astype(int)
     assert np.array_equal(noise, load("out").x.numpy().astype(int) - clean.x.numpy())
     said = typed("protect", "uniform", "--data", "gone.npz", cwd=loaders, status=2).stderr
     assert "There is no file gone.npz" in said
+
+
+def test_a_card_does_not_choose_what_is_imported(loaders):
+    typed(
+        "protect", "uniform", "--data", "loaders:arrays", "--limit", 9, "--out", "out", cwd=loaders
+    )
+    card = loaders / "out" / "card.json"
+    card.write_text(card.read_text().replace("loaders:arrays", "planted:arrays"))
+    (loaders / "planted.py").write_text("open('ran', 'w').close()")
+    quick = ("--preset", "short", "--steps", 1)
+    for command in (
+        ("learn", "out", *quick),
+        ("audit", "out", *quick),
+        ("show", "out"),
+        ("export", "out", "--noise", "noise.npy"),
+    ):
+        said = typed(*command, cwd=loaders, status=2).stderr
+        assert "if it is yours, give --originals planted:arrays" in said
+    for asked in (None, "loaders:arrays"):
+        with pytest.raises(UserError, match="a file must not choose what is run"):
+            load("out", split="test", originals=asked)
+    assert not (loaders / "ran").exists()
 
 
 def test_arrays_in_memory():

@@ -45,6 +45,9 @@ class Audit(Verb):
     """at most this many test images, the same number of every class"""
     data_root: str | None = None
     """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
+    originals: str | None = None
+    """my_module:loader again, where the originals come from that function of yours: a card alone
+    must not choose what is run"""
     recipe: Recipe = field(default_factory=Recipe)
     """How the learners train."""
     machine: Machine = field(default_factory=Machine)
@@ -62,7 +65,7 @@ class Audit(Verb):
         from unlearnable.protection.export import originals_of
         from unlearnable.reports.tables import audit_table
 
-        clean = originals_of(self.folder, self.data_root)  # raises UserError before any work
+        clean = originals_of(self.folder, self.data_root, self.originals)  # raises before any work
         protected = load(self.folder).for_learning()
         test = self._test(protected.size)
         self._announce(learners, clean, protected, test)
@@ -76,6 +79,7 @@ class Audit(Verb):
             cells=self.cells,
             test=test,
             root=self.data_root,
+            originals=self.originals,
             seed=seed,
             device=self.machine.device,
             precision=self.machine.precision,
@@ -129,7 +133,7 @@ class Audit(Verb):
         if self.test:
             split = "train" if Path(self.test).is_dir() else "test"
             return load(self.test, split=split, limit=limit, root=root, size=size)
-        return load(self.folder, split="test", limit=limit, root=root)
+        return load(self.folder, split="test", limit=limit, root=root, originals=self.originals)
 
 
 def command(args: list[str]) -> Command:

@@ -38,6 +38,9 @@ class Export(Verb):
     [0, 1]; that program sets negative noise to 0"""
     data_root: str | None = None
     """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
+    originals: str | None = None
+    """my_module:loader again, where the originals come from that function of yours: a card alone
+    must not choose what is run"""
 
     def run(self) -> None:
         shared = [self.imagefolder, self.webdataset, self.hf]
@@ -78,15 +81,17 @@ class Export(Verb):
         from unlearnable.protection.cifar_files import export_cifar
         from unlearnable.protection.export import originals_of
 
-        originals_of(self.folder, self.data_root)  # raises UserError where the card is broken
-        test = load(self.folder, split="test", root=self.data_root)
+        originals_of(
+            self.folder, self.data_root, self.originals
+        )  # raises UserError where the card is broken
+        test = load(self.folder, split="test", root=self.data_root, originals=self.originals)
         print(export_cifar(load(self.folder), test, folder))
 
     def _noise(self) -> None:
         from unlearnable.protection.export import noise_of
         from unlearnable.protection.methods.noise_files import write_noise, write_noise_tensor
 
-        noise = noise_of(self.folder, self.data_root)
+        noise = noise_of(self.folder, self.data_root, self.originals)
         if self.noise:
             write_noise(noise, self.noise)
             print(self.noise)

@@ -38,6 +38,9 @@ class Learn(Verb):
     test: str | None = None
     """clean test images: a name or a folder (default: the test split of the training images'
     source)"""
+    originals: str | None = None
+    """my_module:loader again, where DATA was protected from that function of yours: a card alone
+    must not choose what is run"""
     test_limit: int | None = None
     """at most this many test images, the same number of every class"""
     countermeasure: str | None = None
@@ -124,9 +127,10 @@ class Learn(Verb):
             seed=chosen.data_seed,
             size=chosen.size or (data.size if folder else None),
             root=chosen.data_root,
+            originals=self.originals,
         )
         if self.clean_fraction:
-            clean = originals_of(Path(self.data), chosen.data_root)
+            clean = originals_of(Path(self.data), chosen.data_root, self.originals)
             data = mix_in_clean(data, clean, self.clean_fraction, self.machine.seed)
         if self.countermeasure:
             data = apply_countermeasure(self.countermeasure, data)

@@ -27,6 +27,9 @@ class Show(Verb):
     """the noise is shown times this, around gray"""
     data_root: str | None = None
     """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
+    originals: str | None = None
+    """my_module:loader again, where the originals come from that function of yours: a card alone
+    must not choose what is run"""
 
     def __post_init__(self) -> None:
         require(self, positive="count gain")
@@ -38,7 +41,10 @@ class Show(Verb):
         from unlearnable.protection.export import originals_of
         from unlearnable.reports.contact_sheet import contact_sheet
 
-        clean, protected = originals_of(self.folder, self.data_root), load(self.folder)
+        clean, protected = (
+            originals_of(self.folder, self.data_root, self.originals),
+            load(self.folder),
+        )
         name = self.folder.resolve()
         # a folder of photos, or without sub-folders, holds images only: the sheet goes beside it
         beside = name.with_name(f"{name.name}-sheet.png")

@@ -3,6 +3,7 @@ network or method from the current folder."""
 
 import importlib
 import os
+import re
 import sys
 import sysconfig
 import traceback
@@ -32,6 +33,11 @@ class Entry(Generic[T]):
         """Import and return what ``target`` names."""
         module, _, attribute = self.target.partition(":")
         return cast(T, getattr(importlib.import_module(module), attribute))
+
+
+def names_object(text: str) -> bool:
+    """Whether ``text`` has the form my_module:attribute."""
+    return re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", text) is not None
 
 
 @contextmanager

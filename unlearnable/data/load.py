@@ -33,6 +33,7 @@ def load(
     size: int | None = None,
     root: str | Path | None = None,
     skip_bad: bool = False,
+    originals: str | None = None,
 ) -> Images:
     """Load the images of a source. Raises UserError for a source that cannot be read.
 
@@ -47,6 +48,8 @@ def load(
     protected photos have the size at which their noise was made.
     root: where the named sets lie (default: $UNLEARNABLE_DATA, else ./data).
     skip_bad: leave out the files of a folder that cannot be read.
+    originals: for the "test" split of a folder that was protected from my_module:loader, that name
+    again, because a card must not choose what is imported.
     """
     require_seed(seed)
     if limit is not None and limit < 1:
@@ -62,7 +65,9 @@ def load(
     elif find_private(path, CARD):
         card = Card.read(path)
         if split == "test":
-            return load(**card.originals(path) | {"limit": limit}, split="test", root=root)
+            return load(
+                **card.originals(path, originals) | {"limit": limit}, split="test", root=root
+            )
         images = (
             read_folder(path, size or card.photos.size, fewest=1)
             if card.photos

@@ -2,13 +2,12 @@
 mistyped name is answered at once."""
 
 import importlib.util
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.plugins import Entry
+from unlearnable.core.plugins import Entry, names_object
 from unlearnable.data.card import CARD, find_private
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ DOORS: dict[str, Entry[Door]] = {
         "unlearnable.data.loaders:read_loader",
     ),
 }
-_LOADER = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
 def find_door(source: str | Path) -> str | None:
@@ -70,7 +68,7 @@ def find_door(source: str | Path) -> str | None:
         return f"{HF}NAME"
     if text.endswith(".npz"):
         return "FILE.npz"
-    return "my_module:loader" if _LOADER.fullmatch(text) else None
+    return "my_module:loader" if names_object(text) else None
 
 
 def check_source(source: str | Path) -> None:

@@ -104,7 +104,7 @@ def attacker_of(
     method = _method(folder, card)
     seed = SEED + (card.seed == SEED)
     most = min(MOST_PAIRS, int(SET_ASIDE * len(clean)))
-    others, kept = _others(card.originals(folder), clean, test, root), None
+    others, kept = _others(clean.source, clean, test, root), None
     if others is None or len(others) < most:
         aside = clean_mask(clean.y, most / len(clean), SEED)
         others, kept = clean.subset(aside), ~aside

@@ -37,6 +37,7 @@ def audit(
     cells: Path | str | None = None,
     test: Images | None = None,
     root: Path | str | None = None,
+    originals: str | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
@@ -46,7 +47,7 @@ def audit(
     out: a folder for audit.json. cells: a folder for every training's result, which audits of the
     same originals share, also while they run at the same time (default: ``cells`` beside ``out``).
     test: clean test images (default: the test split of the originals' source). root: where the
-    named data sets lie.
+    named data sets lie. originals: the source of the originals, where that is my_module:loader.
 
     Raises UserError for a folder that is not protected, for originals that are gone or changed, for
     test images of other classes, for an ``out`` that holds an audit of something else, and where a
@@ -59,7 +60,7 @@ def audit(
             "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and "
             "augmentation out."
         )
-    sets, card = _sets(folder, test, root), Card.read(folder)
+    sets, card = _sets(folder, test, root, originals), Card.read(folder)
     _check_folder(out, sets.protected.digest(), recipe, seed)
     results = Path(cells or out.parent / "cells")
     attacker = None
@@ -126,10 +127,12 @@ class Sets:
         return 100 / len(self.clean.classes)
 
 
-def _sets(folder: Path, test: Images | None, root: Path | str | None) -> Sets:
+def _sets(
+    folder: Path, test: Images | None, root: Path | str | None, originals: str | None
+) -> Sets:
     """Load what belongs to a protected folder. Raises UserError where it does not fit together."""
-    clean, protected = originals_of(folder, root), load(folder).for_learning()
-    test = test if test is not None else load(folder, split="test", root=root)
+    clean, protected = originals_of(folder, root, originals), load(folder).for_learning()
+    test = test if test is not None else load(folder, split="test", root=root, originals=originals)
     if test.classes != clean.classes:
         raise UserError(
             f"The test images have the classes {', '.join(test.classes[:5])}..., those of {folder} "

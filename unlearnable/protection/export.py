@@ -12,11 +12,14 @@ from unlearnable.data.images import Images
 from unlearnable.data.load import load
 
 
-def originals_of(folder: Path, root: Path | str | None = None) -> Images:
+def originals_of(
+    folder: Path, root: Path | str | None = None, originals: str | None = None
+) -> Images:
     """Load the images from which a protected folder was made. root: where the named sets lie.
+    originals: their source, my_module:loader, where that is a function of one's own.
     Raises UserError if they are not known, not there, or have changed."""
     card = Card.read(folder)
-    where = card.originals(folder)
+    where = card.originals(folder, originals)
     clean = (
         read_folder(Path(where["source"]), card.photos.size, True, fewest=card.fewest)
         if card.photos
@@ -30,10 +33,10 @@ def originals_of(folder: Path, root: Path | str | None = None) -> Images:
     return clean
 
 
-def noise_of(folder: Path, root: Path | str | None = None) -> Tensor:
-    """Return protected minus original, int8 [N, 3, H, W]. Raises UserError if the noise exceeds
-    127/255 (OPS, CUDA)."""
-    noise = load(folder).x.short() - originals_of(folder, root).x.short()
+def noise_of(folder: Path, root: Path | str | None = None, originals: str | None = None) -> Tensor:
+    """Return protected minus original, int8 [N, 3, H, W]; arguments as of ``originals_of``. Raises
+    UserError if the noise exceeds 127/255 (OPS, CUDA)."""
+    noise = load(folder).x.short() - originals_of(folder, root, originals).x.short()
     if (worst := int(noise.abs().max())) > 127:
         raise UserError(
             f"The noise of {folder} reaches {worst}/255, more than int8 holds; use the images "
