@@ -90,10 +90,8 @@ def test_their_images_are_others_of_the_source(tmp_path, test):
 
 def test_where_the_source_has_no_others_a_quarter_is_set_aside(tmp_path, test):
     folder = make(tmp_path / "p", 80)
-    card = json.loads((folder / "card.json").read_text())
-    card["data"]["limit"] = None  # as if those were all
     whole = originals_of(folder)
-    (folder / "card.json").write_text(json.dumps(card))
+    whole = replace(whole, source=whole.source | {"limit": None})  # as if those were all
     found = attacker_of(folder, whole, test, results=tmp_path)
     assert len(found.clean) == 20 and found.clean.y.bincount().tolist() == [2] * 10
     assert int(found.kept.sum()) == 60 and "set aside" in found.where

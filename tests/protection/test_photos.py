@@ -110,9 +110,9 @@ def decoded(monkeypatch):
     counts: Counter[Path] = Counter()
     real = decoding._opened
 
-    def counting(path):
-        counts[path] += 1
-        return real(path)
+    def counting(file):
+        counts[file.path] += 1
+        return real(file)
 
     monkeypatch.setattr(decoding, "_opened", counting)
     return counts
