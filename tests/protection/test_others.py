@@ -188,7 +188,7 @@ def spoiled(root: Path, how: str) -> str | Path:
         (theirs / "bob").rename(theirs / "Alice")
     if how == "own photo":
         shutil.copy(root / "alice" / "2.png", theirs / "bob" / "copy.png")
-    return {"inside": root / "alice", "around": root, "output": root / "new" / "x"}.get(how, theirs)
+    return {"same": root / "alice", "around": root, "output": root / "new" / "x"}.get(how, theirs)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def spoiled(root: Path, how: str) -> str | Path:
         ("unreadable", "1 file in .*others cannot be used; repair it, or give --skip-bad"),
         ("same class", "both have a class Alice; a class is yours or theirs"),
         ("own photo", "bob/copy.png is nearly the same photo as .*alice/2.png; take it out"),
-        ("inside", "lie inside each other; put the others' photos into a folder elsewhere"),
+        ("same", "alice cannot be yours and the others'; give another folder"),
         ("around", "lie inside each other; give an output folder elsewhere"),
         ("output", "lie inside each other; give an output folder elsewhere"),
     ],

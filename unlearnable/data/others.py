@@ -62,6 +62,8 @@ def read_others(
     files that cannot be read (unless ``skip_bad``), a class of both, and photos of the owner's own
     among them."""
     _check_folder(folder)
+    if folder.resolve() == photos.resolve():
+        raise UserError(f"{_shown(folder)} cannot be yours and the others'; give another folder.")
     if inside(folder, photos) or inside(photos, folder):
         raise UserError(
             f"{_shown(folder)} and {_shown(photos)} lie inside each other; put the others' photos "
