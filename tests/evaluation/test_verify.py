@@ -90,6 +90,7 @@ def test_what_was_not_tried_is_what_no_learner_was_like():
     """How long a learner trains, and how its adversary looks for noise, makes it no other."""
     every = not_tried([])
     assert "JPEG 10" in every and len(every) == len({*every})
+    assert every.index("frozen MobileNetV2") < every.index("JPEG 10") < every.index("Cutout")
     tried = [
         Learner("training after grayscale", countermeasure="gray"),
         Learner("x", (("adv_eps", 2), ("attack", "n-fgsm"), ("steps", 7))),

@@ -42,6 +42,8 @@ def test_every_learner_stands_in_one_part():
     assert [i.split(":")[0] for i in said[TITLES["no verdict"]]] == ["training after x"]
     untried = "JPEG 10; 2 bits, cut off; image generators, and whatever else people train"
     assert said[NOT_TRIED] == (untried,)
+    many = in_words(proof(HELD, not_tried=[f"JPEG {k}" for k in range(40)])).parts[-1].items[0]
+    assert "JPEG 5; 34 more learners of `unlearnable audit`" in many and "JPEG 6" not in many
     assert words.headline.startswith("Not protected from adversarial 2/255: ") and not words.good
 
 

@@ -8,6 +8,8 @@ from unlearnable.evaluation.results import Verdict
 from unlearnable.evaluation.suites import SUITES
 from unlearnable.training.recipe import Recipe
 
+_FEARED = ("pretrained", "quick", "adaptive", "standard", "full")  # suites
+
 
 def left(clean: float, protected: float, chance: float) -> float:
     """Return the part of what lies above chance that is left, from 0; accuracies in %."""
@@ -34,10 +36,11 @@ def overall_verdict(verdicts: list[Verdict]) -> Verdict:
 
 
 def not_tried(tried: list[Learner]) -> list[str]:
-    """Return the names of the suites' learners that none of ``tried`` is like."""
+    """Return the names of the suites' learners that none of ``tried`` is like, those first that
+    owners should fear most."""
     kinds, names = [_kind(by) for by in tried], {by.name for by in tried}
     found = []
-    for by in (by for suite in SUITES.values() for by in suite):
+    for by in (by for suite in sorted(SUITES, key=_FEARED.index) for by in SUITES[suite]):
         if (kind := _kind(by)) not in kinds and by.name not in names:
             kinds.append(kind)
             found.append(by.name)

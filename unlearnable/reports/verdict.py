@@ -14,6 +14,7 @@ TITLES: dict[Verdict, str] = {
     "no verdict": "No verdict on (they learn too little even from the clean photos)",
 }
 NOT_TRIED = "Not tried"
+UNTRIED = 6  # named at most
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,10 @@ def _row(row: VerifiedRow) -> str:
 
 
 def _untried(proof: Verified) -> tuple[str, ...]:
-    known = "; ".join(map(printable, proof.not_tried))
-    more = "image generators, and whatever else people train"
-    return (f"{known}; {more}",) if known else (more,)
+    known = [printable(name) for name in proof.not_tried[:UNTRIED]]
+    if (more := len(proof.not_tried) - len(known)) > 0:
+        known.append(f"{more} more learners of `unlearnable audit` (verify.json names them)")
+    return ("; ".join([*known, "image generators, and whatever else people train"]),)
 
 
 def _notes(proof: Verified) -> tuple[str, ...]:
