@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from unlearnable import (
     protect,
 )
 from unlearnable.data import npz
+from unlearnable.data.card import Card
+from unlearnable.data.load import originals_source
 from unlearnable.protection.export import originals_of
 
 G = np.random.default_rng(0)
@@ -286,6 +289,13 @@ def test_a_card_does_not_choose_what_is_imported(loaders):
         with pytest.raises(UserError, match="a file must not choose what is run"):
             load("out", split="test", originals=asked)
     assert not (loaders / "ran").exists()
+
+
+def test_the_name_of_a_hub_is_no_function(few: Images, tmp_path):
+    protect(few, Uniform(), tmp_path / "out")
+    card = Card.read(tmp_path / "out")
+    card = replace(card, data=card.data | {"source": "hf:set"})
+    assert originals_source(card, tmp_path / "out", None)["source"] == "hf:set"
 
 
 def test_arrays_in_memory():

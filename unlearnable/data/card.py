@@ -12,8 +12,6 @@ from typing import Any, NotRequired, Self, TypedDict
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json, write_json
-from unlearnable.core.plugins import names_object
-from unlearnable.core.text import printable
 from unlearnable.core.typed_json import mismatch
 
 CARD = "card.json"
@@ -217,10 +215,9 @@ class Card:
         """Write card.json; in ``protect`` the last file, so that where it is everything is."""
         write_json(folder / CARD, self.to_json())
 
-    def originals(self, folder: Path, typed: str | None = None) -> dict[str, Any]:
-        """Return the arguments with which ``load`` gives the originals of ``folder``. typed: their
-        source, where it is a person's own function. Raises UserError if they were made in Python,
-        and for a function that was not typed: a file must not choose what is imported."""
+    def originals(self, folder: Path) -> dict[str, Any]:
+        """Return the arguments with which ``load`` gives the originals of ``folder``. Raises
+        UserError if they were made in Python."""
         if "source" not in self.data:
             raise UserError(
                 f"{folder} was protected from Python without a named source; its originals are not "
@@ -229,12 +226,6 @@ class Card:
         if problem := mismatch(self.data, Source):
             raise UserError(
                 f"The card of {folder} does not say how to load its originals (data has {problem})."
-            )
-        source = str(self.data["source"])
-        if names_object(source) and not Path(source).is_dir() and source != typed:
-            raise UserError(
-                f"The card of {folder} names the function {printable(source)}, and a file must not "
-                f"choose what is run; if it is yours, give --originals {printable(source)}."
             )
         return {key: self.data[key] for key in self.data if key in Source.__annotations__}
 

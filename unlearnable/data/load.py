@@ -8,18 +8,20 @@ through one of ``DOORS``: an .npz file, a data set of Hugging Face, a function o
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require_seed
+from unlearnable.core.text import printable
 from unlearnable.data import shapes
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.convert import Asked
 from unlearnable.data.folders import read_folder, source_of
 from unlearnable.data.images import Images
-from unlearnable.data.sources import DATA, DOORS, check_source, find_door
+from unlearnable.data.sources import DATA, DOORS, LOADER, check_source, find_door
 from unlearnable.data.subsets import check_classes, select
 
 
@@ -65,9 +67,8 @@ def load(
     elif find_private(path, CARD):
         card = Card.read(path)
         if split == "test":
-            return load(
-                **card.originals(path, originals) | {"limit": limit}, split="test", root=root
-            )
+            where = originals_source(card, path, originals) | {"limit": limit}
+            return load(**where, split="test", root=root)
         images = (
             read_folder(path, size or card.photos.size, fewest=1)
             if card.photos
@@ -81,6 +82,20 @@ def load(
         images = read_folder(path, size, skip_bad)
     asked = source_of(source, limit=limit, classes=classes, seed=seed, size=size, skip_bad=skip_bad)
     return replace(select(images, limit, classes, seed), source=asked)
+
+
+def originals_source(card: Card, folder: Path, typed: str | None) -> dict[str, Any]:
+    """Return the arguments with which ``load`` gives the originals of ``folder``, whose card is
+    ``card``. typed: their source, where it is a person's own function. Raises UserError if they are
+    not known, and for a function that was not typed: a file must not choose what is imported."""
+    where = card.originals(folder)
+    source = where["source"]
+    if find_door(source) == LOADER and source != typed:
+        raise UserError(
+            f"The card of {folder} names the function {printable(source)}, and a file must not "
+            f"choose what is run; if it is yours, give --originals {printable(source)}."
+        )
+    return where
 
 
 def generated_shapes(

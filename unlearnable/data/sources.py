@@ -41,6 +41,7 @@ DATA: dict[str, Entry[Reader]] = {
 Door = Callable[[str, "Asked"], "Images"]
 """(source, what of it is asked for) -> images"""
 
+LOADER = "my_module:loader"  # the form of the name of a person's own function
 HF = "hf:"  # begins the name of a data set of Hugging Face
 DOORS: dict[str, Entry[Door]] = {
     "FILE.npz": Entry(
@@ -51,7 +52,7 @@ DOORS: dict[str, Entry[Door]] = {
         "a folder or name that Hugging Face datasets loads (the extra hf)",
         "unlearnable.data.hub:read_hub",
     ),
-    "my_module:loader": Entry(
+    LOADER: Entry(
         'your own function of "train" or "test": arrays, or a data set of torch or Hugging Face',
         "unlearnable.data.loaders:read_loader",
     ),
@@ -68,7 +69,7 @@ def find_door(source: str | Path) -> str | None:
         return f"{HF}NAME"
     if text.endswith(".npz"):
         return "FILE.npz"
-    return "my_module:loader" if names_object(text) else None
+    return LOADER if names_object(text) else None
 
 
 def check_source(source: str | Path) -> None:

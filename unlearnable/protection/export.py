@@ -9,7 +9,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.data.card import Card
 from unlearnable.data.folders import read_folder
 from unlearnable.data.images import Images
-from unlearnable.data.load import load
+from unlearnable.data.load import load, originals_source
 
 
 def originals_of(
@@ -19,7 +19,7 @@ def originals_of(
     originals: their source, my_module:loader, where that is a function of one's own.
     Raises UserError if they are not known, not there, or have changed."""
     card = Card.read(folder)
-    where = card.originals(folder, originals)
+    where = originals_source(card, folder, originals)
     clean = (
         read_folder(Path(where["source"]), card.photos.size, True, fewest=card.fewest)
         if card.photos
