@@ -37,7 +37,7 @@ def read_hub(source: str, asked: Asked) -> Images:
     folder = Path(name)
     saved = any((folder / file).is_file() for file in ("dataset_dict.json", "state.json"))
     try:
-        with _quiet():
+        with without_progress_bars():
             found = (
                 datasets.load_from_disk(name)
                 if saved
@@ -52,8 +52,8 @@ def read_hub(source: str, asked: Asked) -> Images:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the progress bars of datasets, which do not speak our language."""
+def without_progress_bars() -> Iterator[None]:
+    """Turn off the progress bars of datasets, because this program shows its own."""
     import datasets
 
     shown = datasets.is_progress_bar_enabled()

@@ -12,7 +12,6 @@ from torch import Tensor
 from unlearnable.core.device import pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import config_hash, lock
-from unlearnable.core.typed_json import mismatch
 from unlearnable.core.weights import read_weights, restore_weights, write_weights
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
@@ -21,10 +20,9 @@ from unlearnable.data.subsets import clean_mask, select
 from unlearnable.evaluation.denoiser import NETWORK, Denoiser, train_denoiser
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.store import Json
-from unlearnable.models import MODELS
-from unlearnable.protection.methods import METHODS
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.protect import protect, settings_of
+from unlearnable.protection.settings import method_of_card
 from unlearnable.training.precision import Precision
 
 MOST_PAIRS = 4000  # protected in one run, of which smaller attackers use a part
@@ -119,21 +117,18 @@ def attacker_of(
 def _method(folder: Path, card: Card) -> Method:
     """The method of the card with its settings. Raises UserError for one that is not a method of
     this program for any images: what comes from elsewhere must not choose what is imported."""
-    kind, settings = METHODS.get(card.method), card.settings
-    own_network = str(settings.get("model", "convnet")) not in MODELS
-    if kind is None or "file" in settings or own_network or mismatch(settings, kind):
-        raise UserError(
-            f"{folder} was protected by {card.method} with settings that only its owner can run "
-            "again, so that no attacker can make pairs with it; choose the suite full, whose "
-            "denoiser learns from leaked pairs."
-        )
     try:
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
-    except TypeError as e:  # settings of another version
-        raise UserError(
-            f"The card of {folder} has settings that {card.method} does not have; protect the "
-            "images again."
-        ) from e
+        method = method_of_card(folder)
+        if "file" not in card.settings:
+            return method
+        problem = "its noise comes from a file"
+    except UserError as e:
+        problem = str(e).removesuffix(".")
+    raise UserError(
+        f"{folder} was protected by {card.method} with settings that only its owner can run again, "
+        f"or settings that {card.method} does not have ({problem}), so that no attacker can make "
+        "pairs with it; choose the suite full, whose denoiser learns from leaked pairs."
+    )
 
 
 def _others(source: Json, clean: Images, test: Images, root: Path | str | None) -> Images | None:
@@ -192,13 +187,13 @@ def pairs_of(attacker: Attacker, pairs: int, *, wait: bool = True) -> Pairs:
 def purifier(attacker: Attacker, pairs: int, *, wait: bool = True) -> Denoiser:
     """Return the denoiser that the attacker trains on ``pairs`` pairs: trained once, kept, and the
     same for every learner and seed."""
-    clean, protected = pairs_of(attacker, pairs, wait=wait)
     file, device = attacker.file(pairs), pick_device(attacker.device)
-    with lock(attacker.own_folder, wait=wait):
-        model = Denoiser()
-        if file.exists():
-            restore_weights(model, read_weights(file)[0], file)
-        else:
-            model = train_denoiser(clean, protected, seed=attacker.seed, device=device)
-            write_weights(file, model)
+    if not file.exists():
+        clean, protected = pairs_of(attacker, pairs, wait=wait)
+        with lock(attacker.own_folder, wait=wait):
+            if not file.exists():  # another process was not faster
+                trained = train_denoiser(clean, protected, seed=attacker.seed, device=device)
+                write_weights(file, trained)
+    model = Denoiser()
+    restore_weights(model, read_weights(file)[0], file)
     return model.to(device).eval()

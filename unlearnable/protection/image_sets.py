@@ -21,6 +21,7 @@ from unlearnable.core.text import printable
 from unlearnable.core.version import __version__
 from unlearnable.data.card import Card
 from unlearnable.data.decoding import PNG_LEVEL
+from unlearnable.data.hub import without_progress_bars
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.sources import require_hf
@@ -117,9 +118,7 @@ def export_hf(images: Images, card: Card, folder: Path) -> Path:
         features["label"] = datasets.ClassLabel(names=[*images.classes])
     with atomic_folder(folder) as tmp:
         cache = tmp / "cache"  # where datasets collects the rows before it saves them
-        shown = datasets.is_progress_bar_enabled()
-        datasets.disable_progress_bar()
-        try:
+        with without_progress_bars():
             rows = datasets.Dataset.from_generator(
                 _rows,
                 gen_kwargs={"images": _Rows(images)},
@@ -129,9 +128,6 @@ def export_hf(images: Images, card: Card, folder: Path) -> Path:
             )
             rows.info.description = _described(images, card)
             datasets.DatasetDict({"train": rows}).save_to_disk(str(tmp))
-        finally:
-            if shown:
-                datasets.enable_progress_bar()
         shutil.rmtree(cache)
     return folder
 
