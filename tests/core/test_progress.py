@@ -28,3 +28,16 @@ def test_pieces_of_work_move_one_line(monkeypatch, capsys):
         ("demo: 62/100", [" learning", " test accuracy 71.0 %"]),
         ("alone: 1/2", []),
     ]
+
+
+def test_a_listener_hears_where_the_work_stands(monkeypatch):
+    heard, clock = [], iter(range(100))
+    monkeypatch.setattr(progress, "listeners", [heard.append])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    with progress.Progress("REM", 4) as line:
+        line.at(1, "loss 1.2")
+        line.at(2)
+    assert heard == [
+        progress.Tick("REM", 1, 4, 3.0, "loss 1.2"),
+        progress.Tick("REM", 2, 4, 2.0, ""),
+    ]

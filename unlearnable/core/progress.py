@@ -2,9 +2,26 @@
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from unlearnable.core import distributed
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Where a long piece of work stands."""
+
+    title: str
+    step: int
+    total: int
+    seconds_left: float
+    text: str
+
+
+listeners: list[Callable[[Tick], None]] = []
+"""who else wants to know: called on rank 0, at most five times per second per line"""
 
 
 def clock(seconds: float) -> str:
@@ -40,7 +57,7 @@ class Progress:
         self.begin = time.monotonic()
         self.most = "at most " if at_most else ""
         self.live = sys.stderr.isatty()
-        self.shown = self.begin
+        self.shown = self.told = self.begin
         self.speaks = distributed.rank() == 0
 
     def __enter__(self) -> "Progress":
@@ -52,11 +69,16 @@ class Progress:
             Stages.current.at(step / self.total, f"{self.title}{', ' + text if text else ''}")
             return
         now = time.monotonic()
-        if not self.speaks or now - self.shown < (0.2 if self.live else 60):
-            return
-        self.shown = now
         done = step - self.first
         left = (now - self.begin) / done * (self.total - step) if done else 0
+        if not self.speaks or now - self.told < 0.2:
+            return
+        self.told = now
+        for listener in listeners:
+            listener(Tick(self.title, step, self.total, left, text))
+        if now - self.shown < (0.2 if self.live else 60):
+            return
+        self.shown = now
         line = f"{self.title}: {step}/{self.total}, {self.most}{clock(left)} left"
         line += f", {text}" if text else ""
         print(
