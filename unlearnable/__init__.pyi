@@ -51,8 +51,11 @@ from .protection.methods import (
     Uniform as Uniform,
     UnlearnableClusters as UnlearnableClusters,
 )
+from .protection.methods.from_generator import Generated as Generated
+from .protection.methods.shared import Shared as Shared
 from .protection.photos import protect_photos as protect_photos
 from .protection.protect import Protected as Protected, protect as protect
+from .protection.share import share as share
 from .reports.leaderboard import leaderboard as leaderboard
 from .reports.photo_page import report as report
 from .training.accuracy import accuracy as accuracy

@@ -1,23 +1,28 @@
 """``protect``: one sub-command per method, or a person's own as my_module:Class."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in, value_of
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import own_code
 from unlearnable.core.text import printable
-from unlearnable.data.sources import check_source
+from unlearnable.data.sources import DATA, check_source
 from unlearnable.models import check_model
 from unlearnable.protection.methods import METHODS, find_method
 from unlearnable.protection.methods.base import Method
+
+if TYPE_CHECKING:
+    from unlearnable.data.images import Images
 
 HELP = """Add noise to a data set, so that models trained on it fail.
 
 unlearnable protect rem --data shapes --preset short
 unlearnable protect em --data my_images/ --size 64 --out protected/em
 unlearnable protect --settings protected/em/card.json --data other_images/ --size 64
+unlearnable protect --generator shared.safetensors --data my_images/ --size 64
 
 METHOD is one of these, or your own as my_module:Class (docs/adding-a-method.md). For photos at
 their own sizes: unlearnable protect-photos."""
@@ -49,35 +54,124 @@ class Protect(Verb):
     def run(self) -> None:
         check_source(self.data)
         check_model(str(vars(self.method).get("model", "convnet")))
-        from unlearnable.core import distributed
-        from unlearnable.core.device import pick_device
-        from unlearnable.protection.protect import protect
+        _protect(
+            self.method,
+            self.data,
+            self.out,
+            self.selection,
+            self.machine,
+            self.protected_classes,
+        )
 
-        device = pick_device(self.machine.device)
-        with distributed.processes(device):
-            done = protect(
-                self.selection.load(self.data),
-                self.method,
-                self.out,
-                protected_classes=self.protected_classes,
-                seed=self.machine.seed,
-                device=str(device),
-                precision=self.machine.precision,
+
+@dataclass(frozen=True)
+class FromGenerator(Verb):
+    """Make noise with the generator of an earlier run, without training."""
+
+    generator: Path
+    """a file of `unlearnable share`, whose very noise is made again on its originals; or
+    generator.safetensors of a protected folder, for further images of the same classes"""
+    data: str = ""
+    """the images, as without --generator (default: the public data set that a shared file names)"""
+    out: Path = Path("protected/from-generator")
+    """folder for the images and the card; the same command resumes"""
+    selection: Selection = field(default_factory=Selection)
+    model: str | None = None
+    """the network, where it is your own (my_module:factory)"""
+    machine: Machine = field(default_factory=Machine)
+
+    def run(self) -> None:
+        from unlearnable.protection.methods.from_generator import Generated
+        from unlearnable.protection.methods.shared import Shared, shared_run
+
+        if self.generator.is_dir() or shared_run(self.generator) is None:
+            if not self.data:
+                raise UserError("--data is missing: name the images to protect.")
+            further = Generated.of(self.generator, self.model)
+            _protect(further, self.data, self.out, self.selection, self.machine)
+            return
+        method, selection, data = Shared.of(self.generator, self.model), self.selection, self.data
+        if not data:
+            data, told = self._public_data(method.data), method.data
+            selection = replace(
+                selection,
+                limit=told.get("limit"),
+                classes=tuple(told.get("classes") or ()),
+                data_seed=told.get("seed", 0),
             )
-        if distributed.rank() == 0:
-            m, some = done.card.measured, done.card.protected_classes
+        images = _protect(method, data, self.out, selection, self.machine, method.protected_classes)
+        if images is not None:
             print(
-                f"{len(done.images)} images in {self.out}: "
-                + (f"only {', '.join(map(printable, some))} protected, " if some else "")
-                + f"noise at most {m['linf']}/255, PSNR "
-                f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card.seconds:.0f} s.\n"
-                f"See it: unlearnable show {self.out}    "
-                f"Measure it: unlearnable learn {self.out}"
+                "They are the shared images, bit for bit."
+                if method.is_same(images)
+                else "They are not the shared images bit for bit: arithmetic differs between kinds "
+                "of processors, numbers of threads, and versions of PyTorch."
             )
+
+    def _public_data(self, told: dict[str, Any]) -> str:
+        """The public data set that a shared file names: a file must not choose what else is read or
+        run. Raises UserError."""
+        if (source := told.get("source", "")) in DATA:
+            return source
+        raise UserError(
+            f"{self.generator} says that its images are from {printable(source)}, and a file must "
+            "not choose what is read; name them with --data."
+            if source
+            else f"{self.generator} does not say where its images are from; name them with --data."
+        )
+
+
+def _protect(
+    method: Method,
+    source: str,
+    out: Path,
+    selection: Selection,
+    machine: Machine,
+    some: tuple[str, ...] = (),
+) -> "Images | None":
+    """Protect, say what was done, and return the protected images; None except on rank 0."""
+    check_source(source)
+    from unlearnable.core import distributed
+    from unlearnable.core.device import pick_device
+    from unlearnable.protection.methods.shared import Shared
+    from unlearnable.protection.protect import protect
+
+    device = pick_device(machine.device)
+    with distributed.processes(device):
+        data = selection.load(source)
+        if isinstance(method, Shared):
+            method.check(data)  # before the output folder is made
+        done = protect(
+            data,
+            method,
+            out,
+            protected_classes=some,
+            seed=machine.seed,
+            device=str(device),
+            precision=machine.precision,
+        )
+    if distributed.rank() != 0:
+        return None
+    m, some = done.card.measured, done.card.protected_classes
+    print(
+        f"{len(done.images)} images in {out}: "
+        + (f"only {', '.join(map(printable, some))} protected, " if some else "")
+        + f"noise at most {m['linf']}/255, PSNR "
+        f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card.seconds:.0f} s.\n"
+        f"See it: unlearnable show {out}    "
+        f"Measure it: unlearnable learn {out}"
+    )
+    return done.images
 
 
 def command(args: list[str]) -> Command:
     name = named(args)
+    if "--generator" in [a.partition("=")[0] for a in args]:
+        if name:
+            raise UserError(
+                f"--generator has its own method and settings; leave {printable(name)} out."
+            )
+        return Command(doc(FromGenerator), FromGenerator)
     own = {} if name in METHODS or not name else {name: _own(name)}
     kinds = {**METHODS, **own}
     again = _again(kinds.get(name), args)

@@ -1,0 +1,44 @@
+"""``share``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearnable.cli.help import doc
+from unlearnable.cli.options import Command, Flag, Protected, Verb
+from unlearnable.data.sources import check_protected
+
+
+@dataclass(frozen=True)
+class Share(Verb):
+    """Pack the generator and the card of a protected folder into one small file.
+
+    unlearnable share protected/rem
+    unlearnable protect --generator protected/rem.safetensors --data cifar10 --out again
+
+    Whoever has the originals makes the very noise again with the second command, which checks that
+    they are the originals, and says whether the result is the same bit for bit.
+    """
+
+    folder: Protected
+    """a protected folder"""
+    out: Path | None = None
+    """the file (default: PROTECTED.safetensors)"""
+    private: Flag = False
+    """also tell where the originals lay and the command that was typed (default: only the name of a
+    public data set)"""
+
+    def run(self) -> None:
+        check_protected(self.folder)
+        from unlearnable.protection.share import share
+
+        name = self.folder.resolve()
+        out = share(
+            self.folder,
+            self.out or name.with_name(f"{name.name}.safetensors"),
+            private=self.private,
+        )
+        print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+def command(args: list[str]) -> Command:
+    return Command(doc(Share), Share)
