@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in, value_of
+from unlearnable.cli.output import Done
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import own_code
 from unlearnable.core.text import printable
@@ -46,7 +47,7 @@ class Protect(Verb):
     they are, and the method's network sees them so"""
     machine: Machine = field(default_factory=Machine)
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_source(self.data)
         check_model(str(vars(self.method).get("model", "convnet")))
         from unlearnable.core import distributed
@@ -64,16 +65,16 @@ class Protect(Verb):
                 device=str(device),
                 precision=self.machine.precision,
             )
-        if distributed.rank() == 0:
-            m, some = done.card.measured, done.card.protected_classes
-            print(
-                f"{len(done.images)} images in {self.out}: "
-                + (f"only {', '.join(map(printable, some))} protected, " if some else "")
-                + f"noise at most {m['linf']}/255, PSNR "
-                f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card.seconds:.0f} s.\n"
-                f"See it: unlearnable show {self.out}    "
-                f"Measure it: unlearnable learn {self.out}"
-            )
+        m, some = done.card.measured, done.card.protected_classes
+        text = (
+            f"{len(done.images)} images in {self.out}: "
+            + (f"only {', '.join(map(printable, some))} protected, " if some else "")
+            + f"noise at most {m['linf']}/255, PSNR "
+            f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card.seconds:.0f} s.\n"
+            f"See it: unlearnable show {self.out}    "
+            f"Measure it: unlearnable learn {self.out}"
+        )
+        return Done(text, {"out": self.out, "images": len(done.images), **done.card.to_json()})
 
 
 def command(args: list[str]) -> Command:

@@ -10,6 +10,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.experiments.cell_values import (
     CellValue,
+    cell_rows,
     filled,
     markdown,
     result_tables,
@@ -83,21 +84,16 @@ def _markdown(table: Table, scale: Scale, grid: Grid, runner: Runner, out: Path)
 
 def _csv(found: list[Found]) -> str:
     """One row per cell."""
-    columns = ("table", "scale", "data", "row", "column", "seeds", "mean", "values")
-    rows = [
-        (
-            *(table.name, scale.name, scale.data, name, column, str(len(p.values))),
-            "" if p.mean is None else f"{p.mean:.2f}",
-            " ".join(f"{v:.2f}" for v in p.values),
-            p.paper,
-        )
-        for table, scale, grid, runner in found
-        for name, places in filled(grid, runner)
-        for column, p in zip(grid.columns, places)
-        if p.values or p.paper
-    ]
-    cells = tuple(tuple(map(tables.Cell, row)) for row in rows)
-    return tables.to_csv(tables.Table("", (*columns, "printed by others"), cells))
+    rows = [row for one in found for row in cell_rows(*one)]
+    shown = {
+        "mean": lambda mean: "" if mean is None else f"{mean:.2f}",
+        "values": lambda values: " ".join(f"{v:.2f}" for v in values),
+    }
+    cells = tuple(
+        tuple(tables.Cell(shown.get(key, str)(value)) for key, value in row.items()) for row in rows
+    )
+    columns = (*tuple(rows[0])[:-1], "printed by others")
+    return tables.to_csv(tables.Table("", columns, cells))
 
 
 def _html(found: list[Found]) -> str:

@@ -5,6 +5,7 @@ within the method's budget; labels, their order and the size of the images do no
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from unlearnable.core import distributed
 from unlearnable.core.checkpoint import Checkpoint, held, tidy
-from unlearnable.core.device import pick_device
+from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.finite import diverged, is_finite
@@ -40,6 +41,8 @@ from unlearnable.protection.methods.base import (
     check_noise,
 )
 from unlearnable.training.precision import Precision, use_bfloat16
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,7 @@ def _protect(
     bfloat16 = use_bfloat16(precision, where)
     config = _config(data, method, seed, bfloat16)
     config |= {"protected_classes": some} if some else {}
+    logger.debug("noise %s: %s", describe_place(where, bfloat16, out), config)
     if out and (out / "card.json").exists():
         return _finished(out, {"protected_classes": some} | config)
     if out:

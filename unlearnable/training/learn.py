@@ -2,6 +2,7 @@
 step."""
 
 import json
+import logging
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from unlearnable.core import distributed
 from unlearnable.core.checkpoint import Checkpoint, held, tidy
-from unlearnable.core.device import pick_device
+from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write, file_digest, read_json, write_json
 from unlearnable.core.finite import diverged, is_finite
@@ -38,6 +39,8 @@ from unlearnable.training.precision import Precision, use_bfloat16
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
 from unlearnable.training.views import network_and_view
+
+logger = logging.getLogger(__name__)
 
 Log = list[dict[str, float]]
 """step, loss and, with test images, accuracy in % of every test"""
@@ -104,6 +107,7 @@ def _learn(
         "purpose": purpose,
         "bfloat16": bfloat16,
     }
+    logger.debug("%s %s: %s", purpose, describe_place(where, bfloat16, out), config)
     own_seed = seed_of(purpose, seed)
     model, t = network_and_view(recipe, len(data.classes), data.x.shape[-2:], seed=own_seed)
     if recipe.init_from:
