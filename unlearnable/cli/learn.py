@@ -9,7 +9,7 @@ from tyro import MISSING
 from tyro.conf import Positional, arg
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Flag, Machine, Selection, Verb, preset_in
+from unlearnable.cli.options import Command, Flag, Machine, Selection, Verb, Watching, preset_in
 from unlearnable.cli.output import Done
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
@@ -55,6 +55,7 @@ class Learn(Verb):
     """How the learner trains."""
     selection: Selection = field(default_factory=Selection)
     machine: Machine = field(default_factory=Machine)
+    watching: Watching = field(default_factory=Watching)
 
     def __post_init__(self) -> None:
         require(self, positive="test_limit")
@@ -98,6 +99,7 @@ class Learn(Verb):
                 seed=self.machine.seed,
                 device=str(device),
                 precision=self.machine.precision,
+                callbacks=self.watching.callbacks(out.resolve().name),
             )
         r, how, chance = done.result, self.recipe.protocol, 100 / len(data.classes)
         used = f"{self.recipe.model}, {how}: " if how != "plain" else ""

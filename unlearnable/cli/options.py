@@ -10,6 +10,7 @@ from tyro import MISSING_NONPROP
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unlearnable.cli.output import Done
+from unlearnable.core.callbacks import WRITERS, Callback, WriterName, check_writers
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require, require_seed
 from unlearnable.training.recipe import Precision
@@ -132,6 +133,24 @@ class Selection:
             size=self.size,
             root=self.data_root,
         )
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Who else gets the numbers of the training, step by step."""
+
+    watch: tuple[WriterName, ...] = ()
+    """jsonl (a line of JSON per step), tensorboard, or wandb (Weights & Biases, offline unless
+    $WANDB_MODE says online); several are fine"""
+    watch_folder: Path = Path("watch")
+    """folder for what these write; never inside a folder that is published"""
+
+    def __post_init__(self) -> None:
+        check_writers(self.watch)
+
+    def callbacks(self, name: str) -> list[Callback]:
+        """The writers, in a folder of that name."""
+        return [WRITERS[writer](self.watch_folder / name) for writer in self.watch]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in, value_of
+from unlearnable.cli.options import (
+    Command,
+    Machine,
+    Selection,
+    Verb,
+    Watching,
+    named,
+    preset_in,
+    value_of,
+)
 from unlearnable.cli.output import Done
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import own_code
@@ -46,6 +55,7 @@ class Protect(Verb):
     """only these classes get noise, by name or by number from 0 (default: all); the others stay as
     they are, and the method's network sees them so"""
     machine: Machine = field(default_factory=Machine)
+    watching: Watching = field(default_factory=Watching)
 
     def run(self) -> Done:
         check_source(self.data)
@@ -64,6 +74,7 @@ class Protect(Verb):
                 seed=self.machine.seed,
                 device=str(device),
                 precision=self.machine.precision,
+                callbacks=self.watching.callbacks(self.out.resolve().name),
             )
         m, some = done.card.measured, done.card.protected_classes
         text = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb
+from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb, Watching
 from unlearnable.cli.output import Done, say
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
@@ -82,6 +82,7 @@ class ProtectPhotos(Verb):
     dry_run: Flag = False
     """say what would be done, and stop"""
     machine: Machine = field(default_factory=Machine)
+    watching: Watching = field(default_factory=Watching)
 
     def __post_init__(self) -> None:
         require(self, positive="size train_steps")
@@ -147,6 +148,7 @@ class ProtectPhotos(Verb):
             seed=seed,
             device=self.machine.device,
             precision=self.machine.precision,
+            callbacks=self.watching.callbacks(self.out.resolve().name),
             scan=scan,
             others=others,
         )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
+from unlearnable.core.callbacks import Callback
 from unlearnable.core.checkpoint import Checkpoint, held, tidy
 from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
@@ -27,6 +28,7 @@ from unlearnable.core.presets import require_seed
 from unlearnable.core.provenance import provenance
 from unlearnable.core.text import printable
 from unlearnable.core.units import LEVELS, add_noise
+from unlearnable.core.watch import Watch
 from unlearnable.core.weights import pack_weights
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
@@ -62,6 +64,7 @@ def protect(
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
+    callbacks: Sequence[Callback] = (),
 ) -> Protected:
     """Protect ``data``.
 
@@ -69,7 +72,8 @@ def protect(
     other classes are written as they are, and the method's surrogate sees them so.
     out: gets images.npy (uint8 N x 3 x H x W), labels.npy, card.json and, if the method has a
     surrogate, generator.safetensors; until they are written it holds the state from which the same
-    call resumes. Under torchrun every process calls ``protect`` and gets the result.
+    call resumes. callbacks: hear the numbers of the surrogate's training. Under torchrun every
+    process calls ``protect`` and gets the result.
 
     Raises UserError for a broken contract, for another run's folder, for images without classes
     where the method needs them, and for classes to protect that are not there.
@@ -79,7 +83,7 @@ def protect(
     out = Path(out) if out else None
     some = _some_classes(data, protected_classes)
     with held(out):
-        return _protect(data, method, out, some, seed, pick_device(device), precision)
+        return _protect(data, method, out, some, seed, pick_device(device), precision, callbacks)
 
 
 def _protect(
@@ -90,6 +94,7 @@ def _protect(
     seed: int,
     where: torch.device,
     precision: Precision,
+    callbacks: Sequence[Callback],
 ) -> Protected:
     """some: the only classes to protect, empty for all."""
     bfloat16 = use_bfloat16(precision, where)
@@ -102,7 +107,8 @@ def _protect(
         _check_space(out, data)
     state = Checkpoint(out, config)
     own = class_mask(data, some) if some else None
-    noise = _craft(data, method, Context(seed, where, bfloat16, state, own))
+    with Watch("surrogate", config, callbacks) as watch:
+        noise = _craft(data, method, Context(seed, where, bfloat16, state, own, watch))
     if out and distributed.rank() != 0:
         state.claim()
         state.remove()  # waits until rank 0 has written
