@@ -9,7 +9,7 @@ import torch
 
 from tests.typed import typed
 from unlearnable import (
-    REM,
+    EM,
     TAP,
     JsonLines,
     Recipe,
@@ -24,8 +24,9 @@ from unlearnable.training.trainer import Trainer
 
 NARROW = "tests.networks:narrow"
 TINY = Recipe.preset("short", model=NARROW, steps=6, batch=16, adv_steps=1, evals=3)
-NOISE = {"model": NARROW, "train_steps": 6, "batch": 16, "steps": 1, "eot_samples": 1}
-REMS = REM(**NOISE, adv_steps=1)
+NOISE = EM(
+    model=NARROW, train_steps=6, batch=16, steps=1, eot_samples=0, refresh_every=0, stop_error=0.0
+)
 
 
 class Heard:
@@ -74,8 +75,8 @@ def test_a_learner_is_heard_step_by_step(few, tmp_path):
 
 def test_surrogates_are_heard_and_the_noise_stays(few):
     heard, other = Heard(), Heard()
-    plain = protect(few, REMS)
-    watched = protect(few, REMS, callbacks=[heard])
+    plain = protect(few, NOISE)
+    watched = protect(few, NOISE, callbacks=[heard])
     assert torch.equal(plain.images.x, watched.images.x)
     assert heard.said[0] == ("surrogate", []) and heard.said[-1] is True
     assert [set(s) for s in heard.said[1:-1]] == [{"step", "loss"}] * 6
@@ -88,7 +89,7 @@ def test_a_run_that_fails_says_so(few, cut):
     heard = Heard()
     cut(4)
     with pytest.raises(KeyboardInterrupt):
-        protect(few, REMS, callbacks=[heard])
+        protect(few, NOISE, callbacks=[heard])
     assert [s["step"] for s in heard.said[1:-1]] == [1, 2, 3] and heard.said[-1] is False
 
 
@@ -114,7 +115,7 @@ def test_resuming_writes_no_step_twice(few, tmp_path, cut, what):
         if what == "learn":
             learn(few, TINY, test=few, out=tmp_path / out, callbacks=watching)
             return (tmp_path / out / "model.safetensors").read_bytes()
-        protect(few, REMS, tmp_path / out, callbacks=watching)
+        protect(few, NOISE, tmp_path / out, callbacks=watching)
         return (tmp_path / out / "images.npy").read_bytes()
 
     def lines(out: str) -> str:
@@ -133,6 +134,7 @@ def test_resuming_writes_no_step_twice(few, tmp_path, cut, what):
     assert len({p.parent.name for p in (tmp_path / "cut-tb").rglob("events.*")}) == 1
 
 
+@pytest.mark.slow
 def test_weights_and_biases_offline_without_an_account(few, tmp_path, monkeypatch, cut, caplog):
     pytest.importorskip("wandb")
     for name in ("WANDB_API_KEY", "WANDB_MODE"):

@@ -84,13 +84,16 @@ class ReportResults(Verb):
     data_root: str | None = None
     """where the named data sets lie, to show images and noise (default: $UNLEARNABLE_DATA, else
     ./data)"""
+    plots: Path | None = None
+    """folder for every plot as PDF and SVG, as wide as a column of a paper (needs the extra
+    plots)"""
 
     def run(self) -> Done:
         check_folder(self.folder)
         from unlearnable.experiments.report import report_results
 
         out = self.out or self.folder
-        return written(report_results(self.folder, out, root=self.data_root))
+        return written(report_results(self.folder, out, root=self.data_root, plots=self.plots))
 
 
 def command(args: list[str]) -> Command:
