@@ -149,6 +149,7 @@ def to_page(plot: Plot, about: str) -> str:
     root.set("class", "plot")
     del root.attrib["width"], root.attrib["height"]
     text = ElementTree.tostring(root, encoding="unicode")
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)  # a page knows these names
     colors = {"#ffffff": "var(--ground)", SOFT: "var(--soft)", RULE: "var(--line)"}
     colors |= {light: f"var(--line-{k})" for k, (light, _) in enumerate(PALETTE)}
     for color, variable in colors.items():
