@@ -146,10 +146,10 @@ def to_page(plot: Plot, about: str) -> str:
     """Return the plot as an SVG for a page, whose style sheet says its size and its colors, light
     and dark."""
     root = _svg(plot, about)
-    root.set("class", "plot")
     del root.attrib["width"], root.attrib["height"]
     text = ElementTree.tostring(root, encoding="unicode")
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)  # a page knows these names
+    text = text.replace("<svg", '<svg class="plot"', 1)
     colors = {"#ffffff": "var(--ground)", SOFT: "var(--soft)", RULE: "var(--line)"}
     colors |= {light: f"var(--line-{k})" for k, (light, _) in enumerate(PALETTE)}
     for color, variable in colors.items():
