@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -336,7 +337,8 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
     pytest.importorskip("matplotlib")
     at = get_scale("small", "cifar10")
     fill(tmp_path, at, ["main-comparison", "protection-vs-cost"], seeds=(0, 1))
-    md, table, page = (p.read_text() for p in report_results(tmp_path, tmp_path / "out"))
+    written = report_results(tmp_path, tmp_path / "out", plots=tmp_path / "paper")
+    md, table, page = (p.read_text() for p in written)
     rows = {(r["table"], r["row"], r["column"]): r for r in csv.DictReader(table.splitlines())}
     one = rows["main-comparison", "REM(2)", "AT-4"]
     values = [float(v) for v in one["values"].split()]
@@ -356,6 +358,8 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
         drawing = ElementTree.parse(tmp_path / "out" / file).getroot()
         words = {t.text for t in drawing.iter("{http://www.w3.org/2000/svg}text")}
         assert words & {"REM(2)", "REM(4)", "SEM, short", "clean, AT-2"}, file
+    paper = sorted(p.name for p in (tmp_path / "paper").iterdir())
+    assert paper == sorted(f"{Path(p).stem}.{kind}" for p in plots for kind in ("pdf", "svg"))
     with pytest.raises(UserError, match="no result of any table"):
         report_results(tmp_path / "out", tmp_path / "x")
 

@@ -140,6 +140,7 @@ class WeightsAndBiases:
         _require("wandb")
         import wandb
 
+        mode: Any = os.environ.get("WANDB_MODE") or "offline"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._ledger = self.folder / f"{run.name}.wandb.json"
         self._last = int(read_json(self._ledger)["step"]) if self._ledger.exists() else -1
@@ -151,7 +152,7 @@ class WeightsAndBiases:
                 name=f"{self.folder.name} {run.kind}",
                 config=dict(run.settings),
                 resume="allow",
-                mode=os.environ.get("WANDB_MODE") or "offline",  # type: ignore[arg-type]
+                mode=mode,
                 settings=wandb.Settings(
                     silent=True, console="off", disable_git=True, disable_code=True
                 ),
