@@ -29,7 +29,7 @@ campaign: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt torch==2.13.0
-	$(BIN)/pip install -q -c constraints.txt -e ".[dev,heif]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[dev,heif,plots,tensorboard]"
 	touch $@
 
 clean:

@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import nn
 
 from unlearnable import EM, SEM, Images, Recipe, UserError, learn, load, protect
+from unlearnable.core.display import shown
 from unlearnable.core.progress import Stages
 from unlearnable.models.layers import classifier, conv_bn_relu
 from unlearnable.reports.contact_sheet import contact_sheet
@@ -79,7 +80,7 @@ def run(train: Images, test: Images, out: Path, seed: int) -> dict[str, list[flo
     """Protect, train, test: by name of the noise, the accuracy of every learner in %."""
     rows: dict[str, list[float]] = {name: [] for name in METHODS}
     learners = len(METHODS) * (WORK["ordinary"] + WORK["adversarial"])
-    with Stages("demo", WORK["EM"] + WORK["SEM"] + learners) as stages:
+    with shown(), Stages("demo", WORK["EM"] + WORK["SEM"] + learners) as stages:
         for name, method in METHODS.items():
             data = train
             if method:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unlearnable import EM, METHODS, REM, SEM, Recipe
+from unlearnable import EM, METHODS, REM, SEM, Recipe, learn, load
 from unlearnable.cli.main import main
 from unlearnable.cli.verify import STATUS
 from unlearnable.data import shapes
@@ -119,6 +119,20 @@ def test_choosing_a_method_names_every_method_and_its_commands_run(quick, monkey
     text = (ROOT / page).read_text()
     assert [n for n in METHODS if f"`{n}`" not in text and n != "imported"] == []
     type_in(blocks("console", page)[0], monkeypatch)
+
+
+def test_watching(quick, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    page = "docs/watching.md"
+    shutil.copytree(ROOT / "docs" / "records", "docs/records")
+    for block in blocks("console", page):
+        type_in(block, monkeypatch)
+    names: dict[str, type] = {}
+    exec(blocks("python", page)[0], names)
+    learn(load("shapes", limit=20), Recipe.preset("short"), callbacks=[names["Loudest"]()])
+    assert capsys.readouterr().out.rstrip().endswith("True")
+    assert Path("report/tables.md").exists()
+    assert {p.parent.name for p in Path("watch").rglob("*.jsonl")} >= {"watched"}
 
 
 def test_make_targets_exist():

@@ -8,6 +8,7 @@ learn(load("protected/rem"), Recipe.preset("short", adv_eps=2), test=load("shape
 Importing the package, a method's settings or a recipe does not load torch; the first verb does.
 """
 
+import logging
 import os
 import sys
 
@@ -19,5 +20,8 @@ if sys.argv[:1] == ["-m"] and sys.path[0] in ("", os.getcwd()) and os.getcwd() !
     del sys.path[0]
 
 import lazy_loader  # noqa: E402
+
+# a library is silent until its user configures logging; the command line does
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,11 @@
 """The public names, once: ``__init__.py`` imports each from here when it is first used."""
 
+from .core.callbacks import (
+    Callback as Callback,
+    JsonLines as JsonLines,
+    TensorBoard as TensorBoard,
+    WeightsAndBiases as WeightsAndBiases,
+)
 from .core.errors import UserError as UserError
 from .core.version import __version__ as __version__
 from .data.card import Card as Card

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -27,7 +28,6 @@ from unlearnable.experiments.reproduce import chosen, reproduce, write_record
 from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale, get_scale
 from unlearnable.experiments.tables import TABLES
-from unlearnable.reports.plots import Line, plot
 
 AT_2 = Learner(changes=(("adv_eps", 2.0),))
 TINY = Scale(
@@ -333,31 +333,12 @@ def test_passes_are_counted_before_they_are_spent(few):
         assert 0.6 * counted <= spent <= counted or isinstance(method, TAP), method
 
 
-def test_plots_stand_where_the_numbers_are():
-    lines = [Line("a", ((0, 0, 0), (4, 100, 5))), Line("b", ((2, 50, 0),), dashed=True)]
-    p = plot(lines, "x", "y", names=("a", "b"), ticks=(0, 2, 4))
-    (a0, a4), (b2,) = (line.dots for line in p.lines)
-    assert b2.x == pytest.approx((a0.x + a4.x) / 2, abs=0.1) and [t for _, t in p.x_ticks] == [
-        "0",
-        "2",
-        "4",
-    ]
-    level = {t: y for y, t in p.y_ticks}
-    assert a0.y == level["0"] and a4.y == level["100"] and level["40"] > b2.y > level["60"]
-    assert p.lines[1].dashed and p.lines[0].style != p.lines[1].style
-    ticks = [
-        t
-        for _, t in plot(
-            [Line("a", ((100, 1, 0), (10000, 2, 0)))], "", "", names=("a",), log=True
-        ).x_ticks
-    ]
-    assert {"100", "1,000", "10,000"} <= set(ticks)
-
-
 def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
+    pytest.importorskip("matplotlib")
     at = get_scale("small", "cifar10")
     fill(tmp_path, at, ["main-comparison", "protection-vs-cost"], seeds=(0, 1))
-    md, table, page = (p.read_text() for p in report_results(tmp_path, tmp_path / "out"))
+    written = report_results(tmp_path, tmp_path / "out", plots=tmp_path / "paper")
+    md, table, page = (p.read_text() for p in written)
     rows = {(r["table"], r["row"], r["column"]): r for r in csv.DictReader(table.splitlines())}
     one = rows["main-comparison", "REM(2)", "AT-4"]
     values = [float(v) for v in one["values"].split()]
@@ -377,8 +358,26 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
         drawing = ElementTree.parse(tmp_path / "out" / file).getroot()
         words = {t.text for t in drawing.iter("{http://www.w3.org/2000/svg}text")}
         assert words & {"REM(2)", "REM(4)", "SEM, short", "clean, AT-2"}, file
+    paper = sorted(p.name for p in (tmp_path / "paper").iterdir())
+    assert paper == sorted(f"{Path(p).stem}.{kind}" for p in plots for kind in ("pdf", "svg"))
     with pytest.raises(UserError, match="no result of any table"):
         report_results(tmp_path / "out", tmp_path / "x")
+
+
+def test_without_matplotlib_there_are_tables(tmp_path, monkeypatch, caplog):
+    from unlearnable.experiments import report
+
+    monkeypatch.setattr(report, "can_plot", lambda: False)
+    fill(tmp_path, get_scale("small", "cifar10"), ["main-comparison"], seeds=(0,))
+    md, _, page = (p.read_text() for p in report_results(tmp_path, tmp_path / "out"))
+    assert "| REM(2)" in md and "![" not in md and "svg class" not in page
+    assert caplog.messages == [
+        "The plots are left out, because matplotlib is not installed; run `pip install "
+        "'unlearnable[plots]'`."
+    ]
+    with pytest.raises(UserError, match=r"unlearnable\[plots\]"):
+        report_results(tmp_path, tmp_path / "other", plots=tmp_path / "plots")
+    assert not (tmp_path / "other").exists()
 
 
 PROBE = """<script>
@@ -395,6 +394,7 @@ document.title = JSON.stringify({sorted: parseFloat(first()), before: parseFloat
 @pytest.mark.parametrize("width", [390, 1200])
 def test_the_page_in_a_browser(tmp_path, width):
     """Sorts by a click, fits a phone, nothing on the console."""
+    pytest.importorskip("matplotlib")
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if not browser:
         pytest.skip("no Chromium on this machine")

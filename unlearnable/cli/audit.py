@@ -8,6 +8,7 @@ from tyro import MISSING
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Machine, Protected, Verb, preset_in
+from unlearnable.cli.output import Done, say
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_protected, check_source
 from unlearnable.evaluation.suites import find_suite
@@ -55,7 +56,7 @@ class Audit(Verb):
     def __post_init__(self) -> None:
         require(self, positive="test_limit")
 
-    def run(self) -> None:
+    def run(self) -> Done:
         learners = find_suite(self.suite)
         check_protected(self.folder)
         if self.test:
@@ -63,7 +64,7 @@ class Audit(Verb):
         from unlearnable.data.load import load
         from unlearnable.evaluation.audit import audit
         from unlearnable.protection.export import originals_of
-        from unlearnable.reports.tables import audit_table
+        from unlearnable.reports.tables import audit_rows, to_text
 
         clean = originals_of(self.folder, self.data_root, self.originals)  # raises before any work
         protected = load(self.folder).for_learning()
@@ -71,11 +72,12 @@ class Audit(Verb):
         self._announce(learners, clean, protected, test)
         seed = self.machine.seed
         name = self.folder.resolve().name + (f"-seed-{seed}" if seed else "")
+        out = self.out or Path("audits") / name
         done = audit(
             self.folder,
             self.suite,
             self.recipe,
-            out=self.out or Path("audits") / name,
+            out=out,
             cells=self.cells,
             test=test,
             root=self.data_root,
@@ -84,8 +86,10 @@ class Audit(Verb):
             device=self.machine.device,
             precision=self.machine.precision,
         )
-        print(audit_table(done))
-        print("All audits in one table: unlearnable report audits audits/")
+        table = audit_rows(done)
+        more = "All audits in one table: unlearnable report audits audits/"
+        data = {"out": out, **done.to_json()}
+        return Done(f"{to_text(table)}\n{more}", data, tables=lambda: [table, more])
 
     def _announce(
         self, learners: "tuple[Learner, ...]", clean: "Images", protected: "Images", test: "Images"
@@ -107,22 +111,21 @@ class Audit(Verb):
                 precision=self.machine.precision,
             )
             learners = with_attacker(learners, attacker)
-        print(
+        say(
             f"{2 * len(learners)} trainings, each once on clean and once on "
             f"protected images: {', '.join(learner.name for learner in learners)}."
         )
         before = preparation(learners, protected, attacker, device=device)
         time = estimate(learners, protected, self.recipe, device=device) + before
         if attacker is not None:
-            print(
+            say(
                 f"The attacker protects {attacker.where} with {attacker.method.name} and another "
                 "seed, once."
             )
         part = f" ({format_duration(before)} of it before the learners train)" if before else ""
-        print(
+        say(
             f"On this machine that takes about {format_duration(time)}{part}, less what is in "
-            f"{self.cells} already.",
-            flush=True,
+            f"{self.cells} already."
         )
 
     def _test(self, size: int) -> "Images":

@@ -1,13 +1,16 @@
 """``export``."""
 
-import sys
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Protected, Verb
+from unlearnable.cli.output import Done, written
 from unlearnable.core.errors import UserError
 from unlearnable.data.sources import check_protected, require_hf
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Export(Verb):
     """my_module:loader again, where the originals come from that function of yours: a card alone
     must not choose what is run"""
 
-    def run(self) -> None:
+    def run(self) -> Done:
         shared = [self.imagefolder, self.webdataset, self.hf]
         if not any([*shared, self.cifar, self.noise, self.pt]):
             raise UserError(
@@ -52,14 +55,14 @@ class Export(Verb):
         check_protected(self.folder)
         if self.hf:
             require_hf()
-        if any(shared):
-            self._images()
+        files = self._images() if any(shared) else []
         if self.cifar:
-            self._cifar(self.cifar)
+            files.append(self._cifar(self.cifar))
         if self.noise or self.pt:
-            self._noise()
+            files += self._noise()
+        return written(files)
 
-    def _images(self) -> None:
+    def _images(self) -> list[Path]:
         """The protected images alone, in the layouts that they are shared in."""
         from unlearnable.protection.image_sets import (
             export_hf,
@@ -69,14 +72,16 @@ class Export(Verb):
         )
 
         images, card = read_for_export(self.folder)
+        files = []
         if self.imagefolder:
-            print(export_imagefolder(images, card, self.imagefolder))
+            files.append(export_imagefolder(images, card, self.imagefolder))
         if self.webdataset:
-            print(export_webdataset(images, self.webdataset))
+            files.append(export_webdataset(images, self.webdataset))
         if self.hf:
-            print(export_hf(images, card, self.hf))
+            files.append(export_hf(images, card, self.hf))
+        return files
 
-    def _cifar(self, folder: Path) -> None:
+    def _cifar(self, folder: Path) -> Path:
         from unlearnable.data.load import load
         from unlearnable.protection.cifar_files import export_cifar
         from unlearnable.protection.export import originals_of
@@ -85,25 +90,24 @@ class Export(Verb):
             self.folder, self.data_root, self.originals
         )  # raises UserError where the card is broken
         test = load(self.folder, split="test", root=self.data_root, originals=self.originals)
-        print(export_cifar(load(self.folder), test, folder))
+        return export_cifar(load(self.folder), test, folder)
 
-    def _noise(self) -> None:
+    def _noise(self) -> list[Path]:
         from unlearnable.protection.export import noise_of
         from unlearnable.protection.methods.noise_files import write_noise, write_noise_tensor
 
         noise = noise_of(self.folder, self.data_root, self.originals)
         if self.noise:
             write_noise(noise, self.noise)
-            print(self.noise)
         if self.pt:
             lost = write_noise_tensor(noise, self.pt)
-            print(self.pt)
             if lost:
-                print(
-                    f"{100 * lost:.0f} % of the noise is negative: the released program that reads "
-                    "such files sets it to 0, so that a weaker noise is trained on; use --cifar.",
-                    file=sys.stderr,
+                logger.warning(
+                    "%.0f %% of the noise is negative: the released program that reads such files "
+                    "sets it to 0, so that a weaker noise is trained on; use --cifar.",
+                    100 * lost,
                 )
+        return [file for file in (self.noise, self.pt) if file]
 
 
 def command(args: list[str]) -> Command:

@@ -13,7 +13,7 @@ from tyro.conf import arg, subcommand
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 from tyro.constructors._struct_spec_dataclass import dataclass_rule
 
-from unlearnable.cli.options import Command, NoOptions
+from unlearnable.cli.options import Command, NoOptions, Output
 
 WIDTH = 100  # columns of running text, at most
 
@@ -104,6 +104,8 @@ def _dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
         kind = quiet if _says_nothing(field.default) else field.type
         text = _paragraph(field.helptext) if ours else None
         fields.append(dataclasses.replace(field, type=kind, helptext=text))
+    # how a verb speaks comes last, though its base class has that field
+    fields.sort(key=lambda field: field.type is Output)
     return dataclasses.replace(spec, fields=tuple(fields))
 
 

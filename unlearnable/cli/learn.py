@@ -9,7 +9,8 @@ from tyro import MISSING
 from tyro.conf import Positional, arg
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Flag, Machine, Selection, Verb, preset_in
+from unlearnable.cli.options import Command, Flag, Machine, Selection, Verb, Watching, preset_in
+from unlearnable.cli.output import Done
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.core.text import printable
@@ -54,6 +55,7 @@ class Learn(Verb):
     """How the learner trains."""
     selection: Selection = field(default_factory=Selection)
     machine: Machine = field(default_factory=Machine)
+    watching: Watching = field(default_factory=Watching)
 
     def __post_init__(self) -> None:
         require(self, positive="test_limit")
@@ -65,7 +67,7 @@ class Learn(Verb):
                 "--countermeasure-test needs a countermeasure; give --countermeasure NAME too."
             )
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_source(self.data)
         if self.test:
             check_source(self.test)
@@ -97,18 +99,17 @@ class Learn(Verb):
                 seed=self.machine.seed,
                 device=str(device),
                 precision=self.machine.precision,
+                callbacks=self.watching.callbacks(out.resolve().name),
             )
-            if distributed.rank() == 0:
-                r = done.result
-                how = self.recipe.protocol
-                used = f"{self.recipe.model}, {how}: " if how != "plain" else ""
-                print(
-                    f"{used}Accuracy on {len(test)} clean test images: {r['accuracy']:.1f} % (peak "
-                    f"{r['peak']:.1f} %, chance {100 / len(data.classes):.1f} %), "
-                    f"{r['seconds']:.0f} s. Log and model: {out}"
-                )
-                if groups := _by_group(self.data, r.get("by_class", {})):
-                    print(groups)
+        r, how, chance = done.result, self.recipe.protocol, 100 / len(data.classes)
+        used = f"{self.recipe.model}, {how}: " if how != "plain" else ""
+        text = (
+            f"{used}Accuracy on {len(test)} clean test images: {r['accuracy']:.1f} % (peak "
+            f"{r['peak']:.1f} %, chance {chance:.1f} %), {r['seconds']:.0f} s. Log and model: {out}"
+        )
+        groups = _by_group(self.data, r.get("by_class", {}))
+        about = {"out": out, "test_images": len(test), "chance": chance}
+        return Done("\n".join(filter(None, (text, groups))), about | r)
 
     def _images(self) -> "tuple[Images, Images]":
         """Training and test images."""

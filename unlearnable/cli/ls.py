@@ -1,12 +1,13 @@
 """``ls``."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from unlearnable.cli.help import doc, sentence
 from unlearnable.cli.options import Command, Verb
+from unlearnable.cli.output import Done
 from unlearnable.data.sources import DATA, DOORS
 from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.evaluation.suites import SUITES
@@ -15,6 +16,9 @@ from unlearnable.models.pretrained import PRETRAINED, find_weights
 from unlearnable.protection.methods import METHODS
 from unlearnable.training.augmentations import AUGMENTATIONS
 from unlearnable.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from unlearnable.reports.tables import Table
 
 What = Literal[
     "all", "methods", "models", "data", "countermeasures", "augmentations", "suites", "presets"
@@ -31,12 +35,15 @@ class Ls(Verb):
     what: Annotated[Positional[What], arg(metavar="LIST")] = "all"
     """all, methods, models, data, countermeasures, augmentations, suites or presets"""
 
-    def run(self) -> None:
-        for title, lines in listing().items():
-            if self.what == title:
-                print(*_aligned(lines), sep="\n")
-            elif self.what == "all":
-                print(title, *(f"  {line}" for line in _aligned(lines)), "", sep="\n")
+    def run(self) -> Done:
+        found = {k: v for k, v in listing().items() if self.what in (k, "all")}
+        lines: list[str] = []
+        for title, entries in found.items():
+            if self.what == "all":
+                lines += [title, *(f"  {line}" for line in _aligned(entries)), ""]
+            else:
+                lines += _aligned(entries)
+        return Done("\n".join(lines), found, tables=lambda: [*map(_table, found, found.values())])
 
 
 def listing() -> dict[str, dict[str, str]]:
@@ -68,6 +75,13 @@ def _absent(model: str) -> str:
 def _aligned(lines: dict[str, str]) -> list[str]:
     width = max(map(len, lines))
     return [f"{name:<{width}}  {text}" for name, text in lines.items()]
+
+
+def _table(title: str, entries: dict[str, str]) -> "Table":
+    from unlearnable.reports.tables import Cell, Table
+
+    rows = tuple((Cell(name), Cell(text)) for name, text in entries.items())
+    return Table(title, ("name", "what it is"), rows)
 
 
 def command(args: list[str]) -> Command:

@@ -2,6 +2,7 @@
 their docstrings); its file is imported only when it is called, and torch only when it runs."""
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -14,10 +15,13 @@ from unlearnable.cli.help import REGISTRY, Page, page, union
 from unlearnable.cli.interrupts import interruptible
 from unlearnable.cli.mistakes import one_sentence
 from unlearnable.cli.options import Command, Verb
+from unlearnable.cli.output import give, speaking
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.plugins import Entry, any_own_code
 from unlearnable.core.presets import require_finite
 from unlearnable.core.text import printable
+
+logger = logging.getLogger(__name__)
 
 HELP = """Publish images that models cannot learn from, and measure whether it worked.
 
@@ -110,7 +114,7 @@ def _main(args: list[str]) -> None:
             with any_own_code():
                 if command := parse(args):
                     require_finite(command)
-                    status = command.run() or 0
+                    status = _run(command)
         sys.stdout.flush()
         _leave(status)
     except UserError as e:
@@ -127,6 +131,16 @@ def _main(args: list[str]) -> None:
         _stop(2, f"{where}{os.strerror(e.errno)}; check the path and its permissions.")
     if status:
         sys.exit(status)
+
+
+def _run(command: Verb) -> int:
+    """Run it, print what it found, and return the exit status."""
+    with speaking(command.output):
+        logger.debug("%s", command)
+        if (done := command.run()) is None:
+            return 0
+        give(done)
+        return done.status
 
 
 def _stop(status: int, sentence: str) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro import MISSING_NONPROP
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from unlearnable.core.errors import unknown
+from unlearnable.cli.output import Done
+from unlearnable.core.callbacks import WRITERS, Callback, WriterName, check_writers
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require, require_seed
 from unlearnable.training.recipe import Precision
 
@@ -23,12 +25,31 @@ Protected = Annotated[Positional[Path], arg(metavar="PROTECTED")]
 Photos = Annotated[Positional[Path], arg(metavar="PHOTOS")]
 
 
+@dataclass(frozen=True)
+class Output:
+    """What it says on the terminal."""
+
+    quiet: Flag = False
+    """only errors and the result"""
+    verbose: Flag = False
+    """also settings, device, precision, and where files go"""
+    json: Flag = False
+    """the result as one JSON document, alone on standard output (docs/watching.md)"""
+
+    def __post_init__(self) -> None:
+        if self.quiet and self.verbose:
+            raise UserError("--quiet and --verbose say opposite things; give one of them.")
+
+
+@dataclass(frozen=True)
 class Verb(ABC):
     """A command line: the fields are its arguments and options, ``run`` does what it says."""
 
+    output: Output = field(default_factory=Output, kw_only=True)
+
     @abstractmethod
-    def run(self) -> int | None:
-        """Do it; return the exit status, None for 0."""
+    def run(self) -> "Done | None":
+        """Do it; return what was found, None where there is nothing to say."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +133,24 @@ class Selection:
             size=self.size,
             root=self.data_root,
         )
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Who else gets the numbers of the training, step by step."""
+
+    watch: tuple[WriterName, ...] = ()
+    """jsonl (a line of JSON per step), tensorboard, or wandb (Weights & Biases, offline unless
+    $WANDB_MODE says online); several are fine"""
+    watch_folder: Path = Path("watch")
+    """folder for what these write; never inside a folder that is published"""
+
+    def __post_init__(self) -> None:
+        check_writers(self.watch)
+
+    def callbacks(self, name: str) -> list[Callback]:
+        """The writers, in a folder of that name."""
+        return [WRITERS[writer](self.watch_folder / name) for writer in self.watch]
 
 
 @dataclass(frozen=True)

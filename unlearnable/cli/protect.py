@@ -1,11 +1,23 @@
 """``protect``: one sub-command per method, or a person's own as my_module:Class."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Machine, Selection, Verb, named, preset_in, value_of
+from unlearnable.cli.options import (
+    Command,
+    Machine,
+    Selection,
+    Verb,
+    Watching,
+    named,
+    preset_in,
+    value_of,
+)
+from unlearnable.cli.output import Done
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import own_code
 from unlearnable.core.text import printable
@@ -16,6 +28,7 @@ from unlearnable.protection.methods.base import Method
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
+    from unlearnable.protection.protect import Protected
 
 HELP = """Add noise to a data set, so that models trained on it fail.
 
@@ -50,18 +63,16 @@ class Protect(Verb):
     """only these classes get noise, by name or by number from 0 (default: all); the others stay as
     they are, and the method's network sees them so"""
     machine: Machine = field(default_factory=Machine)
+    watching: Watching = field(default_factory=Watching)
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_source(self.data)
         check_model(str(vars(self.method).get("model", "convnet")))
-        _protect(
-            self.method,
-            self.data,
-            self.out,
-            self.selection,
-            self.machine,
-            self.protected_classes,
+        images = partial(self.selection.load, self.data)
+        done = _protect(
+            self.method, images, self.out, self.machine, self.watching, self.protected_classes
         )
+        return _described(done, self.out)
 
 
 @dataclass(frozen=True)
@@ -80,35 +91,54 @@ class FromGenerator(Verb):
     """the network, where it is your own (my_module:factory)"""
     machine: Machine = field(default_factory=Machine)
 
-    def run(self) -> None:
+    def run(self) -> Done:
         from unlearnable.protection.methods.from_generator import Generated
-        from unlearnable.protection.methods.shared import Shared, shared_run
+        from unlearnable.protection.methods.shared import shared_run
 
-        if self.generator.is_dir() or shared_run(self.generator) is None:
-            if not self.data:
-                raise UserError("--data is missing: name the images to protect.")
-            further = Generated.of(self.generator, self.model)
-            _protect(further, self.data, self.out, self.selection, self.machine)
-            return
-        method, selection, data = Shared.of(self.generator, self.model), self.selection, self.data
-        if not data:
-            data, told = self._public_data(method.data), method.data
+        if not self.generator.is_dir() and shared_run(self.generator):
+            return self._again()
+        if not self.data:
+            raise UserError("--data is missing: name the images to protect.")
+        check_source(self.data)
+        further = Generated.of(self.generator, self.model)
+        done = _protect(further, partial(self.selection.load, self.data), self.out, self.machine)
+        return _described(done, self.out)
+
+    def _again(self) -> Done:
+        """Make the noise of a shared file again."""
+        from unlearnable.protection.methods.shared import Shared
+
+        shared, selection = Shared.of(self.generator, self.model), self.selection
+        if not self.data:
+            told = shared.data
             selection = replace(
                 selection,
                 limit=told.get("limit"),
                 classes=tuple(told.get("classes") or ()),
                 data_seed=told.get("seed", 0),
             )
-        images = _protect(method, data, self.out, selection, self.machine, method.protected_classes)
-        if images is not None:
-            print(
-                "They are the shared images, bit for bit."
-                if method.is_same(images)
-                else "They are not the shared images bit for bit: arithmetic differs between kinds "
-                "of processors, numbers of threads, and versions of PyTorch."
-            )
+        source = self.data or self._public_set(shared.data)
+        check_source(source)
 
-    def _public_data(self, told: dict[str, Any]) -> str:
+        def originals() -> "Images":
+            data = selection.load(source)
+            shared.check(data)  # before the output folder is made
+            return data
+
+        done = _protect(
+            shared, originals, self.out, self.machine, protected_classes=shared.protected_classes
+        )
+        same = shared.is_same(done.images)
+        says = (
+            "They are the shared images, bit for bit."
+            if same
+            else "They are not the shared images bit for bit: arithmetic differs between kinds of "
+            "processors, numbers of threads, and versions of PyTorch."
+        )
+        described = _described(done, self.out)
+        return Done(f"{described.text}\n{says}", described.data | {"same": same})
+
+    def _public_set(self, told: dict[str, Any]) -> str:
         """The public data set that a shared file names: a file must not choose what else is read or
         run. Raises UserError."""
         if (source := told.get("source", "")) in DATA:
@@ -123,37 +153,33 @@ class FromGenerator(Verb):
 
 def _protect(
     method: Method,
-    source: str,
+    load: "Callable[[], Images]",
     out: Path,
-    selection: Selection,
     machine: Machine,
-    some: tuple[str, ...] = (),
-) -> "Images | None":
-    """Protect, say what was done, and return the protected images; None except on rank 0."""
-    check_source(source)
+    watching: Watching | None = None,
+    protected_classes: tuple[str, ...] = (),
+) -> "Protected":
     from unlearnable.core import distributed
     from unlearnable.core.device import pick_device
-    from unlearnable.protection.methods.shared import Shared
     from unlearnable.protection.protect import protect
 
     device = pick_device(machine.device)
     with distributed.processes(device):
-        data = selection.load(source)
-        if isinstance(method, Shared):
-            method.check(data)  # before the output folder is made
-        done = protect(
-            data,
+        return protect(
+            load(),
             method,
             out,
-            protected_classes=some,
+            protected_classes=protected_classes,
             seed=machine.seed,
             device=str(device),
             precision=machine.precision,
+            callbacks=watching.callbacks(out.resolve().name) if watching else (),
         )
-    if distributed.rank() != 0:
-        return None
+
+
+def _described(done: "Protected", out: Path) -> Done:
     m, some = done.card.measured, done.card.protected_classes
-    print(
+    text = (
         f"{len(done.images)} images in {out}: "
         + (f"only {', '.join(map(printable, some))} protected, " if some else "")
         + f"noise at most {m['linf']}/255, PSNR "
@@ -161,7 +187,7 @@ def _protect(
         f"See it: unlearnable show {out}    "
         f"Measure it: unlearnable learn {out}"
     )
-    return done.images
+    return Done(text, {"out": out, "images": len(done.images), **done.card.to_json()})
 
 
 def command(args: list[str]) -> Command:

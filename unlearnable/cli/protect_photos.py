@@ -1,6 +1,6 @@
 """``protect-photos``: a folder of one's own photos."""
 
-import sys
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb
+from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb, Watching
+from unlearnable.cli.output import Done, say
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.data.card import PhotoSettings, private_folder
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from unlearnable.data.card import Card
     from unlearnable.data.folders import Scan
     from unlearnable.protection.photo_plan import Plan
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class ProtectPhotos(Verb):
     dry_run: Flag = False
     """say what would be done, and stop"""
     machine: Machine = field(default_factory=Machine)
+    watching: Watching = field(default_factory=Watching)
 
     def __post_init__(self) -> None:
         require(self, positive="size train_steps")
@@ -91,9 +95,8 @@ class ProtectPhotos(Verb):
                 "--train-steps and --gray-prob."
             )
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_folder(self.folder)
-        from unlearnable.core.text import printable
         from unlearnable.data.folders import scan_photos
         from unlearnable.data.others import read_others
         from unlearnable.protection.methods.clusters import UnlearnableClusters
@@ -112,7 +115,7 @@ class ProtectPhotos(Verb):
             others=self.others is not None,
         )
         if isinstance(method, UnlearnableClusters):
-            print(
+            say(
                 f"{self.folder} has no sub-folders, so its photos have no classes: Unlearnable "
                 "Clusters is used, not SEM. It protected nothing where it was measured "
                 "(docs/results.md); if you can, sort the photos into classes."
@@ -127,13 +130,13 @@ class ProtectPhotos(Verb):
         photos = PhotoSettings(size, self.format, self.keep_metadata)
         seed = self.machine.seed
         todo = plan(self.folder, self.out, method, scan, photos, others=others, seed=seed)
+        lines = _plan_lines(self, scan, size, todo) if self.dry_run else []
+        lines += [_grows(todo)] * bool(todo.kept and todo.rows)
+        lines += self._estimate_lines(todo, scan, photos)
         if self.dry_run:
-            _print_plan(self, scan, size, todo)
-        if todo.kept and todo.rows:
-            print(_grows(todo))
-        self._print_estimate(todo, scan, photos)
-        if self.dry_run:
-            return
+            return Done("\n".join(lines), _plan_data(self, scan, size, todo))
+        for line in lines:
+            say(line)
         card = protect_photos(
             self.folder,
             self.out,
@@ -145,24 +148,27 @@ class ProtectPhotos(Verb):
             seed=seed,
             device=self.machine.device,
             precision=self.machine.precision,
+            callbacks=self.watching.callbacks(self.out.resolve().name),
             scan=scan,
             others=others,
         )
-        _print_left_out((*card.left_out, *(others.problems if others else ())))
+        _warn_left_out((*card.left_out, *(others.problems if others else ())))
         for name in card.lost_metadata:
-            print(f"unlearnable: metadata lost (damaged): {printable(name)}", file=sys.stderr)
-        _print_result(self, card)
+            logger.warning("metadata lost (damaged): %s", name)
+        private = private_folder(self.out)
+        data = {"out": self.out, "private": private, **card.to_json()}
+        return Done("\n".join(_result_lines(self, card)), data)
 
-    def _print_estimate(self, todo: "Plan", scan: "Scan", photos: PhotoSettings) -> None:
-        """Say how long it takes; a run that resumes says what is left instead."""
+    def _estimate_lines(self, todo: "Plan", scan: "Scan", photos: PhotoSettings) -> list[str]:
+        """How long it takes; a run that resumes says what is left instead."""
         from unlearnable.core.progress import format_duration
         from unlearnable.protection.photo_plan import MARKER
         from unlearnable.protection.photos import estimate
 
         if not todo.rows or ((private_folder(self.out) / MARKER).exists() and not self.dry_run):
-            return
+            return []
         seconds = estimate(todo, scan, photos, device=self.machine.device)
-        print(f"On this machine that takes about {format_duration(seconds)}.")
+        return [f"On this machine that takes about {format_duration(seconds)}."]
 
 
 def _grows(todo: "Plan") -> str:
@@ -173,61 +179,81 @@ def _grows(todo: "Plan") -> str:
     )
 
 
-def _print_plan(o: ProtectPhotos, scan: "Scan", size: int, todo: "Plan") -> None:
+def _plan_data(o: ProtectPhotos, scan: "Scan", size: int, todo: "Plan") -> dict[str, object]:
+    """What would be done, for programs."""
+    found, others = scan.listing, todo.others
+    classes = others.own_classes if others else found.classes
+    count = Counter(found.labels)
+    return {
+        "out": o.out,
+        "dry_run": True,
+        "size": size,
+        "classes": {name: count[c] for c, name in enumerate(classes)},
+        "new": len(todo.rows),
+        "kept": len(todo.kept),
+        "others": {"folder": others.folder, "photos": len(others)} if others else None,
+        "left_out": [*found.problems, *(others.problems if others else ())],
+    }
+
+
+def _plan_lines(o: ProtectPhotos, scan: "Scan", size: int, todo: "Plan") -> list[str]:
     from unlearnable.core.text import printable
     from unlearnable.data.image_files import NO_CLASSES
     from unlearnable.data.subsets import count_near_duplicates, near_duplicates
 
     found, count, others = scan.listing, Counter(scan.listing.labels), todo.others
     new, problems = len(todo.rows), [*found.problems, *(others.problems if others else ())]
-    _print_left_out(problems)
+    _warn_left_out(problems)
+    lines = []
     classes = others.own_classes if others else found.classes
     for c, name in enumerate(classes) if classes != NO_CLASSES else ():
         n = count[c]
         few = " (few: under 50, a learner may learn nothing anyway)" if n < 50 else ""
-        print(f"{printable(name)}: {n} photos{few}")
+        lines.append(f"{printable(name)}: {n} photos{few}")
     if others:
-        print(
+        lines.append(
             f"{len(others)} photos of others ({', '.join(map(printable, others.classes))}) in "
             f"{others.folder}, which stay as they are."
         )
     twins = count_near_duplicates(near_duplicates(scan.images[size].x))
-    print(
+    lines.append(
         f"{new} photo{'s' * (new != 1)} would be protected into {o.out} at full size, the noise "
         f"made at {size} px; {twins} of all {len(found.files)} are near-duplicates of others."
     )
     if n := len(problems):
-        print(
+        lines.append(
             f"{n} file{'s' * (n > 1)} cannot be used; nothing is done before that is "
             "repaired, unless --skip-bad is given."
         )
+    return lines
 
 
-def _print_result(o: ProtectPhotos, card: "Card") -> None:
+def _result_lines(o: ProtectPhotos, card: "Card") -> list[str]:
     from unlearnable.data.image_files import NO_CLASSES
     from unlearnable.data.visibility import describe_shift
 
     m = card.measured
-    print(
+    lines = [
         f"{card.shape[0]} photos in {o.out}: noise at most {m['linf']}/255, PSNR "
         f"{m['psnr']:.1f} dB (lowest {m['lowest_psnr']:.1f}), SSIM {m['ssim']:.3f}."
-    )
+    ]
     if "color_shift" in m:  # not in a card of an earlier version
-        print(
+        lines.append(
             f"CIEDE2000 {m['color_difference']:.1f} (95th percentile "
             f"{m['color_difference_95']:.1f}), {describe_shift(m['color_shift'])}."
         )
     if card.classes != NO_CLASSES or card.others:
-        print(f"Measure it: unlearnable verify {o.folder} {o.out}")
-    print(
+        lines.append(f"Measure it: unlearnable verify {o.folder} {o.out}")
+    lines.append(
         f"{o.out} holds photos only. Keep the originals and {private_folder(o.out)} (card, "
         "generator) to yourself."
     )
+    return lines
 
 
-def _print_left_out(problems: Iterable[str]) -> None:
+def _warn_left_out(problems: Iterable[str]) -> None:
     for problem in problems:
-        print(f"unlearnable: left out: {problem}", file=sys.stderr)
+        logger.warning("left out: %s", problem)
 
 
 def command(args: list[str]) -> Command:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Folder, Protected, Verb, named
+from unlearnable.cli.output import Done, written
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_folder, check_protected
@@ -37,7 +38,7 @@ class ReportPhotos(Verb):
     def __post_init__(self) -> None:
         require(self, positive="count")
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_protected(self.folder)
         from unlearnable.reports.photo_page import report
 
@@ -45,7 +46,7 @@ class ReportPhotos(Verb):
         default = Path("verified") / name
         found = default if (default / "verify.json").exists() else None
         out = self.out or Path(f"{name}.html")
-        print(report(self.folder, self.verified or found, out=out, count=self.count))
+        return written([report(self.folder, self.verified or found, out=out, count=self.count)])
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class ReportAudits(Verb):
     out: Path | None = None
     """folder for the tables (default: FOLDER)"""
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_folder(self.folder)
         from unlearnable.reports.leaderboard import leaderboard
 
-        print(*leaderboard(self.folder, self.out or self.folder), sep="\n")
+        return written(leaderboard(self.folder, self.out or self.folder))
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,16 @@ class ReportResults(Verb):
     data_root: str | None = None
     """where the named data sets lie, to show images and noise (default: $UNLEARNABLE_DATA, else
     ./data)"""
+    plots: Path | None = None
+    """folder for every plot as PDF and SVG, as wide as a column of a paper (needs the extra
+    plots)"""
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_folder(self.folder)
         from unlearnable.experiments.report import report_results
 
         out = self.out or self.folder
-        print(*report_results(self.folder, out, root=self.data_root), sep="\n")
+        return written(report_results(self.folder, out, root=self.data_root, plots=self.plots))
 
 
 def command(args: list[str]) -> Command:

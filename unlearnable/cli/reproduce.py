@@ -7,6 +7,7 @@ from typing import Literal
 from tyro.conf import Suppress
 
 from unlearnable.cli.options import Command, Flag, Verb, named
+from unlearnable.cli.output import Done, say
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require_seed
 from unlearnable.experiments.tables import TABLES
@@ -53,13 +54,18 @@ class Reproduce(Verb):
     def __post_init__(self) -> None:
         require_seed(*self.seeds)
 
-    def run(self) -> None:
+    def run(self) -> Done:
         if self.show and not self.results.is_dir():
             raise UserError(
                 f"There is no folder {self.results} with results; give one with --results, or "
                 "leave out --show."
             )
-        from unlearnable.experiments.reproduce import chosen, reproduce, write_record
+        from unlearnable.experiments.reproduce import (
+            chosen,
+            read_tables,
+            reproduce,
+            write_record,
+        )
         from unlearnable.experiments.scale import get_scale
 
         scale, tables = get_scale(self.scale, self.data), chosen(self.table)
@@ -74,11 +80,14 @@ class Reproduce(Verb):
             data_root=self.data_root,
             device=self.device,
             precision=self.precision,
+            say=say,
         )
-        print(text)
         if self.record:
             count = write_record(tables, scale, self.results, self.record)
-            print(f"{count} results in {self.record}")
+            text += f"\n{count} results in {self.record}"
+        found = read_tables(tables, scale, self.results, self.rows, self.columns)
+        data = {"cells": found.cells, "record": self.record}
+        return Done(text, data, tables=lambda: found.tables)
 
 
 def command(args: list[str]) -> Command:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Flag, Protected, Verb
+from unlearnable.cli.output import Done
 from unlearnable.data.sources import check_protected
 
 
@@ -27,7 +28,7 @@ class Share(Verb):
     """also tell where the originals lay and the command that was typed (default: only the name of a
     public data set)"""
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_protected(self.folder)
         from unlearnable.protection.share import share
 
@@ -37,7 +38,8 @@ class Share(Verb):
             self.out or name.with_name(f"{name.name}.safetensors"),
             private=self.private,
         )
-        print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+        size = out.stat().st_size
+        return Done(f"{out}: {size / 1e6:.1f} MB", {"files": [out], "bytes": size})
 
 
 def command(args: list[str]) -> Command:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Protected, Verb
+from unlearnable.cli.output import Done
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_protected
 
@@ -34,7 +35,7 @@ class Show(Verb):
     def __post_init__(self) -> None:
         require(self, positive="count gain")
 
-    def run(self) -> None:
+    def run(self) -> Done:
         check_protected(self.folder)
         from unlearnable.data.card import Card
         from unlearnable.data.load import load
@@ -51,7 +52,7 @@ class Show(Verb):
         within = protected.labeled and Card.read(self.folder).photos is None
         out = self.out or (self.folder / "sheet.png" if within else beside)
         contact_sheet(clean, protected, out, count=self.count, gain=self.gain)
-        print(out)
+        return Done(str(out), {"file": out})
 
 
 def command(args: list[str]) -> Command:

@@ -7,6 +7,7 @@ from tyro import MISSING
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Machine, Photos, Protected, Verb, preset_in
+from unlearnable.cli.output import Done
 from unlearnable.core.errors import unknown
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_folder, check_protected
@@ -69,17 +70,18 @@ class Verify(Verb):
             if name not in PRETRAINED:
                 raise unknown("network with ImageNet weights", name, PRETRAINED)
 
-    def run(self) -> int:
+    def run(self) -> Done:
         check_folder(self.photos)
         check_protected(self.protected)
         from unlearnable.evaluation.verify import verify
-        from unlearnable.reports.verdict import verify_table
+        from unlearnable.reports.verdict import verify_parts, verify_table
 
+        out = self.out or Path("verified") / self.protected.resolve().name
         done = verify(
             self.photos,
             self.protected,
             self.recipe,
-            out=self.out or Path("verified") / self.protected.resolve().name,
+            out=out,
             radii=self.radii,
             countermeasures=self.countermeasures,
             networks=self.networks,
@@ -90,9 +92,13 @@ class Verify(Verb):
             device=self.machine.device,
             precision=self.machine.precision,
         )
-        print(verify_table(done))
-        print(f"As a page: unlearnable report photos {self.protected}")
-        return STATUS[done.verdict]
+        page = f"As a page: unlearnable report photos {self.protected}"
+        return Done(
+            f"{verify_table(done)}\n{page}",
+            {"out": out, **done.to_json()},
+            STATUS[done.verdict],
+            lambda: [*verify_parts(done), page],
+        )
 
 
 def command(args: list[str]) -> Command:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,6 +25,13 @@ def pick_device(name: str = "auto") -> torch.device:
             f"Device '{name}' cannot be used on this machine; use --device cpu or auto."
         ) from e
     return device
+
+
+def describe_place(device: torch.device, bfloat16: bool, folder: Path | None) -> str:
+    """Say where a run computes, how, and where its files go, for the log."""
+    arithmetic = "bfloat16" if bfloat16 else "float32"
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    return f"on {device}{threads} in {arithmetic}, files in {folder or 'no folder'}"
 
 
 @lru_cache(maxsize=1)

@@ -1,12 +1,15 @@
-"""Progress and durations in words, on the standard error of rank 0 only."""
+"""Progress and durations in words, of rank 0 only. ``core/display.py`` shows it, where the
+command line asks for that."""
 
-import sys
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unlearnable.core import distributed
+from unlearnable.core import display, distributed
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,7 @@ def clock(seconds: float) -> str:
 def announce_duration(seconds: float, what: str) -> None:
     """Say how long a long piece of work will take, before it starts."""
     if distributed.rank() == 0:
-        print(
-            f"{what} will take about {format_duration(seconds)} on this machine.",
-            file=sys.stderr,
-            flush=True,
-        )
+        logger.info("%s will take about %s on this machine.", what, format_duration(seconds))
 
 
 def format_duration(seconds: float) -> str:
@@ -47,7 +46,7 @@ def format_duration(seconds: float) -> str:
 
 class Progress:
     """One line with the steps done and the time left: ``with Progress("REM", total) as p:
-    p.at(step, "loss 1.2")``. Outside a terminal it prints at most one line per minute.
+    p.at(step, "loss 1.2")``.
 
     first: steps done before this process started. at_most: the work may end early.
     """
@@ -55,8 +54,7 @@ class Progress:
     def __init__(self, title: str, total: int, *, first: int = 0, at_most: bool = False):
         self.title, self.total, self.first = title, total, first
         self.begin = time.monotonic()
-        self.most = "at most " if at_most else ""
-        self.live = sys.stderr.isatty()
+        self.at_most = at_most
         self.shown = self.told = self.begin
         self.speaks = distributed.rank() == 0
 
@@ -74,24 +72,17 @@ class Progress:
         if not self.speaks or now - self.told < 0.2:
             return
         self.told = now
+        tick = Tick(self.title, step, self.total, left, text)
         for listener in listeners:
-            listener(Tick(self.title, step, self.total, left, text))
-        if now - self.shown < (0.2 if self.live else 60):
-            return
-        self.shown = now
-        line = f"{self.title}: {step}/{self.total}, {self.most}{clock(left)} left"
-        line += f", {text}" if text else ""
-        print(
-            f"\r\033[K{line}" if self.live else line,
-            end="" if self.live else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+            listener(tick)
+        if display.current and now - self.shown >= display.current.every:
+            self.shown = now
+            display.current.show(tick, f"{'at most ' * self.at_most}{clock(left)} left")
 
     def __exit__(self, *_: object) -> None:
         inside = Stages.current and self is not Stages.current.line
-        if self.speaks and self.live and not inside:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        if self.speaks and display.current and not inside:
+            display.current.clear()
 
 
 class Stages:

@@ -2,6 +2,7 @@
 is computed once and read by every audit and table that asks for it."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from unlearnable.core.files import (
     remove_unfinished,
     write_json,
 )
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -30,6 +33,7 @@ def get_or_compute(
     False). Raises UserError for a damaged file."""
     folder = root / config_hash(config)
     run = folder / "run"
+    logger.debug("%s %s", "found" if exists(root, config) else "to compute:", folder)
     if not exists(root, config) or run.exists():
         with lock(folder, wait=wait):
             remove_unfinished(folder)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from unlearnable.evaluation.published import Figure
+from unlearnable.evaluation.store import Json
 from unlearnable.experiments.flags import CHANCE
 from unlearnable.experiments.grid import Cell, Grid, LearnerSpec, Table
 from unlearnable.experiments.runner import Runner
@@ -50,6 +51,26 @@ def cell_value(cell: Cell | None, runner: Runner) -> CellValue:
 def filled(grid: Grid, runner: Runner) -> list[tuple[str, list[CellValue]]]:
     """Return (row, its values in the order of the columns)."""
     return [(row.name, [cell_value(cell, runner) for cell in row.cells]) for row in grid.rows]
+
+
+def cell_rows(table: Table, scale: Scale, grid: Grid, runner: Runner) -> list[Json]:
+    """Return every cell of which anything is known, with the columns of tables.csv as keys."""
+    return [
+        {
+            "table": table.name,
+            "scale": scale.name,
+            "data": scale.data,
+            "row": name,
+            "column": column,
+            "seeds": len(p.values),
+            "mean": p.mean,
+            "values": [*p.values],
+            "printed": p.paper,
+        }
+        for name, places in filled(grid, runner)
+        for column, p in zip(grid.columns, places)
+        if p.values or p.paper
+    ]
 
 
 def same_scale(scale: Scale) -> bool:

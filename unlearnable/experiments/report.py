@@ -1,21 +1,24 @@
 """``report results``: every table that has a result, as Markdown, CSV and one HTML page."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from markupsafe import Markup
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.experiments.cell_values import (
     CellValue,
+    cell_rows,
     filled,
     markdown,
     result_tables,
     same_scale,
 )
-from unlearnable.experiments.flags import grid_flags
+from unlearnable.experiments.flags import CHANCE, grid_flags
 from unlearnable.experiments.grid import Chart, Grid, Table
 from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale, get_scale
@@ -24,9 +27,21 @@ from unlearnable.protection.methods.base import Method
 from unlearnable.reports import tables
 from unlearnable.reports.contact_sheet import GAIN, choose, sheet
 from unlearnable.reports.html import image_uri, render
-from unlearnable.reports.plots import Line, Plot, plot
+from unlearnable.reports.plots import (
+    NOT_INSTALLED,
+    Line,
+    Plot,
+    Point,
+    can_plot,
+    to_page,
+    to_pdf,
+    to_svg,
+)
 
 SCALES, SETS = ("small", "full", "paper"), ("cifar10", "cifar100", "imagenet100", "shapes")
+logger = logging.getLogger(__name__)
+
+PIXELS = 560  # width of the plots in tables.md
 COUNT = 4  # images shown of every protected set
 Found = tuple[Table, Scale, Grid, Runner]
 
@@ -37,10 +52,19 @@ def has_results(folder: Path) -> bool:
     return any(folder.glob("*/cell.json")) or any(text.startswith('{"cells"') for text in records)
 
 
-def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[Path]:
+def report_results(
+    folder: Path, out: Path, *, root: str | None = None, plots: Path | None = None
+) -> list[Path]:
     """Write tables.md, .csv and .html into ``out`` and the plots of tables.md into ``out``/plots;
-    return the three paths. root: where the named data sets lie, to show images of the protected
-    sets in ``folder``. Raises UserError where no table has a result."""
+    return the three paths. Without matplotlib there are no plots, and the log says so.
+
+    root: where the named data sets lie, to show images of the protected sets in ``folder``. plots:
+    a folder for every plot as PDF and SVG, as wide as a column of a paper. Raises UserError where
+    no table has a result, and for ``plots`` without matplotlib."""
+    if not can_plot():
+        if plots:
+            raise UserError(NOT_INSTALLED)
+        logger.warning(NOT_INSTALLED)
     found = list(_found(folder, root))
     if not found:
         raise UserError(
@@ -54,7 +78,27 @@ def report_results(folder: Path, out: Path, *, root: str | None = None) -> list[
     for kind, text in texts.items():
         with atomic_write(out / f"tables.{kind}") as tmp:
             tmp.write_text(text, encoding="utf-8")
+    if plots:
+        for one in found:
+            _write_plots(plots, *one)
     return [out / f"tables.{kind}" for kind in texts]
+
+
+def _write_plots(folder: Path, table: Table, scale: Scale, grid: Grid, runner: Runner) -> None:
+    """Write the table's plots for a paper."""
+    for name, _, about, p in _named_plots(table, scale, grid, runner):
+        with atomic_write(folder / f"{name}.pdf") as tmp:
+            tmp.write_bytes(to_pdf(p))
+        with atomic_write(folder / f"{name}.svg") as tmp:
+            tmp.write_text(to_svg(p, about), encoding="utf-8")
+
+
+def _named_plots(
+    table: Table, scale: Scale, grid: Grid, runner: Runner
+) -> Iterator[tuple[str, str, str, Plot]]:
+    """Yield (name of the file, title, description, plot); nothing without matplotlib."""
+    for k, (title, p) in enumerate(plots_of(grid, scale, runner)):
+        yield f"{table.name}-{scale.name}-{scale.data}-{k}", title, f"{table.title}: {title}", p
 
 
 def _found(folder: Path, root: str | None) -> Iterator[Found]:
@@ -72,32 +116,26 @@ def _found(folder: Path, root: str | None) -> Iterator[Found]:
 def _markdown(table: Table, scale: Scale, grid: Grid, runner: Runner, out: Path) -> str:
     """Return the table as Markdown; write its plots as files, shown below it."""
     text = markdown(table, grid, runner, scale, grid_flags(grid, runner))
-    for k, (title, p) in enumerate(_plots(grid, filled(grid, runner), same_scale(scale))):
-        name = f"plots/{table.name}-{scale.name}-{scale.data}-{k}.svg"
-        about = f"{table.title}: {title}"
-        with atomic_write(out / name) as tmp:
-            tmp.write_text(render("plot.svg", plot=p, about=about), encoding="utf-8")
-        text += f"\n{title}:\n\n![{about}]({name})\n"
+    for name, title, about, p in _named_plots(table, scale, grid, runner):
+        file = f"plots/{name}.svg"
+        with atomic_write(out / file) as tmp:
+            tmp.write_text(to_svg(p, about, width=PIXELS), encoding="utf-8")
+        text += f"\n{title}:\n\n![{about}]({file})\n"
     return text
 
 
 def _csv(found: list[Found]) -> str:
     """One row per cell."""
-    columns = ("table", "scale", "data", "row", "column", "seeds", "mean", "values")
-    rows = [
-        (
-            *(table.name, scale.name, scale.data, name, column, str(len(p.values))),
-            "" if p.mean is None else f"{p.mean:.2f}",
-            " ".join(f"{v:.2f}" for v in p.values),
-            p.paper,
-        )
-        for table, scale, grid, runner in found
-        for name, places in filled(grid, runner)
-        for column, p in zip(grid.columns, places)
-        if p.values or p.paper
-    ]
-    cells = tuple(tuple(map(tables.Cell, row)) for row in rows)
-    return tables.to_csv(tables.Table("", (*columns, "printed by others"), cells))
+    rows = [row for one in found for row in cell_rows(*one)]
+    shown = {
+        "mean": lambda mean: "" if mean is None else f"{mean:.2f}",
+        "values": lambda values: " ".join(f"{v:.2f}" for v in values),
+    }
+    cells = tuple(
+        tuple(tables.Cell(shown.get(key, str)(value)) for key, value in row.items()) for row in rows
+    )
+    columns = (*tuple(rows[0])[:-1], "printed by others")
+    return tables.to_csv(tables.Table("", columns, cells))
 
 
 def _html(found: list[Found]) -> str:
@@ -121,54 +159,67 @@ def _section(table: Table, scale: Scale, grid: Grid, runner: Runner) -> dict[str
         "scale": f"{scale.name}, {scale.data}",
         "table": tables.to_html(ours),
         "printed": [(t.title, tables.to_html(t)) for t in printed],
-        "plots": list(_plots(grid, filled(grid, runner), same_scale(scale))),
+        "plots": [
+            (title, Markup(to_page(p, about)))
+            for _, title, about, p in _named_plots(table, scale, grid, runner)
+        ],
     }
 
 
 # ── plots ──
 
 
-def _plots(
-    grid: Grid, rows: list[tuple[str, list[CellValue]]], beside: bool
-) -> Iterator[tuple[str, Plot]]:
+def plots_of(grid: Grid, scale: Scale, runner: Runner) -> Iterator[tuple[str, Plot]]:
     """Yield (title, plot): ours, with the paper's figures dashed where the scale is the same, else
-    those in a plot of their own."""
-    chart = grid.chart
-    if chart is None:
+    those in a plot of their own. Nothing without matplotlib."""
+    chart, rows, beside = grid.chart, filled(grid, runner), same_scale(scale)
+    guessing = CHANCE.get(scale.data, 10.0)
+    if chart is None or not can_plot():
         return
     if isinstance(chart.x, str):
         for name in chart.y:
             if lines := list(_points(grid, rows, chart.x, name)):
-                yield _sentence(name), _plot(grid, chart, lines, ())
+                yield _sentence(name), _plot(grid, chart, lines, (), guessing)
         return
-    ours, theirs = _lines(chart.x, rows)
+    ours, theirs = _lines(grid, chart.x, rows)
     if ours:
         dashed = " (dashed: the paper's figures)" if beside and theirs else ""
         lines = [*ours, *(theirs if beside else [])]
-        yield f"Measured with this program{dashed}", _plot(grid, chart, lines, chart.x)
+        yield f"Measured with this program{dashed}", _plot(grid, chart, lines, chart.x, guessing)
     if theirs and not beside:
-        yield "The paper's figures, at another scale", _plot(grid, chart, theirs, chart.x)
+        title = "The paper's figures, at another scale"
+        yield title, _plot(grid, chart, theirs, chart.x, guessing)
 
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _plot(grid: Grid, chart: Chart, lines: list[Line], ticks: tuple[float, ...]) -> Plot:
+def _plot(
+    grid: Grid, chart: Chart, lines: list[Line], ticks: tuple[float, ...], guessing: float | None
+) -> Plot:
     names = tuple(dict.fromkeys(row.series or row.name for row in grid.rows))
     ticks, y = ticks if len(ticks) <= 10 else (), "accuracy on clean images, %"
-    return plot(lines, chart.label, y, names=names, ticks=ticks, log=chart.log)
+    return Plot(tuple(lines), chart.label, y, names, ticks, chart.log, guessing)
 
 
 def _lines(
-    x: tuple[float, ...], rows: list[tuple[str, list[CellValue]]]
+    grid: Grid, x: tuple[float, ...], rows: list[tuple[str, list[CellValue]]]
 ) -> tuple[list[Line], list[Line]]:
     """Return our lines, with the deviation as bars, and those of the paper."""
     ours, theirs = [], []
     for name, places in rows:
-        at = list(zip(x, places))
-        mine = tuple((k, p.mean, p.deviation) for k, p in at if p.mean is not None)
-        other = tuple((k, p.printed, 0.0) for k, p in at if p.printed is not None)
+        at = list(zip(x, grid.columns, places))
+        mine = tuple(
+            Point(k, p.mean, p.deviation, f"{name}, {column}: {p.ours}")
+            for k, column, p in at
+            if p.mean is not None
+        )
+        other = tuple(
+            Point(k, p.printed, title=f"{name}, {column}: {p.paper}")
+            for k, column, p in at
+            if p.printed is not None
+        )
         ours += [Line(name, mine)] if mine else []
         theirs += [Line(name, other, dashed=True)] if other else []
     return ours, theirs
@@ -181,8 +232,12 @@ def _points(
     x, y = grid.columns.index(x_column), grid.columns.index(y_column)
     for series in dict.fromkeys(row.series for row in grid.rows):
         own = [places for row, (_, places) in zip(grid.rows, rows) if row.series == series]
-        both = [(p[x].mean, p[y].mean, p[y].deviation) for p in own]
-        points = tuple((a, b, bar) for a, b, bar in both if a and b is not None)
+        both = [(p[x].mean, p[y]) for p in own]
+        points = tuple(
+            Point(a, p.mean, p.deviation, f"{series}: {p.ours}")
+            for a, p in both
+            if a and p.mean is not None
+        )
         if points:
             yield Line(series, points)
 

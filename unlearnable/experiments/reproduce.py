@@ -1,15 +1,17 @@
 """``reproduce``: measure the cells of a table that are missing, one by one, and print it beside the
 paper's figures."""
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.files import Busy
 from unlearnable.core.progress import format_duration
 from unlearnable.evaluation.store import Json
-from unlearnable.experiments.cell_values import markdown
+from unlearnable.experiments.cell_values import cell_rows, markdown, result_tables
 from unlearnable.experiments.flags import grid_flags
 from unlearnable.experiments.grid import Grid, LearnerSpec, NoiseSpec, Spec, Table, narrowed
 from unlearnable.experiments.records import write_records
@@ -17,7 +19,10 @@ from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale
 from unlearnable.experiments.tables import TABLES
 from unlearnable.experiments.time_estimate import missing, seconds
+from unlearnable.reports import tables as written
 from unlearnable.training.precision import Precision
+
+logger = logging.getLogger(__name__)
 
 
 def chosen(name: str) -> list[Table]:
@@ -39,23 +44,55 @@ def reproduce(
     data_root: str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = logger.info,
 ) -> str:
     """Return the tables as Markdown, with every seed that was measured.
 
     What is missing of ``seeds`` is measured first, unless ``show``; a call that was stopped
     resumes. results: the folder of the results, shared by all tables and by processes that run at
-    the same time. rows, columns: only those, by name. say: receives a line per step. Raises
-    UserError for a row or column that no table has."""
+    the same time. rows, columns: only those, by name. say: receives a line per step (default: the
+    log). Raises UserError for a row or column that no table has."""
     runner = Runner(scale, Path(results), data_root, device, precision)
-    _check_names(tables, scale, rows, columns)
-    grids = [(table, narrowed(table.grid(scale), rows, columns)) for table in tables]
-    grids = [(table, grid) for table, grid in grids if grid.rows and grid.columns]
+    grids = _grids(tables, scale, rows, columns)
     if not show:
         _measure(runner, grids, seeds, say)
     return "\n".join(
         markdown(table, grid, runner, scale, grid_flags(grid, runner)) for table, grid in grids
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What is stored of some tables. cells: as in tables.csv; tables: the same, to be read."""
+
+    cells: list[Json]
+    tables: list[written.Table]
+
+
+def read_tables(
+    tables: list[Table],
+    scale: Scale,
+    results: Path | str,
+    rows: tuple[str, ...] = (),
+    columns: tuple[str, ...] = (),
+) -> Stored:
+    """Return what ``reproduce`` returns, as values; nothing is measured."""
+    runner = Runner(scale, Path(results))
+    cells: list[Json] = []
+    found: list[written.Table] = []
+    for table, grid in _grids(tables, scale, rows, columns):
+        cells += cell_rows(table, scale, grid, runner)
+        found += result_tables(table, grid, runner, scale, grid_flags(grid, runner))
+    return Stored(cells, found)
+
+
+def _grids(
+    tables: list[Table], scale: Scale, rows: tuple[str, ...], columns: tuple[str, ...]
+) -> list[tuple[Table, Grid]]:
+    """Return the tables with what is asked of each. Raises UserError for a name that none has."""
+    _check_names(tables, scale, rows, columns)
+    grids = [(table, narrowed(table.grid(scale), rows, columns)) for table in tables]
+    return [(table, grid) for table, grid in grids if grid.rows and grid.columns]
 
 
 def write_record(tables: list[Table], scale: Scale, results: Path | str, file: Path) -> int:

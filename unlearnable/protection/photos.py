@@ -12,6 +12,7 @@ private folder (``data/card.py``): the card, the generator, and while a run is n
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -21,6 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from unlearnable.core.callbacks import Callback
 from unlearnable.core.checkpoint import difference, held
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import move, read_json, remove_unfinished, write_json
@@ -98,6 +100,7 @@ def protect_photos(
     precision: Precision = "auto",
     scan: Scan | None = None,
     others: Others | Path | str | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Card:
     """Protect the photos of ``folder`` at their own sizes and return the card. ``folder`` is never
     written to.
@@ -111,6 +114,7 @@ def protect_photos(
     others: a folder with everybody else's photos (or what ``read_others`` read from it): they are
     never written, serve the surrogate as the rest of the world, and the card remembers them. A
     ``folder`` without sub-folders is then one class.
+    callbacks: hear the numbers of the surrogate's training.
 
     Raises UserError for folders that overlap, another run's folder, protected photos among the
     originals, originals that were changed since they were protected, own photos among the others'
@@ -142,6 +146,7 @@ def protect_photos(
                 seed=seed,
                 device=device,
                 precision=precision,
+                callbacks=callbacks,
             )
             delta = done.images.x[: len(part)].short() - part.x.short()
             new = _write_all(out, todo, delta, photos)

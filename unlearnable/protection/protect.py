@@ -5,6 +5,7 @@ within the method's budget; labels, their order and the size of the images do no
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
+from unlearnable.core.callbacks import Callback
 from unlearnable.core.checkpoint import Checkpoint, held, tidy
-from unlearnable.core.device import pick_device
+from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.finite import diverged, is_finite
@@ -26,6 +28,7 @@ from unlearnable.core.presets import require_seed
 from unlearnable.core.provenance import provenance
 from unlearnable.core.text import printable
 from unlearnable.core.units import LEVELS, add_noise
+from unlearnable.core.watch import Watch
 from unlearnable.core.weights import pack_weights
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
@@ -40,6 +43,8 @@ from unlearnable.protection.methods.base import (
     check_noise,
 )
 from unlearnable.training.precision import Precision, use_bfloat16
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,7 @@ def protect(
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
+    callbacks: Sequence[Callback] = (),
 ) -> Protected:
     """Protect ``data``.
 
@@ -66,7 +72,8 @@ def protect(
     other classes are written as they are, and the method's surrogate sees them so.
     out: gets images.npy (uint8 N x 3 x H x W), labels.npy, card.json and, if the method has a
     surrogate, generator.safetensors; until they are written it holds the state from which the same
-    call resumes. Under torchrun every process calls ``protect`` and gets the result.
+    call resumes. callbacks: hear the numbers of the surrogate's training. Under torchrun every
+    process calls ``protect`` and gets the result.
 
     Raises UserError for a broken contract, for another run's folder, for images without classes
     where the method needs them, and for classes to protect that are not there.
@@ -76,7 +83,7 @@ def protect(
     out = Path(out) if out else None
     some = _some_classes(data, protected_classes)
     with held(out):
-        return _protect(data, method, out, some, seed, pick_device(device), precision)
+        return _protect(data, method, out, some, seed, pick_device(device), precision, callbacks)
 
 
 def _protect(
@@ -87,18 +94,21 @@ def _protect(
     seed: int,
     where: torch.device,
     precision: Precision,
+    callbacks: Sequence[Callback],
 ) -> Protected:
     """some: the only classes to protect, empty for all."""
     bfloat16 = use_bfloat16(precision, where)
     config = _config(data, method, seed, bfloat16)
     config |= {"protected_classes": some} if some else {}
+    logger.debug("noise %s: %s", describe_place(where, bfloat16, out), config)
     if out and (out / "card.json").exists():
         return _finished(out, {"protected_classes": some} | config)
     if out:
         _check_space(out, data)
     state = Checkpoint(out, config)
     own = class_mask(data, some) if some else None
-    noise = _craft(data, method, Context(seed, where, bfloat16, state, own))
+    with Watch("surrogate", config, callbacks) as watch:
+        noise = _craft(data, method, Context(seed, where, bfloat16, state, own, watch))
     if out and distributed.rank() != 0:
         state.claim()
         state.remove()  # waits until rank 0 has written

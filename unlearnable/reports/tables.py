@@ -159,7 +159,12 @@ def _bold(text: str, emphasis: bool) -> str:
 
 
 def audit_table(done: "Audit") -> str:
-    """Return the audit for a terminal."""
+    """Return the audit as plain text."""
+    return to_text(audit_rows(done))
+
+
+def audit_rows(done: "Audit") -> Table:
+    """Return the audit as a table, the worst case below it."""
     accuracies = ("clean", "protected", "peak")
     rows = tuple(
         (
@@ -179,7 +184,7 @@ def audit_table(done: "Audit") -> str:
         notes.append(f"The purifiers' pairs: {done.pairs}, protected with another seed.")
     if done.detection:
         notes += detection_lines(done.detection, done.chance)
-    return to_text(Table("", ("learner", *accuracies, "flags"), rows, footnotes=tuple(notes)))
+    return Table("", ("learner", *accuracies, "flags"), rows, footnotes=tuple(notes))
 
 
 def detection_lines(seen: "Detection", chance: float) -> list[str]:

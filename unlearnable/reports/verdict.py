@@ -53,7 +53,13 @@ def in_words(proof: Verified | None) -> Words:
 
 
 def verify_table(proof: Verified) -> str:
-    """Return the proof for a terminal: the numbers, then what they say."""
+    """Return the proof as plain text: the numbers, then what they say."""
+    return "\n".join(p if isinstance(p, str) else f"{to_text(p)}\n" for p in verify_parts(proof))
+
+
+def verify_parts(proof: Verified) -> list[Table | str]:
+    """Return the proof in parts: the table of accuracies, where anything was trained, and what it
+    says, line by line."""
     words = in_words(proof)
     said = [words.headline]
     for part in words.parts:
@@ -61,13 +67,11 @@ def verify_table(proof: Verified) -> str:
     said += words.notes
     if proof.flags:
         said.append(f"Flags: {', '.join(proof.flags)} (docs/checks.md).")
-    return "\n".join([*_numbers(proof), *said])
+    return [*([_numbers(proof)] if proof.rows else []), *said]
 
 
-def _numbers(proof: Verified) -> list[str]:
-    """The table of accuracies; nothing where nothing was trained."""
-    if not proof.rows:
-        return []
+def _numbers(proof: Verified) -> Table:
+    """The table of accuracies."""
     mixed = bool(proof.own_classes)
     rows = tuple(
         (
@@ -82,7 +86,7 @@ def _numbers(proof: Verified) -> list[str]:
     more = ("others', clean", "others', protected") if mixed else ()
     title += "; yours, then the others'" if mixed else ""
     columns = ("learner", "clean", "protected", "verdict", *more)
-    return [to_text(Table(title, columns, rows)), ""]
+    return Table(title, columns, rows)
 
 
 def _headline(proof: Verified) -> tuple[str, bool]:

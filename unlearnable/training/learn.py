@@ -2,7 +2,9 @@
 step."""
 
 import json
+import logging
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.core import distributed
+from unlearnable.core.callbacks import Callback, JsonLines
 from unlearnable.core.checkpoint import Checkpoint, held, tidy
-from unlearnable.core.device import pick_device
+from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write, file_digest, read_json, write_json
+from unlearnable.core.files import file_digest, read_json, write_json
 from unlearnable.core.finite import diverged, is_finite
 from unlearnable.core.plugins import own_code
 from unlearnable.core.presets import require_seed
@@ -22,6 +25,7 @@ from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
 from unlearnable.core.seeding import Purpose, batch_rows, generator, seed_of
 from unlearnable.core.units import in_unit
+from unlearnable.core.watch import Watch
 from unlearnable.core.weights import (
     read_any_weights,
     read_weights,
@@ -39,8 +43,7 @@ from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
 from unlearnable.training.views import network_and_view
 
-Log = list[dict[str, float]]
-"""step, loss and, with test images, accuracy in % of every test"""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +65,21 @@ def learn(
     device: str = "auto",
     precision: Precision = "auto",
     purpose: Purpose = "learner",
+    callbacks: Sequence[Callback] = (),
 ) -> Learned:
     """Train a learner on ``data`` and take its accuracy on the clean ``test`` images.
 
     out: a folder for log.jsonl, result.json, model.safetensors and, until done, the state that the
     same call resumes from. purpose: a surrogate starts from other weights and sees other batches
-    than a learner with the same seed. Bit for bit the same with and without interruption (CPU, same
-    threads).
+    than a learner with the same seed. callbacks: hear the numbers of every logged step. Bit for bit
+    the same with and without interruption (CPU, same threads).
     Raises UserError for a training that diverges and for a network of one's own that fails.
     """
     require_seed(seed)
     out, recipe = Path(out) if out else None, recipe or Recipe()
     with held(out), own_code("model", recipe.model, "failed in training"):
-        return _learn(data, recipe, test, out, seed, pick_device(device), precision, purpose)
+        where = pick_device(device)
+        return _learn(data, recipe, test, out, seed, where, precision, purpose, callbacks)
 
 
 def _learn(
@@ -86,6 +91,7 @@ def _learn(
     where: torch.device,
     precision: Precision,
     purpose: Purpose,
+    callbacks: Sequence[Callback],
 ) -> Learned:
     bfloat16 = use_bfloat16(precision, where)
     data.for_learning()
@@ -104,13 +110,16 @@ def _learn(
         "purpose": purpose,
         "bfloat16": bfloat16,
     }
+    logger.debug("%s %s: %s", purpose, describe_place(where, bfloat16, out), config)
     own_seed = seed_of(purpose, seed)
     model, t = network_and_view(recipe, len(data.classes), data.x.shape[-2:], seed=own_seed)
     if recipe.init_from:
         config["init_from"] = _init_from(model, Path(recipe.init_from))
     model = model.to(where)
+    watch = Watch(purpose, config, [*([JsonLines(out, "log.jsonl")] if out else []), *callbacks])
     if out and (out / "result.json").exists():
-        return _finished(out, config, model)
+        with watch:
+            return _finished(out, config, model, watch)
     state = Checkpoint(out, config)
     trainer = Trainer(
         model,
@@ -119,12 +128,14 @@ def _learn(
         weight_decay=recipe.weight_decay,
         bfloat16=bfloat16,
     )
-    if recipe.protocol == "frozen":
-        log, each = fit_head(model, trainer.frozen, data, test, t, where, state)
-        state.claim()
-        _write_log(out, log)
-    else:
-        log, each = _train(trainer, recipe, data, test, t, own_seed, where, out, state)
+    with watch:
+        if recipe.protocol == "frozen":
+            entry, each = fit_head(model, trainer.frozen, data, test, t, where, state)
+            state.claim()
+            watch.log(**entry)
+        else:
+            each = _train(trainer, recipe, data, test, t, own_seed, where, state, watch)
+    log = watch.entries
     scores = [entry["accuracy"] for entry in log if "accuracy" in entry]
     result = {
         "accuracy": scores[-1] if scores else None,
@@ -168,34 +179,35 @@ def _train(
     t: augment.Augmentation,
     seed: int,
     where: torch.device,
-    out: Path | None,
     state: Checkpoint,
-) -> tuple[Log, dict[str, float]]:
-    """The loop, from the saved state to its end: the log, and the last accuracy on every class."""
-    log: Log = []
+    watch: Watch,
+) -> dict[str, float]:
+    """The loop, from the saved state to its end: the last accuracy on every class."""
     each: dict[str, float] = {}
     first = 0
     if saved := state.load():
         trainer.load(saved)
-        first, log, each = saved["step"], saved["log"], saved.get("by_class", {})
+        first, each = saved["step"], saved.get("by_class", {})
+    watch.resume(saved["log"] if saved else ())
     every = max(1, recipe.steps // recipe.evals)
     with Progress(f"learning ({_title(recipe)})", recipe.steps, first=first) as progress:
         for step in range(first, recipe.steps):
             loss = training_step(trainer, recipe, data, t, seed, step, where)
             if (step + 1) % every == 0 or step + 1 == recipe.steps:
                 _require_finite(trainer, float(loss), recipe, step + 1)
-                log.append({"step": step + 1, "loss": round(float(loss), 6)})
+                scalars = {"loss": round(float(loss), 6)}
                 if test is not None:
                     right = right_by_class(trainer.frozen, test, t, device=where)
-                    log[-1]["accuracy"], each = balanced(right, test.y), by_class(right, test)
+                    scalars["accuracy"], each = balanced(right, test.y), by_class(right, test)
                 state.claim()
-                _write_log(out, log)
+                watch.log(step=step + 1, **scalars)
+            log = watch.entries
             progress.at(
                 step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else ""
             )
             own = {"step": step + 1, "log": log, "by_class": each}
             state.save(step + 1, trainer.state() | own)
-    return log, each
+    return each
 
 
 def _require_finite(trainer: Trainer, loss: float, recipe: Recipe, step: int) -> None:
@@ -248,18 +260,13 @@ def _title(recipe: Recipe) -> str:
     )
 
 
-def _finished(out: Path, config: dict[str, Any], model: nn.Module) -> Learned:
+def _finished(out: Path, config: dict[str, Any], model: nn.Module, watch: Watch) -> Learned:
     result = read_json(out / "result.json")
     if not isinstance(result, dict) or result.get("config") != json.loads(json.dumps(config)):
         raise UserError(f"{out} holds the result of another run; give another --out, or delete it.")
     file = out / "model.safetensors"
     restore_weights(model, read_weights(file)[0], file)
+    watch.resume(result["log"])
     if distributed.rank() == 0:
         tidy(out)  # where the run was killed between its result and the end of its state
     return Learned(model.eval(), result)
-
-
-def _write_log(out: Path | None, log: Log) -> None:
-    if out and distributed.rank() == 0:
-        with atomic_write(out / "log.jsonl") as tmp:
-            tmp.write_text("".join(json.dumps(entry) + "\n" for entry in log), encoding="utf-8")

@@ -28,8 +28,8 @@ def fit_head(
     t: augment.Augmentation,
     device: torch.device,
     state: Checkpoint,
-) -> tuple[list[dict[str, float]], dict[str, float]]:
-    """Fit the last layer of ``model`` to ``data``, and return the log: one entry, with the L-BFGS
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Fit the last layer of ``model`` to ``data``, and return what is logged: the L-BFGS
     iterations, the training loss and the balanced accuracy on ``test`` in %; and the accuracy on
     each of its classes.
 
@@ -56,7 +56,7 @@ def fit_head(
         guess = (features["test"][0] @ weight.T + bias).argmax(1)
         right = torch.bincount(y[guess == y], minlength=len(test.classes))
         entry["accuracy"], each = balanced(right, test.y), by_class(right, test)
-    return [entry], each
+    return entry, each
 
 
 def _head(model: nn.Module, classes: int) -> nn.Linear:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from unlearnable.core.checkpoint import Checkpoint
+    from unlearnable.core.watch import Watch
     from unlearnable.data.images import Images
     from unlearnable.training.recipe import Recipe
 
@@ -30,12 +31,19 @@ def _unsaved() -> Checkpoint:
     return Checkpoint(None, {})
 
 
+def _unwatched() -> Watch:
+    from unlearnable.core.watch import Watch
+
+    return Watch()
+
+
 @dataclass(frozen=True, eq=False)
 class Context:
     """Where a method runs; nothing here belongs to its settings.
 
     protected: bool [N], the images that get noise (None: all). The others stay as they are and
     serve the surrogate as they are; ``protect`` drops what a method makes for them all the same.
+    watch: the log of the surrogate's training, and who hears of it.
     """
 
     seed: int = 0
@@ -43,6 +51,7 @@ class Context:
     bfloat16: bool = False
     state: Checkpoint = field(default_factory=_unsaved)
     protected: Tensor | None = None
+    watch: Watch = field(default_factory=_unwatched)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from unlearnable.training.weight_noise import WeightNoise
 
 # pixels that go through the surrogate at once, with all draws of T: 41 images of 224 px, 4 draws
 MAX_PIXELS_PER_FORWARD = 2**23
+LOGGED = 100  # steps of the surrogate, about
 
 
 class MinMinLoop:
@@ -197,9 +198,9 @@ class MinMinLoop:
         u = to_unit(self.table[self.rows(i)])
         return (self.data.pixels(i, self.run.device) + u).clamp(0, 1)
 
-    def train_step(self, step: int) -> None:
+    def train_step(self, step: int) -> Tensor:
         """Take surrogate step number ``step``, after updating the noise of its batch (unless that
-        is done in passes)."""
+        is done in passes). Returns the batch's mean loss, a tensor."""
         i = batch_rows(len(self.data), self.m.batch, self.run.seed, step)
         if not self.m.refresh_every:
             self.update_noise(i, step)
@@ -208,9 +209,9 @@ class MinMinLoop:
         y = self.data.labels(i, self.run.device)
         z = self.t(self.protected(i), g)
         z = z + self.slots.surrogate_sees(self.trainer.frozen, z, y, g)
-        levels = self.weight_levels(training=True)
+        levels, loss = self.weight_levels(training=True), torch.zeros((), device=self.run.device)
         for noise in levels:
-            self.trainer.step(
+            loss = loss + self.trainer.step(
                 z,
                 y,
                 self.m.lr_at(step),
@@ -220,6 +221,7 @@ class MinMinLoop:
                 scale=1 / len(levels),
                 clip=self.slots.weight_noise.clip if self.slots.weight_noise and noise else None,
             )
+        return loss
 
     def _regularizer(self, i: Tensor, step: int) -> Callable[[nn.Module], Tensor] | None:
         term = self.slots.regularizer
@@ -302,19 +304,24 @@ def min_min(m: MinMin, data: Images, run: Context) -> Noise:
     loop = MinMinLoop(m, data, run)
 
     def state() -> State:
-        return loop.trainer.state() | {"table": loop.table, "noisy": loop.noisy}
+        own = {"table": loop.table, "noisy": loop.noisy, "log": run.watch.entries}
+        return loop.trainer.state() | own
 
     def restore(saved: State) -> None:
         loop.trainer.load(saved)
         loop.set_table(saved)
         loop.noisy = saved["noisy"]
+        run.watch.resume(saved.get("log", ()))
 
+    every = max(1, m.train_steps // LOGGED)
     plan = list(_plan(m, len(loop.pass_chunks(0)), max(1, len(data) // m.batch)))
     title, may_stop = f"{m.name} noise", m.stop_error > 0
     for at in resumable(title, len(plan), run, state=state, restore=restore, at_most=may_stop):
         what, step, chunk = plan[at]
         if what == "train":
-            loop.train_step(step)
+            loss = loop.train_step(step)
+            if (step + 1) % every == 0 or step + 1 == m.train_steps:
+                run.watch.log(step=step + 1, loss=round(float(loss), 6))
         elif what == "update":
             loop.update_noise(loop.pass_chunks(step)[chunk], step, chunk)
         elif loop.check():

@@ -37,6 +37,7 @@ def train_surrogate(
         device=str(run.device),
         precision="bf16" if run.bfloat16 else "fp32",
         purpose="surrogate",
+        callbacks=run.watch.callbacks,
     )
     run.state.count_at_least(done.result["seconds"])
     return done.model, done.result["passes"]
