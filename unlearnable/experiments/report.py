@@ -1,6 +1,7 @@
 """``report results``: every table that has a result, as Markdown, CSV and one HTML page."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,9 +119,12 @@ def _section(table: Table, scale: Scale, grid: Grid, runner: Runner) -> dict[str
     return {
         "id": f"{table.name}-{scale.name}-{scale.data}",
         "title": table.title,
-        "scale": f"{scale.name}, {scale.data}",
-        "table": tables.to_html(ours),
-        "printed": [(t.title, tables.to_html(t)) for t in printed],
+        "scale": (where := f"{scale.name}, {scale.data}"),
+        "table": tables.to_html(replace(ours, title=f"{ours.title} ({where})")),
+        "printed": [
+            (t.title, tables.to_html(replace(t, title=f"{table.title} ({where}): {t.title}")))
+            for t in printed
+        ],
         "plots": list(_plots(grid, filled(grid, runner), same_scale(scale))),
     }
 
