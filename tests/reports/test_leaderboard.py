@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+import shlex
 
 import pytest
 
 from tests.browser import axe, browse
 from unlearnable import Recipe, Uniform, UserError, audit, leaderboard, load, protect
+from unlearnable.cli.main import parse
 from unlearnable.reports.leaderboard import collect
 
 
@@ -101,6 +103,9 @@ def test_clean_images_and_what_each_row_is(tmp_path):
     cards = re.findall(r'<dl id="(.*?)">', page)
     assert re.findall(r'<a href="#(card.*?)">', page) == cards and len(set(cards)) == 2
     assert "a &lt;machine&gt;" in page and "<machine>" not in md + page
+    for line in re.findall("`(unlearnable .*?)`", md):
+        if "my_module" not in line:
+            parse(shlex.split(line)[1:])
     for text in (md, page):
         assert "Add a row" in text and "docs/audits/mine-0.json" in text
     assert "version 4 by now" in md  # the audits are of version 2

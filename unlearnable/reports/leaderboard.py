@@ -45,8 +45,8 @@ SUBMIT = (  # what stands between backticks is typed
     "elsewhere, `unlearnable protect imported --file noise.pkl`.",
     "Run `unlearnable audit protected/mine --suite standard`. Repeat it with other protected sets "
     "for other seeds (`--seed 1` of both commands).",
-    "Copy each `audits/mine/audit.json` to `docs/audits/mine-0.json` in a clone of the repository, "
-    "one file per method and seed, and run `unlearnable report audits docs/audits`.",
+    "Copy each `audit.json` that it writes under `audits/` to `docs/audits/mine-0.json` in a clone of "
+    "the repository, one file per method and seed, and run `unlearnable report audits docs/audits`.",
     "Offer the change with a link to the method's paper or program. An audit holds no image; it "
     "names the data (a folder by its path), the machine, and the versions.",
 )
@@ -226,7 +226,7 @@ def _clean(audits: list[Audit]) -> dict[str, tuple[float, ...]]:
 
 def _markdown(boards: list[Board]) -> str:
     """The page as Markdown: the tables, each with its rows' cards below it, and how to add one."""
-    parts = [f"# {TITLE}\n\n{LEAD}\n"]
+    parts = [f"# {TITLE}\n\n{LEAD} [A page that sorts](leaderboard.html).\n"]
     for k, board in enumerate(boards):
         cards = [
             f"{s.method}: " + "; ".join(f"{name}: {text}" for name, text in s.card.items())
