@@ -65,7 +65,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         there = relpath((ROOT / source_of(uri)).parent / found[2], ROOT)
         return found[1] + relpath(site_path(there), PurePosixPath(uri).parent) + found[3]
 
-    return LINK.sub(led, markdown)
+    # commands without a prompt, which the highlighter of "console" would gray out as output
+    return LINK.sub(led, markdown).replace("```console\n", "```sh\n")
 
 
 def source_of(uri: str) -> str:

@@ -45,8 +45,9 @@ SUBMIT = (  # what stands between backticks is typed
     "elsewhere, `unlearnable protect imported --file noise.pkl`.",
     "Run `unlearnable audit protected/mine --suite standard`. Repeat it with other protected sets "
     "for other seeds (`--seed 1` of both commands).",
-    "Copy each `audit.json` that it writes under `audits/` to `docs/audits/mine-0.json` in a clone of "
-    "the repository, one file per method and seed, and run `unlearnable report audits docs/audits`.",
+    "Copy each `audit.json` that it writes under `audits/` to `docs/audits/mine-0.json` in a clone "
+    "of the repository, one file per method and seed, and run `unlearnable report audits "
+    "docs/audits`.",
     "Offer the change with a link to the method's paper or program. An audit holds no image; it "
     "names the data (a folder by its path), the machine, and the versions.",
 )
