@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 
 from unlearnable import EM, METHODS, REM, SEM, Recipe, learn, load
-from unlearnable.cli.main import main
+from unlearnable.cli.main import main, parse
 from unlearnable.cli.verify import STATUS
 from unlearnable.data import shapes
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ELSEWHERE = ("stripes:", "--settings protected/mine")  # what needs a file of another block
 PREVIEW, PHOTOS, MORE, FIRST, WHOLE, TABLES = range(6)  # README's blocks of commands
 
 
@@ -133,6 +134,16 @@ def test_watching(quick, monkeypatch, capsys):
     assert capsys.readouterr().out.rstrip().endswith("True")
     assert Path("report/tables.md").exists()
     assert {p.parent.name for p in Path("watch").rglob("*.jsonl")} >= {"watched"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_ones_that_the_command_line_takes(page, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    for line in "\n".join(blocks("console", page.relative_to(ROOT).as_posix())).splitlines():
+        if line and not any(part in line for part in ELSEWHERE):
+            program, *args = shlex.split(line, comments=True)
+            assert program == "unlearnable", line
+            parse(args)
 
 
 def test_make_targets_exist():

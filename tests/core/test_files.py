@@ -65,3 +65,11 @@ def test_a_folder_replaces_nothing(tmp_path):
     with atomic_folder(tmp_path / "empty") as tmp:
         (tmp / "a").write_text("finished")
     assert (tmp_path / "empty" / "a").read_text() == "finished"
+
+
+def test_a_file_never_takes_the_place_of_a_device_or_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(UserError, match="is a device or a pipe"), atomic_write(path) as tmp:
+            tmp.write_text("")
+    assert (tmp_path / "pipe").is_fifo() and Path("/dev/null").is_char_device()

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.browser import axe, browse
 from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, load, protect
 from unlearnable.cli.main import main
 from unlearnable.core.files import config_hash, write_json
@@ -351,6 +351,7 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
     )
     links = re.findall(r'<a href="#(.*?)">', page)  # the contents lead to each table
     assert links == re.findall(r'<h2 id="(.*?)">', page) and len(set(links)) == len(links) > 1
+    assert page.count('<a class="up" href="#contents">') == len(links)
     assert "<main>" in page and "<th></th>" not in page and "<i aria-hidden" in page
     plots = re.findall(r"!\[.*\]\((.*\.svg)\)", md)
     assert len(plots) == page.count('<svg class="plot"') == len(set(plots))
@@ -380,51 +381,35 @@ def test_without_matplotlib_there_are_tables(tmp_path, monkeypatch, caplog):
     assert not (tmp_path / "other").exists()
 
 
-PROBE = """<script>
+PROBE = """
 const table = document.querySelector("#main-comparison-small-cifar10 ~ .wide table");
 const first = () => table.tBodies[0].rows[0].cells[1].textContent;
 const before = first(); table.querySelectorAll("th button")[1].click();
-document.title = JSON.stringify({sorted: parseFloat(first()), before: parseFloat(before),
+return {sorted: parseFloat(first()), before: parseFloat(before),
   wide: document.documentElement.scrollWidth, window: innerWidth,
   lines: document.querySelectorAll("svg path").length,
-  broken: [...document.images].filter(i => !i.naturalWidth).length});
-</script>"""
+  broken: [...document.images].filter(i => !i.naturalWidth).length};
+"""
+
+
+@pytest.fixture(scope="module")
+def tables_page(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    fill(folder, get_scale("small", "cifar10"), ["main-comparison"], seeds=(0, 1))
+    return report_results(folder, folder)[2]
 
 
 @pytest.mark.parametrize("width", [390, 1200])
-def test_the_page_in_a_browser(tmp_path, width):
+def test_the_page_in_a_browser(tables_page, width):
     """Sorts by a click, fits a phone, nothing on the console."""
-    pytest.importorskip("matplotlib")
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("no Chromium on this machine")
-    fill(tmp_path, get_scale("small", "cifar10"), ["main-comparison"], seeds=(0, 1))
-    page = report_results(tmp_path, tmp_path)[2]
-    page.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        f'<iframe src="{page.name}" style="border: 0; width: {width}px; height: 900px" '
-        'onload="document.title = this.contentDocument.title"></iframe>'
-    )
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={tmp_path / 'browser'}",
-    ]
-    options += [
-        "--allow-file-access-from-files",
-        "--window-size=1300,1000",
-        "--enable-logging=stderr",
-        "--dump-dom",
-    ]
-    options += ["--virtual-time-budget=3000"]
-    done = subprocess.run(
-        [browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=120
-    )
-    seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
+    page = browse(tables_page, PROBE, width=width)
+    seen = page.found
     assert seen["wide"] <= seen["window"] == width and seen["lines"] > 10 and seen["broken"] == 0
-    assert seen["sorted"] <= seen["before"] and "CONSOLE" not in done.stderr
+    assert seen["sorted"] <= seen["before"] and not page.console
+
+
+def test_axe_finds_nothing(tables_page):
+    assert axe(tables_page, width=390, dark=True) == []
 
 
 def test_images_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):

@@ -2,9 +2,7 @@
 
 import io
 import json
-import re
 import shutil
-import subprocess
 from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browser import axe, browse
 from unlearnable import SEM, UserError, protect_photos, report
 from unlearnable.core.files import write_json
 
@@ -158,27 +157,24 @@ def test_names_cannot_become_markup_or_escape_sequences(tmp_path):
     assert r"<b>cat\x1b[31m: original" in page.text and r"d\u202eog: original" in page.text
 
 
-PROBE = """<script>
+PROBE = """
 const luminance = c => { const [r, g, b] = c.match(/[0-9]+/g).map(v => { v /= 255;
   return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
   return .2126 * r + .7152 * g + .0722 * b; };
 const style = getComputedStyle(document.body);
 const [a, b] = [style.color, style.backgroundColor].map(luminance);
-parent.postMessage(JSON.stringify({wide: document.documentElement.scrollWidth, window: innerWidth,
+return {wide: document.documentElement.scrollWidth, window: innerWidth,
   dark: b < .5, contrast: (Math.max(a, b) + .05) / (Math.min(a, b) + .05),
   bars: document.querySelectorAll(".fill").length,
-  broken: [...document.images].filter(i => !i.naturalWidth).length}), '*');
-</script>"""
+  broken: [...document.images].filter(i => !i.naturalWidth).length};
+"""
 
 
-@pytest.mark.parametrize("width, dark", [(390, False), (1200, False), (1200, True)])
-def test_report_in_a_browser(tmp_path, width, dark):
-    """No sideways scrolling at phone and desktop width, nothing on the console, dark mode readable
-    (WCAG AAA: 7)."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("no Chromium on this machine")
-    card = protect_photos(album(tmp_path / "photos"), tmp_path / "out", METHOD, size=SIZE)
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory) -> Path:
+    """A page with a proof."""
+    root = tmp_path_factory.mktemp("proven")
+    card = protect_photos(album(root / "photos"), root / "out", METHOD, size=SIZE)
     row = {
         "learner": "ordinary training",
         "clean": [90.0, 91.0],
@@ -196,33 +192,23 @@ def test_report_in_a_browser(tmp_path, width, dark):
         "verdict": "protected",
     }
     write_json(
-        tmp_path / "proof" / "verify.json",
+        root / "proof" / "verify.json",
         about | {"recipe": {"steps": 300}, "digest": card.digest} | MADE,
     )
-    page = report(tmp_path / "out", tmp_path / "proof", out=tmp_path / "page.html")
-    page.write_text(page.read_text() + PROBE)
-    frame = tmp_path / "frame.html"  # a window cannot be as narrow as a phone, a frame can
-    frame.write_text(
-        "<script>onmessage = message => document.title = message.data</script>"
-        f'<iframe src="page.html" style="border: 0; width: {width}px; height: 2000px"></iframe>'
-    )
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={tmp_path / 'browser'}",
-    ]
-    options += [
-        "--window-size=1300,2100",
-        "--enable-logging=stderr",
-        "--dump-dom",
-        "--virtual-time-budget=3000",
-    ]
-    options += ["--blink-settings=preferredColorScheme=0"] if dark else []
-    done = subprocess.run(
-        [browser, *options, frame.as_uri()], capture_output=True, text=True, timeout=60
-    )
-    seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
+    return report(root / "out", root / "proof", out=root / "page.html")
+
+
+@pytest.mark.parametrize("width, dark", [(390, False), (1200, False), (1200, True)])
+def test_report_in_a_browser(proven, width, dark):
+    """No sideways scrolling at phone and desktop width, nothing on the console, dark mode readable
+    (WCAG AAA: 7)."""
+    page = browse(proven, PROBE, width=width, dark=dark)
+    seen = page.found
     assert seen["wide"] <= seen["window"] == width and seen["dark"] == dark
     assert seen["contrast"] > 7 and seen["bars"] == 2 and seen["broken"] == 0
-    assert "CONSOLE" not in done.stderr
+    assert not page.console
+
+
+@pytest.mark.parametrize("width, dark", [(390, False), (1200, True)])
+def test_axe_finds_nothing(proven, width, dark):
+    assert axe(proven, width=width, dark=dark) == []

@@ -30,9 +30,12 @@ _swept: set[Path] = set()  # folders in which this process looked for files of k
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``. The finished file takes its place in one step, or, if
     the block raises, nothing does. What is there after the block is there after a power cut too.
-    Raises UserError for a full disk, and for a folder that refuses or is itself ``path``."""
+    Raises UserError for a full disk, for a folder that refuses or is itself ``path``, and for a
+    device or a pipe, which a file would replace."""
     if not path.name:
         raise UserError(f"{path} is a folder; give the name of a file.")
+    if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/null
+        raise UserError(f"{path} is a device or a pipe; give the name of a file.")
     temporary = _unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

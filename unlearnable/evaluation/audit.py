@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -105,7 +106,10 @@ def audit(
         recipe=asdict(recipe),
         seed=seed,
         digest=sets.protected.digest(),
-        measured_with={k: getattr(last, k) for k in ("hardware", "torch", "version", "commit")},
+        measured_with={
+            **{k: getattr(last, k) for k in ("hardware", "torch", "version", "commit")},
+            "date": _date(out),
+        },
         detection=_detection(results, sets, attacker, seed) if suite in WITH_DETECTOR else None,
         pairs=attacker.where if attacker else "",
     )
@@ -161,6 +165,13 @@ def _check_folder(out: Path, digest: str, recipe: Recipe, seed: int) -> None:
                 f"{out} holds an audit of another {names.get(key, key)}{which}; give another "
                 "--out, or delete it."
             )
+
+
+def _date(out: Path) -> str:
+    """The day on which the audit was done; of one that is repeated, the first day."""
+    path, today = out / "audit.json", date.today().isoformat()
+    known = Audit.read(path).measured_with.get("date") if path.exists() else None
+    return str(known or today)
 
 
 Job = tuple[Learner, Images, Images]

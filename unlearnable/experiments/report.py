@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,9 +157,12 @@ def _section(table: Table, scale: Scale, grid: Grid, runner: Runner) -> dict[str
     return {
         "id": f"{table.name}-{scale.name}-{scale.data}",
         "title": table.title,
-        "scale": f"{scale.name}, {scale.data}",
-        "table": tables.to_html(ours),
-        "printed": [(t.title, tables.to_html(t)) for t in printed],
+        "scale": (where := f"{scale.name}, {scale.data}"),
+        "table": tables.to_html(replace(ours, title=f"{ours.title} ({where})")),
+        "printed": [
+            (t.title, tables.to_html(replace(t, title=f"{table.title} ({where}): {t.title}")))
+            for t in printed
+        ],
         "plots": [
             (title, Markup(to_page(p, about)))
             for _, title, about, p in _named_plots(table, scale, grid, runner)

@@ -5,12 +5,13 @@ table.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.evaluation.results import Audit
+from unlearnable.evaluation.suites import VERSION
 from unlearnable.reports.html import render
 from unlearnable.reports.tables import (
     Cell,
@@ -24,66 +25,122 @@ from unlearnable.reports.tables import (
 )
 
 TITLE = "Worst-case learnability"
+LEAD = "Highest accuracy on clean test images during training, in %: lower is better protected."
 QUESTION = ("suite", "version", "images", "recipe", "chance")  # what the audits of a table share
+CLEAN = "clean images"
 DETECTOR = (
     "Detector: a network of two layers tells protected images from clean ones that often, in %; "
     "guessing reaches 50."
 )
-UNRANKED = "Noise over the budget of 8/255 has no rank."
+RANKS = (
+    "Noise over the budget of 8/255 has no rank. “clean images” is what the same learners reach "
+    "there after their last step."
+)
+OLDER = (
+    f"The suites are at version {VERSION} by now; audits made today stand in a table of their own."
+)
+SUBMIT = (  # what stands between backticks is typed
+    "Protect a table's images with your method: as a file of your own, `unlearnable protect "
+    "my_module:Method --data cifar10 --limit 5000 --out protected/mine`, or as noise made "
+    "elsewhere, `unlearnable protect imported --file noise.pkl`.",
+    "Run `unlearnable audit protected/mine --suite standard`. Repeat it with other protected sets "
+    "for other seeds (`--seed 1` of both commands).",
+    "Copy each `audit.json` that it writes under `audits/` to `docs/audits/mine-0.json` in a clone "
+    "of the repository, one file per method and seed, and run `unlearnable report audits "
+    "docs/audits`.",
+    "Offer the change with a link to the method's paper or program. An audit holds no image; it "
+    "names the data (a folder by its path), the machine, and the versions.",
+)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A method's audits over their seeds. clean: accuracies of the first learner on clean images;
-    peaks: by learner, the highest accuracies on the protected images; all in %. by: the learner
-    with the highest mean peak. detected: how well protected images were told from clean ones, in
-    %; empty where the suite has no detector."""
+    """A method's audits over their seeds. peaks: by learner, the highest accuracies on the
+    protected images, in %, one per audit. files: where the audits were found."""
 
     method: str
-    budget: str
-    psnr: tuple[float, ...]
-    seeds: int
-    clean: tuple[float, ...]
+    audits: tuple[Audit, ...]
     peaks: dict[str, tuple[float, ...]]
-    flags: tuple[str, ...]
-    detected: tuple[float, ...] = ()
+    files: tuple[str, ...]
 
     @property
     def by(self) -> str:
-        return max(self.peaks, key=lambda name: sum(self.peaks[name]))
+        """The learner with the highest mean peak."""
+        return max(self.peaks, key=lambda name: _mean(self.peaks[name]))
 
     @property
     def worst(self) -> float:
-        return sum(self.peaks[self.by]) / len(self.peaks[self.by])
+        return _mean(self.peaks[self.by])
+
+    @property
+    def seeds(self) -> int:
+        return len({audit.seed for audit in self.audits})
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        of_rows = {f for audit in self.audits for row in audit.rows for f in row.flags}
+        return tuple(sorted(of_rows.union(*(audit.flags for audit in self.audits))))
 
     @property
     def ranked(self) -> bool:
         return "over-8" not in self.flags
 
+    @property
+    def date(self) -> str:
+        """The day of the latest audit, - where none says it (those of earlier versions)."""
+        return max((str(a.measured_with.get("date", "")) for a in self.audits), default="") or "-"
+
+    @property
+    def card(self) -> dict[str, str]:
+        """What tells this row's audits from others, in words."""
+        first = self.audits[0]
+        found = {
+            "settings": _listed(first.settings),
+            "budget": first.budget,
+            "flags": ", ".join(self.flags),
+            "learners": _listed(first.recipe),
+            "seeds": ", ".join(str(audit.seed) for audit in self.audits),
+            "measured with": "; ".join(
+                dict.fromkeys(_listed(a.measured_with) for a in self.audits)
+            ),
+            "attacker's pairs": first.pairs,
+            "protected images (SHA-256)": ", ".join(a.digest for a in self.audits),
+            "audits": ", ".join(self.files),
+        }
+        return {name: text for name, text in found.items() if text}
+
 
 @dataclass(frozen=True)
 class Board:
-    """Standings that can be compared, the best protection first; those without a rank last."""
+    """Standings that can be compared, the best protection first; those without a rank last. clean:
+    by learner, the accuracies after training on clean images in %, one per seed."""
 
     title: str
     chance: float
-    learners: tuple[str, ...]
+    clean: dict[str, tuple[float, ...]]
     standings: tuple[Standing, ...]
+    version: int
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        return tuple(self.clean)
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    return sum(values) / len(values)
+
+
+def _listed(values: dict[str, object]) -> str:
+    """Settings in one line, without those that are off."""
+    shown = {k: f"{v:g}" if isinstance(v, float) else v for k, v in values.items()}
+    return ", ".join(f"{k} {v}" for k, v in shown.items() if v not in (None, "", [], {}))
 
 
 def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
     """Write leaderboard.md, .csv and .html into ``out`` from every audit under ``folder``; return
     their paths. Raises UserError where there is no audit, or an incomplete one."""
     boards = collect(Path(folder))
-    tables = [_table(board) for board in boards]
-    lead = "Highest accuracy on clean test images during training, in %: lower is better protected."
-    texts = {
-        "md": "\n".join([f"# {TITLE}\n\n{lead}\n", *map(to_markdown, tables)]),
-        "csv": to_csv(_long(boards)),
-        "html": render(
-            "leaderboard.html", title=TITLE, tables=[(t.title, to_html(t)) for t in tables]
-        ),
-    }
+    texts = {"md": _markdown(boards), "csv": to_csv(_long(boards)), "html": _html(boards)}
     paths = {kind: Path(out) / f"leaderboard.{kind}" for kind in texts}
     for kind, path in paths.items():
         with atomic_write(path) as tmp:
@@ -96,12 +153,13 @@ def leaderboard(folder: Path | str, out: Path | str) -> list[Path]:
 
 def collect(folder: Path) -> list[Board]:
     """Return the boards; audits of the same method and settings are joined over their seeds."""
-    groups: dict[str, dict[str, list[Audit]]] = {}
+    groups: dict[str, dict[str, list[tuple[str, Audit]]]] = {}
     for path in audit_files(folder):
         audit = Audit.read(path)
         question = json.dumps({k: getattr(audit, k) for k in QUESTION}, sort_keys=True)
         method = json.dumps([audit.method, audit.settings], sort_keys=True)
-        groups.setdefault(question, {}).setdefault(method, []).append(audit)
+        found = groups.setdefault(question, {}).setdefault(method, [])
+        found.append((path.relative_to(folder).as_posix(), audit))
     if not groups:
         raise UserError(
             f"There is no audit.json under {folder}; make one with `unlearnable audit`."
@@ -119,17 +177,17 @@ def audit_files(folder: Path) -> list[Path]:
     return sorted([*folder.rglob("audit.json"), *others])
 
 
-def _board(methods: list[list[Audit]]) -> Board:
-    first = methods[0][0]
-    learners = tuple(row.learner for row in first.rows)
-    names = _names([audits[0] for audits in methods])
-    standings = [_standing(n, audits, learners) for n, audits in zip(names, methods)]
+def _board(methods: list[list[tuple[str, Audit]]]) -> Board:
+    first = methods[0][0][1]
+    names = _names([found[0][1] for found in methods])
+    standings = [_standing(name, found) for name, found in zip(names, methods)]
     title = (
         f"Suite {first.suite}, version {first.version}: {first.images}, {first.recipe['model']}, "
         f"{first.recipe['steps']} steps"
     )
     standings.sort(key=lambda s: (not s.ranked, s.worst))
-    return Board(title, first.chance, learners, tuple(standings))
+    clean = _clean([audit for found in methods for _, audit in found])
+    return Board(title, first.chance, clean, tuple(standings), first.version)
 
 
 def _names(audits: list[Audit]) -> list[str]:
@@ -143,51 +201,83 @@ def _names(audits: list[Audit]) -> list[str]:
     return names
 
 
-def _standing(name: str, audits: list[Audit], learners: tuple[str, ...]) -> Standing:
+def _standing(name: str, found: list[tuple[str, Audit]]) -> Standing:
+    files, audits = zip(*found)
     rows = [row for audit in audits for row in audit.rows]
-    flags = {f for a in audits for f in a.flags} | {f for row in rows for f in row.flags}
+    learners = [row.learner for row in audits[0].rows]
     peaks = {n: tuple(row.peak for row in rows if row.learner == n) for n in learners}
-    return Standing(
-        name,
-        audits[0].budget,
-        tuple(audit.psnr for audit in audits),
-        len({audit.seed for audit in audits}),
-        tuple(audit.rows[0].clean for audit in audits),
-        peaks,
-        tuple(sorted(flags)),
-        tuple(audit.detection.best for audit in audits if audit.detection),
-    )
+    return Standing(name, audits, peaks, files)
+
+
+def _clean(audits: list[Audit]) -> dict[str, tuple[float, ...]]:
+    """By learner, its accuracy on clean images for every seed. Audits of one seed share those
+    trainings; where others made them again, on another machine, it is their mean."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for audit in audits:
+        for row in audit.rows:
+            found.setdefault(row.learner, {}).setdefault(audit.seed, []).append(row.clean)
+    return {
+        learner: tuple(_mean(tuple(values)) for values in by_seed.values())
+        for learner, by_seed in found.items()
+    }
 
 
 # ── writing ──
 
 
-def _table(board: Board) -> Table:
-    rows = []
-    detector = any(s.detected for s in board.standings)
-    for k, s in enumerate(board.standings):
-        lead = [
-            Cell(str(k + 1), k + 1) if s.ranked else Cell("-"),
-            Cell(s.method),
-            measured(s.peaks[s.by], chance=board.chance, emphasis=True),
-            Cell(s.by),
-            measured(s.clean),
-            Cell(s.budget),
-            Cell(mean_std(s.psnr), s.psnr[0]),
-            Cell(str(s.seeds), s.seeds),
+def _markdown(boards: list[Board]) -> str:
+    """The page as Markdown: the tables, each with its rows' cards below it, and how to add one."""
+    parts = [f"# {TITLE}\n\n{LEAD} [A page that sorts](leaderboard.html).\n"]
+    for k, board in enumerate(boards):
+        cards = [
+            f"{s.method}: " + "; ".join(f"{name}: {text}" for name, text in s.card.items())
+            for s in board.standings
         ]
-        if detector:
-            lead.append(measured(s.detected) if s.detected else Cell("-"))
-        rows.append((*lead, *(measured(s.peaks[n], chance=board.chance) for n in board.learners)))
-    head = ["rank", "method", "worst case", "by", "clean", "budget", "PSNR, dB", "seeds"]
-    notes = [f"Chance is {board.chance:g} %. {UNRANKED}"]
+        table = _table(board, k)
+        parts.append(to_markdown(replace(table, footnotes=(*table.footnotes, *cards))))
+    steps = [f"{k}. {step}" for k, step in enumerate(SUBMIT, 1)]
+    return "\n".join([*parts, "## Add a row\n", *steps]) + "\n"
+
+
+def _html(boards: list[Board]) -> str:
+    tables = [
+        {
+            "table": to_html(table),
+            "title": table.title,
+            "cards": [
+                (_anchor(k, row), s.method, s.date, s.card.items())
+                for row, s in enumerate(board.standings)
+            ],
+        }
+        for k, board in enumerate(boards)
+        for table in (_table(board, k),)
+    ]
+    return render("leaderboard.html", title=TITLE, tables=tables, steps=SUBMIT)
+
+
+def _anchor(k: int, row: int) -> str:
+    """Where the page has the card of a row of table k."""
+    return f"card-{k + 1}-{row + 1}"
+
+
+def _table(board: Board, k: int) -> Table:
+    detector = any(a.detection for s in board.standings for a in s.audits)
+    rows = [
+        _row(board, s, row + 1 if s.ranked else None, detector, _anchor(k, row))
+        for row, s in enumerate(board.standings)
+    ]
+    head = ["rank", "method", "worst case", "by", "clean", "budget", "PSNR, dB", "seeds", "date"]
+    notes = [
+        f"Chance is {board.chance:g} %. {RANKS}",
+        *([OLDER] if board.version < VERSION else []),
+    ]
     if detector:
         head.append("detector")
         notes.append(DETECTOR)
     return Table(
         board.title,
         (*head, *board.learners),
-        tuple(rows),
+        (*rows, _clean_row(board, len(head))),
         notes=tuple(notes),
         footnotes=tuple(
             f"{s.method}: {', '.join(s.flags)} (docs/checks.md)" for s in board.standings if s.flags
@@ -197,13 +287,48 @@ def _table(board: Board) -> Table:
     )
 
 
+def _row(
+    board: Board, s: Standing, rank: int | None, detector: bool, anchor: str
+) -> tuple[Cell, ...]:
+    psnr = tuple(audit.psnr for audit in s.audits)
+    lead = [
+        Cell(str(rank), rank) if rank else Cell("-"),
+        Cell(s.method, link=anchor),
+        measured(s.peaks[s.by], chance=board.chance, emphasis=True),
+        Cell(s.by),
+        measured([audit.rows[0].clean for audit in s.audits]),
+        Cell(s.audits[0].budget),
+        Cell(mean_std(psnr), psnr[0]),
+        Cell(str(s.seeds), s.seeds),
+        Cell(s.date),
+    ]
+    if detector:
+        seen = [audit.detection.best for audit in s.audits if audit.detection]
+        lead.append(measured(seen) if seen else Cell("-"))
+    return (*lead, *(measured(s.peaks[n], chance=board.chance) for n in board.learners))
+
+
+def _clean_row(board: Board, lead: int) -> tuple[Cell, ...]:
+    """What the learners reach where nothing is protected. lead: columns before the learners."""
+    best = max(board.clean, key=lambda name: _mean(board.clean[name]))
+    accuracies = [measured(values, chance=board.chance) for values in board.clean.values()]
+    worst = measured(board.clean[best], chance=board.chance)
+    ordinary = replace(accuracies[0], heat=None)
+    first = (Cell("-"), Cell(CLEAN), worst, Cell(best), ordinary, Cell("none"))
+    seeds = len(board.clean[best])
+    rest = (Cell("-"), Cell(str(seeds), seeds), *[Cell("-")] * (lead - 8))
+    return (*first, *rest, *accuracies)
+
+
 def _long(boards: list[Board]) -> Table:
     """One row per method and learner, for the CSV file."""
-    rows = [
-        (board.title, s.method, s.budget, str(s.seeds), n, f"{sum(p) / len(p):.2f}")
-        for board in boards
-        for s in board.standings
-        for n, p in s.peaks.items()
-    ]
-    columns = ("table", "method", "budget", "seeds", "learner", "peak")
+    rows = []
+    for board in boards:
+        of_clean = {n: f"{_mean(values):.2f}" for n, values in board.clean.items()}
+        for s in board.standings:
+            about = (board.title, s.method, s.audits[0].budget, str(s.seeds))
+            rows += [
+                (*about, n, f"{_mean(p):.2f}", of_clean[n], s.date) for n, p in s.peaks.items()
+            ]
+    columns = ("table", "method", "budget", "seeds", "learner", "peak", "clean", "date")
     return Table(TITLE, columns, tuple(tuple(map(Cell, row)) for row in rows))

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import zlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -150,6 +151,9 @@ def to_page(plot: Plot, about: str) -> str:
     text = ElementTree.tostring(root, encoding="unicode")
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)  # a page knows these names
     text = text.replace("<svg", '<svg class="plot"', 1)
+    # a page has several plots, and an id stands in it once
+    own = f"p{zlib.crc32(text.encode()):08x}-"
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{own}", text)
     colors = {"#ffffff": "var(--ground)", SOFT: "var(--soft)", RULE: "var(--line)"}
     colors |= {light: f"var(--line-{k})" for k, (light, _) in enumerate(PALETTE)}
     for color, variable in colors.items():

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Cell:
     """One value. text: what is shown; number: what a page sorts by (None: the text); heat: 0 (no
-    color) to 1, on pages only, like the tooltip."""
+    color) to 1, on pages only, like the tooltip and the link to an anchor of the page."""
 
     text: str
     number: float | None = None
     emphasis: bool = False
     heat: float | None = None
     tooltip: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
