@@ -6,7 +6,6 @@ import io
 import math
 import re
 import zlib
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
