@@ -1,6 +1,7 @@
 """What is on the page: one folder, one job at a time, whoever looks. It outlives the browser's tab,
 so that a page that is opened again shows where the work stands."""
 
+import itertools
 import os
 import time
 from dataclasses import replace
@@ -72,6 +73,13 @@ class Desk:
         self._require_rest()
         self.out = as_folder(typed)
         self._look()
+
+    def again(self) -> None:
+        """Prepare to protect the same photos into another folder, for instance stronger."""
+        folder, _ = self._places()
+        names = (f"{folder.name}-protected-{number}" for number in itertools.count(2))
+        free = (path for name in names if not (path := folder.with_name(name)).exists())
+        self.write_to(str(next(free)))
 
     def choose(self, level: Level) -> None:
         self._require_rest()

@@ -94,10 +94,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Tried:
-    """One learner of a measurement: the share of new photos that it names rightly, in %, after
-    clean and after protected ones."""
+    """One learner of a measurement, as a person: the share of new photos that it names rightly, in
+    %, after clean and after protected ones."""
 
-    learner: str
+    who: str
     verdict: VerdictWord
     clean: float
     protected: float
@@ -105,13 +105,14 @@ class Tried:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured. chance: the share that guessing names rightly, in %."""
+    """What was measured. chance: the share that guessing names rightly, in %; care: reasons to
+    distrust the numbers; notes: what they rest on."""
 
     headline: str
     good: bool
     tried: tuple[Tried, ...]
     chance: float
-    untried: str
+    care: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -119,7 +120,7 @@ class Measured:
 class Ready:
     """What is to be done with a folder. new, kept: photos to protect, and those that are already;
     unfinished: whether an earlier run is to be resumed; level: the strength of that run or of what
-    ``out`` holds; seconds, measure_seconds: what it takes here; problem: why nothing can be done;
+    ``out`` holds; seconds and the like: what it takes here; problem: why nothing can be done;
     done, measured: what earlier runs left, if nothing is to be done."""
 
     out: Path
@@ -129,6 +130,7 @@ class Ready:
     level: Level | None
     seconds: float
     measure_seconds: float
+    preview_seconds: float
     problem: str = ""
     done: Done | None = None
     measured: Measured | None = None

@@ -5,8 +5,9 @@ function cut() {
   const view = document.getElementById("window");
   if (!slider || !view) return;
   document.documentElement.style.setProperty("--dpr", window.devicePixelRatio || 1);
-  const x = view.scrollLeft + (slider.value / 100) * view.clientWidth;
-  view.firstElementChild.style.setProperty("--cut", x + "px");
+  const pair = view.firstElementChild;
+  const seen = Math.min(view.clientWidth, pair.offsetWidth);
+  pair.style.setProperty("--cut", view.scrollLeft + (slider.value / 100) * seen + "px");
 }
 document.addEventListener("input", (e) => e.target.id === "cut" && cut());
 document.addEventListener("scroll", (e) => e.target.id === "window" && cut(), true);
@@ -22,8 +23,9 @@ function refocus() {
   if (!last || document.activeElement !== document.body || last.element.isConnected) return;
   const same = document.getElementById(last.id);
   const there = document.getElementById(last.section);
-  const next = same && !same.disabled ? same : there?.querySelector("[data-focus]");
-  (next || document.querySelector("section:not(:empty):last-of-type [data-focus]"))?.focus();
+  const fresh = [...(there || document).querySelectorAll("[data-focus]")];
+  const next = same && !same.disabled ? same : fresh.find((e) => e.dataset.focus === "first") || fresh.at(-1);
+  next?.focus();
 }
 new MutationObserver(refocus).observe(document.body, { childList: true, subtree: true });
 

@@ -62,6 +62,11 @@ def place_in(folder: Path, name: str) -> Path:
     return target
 
 
+def own_file(name: str) -> str:
+    """The text of a file of the page."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
 def opener() -> str | None:
     """The program that shows a folder on this computer's screen, if there is one."""
     if sys.platform == "darwin":

@@ -9,7 +9,6 @@ import threading
 import webbrowser
 from collections.abc import Iterator
 from os import environ
-from pathlib import Path
 
 from unlearnable.app.messages import Effort
 from unlearnable.core.errors import UserError
@@ -62,6 +61,7 @@ def serve(port: int, *, browser: bool, effort: Effort | None = None) -> None:
         from unlearnable.app.page import pages
 
         desk = Desk(effort)
+        desk.worker.warm()
         guard = Guard(pages(desk), port)
         address = f"http://{HOST}:{port}/?key={guard.key}"
         print(f"The page is at {address}\nCtrl-C ends it; unfinished work resumes.", flush=True)
@@ -82,8 +82,3 @@ def _has_screen() -> bool:
     return sys.platform in ("darwin", "win32") or bool(
         environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")
     )
-
-
-def own_file(name: str) -> str:
-    """The text of a file beside this one."""
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -58,26 +58,32 @@ NOT_STOPPED = (
     ),
 )
 
+MEASURED = (
+    "Test models are trained on your clean and on your protected photos, and asked to name clean "
+    "photos that they have not seen. Where they say that it does not protect, believe it."
+)
 VERDICTS: dict[VerdictWord, str] = {
     "protected": "Protected",
     "not protected": "Not protected",
     "no verdict": "No verdict",
 }
 _LEARNERS = (  # how the name of a learner begins, and who that is
-    ("ordinary training", "Someone who trains a model the ordinary way"),
-    (
-        "adversarial",
-        "Someone who trains against faint noise (adversarial training, a usual way around it)",
-    ),
-    ("training after grayscale", "Someone who trains on black-and-white copies"),
-    ("training after white balance", "Someone who evens out the colors first"),
-    ("frozen", "Someone who starts from a network trained on a million other photos"),
+    ("ordinary training", "someone who trains a model the ordinary way"),
+    ("adversarial", "someone who trains it to withstand noise (adversarial training)"),
+    ("training after grayscale", "someone who trains on black-and-white copies"),
+    ("training after white balance", "someone who evens out the colors first"),
+    ("frozen", "someone who starts from a network trained on a million other photos"),
 )
 
 
 def who(learner: str) -> str:
     """A learner of ``verify`` as a person."""
     return next((said for begins, said in _LEARNERS if learner.startswith(begins)), learner)
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def named(row: Tried, chance: float) -> str:

@@ -28,7 +28,9 @@ from unlearnable.app.messages import (
     Protect,
     Ready,
     Tried,
+    Working,
 )
+from unlearnable.app.words import sentence, who
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
 from unlearnable.core.text import printable
@@ -39,12 +41,14 @@ from unlearnable.data.image_files import NO_CLASSES, class_names, entries
 from unlearnable.data.sources import check_folder
 from unlearnable.evaluation.results import Verified
 from unlearnable.evaluation.verify import expected_seconds, verify
+from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.protection.photo_files import write_photo
 from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan
 from unlearnable.protection.photos import LEVELS, SIZE, estimate, method_for, protect_photos
 from unlearnable.protection.protect import protect
-from unlearnable.reports.photo_page import report
+from unlearnable.reports.photo_page import FLAGS, report
 from unlearnable.reports.verdict import NOT_TRIED, in_words
+from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.recipe import Recipe
 
 SHOWN = 48  # photos for which the unfinished noise is made, the same number of every class
@@ -114,13 +118,14 @@ def look(job: Look, memory: Memory, send: Send) -> None:
             tuple(problem.replace(inside, "") for problem in scan.listing.problems),
         )
     )
+    send(Working("Trying how fast this computer is"))
     send(_ready(job, scan))
 
 
 def _ready(job: Look, scan: Scan) -> Ready:
     private = private_folder(job.out)
     unfinished, level = (private / MARKER).exists(), _level_there(job.out)
-    here = Ready(job.out, 0, 0, unfinished, level, 0.0, 0.0)
+    here = Ready(job.out, 0, 0, unfinished, level, 0.0, 0.0, 0.0)
     try:
         check_places(job.folder, job.out)
         method, _ = method_for(
@@ -137,7 +142,7 @@ def _ready(job: Look, scan: Scan) -> Ready:
     )
     if todo.before and todo.done and not unfinished:
         return replace(here, done=_done(job.out, todo.before), measured=_measured_before(job.out))
-    return replace(here, seconds=_seconds(todo, scan))
+    return replace(here, seconds=_seconds(todo, scan), preview_seconds=_preview_seconds(job, scan))
 
 
 def _level_there(out: Path) -> Level | None:
@@ -153,6 +158,15 @@ def _level_there(out: Path) -> Level | None:
 
 def _seconds(todo: Plan, scan: Scan) -> float:
     return estimate(todo, scan, PHOTOS) if todo.rows else 0.0
+
+
+def _preview_seconds(job: Look, scan: Scan) -> float:
+    method, _ = method_for(job.folder, train_steps=job.effort.preview_steps)
+    n, classes = len(_few(scan.listing.labels)), len(scan.listing.classes)
+    if not isinstance(method, MinMin) or (probe := method.probe(n, n)) is None:
+        return 0.0
+    pace = seconds_per_pass(probe, (SIZE, SIZE), images=n, classes=classes)
+    return method.passes(n, n) * pace
 
 
 def _measure_seconds(scan: Scan, effort: Effort) -> float:
@@ -283,14 +297,16 @@ def _measured_before(out: Path) -> Measured | None:
 
 
 def measured(proof: Verified) -> Measured:
-    """The verdict of ``verify`` for the page."""
-    words = in_words(proof)
-    untried = [item for part in words.parts if part.title == NOT_TRIED for item in part.items]
-    rows = tuple(
-        Tried(row.learner, row.verdict, _mean(row.clean), _mean(row.protected))
-        for row in proof.rows
-    )
-    return Measured(words.headline, words.good, rows, proof.chance, "; ".join(untried), words.notes)
+    """The verdict of ``verify`` for the page, its learners as persons."""
+    rows = [replace(row, learner=who(row.learner)) for row in proof.rows]
+    words = in_words(replace(proof, rows=rows))
+    untried = [
+        f"{NOT_TRIED}: {item}." for p in words.parts if p.title == NOT_TRIED for item in p.items
+    ]
+    tried = (Tried(r.learner, r.verdict, _mean(r.clean), _mean(r.protected)) for r in rows)
+    care = (sentence(FLAGS[flag]) for flag in proof.flags if flag in FLAGS)
+    notes = *words.notes, *untried
+    return Measured(words.headline, words.good, tuple(tried), proof.chance, tuple(care), notes)
 
 
 def _mean(values: list[float]) -> float:

@@ -30,8 +30,8 @@ class Worker:
         self._line: Connection | None = None
         self._stopping = False
 
-    def start(self, job: Job) -> None:
-        """Send a job to the process, which must have none."""
+    def warm(self) -> None:
+        """Start the process, which takes seconds, before there is anything to do."""
         if self._process is None or not self._process.is_alive():
             context = multiprocessing.get_context("spawn")
             self._line, theirs = context.Pipe()
@@ -39,6 +39,10 @@ class Worker:
             self._process.start()
             self._stopping = False
             theirs.close()  # so that the end of the process ends the line
+
+    def start(self, job: Job) -> None:
+        """Send a job to the process, which must have none."""
+        self.warm()
         assert self._line is not None
         self._line.send(job)
         threading.Thread(target=self._listen, args=(self._line,), daemon=True).start()
