@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,7 +40,8 @@ class Chromium:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.numbers = itertools.count(1)
-        self.line = connect(self._address(), max_size=None, origin=None)
+        self.open_line = ExitStack()
+        self.line = self.open_line.enter_context(connect(self._address(), max_size=None))
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
@@ -57,7 +59,7 @@ class Chromium:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.line.close()
+        self.open_line.close()
         self.process.kill()
         self.process.wait()
 

@@ -28,7 +28,7 @@ class Photos(Step):
         return True
 
     def shows(self) -> object:
-        return self.at, self.desk.leave_out
+        return self.at
 
     def draw(self) -> None:
         el("p", words.SORTED)
@@ -117,7 +117,7 @@ class Photos(Step):
             files = "1 file" if one else f"{len(problems)} files"
             el("summary", f"{files} cannot be protected")
             items(problems)
-        text = f"Protect the others; {'it is' if one else 'they are'} left out"
+        text = f"Leave {'it' if one else 'them'} out, and protect the others"
         tick(text, self.desk.leave_out, self._leave_out, id="leave-out", off=self.busy)
 
     def _leave_out(self, yes: bool) -> None:
@@ -148,7 +148,8 @@ class Strength(Step):
                 off = self.busy or fixed
                 choice(title, about, desk.level == level, choose, id=f"level-{level}", off=off)
         if fixed:
-            el("p", f"{desk.out} was begun with this strength.", css="soft")
+            begun = f"{ready.out.name} was begun with this strength; for another, choose another"
+            el("p", f"{begun} folder below.", css="soft")
         self.draw_job()
         shown = desk.picture
         if not isinstance(desk.job, Preview) and (shown is None or shown.level != desk.level):

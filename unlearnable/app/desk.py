@@ -94,8 +94,8 @@ class Desk:
     def protect(self) -> None:
         if self.found and self.found.problems and not self.leave_out:
             raise UserError(
-                "Some files cannot be protected; tick that they may be left out, or repair them "
-                "and look at the folder again."
+                "Some files cannot be protected; tick above that they are left out, or repair them "
+                "and look inside again."
             )
         self._start(Protect(*self._places(), self.level, self.leave_out, self.effort))
 

@@ -26,7 +26,8 @@ class Step(ABC):
         self.desk, self.live = desk, live
         self.place = el("section", id=self.id, aria_labelledby=f"{self.id}-title")
         self.refused = ""
-        """why something could not be started"""
+        """why something could not be started; gone once that has changed"""
+        self._refused_at: object = None
         self._drawn: object = None
         self._meter: tuple[Element, TextElement] | None = None
         self._said = ""
@@ -45,8 +46,9 @@ class Step(ABC):
 
     def update(self) -> None:
         """Draw it again if need be, and move its progress."""
-        desk = self.desk
-        now = desk.folder, desk.out, desk.found, desk.ready, desk.done, type(desk.job), desk.said
+        now = self._state()
+        if now != self._refused_at:
+            self.refused = ""
         if (shown := (now, self.refused, self.is_open(), self.shows())) != self._drawn:
             self._drawn = shown
             self.place.clear()
@@ -55,6 +57,11 @@ class Step(ABC):
                     self._head()
                     self.draw()
         self._move()
+
+    def _state(self) -> object:
+        desk = self.desk
+        ended = type(desk.job), desk.said, desk.leave_out
+        return desk.folder, desk.out, desk.found, desk.ready, desk.done, ended
 
     def _head(self) -> None:
         with el("h2", id=f"{self.id}-title"):
@@ -73,7 +80,7 @@ class Step(ABC):
             try:
                 do()
             except UserError as e:
-                self.refused = str(e)
+                self.refused, self._refused_at = str(e), self._state()
             self.update()
 
         return attempt
@@ -91,14 +98,14 @@ class Step(ABC):
         elif self.refused:
             el("p", self.refused, css="wrong", role="alert")
         elif desk.of is self.kind and isinstance(desk.said, Failed):
-            with el("div", css="wrong", role="alert"):
+            with el("div", css="wrong", role="alert", tabindex=-1, data_focus=True):
                 el("p", desk.said.sentence)
                 if desk.said.details:
                     items(desk.said.details)
         elif desk.of is self.kind and isinstance(desk.said, Stopped):
             kept = self.kind not in (Look, Preview)
-            more = " What was done is kept; start again to resume." if kept else ""
-            el("p", f"Stopped.{more}", css="note", role="status")
+            more = " All but the last half minute is kept; start again to resume." if kept else ""
+            el("p", f"Stopped.{more}", css="note", role="status", tabindex=-1, data_focus=True)
 
     def _move(self) -> None:
         """Say where the job stands: on the page always, aloud at every tenth."""
