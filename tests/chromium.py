@@ -41,7 +41,9 @@ class Chromium:
         self.complaints: list[str] = []
         self.numbers = itertools.count(1)
         self.open_line = ExitStack()
-        self.line = self.open_line.enter_context(connect(self._address(), max_size=None))
+        self.line = self.open_line.enter_context(
+            connect(self._address(), max_size=None, ping_interval=None)
+        )
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
@@ -95,7 +97,7 @@ class Chromium:
     def open(self, address: str) -> None:
         self.call("Page.navigate", url=address)
 
-    def wait(self, selector: str, seconds: float = 60) -> None:
+    def wait(self, selector: str, seconds: float = 200) -> None:
         """Wait until there is an element that can be used."""
         end = time.monotonic() + seconds
         while not self.js(f"!!document.querySelector({selector!r})"):

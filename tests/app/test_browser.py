@@ -24,7 +24,7 @@ from unlearnable.app.messages import Effort
 from unlearnable.app.server import serve
 
 if __name__ == "__main__":
-    effort = Effort(train_steps={steps}, preview_steps=2, measure_steps=4, seeds=1)
+    effort = Effort(train_steps=3, preview_steps=2, measure_steps=4, seeds=1)
     serve(0, browser=False, effort=effort)
 """
 
@@ -32,9 +32,9 @@ if __name__ == "__main__":
 class Served:
     """An app of its own, with a home of its own."""
 
-    def __init__(self, home: Path, steps: int = 3):
+    def __init__(self, home: Path):
         script = home / "serve.py"
-        script.write_text(SERVE.format(steps=steps))
+        script.write_text(SERVE)
         hidden = {"DISPLAY", "WAYLAND_DISPLAY", "PYTEST_CURRENT_TEST", "PYTEST_VERSION"}
         env = {k: v for k, v in os.environ.items() if k not in hidden}
         env |= {"HOME": str(home), "PYTHONPATH": str(Path(package).parents[1])}
@@ -158,7 +158,7 @@ def test_from_a_dropped_folder_to_the_verdict_by_the_keyboard(served, browser, f
     browser.press("Enter")
     browser.wait("#protect progress")
     browser.open(served.address.partition("?")[0])  # the tab is closed, and another opened
-    browser.wait("#measure", 120)
+    browser.wait("#measure")
     protected = copies.with_name("photos-protected")
     assert len([*protected.glob("*/*.png")]) == 18
     assert str(protected) in browser.text("#result")
@@ -166,7 +166,7 @@ def test_from_a_dropped_folder_to_the_verdict_by_the_keyboard(served, browser, f
     browser.tab_to("measure")
     browser.press("Enter")
     browser.wait("#result progress")
-    browser.wait(".verdicts", 240)
+    browser.wait(".verdicts")
     verdict = browser.text(".verdicts")
     assert "Someone who trains on black-and-white copies" in verdict
     assert re.search(r"Of 100 new photos it names \d+ rightly", verdict)
@@ -174,38 +174,3 @@ def test_from_a_dropped_folder_to_the_verdict_by_the_keyboard(served, browser, f
     browser.open(f"{served.address.partition('?')[0]}report")
     browser.wait("h1")
     assert "What a model learns from them" in browser.text()
-
-
-@pytest.mark.slow
-def test_stopped_with_the_app_and_resumed_in_another(browser, few_photos, tmp_path):
-    """The second app ends with the bits of a run that nobody stopped."""
-    (few_photos / "glass" / "broken.jpg").unlink()
-    home = few_photos.parent
-    first = Served(home, steps=60)
-    _start(first, browser, few_photos)
-    time.sleep(3)
-    first.close()
-    assert (home / "photos-protected.private" / "run.json").exists()
-    second = Served(home, steps=60)
-    _start(second, browser, few_photos)
-    browser.wait("#measure", 200)
-    second.close()
-    whole = home / "whole"
-    command = [sys.executable, "-m", "unlearnable", "protect-photos", few_photos, whole]
-    env = os.environ | {"PYTHONPATH": str(Path(package).parents[1])}
-    subprocess.run([*map(str, command), "--train-steps", "60"], check=True, env=env)
-    for path in whole.glob("*/*.png"):
-        other = home / "photos-protected" / path.relative_to(whole)
-        assert path.read_bytes() == other.read_bytes()
-
-
-def _start(app: Served, browser: Chromium, folder: Path) -> None:
-    browser.open(app.address)
-    browser.wait("#look")
-    browser.tab_to("folder")
-    browser.type(str(folder))
-    browser.press("Enter")
-    browser.wait("#start:not([disabled])")
-    browser.tab_to("start")
-    browser.press("Enter")
-    browser.wait("#protect progress[value]")
