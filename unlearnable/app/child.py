@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -26,7 +27,7 @@ _interrupted: list[int] = []
 
 def main(page: Connection) -> None:
     """Do what the page asks for, until it is gone or interrupts."""
-    signal.signal(signal.SIGINT, _interrupt)  # also where nohup had it ignored
+    signal.signal(signal.SIGINT, _later)  # also where nohup had it ignored
     if sys.platform != "win32":
         os.setsid()  # Ctrl-C in the terminal is for the server, which passes it on
     try:
@@ -41,6 +42,10 @@ def main(page: Connection) -> None:
 def _work(page: Connection) -> None:
     from unlearnable.app.work import Memory, do  # loads torch, in seconds
 
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
+    if _interrupted:
+        raise KeyboardInterrupt
     listeners.append(lambda tick: page.send(_working(tick)))
     memory = Memory()
     while True:
@@ -56,6 +61,11 @@ def _work(page: Connection) -> None:
             page.send(_failed(e))
         else:
             page.send(Finished())
+
+
+def _later(number: int, frame: FrameType | None) -> None:
+    """While modules are loaded, of which half a one is of no use."""
+    _interrupted.append(number)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

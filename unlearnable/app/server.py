@@ -3,15 +3,20 @@
 import contextlib
 import errno
 import importlib.util
+import signal
 import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import Iterator
 from os import environ
+from typing import TYPE_CHECKING
 
 from unlearnable.app.messages import Effort
 from unlearnable.core.errors import UserError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 HOST = "127.0.0.1"
 
@@ -70,11 +75,19 @@ def serve(port: int, *, browser: bool, effort: Effort | None = None) -> None:
         config = uvicorn.Config(
             guard, log_level="warning", timeout_graceful_shutdown=1, ws_max_size=2**24
         )
+        server = uvicorn.Server(config)
+        _end_with_terminal(server)
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                uvicorn.Server(config).run(sockets=[own])
+                server.run(sockets=[own])
         finally:
             desk.close()
+
+
+def _end_with_terminal(server: "uvicorn.Server") -> None:
+    """Let a terminal that closes end the server as Ctrl-C does, unless nohup has that ignored."""
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: server.handle_exit(signal.SIGTERM, None))
 
 
 def _has_screen() -> bool:

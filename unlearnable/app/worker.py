@@ -28,7 +28,7 @@ class Worker:
         self._hear = hear
         self._process: SpawnProcess | None = None
         self._line: Connection | None = None
-        self._stopping = False
+        self._stopping = self._busy = False
 
     def warm(self) -> None:
         """Start the process, which takes seconds, before there is anything to do."""
@@ -44,6 +44,7 @@ class Worker:
         """Send a job to the process, which must have none."""
         self.warm()
         assert self._line is not None
+        self._busy = True
         self._line.send(job)
         threading.Thread(target=self._listen, args=(self._line,), daemon=True).start()
 
@@ -56,8 +57,10 @@ class Worker:
                 answer = Stopped() if self._stopping else GONE
             if isinstance(answer, Stopped) or answer is GONE:
                 self._end()
+            over = isinstance(answer, Finished | Failed | Stopped)
+            self._busy = not over
             self._hear(answer)
-            if isinstance(answer, Finished | Failed | Stopped):
+            if over:
                 return
 
     def interrupt(self) -> None:
@@ -70,11 +73,13 @@ class Worker:
 
     def close(self) -> None:
         """Interrupt what is going on, and wait until it has tidied up."""
-        self.interrupt()
-        self._end()
+        if self._busy:
+            self.interrupt()
+        self._end(PATIENCE if self._busy else 0)
 
-    def _end(self) -> None:
+    def _end(self, patience: float = PATIENCE) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.join(PATIENCE)
+            process.join(patience)
             process.kill()
+            process.join()
