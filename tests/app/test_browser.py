@@ -46,16 +46,20 @@ class Served:
         self.address = self._said(r"http://127\.0\.0\.1:\d+/\?key=\S+")
 
     def _said(self, pattern: str) -> str:
-        for _ in range(600):
+        for _ in range(1800):
             if found := re.search(pattern, self.log.read_text()):
                 return found[0]
             time.sleep(0.1)
+        self.process.kill()
         raise AssertionError(self.log.read_text())
 
     def close(self) -> None:
         """Ctrl-C, after which nothing is left and nothing has gone wrong."""
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(40) == 0, self.log.read_text()
+        try:
+            assert self.process.wait(60) == 0, self.log.read_text()
+        finally:
+            self.process.kill()
         assert "Traceback" not in self.log.read_text(), self.log.read_text()
 
 
