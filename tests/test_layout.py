@@ -1,4 +1,4 @@
-"""The nine folders stand in the order of the flow: a folder imports only from those before it."""
+"""The ten folders stand in the order of the flow: a folder imports only from those before it."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import unlearnable
 PACKAGE = Path(unlearnable.__file__).parent
 FOLDERS = (
     *("core", "data", "models", "training", "protection"),
-    *("evaluation", "reports", "experiments", "cli"),
+    *("evaluation", "reports", "experiments", "app", "cli"),
 )
 
 

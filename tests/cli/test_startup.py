@@ -11,7 +11,7 @@ MEASURE = """
 import atexit, json, sys
 
 def write():
-    heavy = [name for name in ("torch", "kornia") if name in sys.modules]
+    heavy = [name for name in ("torch", "kornia", "nicegui") if name in sys.modules]
     json.dump(heavy, open(sys.argv[-1], "w"))
 
 atexit.register(write)
@@ -21,7 +21,7 @@ QUICK = {
         *["--help", "--version", "help", "ls", "ls methods", "reproduce", "reproduce eot --help"],
         *["protect --help", "protect rem --preset short --help", "protect-photos --help"],
         *["verify --help", "learn --help", "audit --help", "report --help", "show --help"],
-        *["report photos --help", "export --help", "ls --help"],
+        *["report photos --help", "export --help", "ls --help", "app --help"],
     ],
     2: [
         *["protekt", "ls cows", "protect remm", "protect rem --preset huge", "protect rem --esp 3"],
@@ -30,7 +30,7 @@ QUICK = {
         *["learn shapes --model resnet19", "learn shapes --countermeasure jpg", "audit gone"],
         *["audit . --suite huge", "verify gone gone", "show gone", "show", "export gone"],
         *["report photos gone", "report audits gone", "report results gone", "reproduce gone"],
-        *["reproduce eot --scale big", "reproduce eot --show"],
+        *["reproduce eot --scale big", "reproduce eot --show", "app --port 70000"],
     ],
 }
 

@@ -40,6 +40,7 @@ def _verb(about: str, module: str) -> Entry[Callable[[list[str]], Command]]:
 VERBS = {
     "protect": _verb("add a method's noise to a data set", "protect"),
     "protect-photos": _verb("protect your own photos, at their own sizes", "protect_photos"),
+    "app": _verb("protect and measure photos on a page in your browser", "app"),
     "verify": _verb("measure whether protected photos are protected", "verify"),
     "learn": _verb("train a learner and test it on clean images", "learn"),
     "audit": _verb("measure what the best countermeasure leaves of a protection", "audit"),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
-from unlearnable.core.progress import announce_duration
+from unlearnable.core.progress import Stages, announce_duration
 from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.folders import read_sizes, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, listing
@@ -37,6 +37,8 @@ from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
+RADII = (0.0, 2.0)  # of adversarial training, in /255; 0 is ordinary training
+COUNTERMEASURES = ("gray", "white-balance")
 SMALL_TEST = 100  # photos: with fewer, one photo is over a point, and chance alone several
 
 
@@ -46,8 +48,8 @@ def verify(
     recipe: Recipe | None = None,
     *,
     out: Path | str,
-    radii: tuple[float, ...] = (0.0, 2.0),
-    countermeasures: tuple[str, ...] = ("gray", "white-balance"),
+    radii: tuple[float, ...] = RADII,
+    countermeasures: tuple[str, ...] = COUNTERMEASURES,
     networks: tuple[str, ...] | None = None,
     seeds: int = 3,
     size: int | None = None,
@@ -85,10 +87,25 @@ def verify(
     plan = [(small, _learners(radii, countermeasures)), *((pair, frozen) for pair in large)]
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
         plan, held_out = [], []
-    _say_time(clean, _missing(plan, held_out, recipe, out), recipe, device)
+    missing, where = _missing(plan, held_out, recipe, out), (len(clean), len(clean.classes))
+    cost = {
+        by: _seconds(by, *where, (clean.size, clean.size), recipe, device)
+        for by, times in missing
+        if times
+    }
+    total = sum(cost[by] * times for by, times in missing if times)
+    if cost:
+        announce_duration(total, f"{sum(times for _, times in missing)} trainings")
     train = partial(train_and_test, recipe=recipe, results=out, device=device, precision=precision)
     chance = 100 / len(clean.classes)
-    rows = _rows(plan, held_out, train, chance, own_classes)
+    with Stages("measuring", total or 1) as stages:
+
+        def counted(by: Learner, images: Images, test: Images, seed: int) -> Result:
+            if not exists(out, training_config(by, images, test, seed, recipe=recipe)):
+                stages.begin(cost[by])
+            return train(by, images, test, seed)
+
+        rows = _rows(plan, held_out, counted, chance, own_classes)
     own = class_mask(clean, own_classes or clean.classes)
     test_photos, test_others = (
         min((int((test & part).sum()) for test in held_out), default=0) for part in (own, ~own)
@@ -178,20 +195,37 @@ def _missing(
     return counts
 
 
-def _say_time(
-    images: Images, missing: list[tuple[Learner, int]], recipe: Recipe, device: str
-) -> None:
-    """How long the trainings that are still missing will take."""
-    n, classes, (height, width) = len(images), len(images.classes), images.x.shape[-2:]
-    cost = [
-        times
-        * own.passes(n)
-        * seconds_per_pass(own, (height, width), images=n, classes=classes, device=device)
-        for own, times in ((by.recipe(recipe), times) for by, times in missing)
-        if times
-    ]
-    if cost:
-        announce_duration(sum(cost), f"{sum(times for _, times in missing)} trainings")
+def _seconds(
+    by: Learner, images: int, classes: int, size: tuple[int, int], recipe: Recipe, device: str
+) -> float:
+    """Estimate the seconds that one training of ``by`` takes here."""
+    own = by.recipe(recipe)
+    pace = seconds_per_pass(own, size, images=images, classes=classes, device=device)
+    return own.passes(images) * pace
+
+
+def expected_seconds(
+    images: int,
+    classes: int,
+    *,
+    noise_size: int,
+    recipe: Recipe | None = None,
+    seeds: int = 3,
+    device: str = "auto",
+) -> float:
+    """Estimate the seconds that ``verify`` takes here for so many photos, by its defaults, before
+    they are protected. noise_size: the side at which the noise is made, in pixels."""
+    recipe, side = recipe or Recipe.preset("photos"), learner_size(noise_size)
+    learners = _learners(RADII, COUNTERMEASURES)
+    learners += [pretrained("frozen", name) for name in installed()]
+    each = (_seconds(by, images, classes, (side, side), recipe, device) for by in learners)
+    return 2 * seeds * sum(each)  # clean and protected
+
+
+def learner_size(noise_size: int) -> int:
+    """The side in pixels at which learners see photos: another than that at which the noise is
+    made, because nobody knows what a learner picks."""
+    return noise_size * 3 // 2
 
 
 def _rows(
@@ -287,7 +321,7 @@ def load_pairs(
             "verify those."
         )
     working = card.photos.size
-    size = size or working * 3 // 2
+    size = size or learner_size(working)
     sizes = (size, *larger)
     originals = scan_photos(photos, (working, *sizes), skip_bad=True, fewest=card.fewest).images
     if originals[working].digest() != card.digest:

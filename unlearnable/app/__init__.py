@@ -1,0 +1,1 @@
+"""The local page for photographers. The server imports no torch: a process beside it does."""
