@@ -56,8 +56,8 @@ def listening(port: int) -> Iterator[socket.socket]:
 def serve(
     port: int, *, browser: bool, say: Callable[[str], None], effort: Effort | None = None
 ) -> None:
-    """Serve the page until Ctrl-C. browser: open it. say: tells the address. effort: how much is computed. Raises UserError
-    for a port in use, and where NiceGUI is not installed."""
+    """Serve the page until Ctrl-C. browser: open it. say: is given the address. effort: how much is
+    computed. Raises UserError for a port in use, and where NiceGUI is not installed."""
     require_nicegui()
     with listening(port) as own:
         port = own.getsockname()[1]
