@@ -96,7 +96,7 @@ def test_photographs(quick, monkeypatch, capsys):
     for block in (PHOTOS, MORE):
         type_in(blocks("console")[block], monkeypatch)
     assert "ordinary training" in capsys.readouterr().out
-    assert len(list(Path("protected-more").glob("*/*.png"))) == 8
+    assert len(list(Path("more-protected").glob("*/*.png"))) == 8
 
 
 def test_the_papers_tables(quick, monkeypatch, capsys):

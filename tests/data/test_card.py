@@ -78,3 +78,13 @@ def test_the_private_folder_lies_beside_every_folder_but_the_root(tmp_path):
     assert private_folder(tmp_path / "out") == tmp_path / "out.private"
     assert private_folder(tmp_path / "out" / "..").parent == tmp_path.parent
     assert find_private(Path("/"), CARD) is None
+
+
+def test_nothing_is_written_among_protected_photos(few, tmp_path):
+    """They get published, and a card in their folder would be too."""
+    (tmp_path / "mine.private").mkdir()
+    (tmp_path / "mine.private" / CARD).write_text('{"method": "sem", "digest": "0"}')
+    with pytest.raises(UserError, match="lies in mine, whose protected photos are to be published"):
+        protect(few, LSP(), tmp_path / "mine" / "lsp")
+    assert not (tmp_path / "mine").exists()
+    protect(few, LSP(), tmp_path / "mine too")

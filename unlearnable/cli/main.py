@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 HELP = """Publish images that models cannot learn from, and measure whether it worked.
 
-unlearnable protect-photos photos/ protected/
+unlearnable protect-photos photos/ photos-protected/
 unlearnable protect rem --data shapes --preset short
 unlearnable learn protected/rem --preset short --adv-eps 2
 

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 class ProtectPhotos(Verb):
     """Protect a folder of your own photos, at their own sizes, without loss.
 
-    unlearnable protect-photos photos/ protected/ --dry-run
-    unlearnable protect-photos photos/ protected/
+    unlearnable protect-photos photos/ photos-protected/ --dry-run
+    unlearnable protect-photos photos/ photos-protected/
 
     OUT gets photos only. What must stay with you (card.json, generator.safetensors) goes into
     OUT.private, beside it. The same command resumes; with more photos in PHOTOS it protects the new
@@ -41,7 +41,7 @@ class ProtectPhotos(Verb):
     where it was measured (docs/results.md): sort them into classes if you can. Measure what the
     protection is worth with `unlearnable verify`.
 
-    unlearnable protect-photos photos/ protected/ --others everybody-else/
+    unlearnable protect-photos photos/ photos-protected/ --others everybody-else/
 
     Are your photos a class, or some, among others that you cannot change? Put photos of the others
     into a folder of their own: the noise of yours is then made in their company. Your photos may

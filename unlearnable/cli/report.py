@@ -12,7 +12,7 @@ from unlearnable.data.sources import check_folder, check_protected
 
 HELP = """Write pages and tables from results; nothing is trained.
 
-unlearnable report photos protected/
+unlearnable report photos photos-protected/
 unlearnable report audits audits/
 unlearnable report results results/"""
 
@@ -22,7 +22,7 @@ class ReportPhotos(Verb):
     """Write one self-contained HTML page about protected photos: what the protection gains, what it
       costs, and what it does not do.
 
-    unlearnable report photos protected/
+    unlearnable report photos photos-protected/
     """
 
     folder: Protected

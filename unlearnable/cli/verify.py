@@ -24,7 +24,7 @@ class Verify(Verb):
     """Measure whether your protected photos are protected. Learners train on the clean and on the
     protected photos and are tested on clean ones that were held out.
 
-    unlearnable verify photos/ protected/
+    unlearnable verify photos/ photos-protected/
 
     Photos that were protected among others' are verified among them: the verdict is on your
     classes, and what happens to the others' stands beside it.

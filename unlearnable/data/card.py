@@ -115,6 +115,17 @@ def find_private(protected: Path, name: str) -> Path | None:
     return None
 
 
+def check_unpublished(out: Path | None) -> None:
+    """Raise UserError where the folder ``out`` lies among protected photos: what is written there
+    would be published with them."""
+    for parent in out.absolute().parents if out else ():
+        if holds_card(private_folder(parent)):
+            raise UserError(
+                f"{out} lies in {parent.name}, whose protected photos are to be published, and "
+                "what is written there with them; choose a folder elsewhere."
+            )
+
+
 @dataclass(frozen=True)
 class Card:
     """One field per key of card.json, in the same order.

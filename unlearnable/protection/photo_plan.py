@@ -13,6 +13,7 @@ from unlearnable.data.card import (
     Card,
     PhotoRecord,
     PhotoSettings,
+    check_unpublished,
     find_private,
     private_folder,
 )
@@ -175,11 +176,12 @@ def _written(private: Path) -> set[str]:
 
 def check_places(folder: Path, out: Path, others: Path | str | None = None) -> None:
     """Raise UserError unless ``folder`` exists, ``out`` lies elsewhere (also than the ``others``'
-    photos) and can be written, and ``out`` is new or this program's."""
+    photos, and than protected ones) and can be written, and ``out`` is new or this program's."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}; give one with a sub-folder of photos per class."
         )
+    check_unpublished(out)
     private = private_folder(out)
     for place in (folder, *([Path(others)] if others else [])):
         if inside(out, place) or inside(place, out) or inside(place, private):

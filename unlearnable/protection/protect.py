@@ -30,7 +30,7 @@ from unlearnable.core.text import printable
 from unlearnable.core.units import LEVELS, add_noise
 from unlearnable.core.watch import Watch
 from unlearnable.core.weights import pack_weights
-from unlearnable.data.card import Card
+from unlearnable.data.card import Card, check_unpublished
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import class_mask, find_classes
@@ -81,6 +81,7 @@ def protect(
     require_seed(seed)
     check_eps(method)
     out = Path(out) if out else None
+    check_unpublished(out)
     some = _some_classes(data, protected_classes)
     with held(out):
         return _protect(data, method, out, some, seed, pick_device(device), precision, callbacks)
