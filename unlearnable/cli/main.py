@@ -26,7 +26,9 @@ unlearnable protect rem --data shapes --preset short
 unlearnable learn protected/rem --preset short --adv-eps 2
 
 Sizes of noise are in /255. `unlearnable VERB --help` shows the options of a verb, and --version the
-version. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ..."""
+version. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ... (protect,
+protect-photos, learn), and with --ray (reproduce, audit, verify)."""
+JOIN = ("protect", "protect-photos", "learn")  # their processes under torchrun, into one run
 
 
 def _verb(about: str, module: str) -> Entry[Callable[[list[str]], Command]]:
@@ -106,6 +108,7 @@ def _main(args: list[str]) -> None:
 
             print(f"unlearnable {__version__}")
         else:
+            _check_processes(args)
             with any_own_code():
                 if command := parse(args):
                     require_finite(command)
@@ -128,8 +131,18 @@ def _main(args: list[str]) -> None:
         sys.exit(status)
 
 
+def _check_processes(args: list[str]) -> None:
+    """Raise UserError for a verb each process of torchrun would do alone."""
+    verb = args[0] if args else ""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and verb in VERBS and verb not in JOIN:
+        ray = " --ray" if verb in ("reproduce", "audit", "verify") else ""
+        raise UserError(
+            f"torchrun is for {', '.join(JOIN)}; run `unlearnable {verb}{ray}` without it."
+        )
+
+
 def _stop(status: int, sentence: str) -> None:
-    if int(os.environ.get("RANK", 0)) == 0:  # the others say the same
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # the others say the same
         print(f"unlearnable: {sentence}", file=sys.stderr)
     sys.exit(status)
 

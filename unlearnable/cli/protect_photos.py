@@ -93,6 +93,14 @@ class ProtectPhotos(Verb):
 
     def run(self) -> None:
         check_folder(self.folder)
+        from unlearnable.core import distributed
+        from unlearnable.core.device import pick_device
+
+        device = pick_device(self.machine.device)
+        with distributed.processes(device), distributed.only_first_speaks():
+            self._run(str(device))
+
+    def _run(self, device: str) -> None:
         from unlearnable.core.text import printable
         from unlearnable.data.folders import scan_photos
         from unlearnable.data.others import read_others
@@ -131,7 +139,7 @@ class ProtectPhotos(Verb):
             _print_plan(self, scan, size, todo)
         if todo.kept and todo.rows:
             print(_grows(todo))
-        self._print_estimate(todo, scan, photos)
+        self._print_estimate(todo, scan, photos, device)
         if self.dry_run:
             return
         card = protect_photos(
@@ -143,7 +151,7 @@ class ProtectPhotos(Verb):
             keep_metadata=self.keep_metadata,
             skip_bad=self.skip_bad,
             seed=seed,
-            device=self.machine.device,
+            device=device,
             precision=self.machine.precision,
             scan=scan,
             others=others,
@@ -153,7 +161,9 @@ class ProtectPhotos(Verb):
             print(f"unlearnable: metadata lost (damaged): {printable(name)}", file=sys.stderr)
         _print_result(self, card)
 
-    def _print_estimate(self, todo: "Plan", scan: "Scan", photos: PhotoSettings) -> None:
+    def _print_estimate(
+        self, todo: "Plan", scan: "Scan", photos: PhotoSettings, device: str
+    ) -> None:
         """Say how long it takes; a run that resumes says what is left instead."""
         from unlearnable.core.progress import format_duration
         from unlearnable.protection.photo_plan import MARKER
@@ -161,7 +171,7 @@ class ProtectPhotos(Verb):
 
         if not todo.rows or ((private_folder(self.out) / MARKER).exists() and not self.dry_run):
             return
-        seconds = estimate(todo, scan, photos, device=self.machine.device)
+        seconds = estimate(todo, scan, photos, device=device)
         print(f"On this machine that takes about {format_duration(seconds)}.")
 
 

@@ -1,12 +1,12 @@
 """``reproduce``: one sub-command per table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Suppress
 
-from unlearnable.cli.options import Command, Flag, Verb, named
+from unlearnable.cli.options import Command, Flag, Machines, Verb, named
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require_seed
 from unlearnable.experiments.tables import TABLES
@@ -49,11 +49,13 @@ class Reproduce(Verb):
     """auto, cpu, cuda, cuda:1, ..."""
     precision: Precision = "auto"
     """arithmetic of the networks; auto: bf16 where it is fast"""
+    machines: Machines = field(default_factory=Machines)
 
     def __post_init__(self) -> None:
         require_seed(*self.seeds)
 
     def run(self) -> None:
+        cluster = self.machines.cluster()
         if self.show and not self.results.is_dir():
             raise UserError(
                 f"There is no folder {self.results} with results; give one with --results, or "
@@ -74,6 +76,7 @@ class Reproduce(Verb):
             data_root=self.data_root,
             device=self.device,
             precision=self.precision,
+            cluster=cluster,
         )
         print(text)
         if self.record:

@@ -33,7 +33,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises UserError for a full disk, and for a folder that refuses or is itself ``path``."""
     if not path.name:
         raise UserError(f"{path} is a folder; give the name of a file.")
-    temporary = _unfinished(path)
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
@@ -56,7 +56,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     ``path`` is anything but an empty folder."""
     if not path.name or (os.path.lexists(path) and not _is_empty_folder(path)):
         raise UserError(f"{path} exists already; choose another folder, or delete it.")
-    temporary = _unfinished(path)
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
@@ -82,7 +82,7 @@ def _is_empty_folder(path: Path) -> bool:
         return False
 
 
-def _unfinished(path: Path) -> Path:
+def unfinished(path: Path) -> Path:
     """The name beside ``path`` under which this process and thread writes it. Cut short, because
     the longest file names leave no room for more."""
     writer = f"{os.getpid()}-{threading.get_ident()}-{HOST}"

@@ -12,7 +12,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.text import printable
 from unlearnable.data.card import CARD, find_private
 from unlearnable.data.decoding import SUFFIXES
-from unlearnable.data.threads import in_threads
+from unlearnable.data.threads import in_processes
 
 A = TypeVar("A")
 
@@ -95,7 +95,7 @@ def examine(
         except UserError as e:
             return UserError(str(e))  # without its traceback, which holds the decoded image
 
-    seen = in_threads(attempt, found.files, "reading images")
+    seen = in_processes(attempt, found.files, "reading images")
     good = [file for file, s in zip(found.files, seen, strict=True) if not isinstance(s, UserError)]
     twins, taken = _twins(good), {_name(file) for file in good}
     problems = [
