@@ -17,7 +17,7 @@ import torch
 
 from tests.typed import typed
 from unlearnable import EM, Recipe, Uniform, UserError, audit, load, protect, protect_photos, verify
-from unlearnable.core.cluster import Cell, Cluster, Preparation, run_cells
+from unlearnable.core.cluster import Cell, Cluster, Preparation, run_cells, set_environment
 from unlearnable.core.files import Busy
 from unlearnable.experiments import reproduce as reproducing
 from unlearnable.experiments.scale import Scale
@@ -31,15 +31,17 @@ ANY = Cluster("auto", threads=1)
 @pytest.fixture(scope="module")
 def ray():
     """Two workers of one thread each, and this process with one thread as well."""
-    ray = pytest.importorskip("ray")
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs Ray")
+    set_environment("local")
+    import ray
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield ray
-    ray.shutdown()
-    patch.undo()
+    from unlearnable.core.ray_cluster import connected
+
+    with connected("local", num_cpus=2):
+        yield ray
     torch.set_num_threads(threads)
 
 

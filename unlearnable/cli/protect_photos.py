@@ -77,7 +77,7 @@ class ProtectPhotos(Verb):
     model: str | None = None
     """the generator's network, if that is your own: my_module:factory"""
     dry_run: Flag = False
-    """say what would be done, and stop"""
+    """say what would be done, and stop; of 20,000 photos or more, what it costs, from a sample"""
     machine: Machine = field(default_factory=Machine)
 
     def __post_init__(self) -> None:
@@ -103,8 +103,10 @@ class ProtectPhotos(Verb):
     def _run(self, device: str) -> None:
         from unlearnable.core.text import printable
         from unlearnable.data.folders import scan_photos
+        from unlearnable.data.image_files import count_files
         from unlearnable.data.others import read_others
         from unlearnable.protection.methods.clusters import UnlearnableClusters
+        from unlearnable.protection.photo_costs import MANY, costs_of_many, in_words, require_memory
         from unlearnable.protection.photo_plan import check_places, plan
         from unlearnable.protection.photos import method_for, protect_photos
 
@@ -125,6 +127,12 @@ class ProtectPhotos(Verb):
                 "Clusters is used, not SEM. It protected nothing where it was measured "
                 "(docs/results.md); if you can, sort the photos into classes."
             )
+        photos = PhotoSettings(size, self.format, self.keep_metadata)
+        if self.dry_run and count_files(self.folder) >= MANY:
+            costs = costs_of_many(self.folder, self.out, method, photos, device=device)
+            print("\n".join(in_words(costs, self.out)))
+            return
+        require_memory(self.folder, size)
         skip_bad = self.skip_bad or self.dry_run
         scan = scan_photos(self.folder, (size,), skip_bad=skip_bad, fewest=method.least_images)
         others = (
@@ -132,7 +140,6 @@ class ProtectPhotos(Verb):
             if self.others
             else None
         )
-        photos = PhotoSettings(size, self.format, self.keep_metadata)
         seed = self.machine.seed
         todo = plan(self.folder, self.out, method, scan, photos, others=others, seed=seed)
         if self.dry_run:

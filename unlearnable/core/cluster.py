@@ -2,7 +2,10 @@
 the machines of a Ray cluster (the extra ``ray``). A cell is the same function in both places, so
 that its result is the same."""
 
+import os
 import re
+import secrets
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -13,6 +16,13 @@ from typing import Generic, TypeVar
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import Busy
 from unlearnable.core.presets import require
+
+RETRIES = 3  # of a cell whose worker is lost
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
+    "RAY_task_oom_retries": str(RETRIES),  # else without end
+    "RAY_BACKEND_LOG_LEVEL": "error",
+}
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -99,6 +109,7 @@ def run_cells(
     if cluster is not None:
         take(_here({k: c for k, c in left().items() if (store / c.file).exists()}, context, store))
         if left():
+            set_environment(cluster.address)
             from unlearnable.core.ray_engine import on_ray
 
             with closing(on_ray(left(), context, store, cluster, device)) as found:
@@ -106,6 +117,17 @@ def run_cells(
     for wait in (False, True):
         take(_here(left(), context, store, wait))
     return [results[k] for k in range(len(cells))]
+
+
+def set_environment(address: str) -> None:
+    """Set what Ray reads when it is imported, where nobody has set it."""
+    if "ray" in sys.modules:
+        return
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if address == "local" and os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
+        # the ports of Ray are open to the network: nobody may use them without this
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _here(

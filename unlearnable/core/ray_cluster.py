@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -21,33 +20,23 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import one_line
 from unlearnable.core.ray_task import look, versions
 
-RETRIES = 3  # of a cell whose worker is lost
 PATIENCE = 5.0  # seconds for an address to answer
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
-    "RAY_task_oom_retries": str(RETRIES),  # else without end
-    "RAY_BACKEND_LOG_LEVEL": "error",
-}
 
 
 @contextlib.contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Connect to the cluster; one that this process is connected to already is used as it is."""
+def connected(address: str, num_cpus: int | None = None) -> Iterator[None]:
+    """Connect to the cluster; one that this process is connected to already is used as it is.
+    num_cpus: of one that is started here (default: as many as there are)."""
     if ray.is_initialized():
         yield
         return
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     with contextlib.ExitStack() as stack:
         stack.callback(ray.shutdown)
         if address == "local":
-            # its ports are open to the network: nobody may use them without this
-            if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
-                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             logs = tempfile.mkdtemp(prefix="ray-")
             stack.callback(shutil.rmtree, logs, ignore_errors=True)
             stack.callback(ray.shutdown)
-            _init(address, _temp_dir=logs, include_dashboard=False)
+            _init(address, _temp_dir=logs, include_dashboard=False, num_cpus=num_cpus)
         else:
             if address != "auto":
                 _check_address(address)

@@ -14,13 +14,12 @@ import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from unlearnable.core.cluster import Cell, Cluster, Preparation
+from unlearnable.core.cluster import RETRIES, Cell, Cluster, Preparation
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import unfinished
 from unlearnable.core.plugins import one_line
 from unlearnable.core.progress import Progress
 from unlearnable.core.ray_cluster import (
-    RETRIES,
     able_nodes,
     all_see,
     connected,
