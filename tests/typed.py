@@ -56,9 +56,10 @@ def _one_of(rank: int, world: int, port: int, args: list[str], cwd: Path) -> Non
     main()
 
 
-def typed_by(world: int, *args: object, cwd: Path) -> None:
-    """``unlearnable args`` in ``world`` processes, as torchrun starts them; all must succeed. They
-    are forked by a server that has loaded the package once."""
+def typed_by(world: int, *args: object, cwd: Path, status: int = 0) -> list[str]:
+    """``unlearnable args`` in ``world`` processes, as torchrun starts them; the exit status of each
+    must be ``status``. Return what each wrote. They are forked by a server that has loaded the
+    package once."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "unlearnable.protection.methods"])
     with socket.socket() as free:
@@ -71,5 +72,10 @@ def typed_by(world: int, *args: object, cwd: Path) -> None:
     for process in ranks:
         process.join(240)
         process.kill()
-    said = "".join(p.read_text() for p in sorted(cwd.glob("rank-*.log")))
-    assert [p.exitcode for p in ranks] == [0] * world, f"{shlex.join(shared[2])}: {said[-3000:]}"
+    logs = [cwd / f"rank-{k}.log" for k in range(world)]
+    said = [log.read_text() for log in logs]
+    for log in logs:
+        log.unlink()
+    wrong = f"{shlex.join(shared[2])}: {''.join(said)[-3000:]}"
+    assert [p.exitcode for p in ranks] == [status] * world, wrong
+    return said

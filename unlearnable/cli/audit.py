@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tyro import MISSING
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Machine, Protected, Verb, preset_in
+from unlearnable.cli.options import Command, Machine, Machines, Protected, Verb, preset_in
 from unlearnable.cli.output import Done, say
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_protected, check_source
@@ -52,12 +52,13 @@ class Audit(Verb):
     recipe: Recipe = field(default_factory=Recipe)
     """How the learners train."""
     machine: Machine = field(default_factory=Machine)
+    machines: Machines = field(default_factory=Machines)
 
     def __post_init__(self) -> None:
         require(self, positive="test_limit")
 
     def run(self) -> Done:
-        learners = find_suite(self.suite)
+        learners, cluster = find_suite(self.suite), self.machines.cluster()
         check_protected(self.folder)
         if self.test:
             check_source(self.test)
@@ -85,6 +86,7 @@ class Audit(Verb):
             seed=seed,
             device=self.machine.device,
             precision=self.machine.precision,
+            cluster=cluster,
         )
         table = audit_rows(done)
         more = "All audits in one table: unlearnable report audits audits/"

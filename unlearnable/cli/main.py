@@ -5,7 +5,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 
 import tyro
@@ -30,7 +30,9 @@ unlearnable protect rem --data shapes --preset short
 unlearnable learn protected/rem --preset short --adv-eps 2
 
 Sizes of noise are in /255. `unlearnable VERB --help` shows the options of a verb, and --version the
-version. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ..."""
+version. On several processes: torchrun --nproc-per-node 2 -m unlearnable VERB ... (protect,
+protect-photos, learn), and with --ray (reproduce, audit, verify)."""
+JOIN = ("protect", "protect-photos", "learn")  # their processes under torchrun, into one run
 
 
 def _verb(about: str, module: str) -> Entry[Callable[[list[str]], Command]]:
@@ -112,6 +114,7 @@ def _main(args: list[str]) -> None:
 
             print(f"unlearnable {__version__}")
         else:
+            _check_processes(args)
             with any_own_code():
                 if command := parse(args):
                     require_finite(command)
@@ -119,9 +122,7 @@ def _main(args: list[str]) -> None:
         sys.stdout.flush()
         _leave(status)
     except UserError as e:
-        for detail in e.details:
-            print(f"unlearnable: {printable(detail)}", file=sys.stderr)
-        _stop(2, printable(" ".join(str(e).split())))
+        _stop(2, printable(" ".join(str(e).split())), e.details)
     except BrokenPipeError:  # the reader (head, less) has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -144,8 +145,20 @@ def _run(command: Verb) -> int:
         return done.status
 
 
-def _stop(status: int, sentence: str) -> None:
-    if int(os.environ.get("RANK", 0)) == 0:  # the others say the same
+def _check_processes(args: list[str]) -> None:
+    """Raise UserError for a verb each process of torchrun would do alone."""
+    verb = args[0] if args else ""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and verb in VERBS and verb not in JOIN:
+        ray = " --ray" if verb in ("reproduce", "audit", "verify") else ""
+        raise UserError(
+            f"torchrun is for {', '.join(JOIN)}; run `unlearnable {verb}{ray}` without it."
+        )
+
+
+def _stop(status: int, sentence: str, details: Sequence[str] = ()) -> None:
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # the others say the same
+        for detail in details:
+            print(f"unlearnable: {printable(detail)}", file=sys.stderr)
         print(f"unlearnable: {sentence}", file=sys.stderr)
     sys.exit(status)
 

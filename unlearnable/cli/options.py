@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro import MISSING_NONPROP
 from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
 
 from unlearnable.cli.output import Done
 from unlearnable.core.callbacks import WRITERS, Callback, WriterName, check_writers
+from unlearnable.core.cluster import Cluster
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require, require_seed
 from unlearnable.training.recipe import Precision
@@ -166,3 +168,39 @@ class Machine:
 
     def __post_init__(self) -> None:
         require_seed(self.seed)
+
+
+Address = Annotated[
+    str,
+    PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="[ADDRESS]",
+        instance_from_str=lambda typed: " ".join(typed) or "local",
+        is_instance=lambda value: isinstance(value, str),
+        str_from_instance=lambda value: [value],
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Where it runs."""
+
+    ray: Address | None = None
+    """spread the work over a Ray cluster (the extra ray): HOST:PORT of its head, or auto for the
+    one that this machine belongs to; without an address, one is started here. Put it last
+    (docs/many-machines.md)"""
+    cell_threads: int | None = None
+    """with --ray: CPU threads per training (default: as many as without --ray, so that the results
+    have the same bits)"""
+    cell_gpus: float | None = None
+    """with --ray: GPUs per training, also a fraction (default: 1 where the cluster has GPUs)"""
+
+    def __post_init__(self) -> None:
+        require(self, positive="cell_threads")
+        if self.ray is None and (self.cell_threads, self.cell_gpus) != (None, None):
+            raise UserError("--cell-threads and --cell-gpus are for a cluster; give --ray too.")
+
+    def cluster(self) -> Cluster | None:
+        """The cluster; None: this process alone. Raises UserError where Ray is not installed."""
+        return None if self.ray is None else Cluster(self.ray, self.cell_threads, self.cell_gpus)

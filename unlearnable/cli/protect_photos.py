@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -80,7 +80,7 @@ class ProtectPhotos(Verb):
     model: str | None = None
     """the generator's network, if that is your own: my_module:factory"""
     dry_run: Flag = False
-    """say what would be done, and stop"""
+    """say what would be done, and stop; of 20,000 photos or more, what it costs, from a sample"""
     machine: Machine = field(default_factory=Machine)
     watching: Watching = field(default_factory=Watching)
 
@@ -97,9 +97,19 @@ class ProtectPhotos(Verb):
 
     def run(self) -> Done:
         check_folder(self.folder)
+        from unlearnable.core import distributed
+        from unlearnable.core.device import pick_device
+
+        device = pick_device(self.machine.device)
+        with distributed.processes(device), distributed.only_first_speaks():
+            return self._run(str(device))
+
+    def _run(self, device: str) -> Done:
         from unlearnable.data.folders import scan_photos
+        from unlearnable.data.image_files import count_files
         from unlearnable.data.others import read_others
         from unlearnable.protection.methods.clusters import UnlearnableClusters
+        from unlearnable.protection.photo_costs import MANY, costs_of_many, in_words, require_memory
         from unlearnable.protection.photo_plan import check_places, plan
         from unlearnable.protection.photos import method_for, protect_photos
 
@@ -120,6 +130,14 @@ class ProtectPhotos(Verb):
                 "Clusters is used, not SEM. It protected nothing where it was measured "
                 "(docs/results.md); if you can, sort the photos into classes."
             )
+        photos = PhotoSettings(size, self.format, self.keep_metadata)
+        if self.dry_run and count_files(self.folder) >= MANY:
+            costs = costs_of_many(self.folder, self.out, method, photos, device=device)
+            return Done(
+                "\n".join(in_words(costs, self.out)),
+                {"out": self.out, "dry_run": True, **asdict(costs)},
+            )
+        require_memory(self.folder, size)
         skip_bad = self.skip_bad or self.dry_run
         scan = scan_photos(self.folder, (size,), skip_bad=skip_bad, fewest=method.least_images)
         others = (
@@ -127,12 +145,11 @@ class ProtectPhotos(Verb):
             if self.others
             else None
         )
-        photos = PhotoSettings(size, self.format, self.keep_metadata)
         seed = self.machine.seed
         todo = plan(self.folder, self.out, method, scan, photos, others=others, seed=seed)
         lines = _plan_lines(self, scan, size, todo) if self.dry_run else []
         lines += [_grows(todo)] * bool(todo.kept and todo.rows)
-        lines += self._estimate_lines(todo, scan, photos)
+        lines += self._estimate_lines(todo, scan, photos, device)
         if self.dry_run:
             return Done("\n".join(lines), _plan_data(self, scan, size, todo))
         for line in lines:
@@ -146,7 +163,7 @@ class ProtectPhotos(Verb):
             keep_metadata=self.keep_metadata,
             skip_bad=self.skip_bad,
             seed=seed,
-            device=self.machine.device,
+            device=device,
             precision=self.machine.precision,
             callbacks=self.watching.callbacks(self.out.resolve().name),
             scan=scan,
@@ -159,7 +176,9 @@ class ProtectPhotos(Verb):
         data = {"out": self.out, "private": private, **card.to_json()}
         return Done("\n".join(_result_lines(self, card)), data)
 
-    def _estimate_lines(self, todo: "Plan", scan: "Scan", photos: PhotoSettings) -> list[str]:
+    def _estimate_lines(
+        self, todo: "Plan", scan: "Scan", photos: PhotoSettings, device: str
+    ) -> list[str]:
         """How long it takes; a run that resumes says what is left instead."""
         from unlearnable.core.progress import format_duration
         from unlearnable.protection.photo_plan import MARKER
@@ -167,7 +186,7 @@ class ProtectPhotos(Verb):
 
         if not todo.rows or ((private_folder(self.out) / MARKER).exists() and not self.dry_run):
             return []
-        seconds = estimate(todo, scan, photos, device=self.machine.device)
+        seconds = estimate(todo, scan, photos, device=device)
         return [f"On this machine that takes about {format_duration(seconds)}."]
 
 

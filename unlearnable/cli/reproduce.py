@@ -1,12 +1,12 @@
 """``reproduce``: one sub-command per table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Suppress
 
-from unlearnable.cli.options import Command, Flag, Verb, named
+from unlearnable.cli.options import Command, Flag, Machines, Verb, named
 from unlearnable.cli.output import Done, say
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require_seed
@@ -50,11 +50,13 @@ class Reproduce(Verb):
     """auto, cpu, cuda, cuda:1, ..."""
     precision: Precision = "auto"
     """arithmetic of the networks; auto: bf16 where it is fast"""
+    machines: Machines = field(default_factory=Machines)
 
     def __post_init__(self) -> None:
         require_seed(*self.seeds)
 
     def run(self) -> Done:
+        cluster = self.machines.cluster()
         if self.show and not self.results.is_dir():
             raise UserError(
                 f"There is no folder {self.results} with results; give one with --results, or "
@@ -80,6 +82,7 @@ class Reproduce(Verb):
             data_root=self.data_root,
             device=self.device,
             precision=self.precision,
+            cluster=cluster,
             say=say,
         )
         if self.record:

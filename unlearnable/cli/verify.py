@@ -6,7 +6,7 @@ from pathlib import Path
 from tyro import MISSING
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Machine, Photos, Protected, Verb, preset_in
+from unlearnable.cli.options import Command, Machine, Machines, Photos, Protected, Verb, preset_in
 from unlearnable.cli.output import Done
 from unlearnable.core.errors import unknown
 from unlearnable.core.presets import require
@@ -61,6 +61,7 @@ class Verify(Verb):
     recipe: Recipe = field(default_factory=Recipe)
     """How the learners train."""
     machine: Machine = field(default_factory=Machine)
+    machines: Machines = field(default_factory=Machines)
 
     def __post_init__(self) -> None:
         require(self, positive="seeds size")
@@ -71,6 +72,7 @@ class Verify(Verb):
                 raise unknown("network with ImageNet weights", name, PRETRAINED)
 
     def run(self) -> Done:
+        cluster = self.machines.cluster()
         check_folder(self.photos)
         check_protected(self.protected)
         from unlearnable.evaluation.verify import verify
@@ -91,6 +93,7 @@ class Verify(Verb):
             others=self.others,
             device=self.machine.device,
             precision=self.machine.precision,
+            cluster=cluster,
         )
         page = f"As a page: unlearnable report photos {self.protected}"
         return Done(

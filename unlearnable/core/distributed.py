@@ -8,12 +8,14 @@ travel until the end.
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as td
 from torch import Tensor, nn
+
+from unlearnable.core.errors import UserError
 
 T = TypeVar("T")
 
@@ -110,3 +112,32 @@ def broadcast(value: T) -> T:
     box = [value]
     td.broadcast_object_list(box)
     return box[0]
+
+
+def on_first(work: Callable[[], T]) -> T:
+    """Let rank 0 alone do ``work``, and return its result on every process. What it raises as a
+    UserError, all of them raise, so that none waits for another."""
+    value, problem = None, None
+    if rank() == 0:
+        try:
+            value = work()
+        except UserError as e:
+            problem = e
+    value, problem = broadcast((value, problem))
+    if problem is not None:
+        raise problem
+    return cast(T, value)
+
+
+@contextlib.contextmanager
+def only_first_speaks() -> Iterator[None]:
+    """Inside, what the processes print but for rank 0 goes nowhere; they would say the same."""
+    if rank() == 0:
+        yield
+        return
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield

@@ -36,7 +36,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} is a folder; give the name of a file.")
     if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/null
         raise UserError(f"{path} is a device or a pipe; give the name of a file.")
-    temporary = _unfinished(path)
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
@@ -59,7 +59,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     ``path`` is anything but an empty folder."""
     if not path.name or (os.path.lexists(path) and not _is_empty_folder(path)):
         raise UserError(f"{path} exists already; choose another folder, or delete it.")
-    temporary = _unfinished(path)
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
@@ -85,7 +85,7 @@ def _is_empty_folder(path: Path) -> bool:
         return False
 
 
-def _unfinished(path: Path) -> Path:
+def unfinished(path: Path) -> Path:
     """The name beside ``path`` under which this process and thread writes it. Cut short, because
     the longest file names leave no room for more."""
     writer = f"{os.getpid()}-{threading.get_ident()}-{HOST}"

@@ -146,7 +146,7 @@ def _check(image: ImageFile.ImageFile, source: _File) -> None:
         raise UserError(f"{name} is an animation; save the image you mean as a file of its own.")
     if _bits(image, source) > 8:
         raise UserError(f"{name} has more than 8 bits per channel; convert it to 8 bits.")
-    if (need := image.width * image.height * BYTES_PER_PIXEL) > (memory := _memory()):
+    if (need := image.width * image.height * BYTES_PER_PIXEL) > (memory := memory_of_machine()):
         raise UserError(
             f"{name} has {image.width} x {image.height} pixels, which takes {need >> 30} GiB of "
             f"memory of which this machine has {memory >> 30}; make it smaller."
@@ -202,7 +202,7 @@ def _space(image: ImageFile.ImageFile, source: _File, found: dict[bytes, bytes])
     return Space.of_png(image.info.get("gamma"), image.info.get("chromaticity"))
 
 
-def _memory() -> int:
+def memory_of_machine() -> int:
     """Bytes of memory of this machine, as many as any image needs where that is not known."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -12,7 +12,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.text import printable
 from unlearnable.data.card import CARD, find_private
 from unlearnable.data.decoding import SUFFIXES
-from unlearnable.data.threads import in_threads
+from unlearnable.data.threads import in_processes
 
 A = TypeVar("A")
 
@@ -73,6 +73,12 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return _layout(folder).classes
 
 
+def count_files(folder: Path) -> int:
+    """Return how many files ``examine`` would open. Raises UserError for a folder without
+    images."""
+    return len(_layout(folder).files)
+
+
 def examine(
     folder: Path, look: Callable[[Path], A], fewest: int = 2, *, skip_bad: bool = False
 ) -> tuple[Listing, list[A]]:
@@ -95,7 +101,7 @@ def examine(
         except UserError as e:
             return UserError(str(e))  # without its traceback, which holds the decoded image
 
-    seen = in_threads(attempt, found.files, "reading images")
+    seen = in_processes(attempt, found.files, "reading images")
     good = [file for file, s in zip(found.files, seen, strict=True) if not isinstance(s, UserError)]
     twins, taken = _twins(good), {_name(file) for file in good}
     problems = [
@@ -187,16 +193,16 @@ def _without(
 
 def entries(folder: Path) -> list[Path]:
     """What lies in ``folder``, by name, without hidden files and system litter."""
-    return sorted(
-        p
-        for p in folder.iterdir()
-        if not p.name.startswith(".") and p.name.casefold() not in _LITTER
-    )
+    names = (n for n in os.listdir(folder) if not n.startswith(".") and n.casefold() not in _LITTER)
+    # as paths are sorted, in a tenth of the time
+    return [folder / name for name in sorted(names, key=os.path.normcase)]
 
 
 def _files(folder: Path) -> list[Path]:
-    files = [p for p in entries(folder) if p.is_file() or p.is_symlink()]
-    return [p for p in files if p.name not in OWN_FILES and p.suffix.lower() not in _SIDECARS]
+    with os.scandir(folder) as found:  # knows the kinds without asking for each file
+        names = {each.name for each in found if each.is_file() or each.is_symlink()}
+    names.difference_update(OWN_FILES)
+    return [p for p in entries(folder) if p.name in names and p.suffix.lower() not in _SIDECARS]
 
 
 def _image_names(folder: Path) -> list[Path]:

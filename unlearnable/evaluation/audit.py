@@ -3,19 +3,25 @@ suite trains on the protected images and, as its own baseline, on the clean ones
 accuracy on clean test images counts."""
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
 
+from unlearnable.core.cluster import Cell, Cluster, Preparation, run_cells
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import Busy, write_json
+from unlearnable.core.files import config_hash, write_json
 from unlearnable.data.card import Card
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
-from unlearnable.evaluation.attacker import Attacker, attacker_of, pairs_of, with_attacker
+from unlearnable.evaluation.attacker import (
+    Attacker,
+    Pairs,
+    attacker_of,
+    pairs_of,
+    purifier,
+    with_attacker,
+)
 from unlearnable.evaluation.detector import detect
 from unlearnable.evaluation.flags import image_flags, known_baseline, training_flags
 from unlearnable.evaluation.learners import Learner
@@ -23,7 +29,7 @@ from unlearnable.evaluation.results import Audit, AuditRow, Detection, Result
 from unlearnable.evaluation.site_photos import photos_from_site
 from unlearnable.evaluation.store import Json, get_or_compute
 from unlearnable.evaluation.suites import VERSION, WITH_DETECTOR, find_suite
-from unlearnable.evaluation.train_and_test import train_and_test
+from unlearnable.evaluation.train_and_test import train_and_test, training_config
 from unlearnable.protection.export import originals_of
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -42,6 +48,7 @@ def audit(
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
+    cluster: Cluster | None = None,
 ) -> Audit:
     """Run ``suite`` on a protected folder and its clean originals; the same call resumes.
 
@@ -49,6 +56,7 @@ def audit(
     same originals share, also while they run at the same time (default: ``cells`` beside ``out``).
     test: clean test images (default: the test split of the originals' source). root: where the
     named data sets lie. originals: the source of the originals, where that is my_module:loader.
+    cluster: of Ray, whose machines train (default: this process, one training after the other).
 
     Raises UserError for a folder that is not protected, for originals that are gone or changed, for
     test images of other classes, for an ``out`` that holds an audit of something else, and where a
@@ -76,18 +84,10 @@ def audit(
             precision=precision,
         )
         learners = with_attacker(learners, attacker)
-    train = partial(
-        train_and_test,
-        test=sets.test,
-        seed=seed,
-        recipe=recipe,
-        results=results,
-        pairs=(sets.clean, sets.protected),
-        attacker=attacker,
-        device=device,
-        precision=precision,
-    )
-    trained = _train_all([_job(by, folder, card, sets, attacker) for by in learners], train)
+    jobs = [_job(by, folder, card, sets, attacker) for by in learners]
+    run = _Trainings(jobs, sets, attacker, recipe, seed, device, precision)
+    done_by = run_cells(_cells(run), run, results, cluster=cluster, device=device)
+    trained = list(zip(done_by[::2], done_by[1::2], strict=True))
     last, ordinary = trained[-1][1], _ordinary(learners, trained)
     done = Audit(
         suite,
@@ -189,17 +189,69 @@ def _job(by: Learner, folder: Path, card: Card, sets: Sets, attacker: Attacker |
     return by, clean, protected
 
 
-def _train_all(jobs: list[Job], train: Callable[..., Result]) -> list[tuple[Result, Result]]:
-    """Return every learner's result on the clean and on the protected images. Those that another
-    audit is computing come last."""
-    trainings = [(by, images) for by, *pair in jobs for images in pair]
-    done: dict[int, Result] = {}
-    for wait in (False, True):
-        for k, (learner, images) in enumerate(trainings):
-            if k not in done:
-                with suppress(Busy):
-                    done[k] = train(learner, images, wait=wait)
-    return [(done[k], done[k + 1]) for k in range(0, len(trainings), 2)]
+@dataclass(frozen=True, eq=False)
+class _Trainings:
+    """What all trainings of an audit read."""
+
+    jobs: list[Job]
+    sets: Sets
+    attacker: Attacker | None
+    recipe: Recipe
+    seed: int
+    device: str
+    precision: Precision
+
+    def pairs(self) -> Pairs:
+        return self.sets.clean, self.sets.protected
+
+
+def _cells(run: _Trainings) -> list[Cell[_Trainings, Result]]:
+    """Every learner on the clean and on the protected images."""
+    counts = tuple(dict.fromkeys(by.own_pairs for by, *_ in run.jobs if by.own_pairs))
+    purifiers = None
+    if run.attacker:
+        last = run.attacker.file(counts[-1]).relative_to(run.attacker.folder)
+        purifiers = Preparation(str(last), partial(_make_purifiers, counts=counts))
+    cells = []
+    for k, (by, *pair) in enumerate(run.jobs):
+        for side, images in enumerate(pair):
+            config = training_config(
+                by,
+                images,
+                run.sets.test,
+                run.seed,
+                recipe=run.recipe,
+                pairs=run.pairs(),
+                attacker=run.attacker,
+            )
+            work = partial(_train, job=k, side=side)
+            file = f"{config_hash(config)}/cell.json"
+            cells.append(Cell(file, work, purifiers if by.own_pairs else None))
+    return cells
+
+
+def _train(run: _Trainings, store: Path, wait: bool, *, job: int, side: int) -> Result:
+    by, *pair = run.jobs[job]
+    return train_and_test(
+        by,
+        pair[side],
+        run.sets.test,
+        run.seed,
+        recipe=run.recipe,
+        results=store,
+        pairs=run.pairs(),
+        attacker=run.attacker and replace(run.attacker, folder=store),
+        device=run.device,
+        precision=run.precision,
+        wait=wait,
+    )
+
+
+def _make_purifiers(run: _Trainings, store: Path, *, counts: tuple[int, ...]) -> None:
+    """The attacker protects images once, and trains one denoiser per number of pairs."""
+    assert run.attacker is not None
+    for count in counts:
+        purifier(replace(run.attacker, folder=store), count)
 
 
 def _detection(results: Path, sets: Sets, attacker: Attacker | None, seed: int) -> Detection:

@@ -3,16 +3,18 @@ are tested on clean ones that neither has seen: ordinarily, adversarially, on co
 colors, and by a frozen network with ImageNet weights, over several seeds. Where the photos were
 protected among others', those are in every training and test, and the verdict is on the owner's."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from unlearnable.core.cluster import Cell, Cluster, run_cells
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import write_json
+from unlearnable.core.files import config_hash, write_json
 from unlearnable.core.progress import Stages, announce_duration
 from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.folders import read_sizes, scan_photos
@@ -29,7 +31,6 @@ from unlearnable.evaluation.countermeasures import describe_countermeasure, try_
 from unlearnable.evaluation.flags import ruins_clean_images
 from unlearnable.evaluation.learners import Learner, pretrained
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
-from unlearnable.evaluation.store import exists
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
 from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
 from unlearnable.models.pretrained import INPUT_SIZE, installed
@@ -57,6 +58,7 @@ def verify(
     others: Path | str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    cluster: Cluster | None = None,
 ) -> Verified:
     """Train on clean and on protected photos and test on clean ones that were held out; the same
     call resumes.
@@ -69,6 +71,7 @@ def verify(
     photos (default: 1.5 times that at which the noise was made, because nobody knows what a learner
     picks). holdout: the fraction of every class that is held out, near-duplicates together. others:
     where the others' photos are now, if not where they were when these were protected among them.
+    cluster: of Ray, whose machines train (default: this process, one training after the other).
     Raises UserError for folders that do not belong together.
     """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
@@ -87,25 +90,21 @@ def verify(
     plan = [(small, _learners(radii, countermeasures)), *((pair, frozen) for pair in large)]
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
         plan, held_out = [], []
-    missing, where = _missing(plan, held_out, recipe, out), (len(clean), len(clean.classes))
+    run = _Trainings(plan, held_out, recipe, device, precision)
+    trainings = _trainings(run)
+    missing = [by for by, cell in trainings if not (out / cell.file).exists()]
     cost = {
-        by: _seconds(by, *where, (clean.size, clean.size), recipe, device)
-        for by, times in missing
-        if times
+        by: _seconds(by, len(clean), len(clean.classes), (clean.size, clean.size), recipe, device)
+        for by in dict.fromkeys(missing)
     }
-    total = sum(cost[by] * times for by, times in missing if times)
-    if cost:
-        announce_duration(total, f"{sum(times for _, times in missing)} trainings")
-    train = partial(train_and_test, recipe=recipe, results=out, device=device, precision=precision)
+    total = sum(cost[by] for by in missing)
+    if missing:
+        announce_duration(total, f"{len(missing)} trainings")
+    with nullcontext() if cluster else Stages("measuring", total or 1) as stages:
+        cells = [_counted(cell, cost.get(by, 0.0), stages) for by, cell in trainings]
+        results = run_cells(cells, run, out, cluster=cluster, device=device)
     chance = 100 / len(clean.classes)
-    with Stages("measuring", total or 1) as stages:
-
-        def counted(by: Learner, images: Images, test: Images, seed: int) -> Result:
-            if not exists(out, training_config(by, images, test, seed, recipe=recipe)):
-                stages.begin(cost[by])
-            return train(by, images, test, seed)
-
-        rows = _rows(plan, held_out, counted, chance, own_classes)
+    rows = _rows(run, results, chance, own_classes)
     own = class_mask(clean, own_classes or clean.classes)
     test_photos, test_others = (
         min((int((test & part).sum()) for test in held_out), default=0) for part in (own, ~own)
@@ -162,9 +161,13 @@ class Split:
 
 def _splits(pair: Pair, held_out: list[Tensor]) -> Iterator[Split]:
     """Divide the photos in every way; one at a time, because all together would fill the memory."""
-    clean, protected = pair
     for seed, test in enumerate(held_out):
-        yield Split(seed, clean.subset(~test), protected.subset(~test), clean.subset(test))
+        yield _split(pair, test, seed)
+
+
+def _split(pair: Pair, test: Tensor, seed: int) -> Split:
+    clean, protected = pair
+    return Split(seed, clean.subset(~test), protected.subset(~test), clean.subset(test))
 
 
 def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
@@ -178,21 +181,19 @@ def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> lis
     ]
 
 
-def _missing(
-    plan: Plan, held_out: list[Tensor], recipe: Recipe, out: Path
-) -> list[tuple[Learner, int]]:
-    """Return every learner with the number of its trainings that have no result yet."""
-    counts: list[tuple[Learner, int]] = []
-    for pair, learners in plan:
-        left_over = [0] * len(learners)
-        for split in _splits(pair, held_out):
-            for k, by in enumerate(learners):
-                left_over[k] += sum(
-                    not exists(out, training_config(by, x, split.test, split.seed, recipe=recipe))
-                    for x in (split.clean, split.protected)
-                )
-        counts += zip(learners, left_over, strict=True)
-    return counts
+def _counted(
+    cell: Cell["_Trainings", Result], seconds: float, stages: Stages | None
+) -> Cell["_Trainings", Result]:
+    """The same cell, a piece of the line over all of them if it is computed here."""
+    if stages is None:
+        return cell
+
+    def work(run: "_Trainings", store: Path, wait: bool) -> Result:
+        if not (store / cell.file).exists():
+            stages.begin(seconds)
+        return cell.work(run, store, wait)
+
+    return replace(cell, work=work)
 
 
 def _seconds(
@@ -228,25 +229,83 @@ def learner_size(noise_size: int) -> int:
     return noise_size * 3 // 2
 
 
+@dataclass(frozen=True, eq=False)
+class _Trainings:
+    """What all trainings of a proof read."""
+
+    plan: Plan
+    held_out: list[Tensor]
+    recipe: Recipe
+    device: str
+    precision: Precision
+
+    def split(self, pair: int, seed: int) -> Split:
+        """One division of the photos. The last is kept, because the next training needs it too."""
+        if (pair, seed) not in self._last:
+            self._last.clear()
+            self._last[pair, seed] = _split(self.plan[pair][0], self.held_out[seed], seed)
+        return self._last[pair, seed]
+
+    @cached_property
+    def _last(self) -> dict[tuple[int, int], Split]:
+        return {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {k: v for k, v in vars(self).items() if k != "_last"}
+
+
+def _trainings(run: _Trainings) -> list[tuple[Learner, Cell[_Trainings, Result]]]:
+    """Every learner on every division, clean and protected, in the order in which ``_rows`` reads
+    them."""
+    return [
+        (
+            by,
+            Cell(
+                _file(by, images, split, run.recipe),
+                partial(_train, pair=p, seed=split.seed, learner=k, side=side),
+            ),
+        )
+        for p, (pair, learners) in enumerate(run.plan)
+        for split in _splits(pair, run.held_out)
+        for k, by in enumerate(learners)
+        for side, images in enumerate((split.clean, split.protected))
+    ]
+
+
+def _file(by: Learner, images: Images, split: Split, recipe: Recipe) -> str:
+    config = training_config(by, images, split.test, split.seed, recipe=recipe)
+    return f"{config_hash(config)}/cell.json"
+
+
+def _train(
+    run: _Trainings, store: Path, wait: bool, *, pair: int, seed: int, learner: int, side: int
+) -> Result:
+    split, by = run.split(pair, seed), run.plan[pair][1][learner]
+    return train_and_test(
+        by,
+        (split.clean, split.protected)[side],
+        split.test,
+        seed,
+        recipe=run.recipe,
+        results=store,
+        device=run.device,
+        precision=run.precision,
+        wait=wait,
+    )
+
+
 def _rows(
-    plan: Plan,
-    held_out: list[Tensor],
-    train: Callable[..., Result],
-    chance: float,
-    own_classes: tuple[str, ...],
+    run: _Trainings, results: list[Result], chance: float, own_classes: tuple[str, ...]
 ) -> list[VerifiedRow]:
-    rows = []
-    for pair, learners in plan:
-        reached: list[tuple[list[Result], list[Result]]] = [([], []) for _ in learners]
-        for split in _splits(pair, held_out):
-            for by, (clean, protected) in zip(learners, reached, strict=True):
-                clean.append(train(by, split.clean, split.test, split.seed))
-                protected.append(train(by, split.protected, split.test, split.seed))
+    rows, first = [], 0
+    for pair, learners in run.plan:
+        many = 2 * len(learners)
         theirs = tuple(name for name in pair[0].classes if name not in own_classes)
-        rows += [
-            _row(by, *both, chance, own_classes, theirs)
-            for by, both in zip(learners, reached, strict=True)
-        ]
+        last = first + many * len(run.held_out)
+        for k, by in enumerate(learners):
+            clean, protected = (results[first + 2 * k + side : last : many] for side in (0, 1))
+            rows.append(_row(by, clean, protected, chance, own_classes, theirs))
+        first = last
     return rows
 
 

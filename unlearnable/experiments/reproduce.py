@@ -3,12 +3,13 @@ paper's figures."""
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from unlearnable.core.cluster import Cell, Cluster, Preparation, run_cells
 from unlearnable.core.errors import UserError, unknown
-from unlearnable.core.files import Busy
+from unlearnable.core.files import config_hash
 from unlearnable.core.progress import format_duration
 from unlearnable.evaluation.store import Json
 from unlearnable.experiments.cell_values import cell_rows, markdown, result_tables
@@ -19,6 +20,7 @@ from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale
 from unlearnable.experiments.tables import TABLES
 from unlearnable.experiments.time_estimate import missing, seconds
+from unlearnable.protection.methods.base import Method
 from unlearnable.reports import tables as written
 from unlearnable.training.precision import Precision
 
@@ -44,18 +46,20 @@ def reproduce(
     data_root: str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
+    cluster: Cluster | None = None,
     say: Callable[[str], None] = logger.info,
 ) -> str:
     """Return the tables as Markdown, with every seed that was measured.
 
     What is missing of ``seeds`` is measured first, unless ``show``; a call that was stopped
     resumes. results: the folder of the results, shared by all tables and by processes that run at
-    the same time. rows, columns: only those, by name. say: receives a line per step (default: the
-    log). Raises UserError for a row or column that no table has."""
+    the same time. rows, columns: only those, by name. cluster: of Ray, whose machines measure the
+    cells (default: this process, one by one). say: receives a line per step (default: the log).
+    Raises UserError for a row or column that no table has."""
     runner = Runner(scale, Path(results), data_root, device, precision)
     grids = _grids(tables, scale, rows, columns)
     if not show:
-        _measure(runner, grids, seeds, say)
+        _measure(runner, grids, seeds, say, cluster)
     return "\n".join(
         markdown(table, grid, runner, scale, grid_flags(grid, runner)) for table, grid in grids
     )
@@ -130,22 +134,42 @@ def _measure(
     grids: list[tuple[Table, Grid]],
     seeds: tuple[int, ...],
     say: Callable[[str], None],
+    cluster: Cluster | None,
 ) -> None:
     """Measure what is missing. What another process is measuring comes last."""
     specs = list(dict.fromkeys(spec for _, grid in grids for spec in grid.specs()))
     todo = missing(runner, specs, seeds)
     _say_plan(runner, [table.name for table, _ in grids], len(specs), seeds, todo, say)
-    made = 0
-    for wait in (False, True):
-        for seed, spec in list(todo):
-            with suppress(Busy):
-                result = runner.measure(spec, seed, wait=wait)
-                todo.remove((seed, spec))
-                made += 1
-                say(
-                    f"[{made}/{made + len(todo)}] {described(spec)}, seed {seed}: "
-                    f"{_outcome(spec, result)}"
-                )
+    if todo and cluster:
+        _ = runner.clean, runner.test  # sent along
+    made: list[int] = []
+
+    def done(k: int, result: Json) -> None:
+        made.append(k)
+        seed, spec = todo[k]
+        runner.records.add(result)
+        say(f"[{len(made)}/{len(todo)}] {described(spec)}, seed {seed}: {_outcome(spec, result)}")
+
+    cells = [_cell(runner, seed, spec) for seed, spec in todo]
+    run_cells(cells, runner, runner.folder, cluster=cluster, device=runner.device, done=done)
+
+
+def _cell(runner: Runner, seed: int, spec: Spec) -> Cell[Runner, Json]:
+    """One cell of a table; first its noise is made, which other cells have in common."""
+    needs = None
+    if (method := spec.method) is not None:
+        card = runner.protected_folder(method, seed).relative_to(runner.folder) / "card.json"
+        needs = Preparation(str(card), partial(_make_noise, method=method, seed=seed))
+    file = f"{config_hash(runner.config(spec, seed))}/cell.json"
+    return Cell(file, partial(_measured, spec=spec, seed=seed), needs)
+
+
+def _measured(runner: Runner, store: Path, wait: bool, *, spec: Spec, seed: int) -> Json:
+    return runner.at(store).measure(spec, seed, wait=wait)
+
+
+def _make_noise(runner: Runner, store: Path, *, method: Method, seed: int) -> None:
+    runner.at(store).protected(method, seed)
 
 
 def _say_plan(

@@ -1,7 +1,7 @@
 """Measure the cells of tables. A result is computed once, kept as one small JSON file, and shared
 by every table and audit that asks for it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,8 @@ from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.protect import Protected, protect
 from unlearnable.training.precision import Precision
+
+MOST_SENT = 1 << 32  # bytes of images
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,21 @@ class Runner:
     def records(self) -> Records:
         """What was in ``folder`` when it was first looked at, and what was measured here since."""
         return Records(self.folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another machine: results are looked for where it arrives, and images that
+        are too many are loaded there."""
+        large = len(self.clean) and self.clean.x.nbytes > MOST_SENT
+        left = {"records", "clean", "test"} if large else {"records"}
+        return {k: v for k, v in vars(self).items() if k not in left}
+
+    def at(self, folder: Path) -> "Runner":
+        """Return the same runner with its results in ``folder``."""
+        if folder == self.folder:
+            return self
+        other = replace(self, folder=folder)
+        vars(other).update({k: v for k, v in vars(self).items() if k in ("clean", "test")})
+        return other
 
     @property
     def trainings(self) -> Path:

@@ -20,18 +20,20 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
+from unlearnable.core import distributed
 from unlearnable.core.callbacks import Callback
 from unlearnable.core.checkpoint import difference, held
+from unlearnable.core.distributed import on_first
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import move, read_json, remove_unfinished, write_json
 from unlearnable.data.card import Card, PhotoRecord, PhotoSettings, private_folder
 from unlearnable.data.decoding import Format
 from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, class_names, listing
+from unlearnable.data.images import Images
 from unlearnable.data.others import Others, read_others
-from unlearnable.data.threads import THREADS, in_threads
+from unlearnable.data.threads import THREADS, in_processes
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
@@ -115,6 +117,8 @@ def protect_photos(
     never written, serve the surrogate as the rest of the world, and the card remembers them. A
     ``folder`` without sub-folders is then one class.
     callbacks: hear the numbers of the surrogate's training.
+    Under torchrun every process calls this and gets the card; they share reading, training, and
+    writing, and all must see both folders.
 
     Raises UserError for folders that overlap, another run's folder, protected photos among the
     originals, originals that were changed since they were protected, own photos among the others'
@@ -130,10 +134,11 @@ def protect_photos(
     photos, private = PhotoSettings(size, kind, keep_metadata), private_folder(out)
     with held(private):
         todo = plan(folder, out, method, scan, photos, others=others, seed=seed)
+        distributed.barrier()  # every process has seen what was there
         if todo.before and todo.done:
-            _tidy(private)
+            on_first(lambda: _tidy(private))
             return todo.before
-        _claim(out, todo, photos, seed, scan)
+        on_first(lambda: _claim(out, todo, photos, seed, scan))
         noise, new = private / WORK / "noise", []
         base = todo.before
         if todo.rows:
@@ -148,21 +153,27 @@ def protect_photos(
                 precision=precision,
                 callbacks=callbacks,
             )
-            delta = done.images.x[: len(part)].short() - part.x.short()
-            new = _write_all(out, todo, delta, photos)
+            new = _write_all(out, todo, part, done.images, photos)
             base = _joined(base, done.card)
-        if (noise / GENERATOR).exists():
-            move(noise / GENERATOR, private / GENERATOR, private.parent)
         assert base is not None  # a first run has photos
         card = _card(base, todo, new, scan, photos)
-        if len(listing(out, 1).files) > len(card.files):
-            raise UserError(
-                f"{out} holds photos that this run did not write; give another folder, or delete "
-                "it."
-            )
-        card.write(private)
-        _tidy(private)
+        on_first(lambda: _finish(out, card))
     return card
+
+
+def _finish(out: Path, card: Card) -> None:
+    """Write what the owner keeps, the card last. Raises UserError where ``out`` holds more than the
+    card names."""
+    private = private_folder(out)
+    generator = private / WORK / "noise" / GENERATOR
+    if generator.exists():
+        move(generator, private / GENERATOR, private.parent)
+    if len(listing(out, 1).files) > len(card.files):
+        raise UserError(
+            f"{out} holds photos that this run did not write; give another folder, or delete it."
+        )
+    card.write(private)
+    _tidy(private)
 
 
 def _claim(out: Path, todo: Plan, photos: PhotoSettings, seed: int, scan: Scan) -> None:
@@ -266,22 +277,23 @@ def _writing_seconds(sizes: list[tuple[int, int]], photos: PhotoSettings) -> flo
         begin = time.monotonic()
         write_photo(photo, Path(scratch) / "out", "photo", torch.zeros(3, 32, 32), 0, photos)
         each = time.monotonic() - begin
-    return total / 2**20 * each / THREADS
+    return total / 2**20 * each / THREADS / distributed.world()
 
 
 def _write_all(
-    out: Path, todo: Plan, delta: Tensor, photos: PhotoSettings
+    out: Path, todo: Plan, clean: Images, noisy: Images, photos: PhotoSettings
 ) -> list[tuple[PhotoRecord, bool]]:
     """Write every photo of ``todo.rows`` that is not there yet, read it back and check it; return
-    what is known of each, and whether its original has metadata that cannot be kept. delta: their
-    noise, int16 [N, 3, S, S]."""
+    what is known of each, and whether its original has metadata that cannot be kept. clean, noisy:
+    their small copies; ``noisy`` may hold further images behind them."""
 
     def one(k: int) -> tuple[PhotoRecord, bool]:
         row = todo.rows[k]
         name = PurePosixPath(todo.names[row])
         to = str(name.with_name(f"{name.stem}.{photos.format}"))
-        done = write_photo(todo.files[row], out, to, delta[k], todo.method.eps, photos)
+        delta = noisy.x[k].short() - clean.x[k].short()
+        done = write_photo(todo.files[row], out, to, delta, todo.method.eps, photos)
         prints = todo.fingerprints[row], done.pixels
         return PhotoRecord(str(name), to, *prints, done.measured), done.lost_metadata
 
-    return in_threads(one, range(len(todo.rows)), "writing photos")
+    return in_processes(one, range(len(todo.rows)), "writing photos")

@@ -50,7 +50,8 @@ def seconds_per_pass(
         init_from=recipe.init_from,  # is not read
     )
     where = size, classes, device, precision
-    batch, small = min(recipe.batch, images), SMALL_BATCH * distributed.world()
+    world = distributed.world()
+    batch, small = -(-min(recipe.batch, images) // world) * world, SMALL_BATCH * world
     if batch > small:
         first = _seconds_per_image(trial, small, *where)
         if first * batch > SLOW:
@@ -78,9 +79,12 @@ def _seconds_per_image(
     bfloat16 = use_bfloat16(precision, where)
     trainer = Trainer(model, lr=0.0, momentum=0.0, weight_decay=0.0, bfloat16=bfloat16)
     times: list[float] = []
-    while len(times) < 2 or (len(times) <= STEPS and sum(times[1:]) < SECONDS):
+    # rank 0 decides for all, because a step waits for every process
+    while distributed.broadcast(
+        len(times) < 2 or (len(times) <= STEPS and sum(times[1:]) < SECONDS)
+    ):
         begin = time.monotonic()
         with own_code("model", recipe.model, "failed in training"):
             training_step(trainer, recipe, data, t, 0, len(times), where).item()
         times.append(time.monotonic() - begin)
-    return median(times[1:]) / images
+    return distributed.broadcast(median(times[1:]) / images)
