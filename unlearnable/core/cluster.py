@@ -21,7 +21,6 @@ RETRIES = 3  # of a cell whose worker is lost
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
     "RAY_task_oom_retries": str(RETRIES),  # else without end
-    "RAY_BACKEND_LOG_LEVEL": "error",
 }
 
 C = TypeVar("C")

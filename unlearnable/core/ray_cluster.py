@@ -20,6 +20,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import one_line
 from unlearnable.core.ray_task import look, versions
 
+STARTS = 3  # its parts have 15 and 30 seconds each, too few on a busy machine
 PATIENCE = 5.0  # seconds for an address to answer
 
 
@@ -30,17 +31,16 @@ def connected(address: str, num_cpus: int | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    options: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
-        stack.callback(ray.shutdown)
         if address == "local":
             logs = tempfile.mkdtemp(prefix="ray-")
             stack.callback(shutil.rmtree, logs, ignore_errors=True)
-            stack.callback(ray.shutdown)
-            _init(address, _temp_dir=logs, include_dashboard=False, num_cpus=num_cpus)
-        else:
-            if address != "auto":
-                _check_address(address)
-            _init(address)
+            options = {"_temp_dir": logs, "include_dashboard": False, "num_cpus": num_cpus}
+        elif address != "auto":
+            _check_address(address)
+        stack.callback(ray.shutdown)
+        _init(address, **options)
         yield
 
 
@@ -48,22 +48,30 @@ def _init(address: str, **options: Any) -> None:
     """``ray.init``, which puts handlers of its own in the place of this program's."""
     ours = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        try:
-            ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
-        except Exception:
-            if address != "local":
-                raise
-            ray.shutdown()  # its parts have 15 and 30 seconds to start, too few on a busy machine
-            ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
-    except Exception as e:  # of many kinds, some of them bare
-        raise UserError(
-            f"No Ray cluster can be used at '{address}' ({one_line(e)}); start one with `ray start "
-            "--head` and run this on one of its machines, or give --ray alone."
-        ) from e
+        for left in reversed(range(STARTS if address == "local" else 1)):
+            try:
+                ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
+                return
+            except Exception as e:  # of many kinds, some of them bare
+                ray.shutdown()
+                if not left:
+                    raise _unusable(address, e) from e
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in ours.items():
                 signal.signal(number, handler)
+
+
+def _unusable(address: str, e: Exception) -> UserError:
+    if address == "local":
+        return UserError(
+            f"Ray did not start on this machine ({one_line(e)}); leave out --ray, or run the same "
+            "command again when the machine is less busy."
+        )
+    return UserError(
+        f"No Ray cluster can be used at '{address}' ({one_line(e)}); start one with `ray start "
+        "--head` and run this on one of its machines, or give --ray alone."
+    )
 
 
 def _check_address(address: str) -> None:

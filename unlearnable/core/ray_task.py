@@ -5,7 +5,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -57,12 +57,18 @@ def run_task(
             return _on_own_disk(_received(context[0]), work, given)
         if not place.token.exists():
             raise UserError(f"{socket.gethostname()} no longer sees {place.store}; mount it there.")
-        with any_own_code():
-            return Outcome(work(_received(context[0]), place.store))
+        return _outcome(work, _received(context[0]), place.store)
     except UserError as e:
         return Outcome(problem=e)
-    except Busy:
-        return Outcome(busy=True)
+
+
+def _outcome(work: Callable[[Any, Path], Any], context: Any, store: Path) -> Outcome:
+    """Do the work. Raises UserError, also for what a person's own code raises."""
+    with any_own_code():
+        try:
+            return Outcome(work(context, store))
+        except Busy:
+            return Outcome(busy=True)
 
 
 @lru_cache(maxsize=1)
@@ -80,9 +86,8 @@ def _on_own_disk(
         for outcome in given:
             add_files(outcome.files, store)
         before = {*files_in(store)}
-        with any_own_code():
-            value = work(context, store)
-        return Outcome(value, files=read_files({*files_in(store)} - before, store))
+        outcome = _outcome(work, context, store)
+        return replace(outcome, files=read_files({*files_in(store)} - before, store))
 
 
 def files_in(folder: Path) -> list[Path]:
