@@ -21,6 +21,7 @@ RETRIES = 3  # of a cell whose worker is lost
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports to its makers
     "RAY_task_oom_retries": str(RETRIES),  # else without end
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # else it prints on standard output when a worker is lost
 }
 
 C = TypeVar("C")

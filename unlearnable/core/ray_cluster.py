@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,22 @@ def connected(address: str, num_cpus: int | None = None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if address == "local":
             logs = tempfile.mkdtemp(prefix="ray-")
-            stack.callback(shutil.rmtree, logs, ignore_errors=True)
+            stack.callback(_remove, logs)
             options = {"_temp_dir": logs, "include_dashboard": False, "num_cpus": num_cpus}
         elif address != "auto":
             _check_address(address)
         stack.callback(ray.shutdown)
         _init(address, **options)
         yield
+
+
+def _remove(folder: str) -> None:
+    """Delete what Ray wrote; its processes may be writing still while they end."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(0.1)
 
 
 def _init(address: str, **options: Any) -> None:

@@ -136,7 +136,7 @@ def in_words(costs: PhotoCosts, out: Path) -> list[str]:
     lines = [
         f"{n:,} photos in {costs.classes} classes, planned from {costs.sample} that are spread "
         f"over the folder{bad}. A run reads all first, and names those that cannot be used.",
-        f"Time: {each:.2f} s per photo ({costs.reading:.2f} to read, {costs.writing:.2f} to write "
+        f"Time: {each:.2g} s per photo ({costs.reading:.2g} to read, {costs.writing:.2g} to write "
         f"and check) and {_long(costs.training)} for the noise, {_long(costs.seconds)} with one "
         "process here. N processes take about an Nth of it (derived, not measured).",
         f"Disk: {costs.bytes / 1e6:.1f} MB per photo, {n * costs.bytes / 1e9:,.1f} GB in {out}, "
