@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
 
@@ -46,13 +47,21 @@ def _work(page: Connection) -> None:
         signal.signal(signal.SIGINT, _interrupt)
     if _interrupted:
         raise KeyboardInterrupt
-    listeners.append(lambda tick: page.send(_working(tick)))
-    memory = Memory()
+    listeners.append(listener := lambda tick: page.send(_working(tick)))
+    try:
+        memory = Memory()
+        _jobs(page, lambda job: do(job, memory, page.send))
+    finally:
+        listeners.remove(listener)
+
+
+def _jobs(page: Connection, do: Callable[[Job], None]) -> None:
+    """Do one job after the other, until the server is gone."""
     while True:
         job: Job = page.recv()
         page.send(Working("Starting"))
         try:
-            do(job, memory, page.send)
+            do(job)
         except BrokenPipeError:
             raise
         except Exception as e:
