@@ -306,7 +306,8 @@ def test_no_other_program_reads_an_image(tmp_path):
 
 def test_what_does_not_fit_the_memory_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     picture().save(tmp_path / "x.png")
-    monkeypatch.setattr(decoding, "memory_of_machine", lambda: 24 * 16 * decoding.BYTES_PER_PIXEL - 1)
+    less = 24 * 16 * decoding.BYTES_PER_PIXEL - 1
+    monkeypatch.setattr(decoding, "memory_of_machine", lambda: less)
     with pytest.raises(UserError, match="24 x 16 pixels, which takes .* of memory"):
         read(tmp_path / "x.png")
     assert decoding.MOST_PIXELS > 16320 * 12240  # what phones write
