@@ -166,7 +166,7 @@ def test_early_stop_ends_with_noise_from_the_finished_model(few: Images, monkeyp
     steps = []
     train_step = MinMinLoop.train_step
     monkeypatch.setattr(
-        MinMinLoop, "train_step", lambda loop, step: (steps.append(step), train_step(loop, step))
+        MinMinLoop, "train_step", lambda loop, step: steps.append(step) or train_step(loop, step)
     )
     m = EM(model=NARROW, steps=10, refresh_every=5, train_steps=400, batch=40, stop_error=60.0)
     done = min_min(m, few, Context(seed=2))
