@@ -41,8 +41,8 @@ NOT_STOPPED = (
     ),
     (
         "Models that were trained elsewhere before,",
-        "which is how most people start: one learned nearly everything from photos protected with "
-        "an older noise (79 of 100, 86 from clean photos).",
+        "which is how most people start: one named 78 of 100 rightly after protected photos, 86 "
+        "after clean ones.",
     ),
     (
         "Models trained on black-and-white copies.",
