@@ -25,23 +25,20 @@ from unlearnable.experiments.scale import Scale
 RECIPE = Recipe.preset("short", model="tests.networks:narrow", steps=3, batch=16, evals=2)
 TINY = Scale("small", "shapes", "tiny", RECIPE, 40, 20, 2.0)
 TABLE = {"rows": ("clean", "EM"), "columns": ("ordinary", "AT-1")}
-ANY = Cluster("auto", threads=1)
 
 
 @pytest.fixture(scope="module")
-def ray():
-    """Two workers of one thread each, and this process with one thread as well."""
+def two():
+    """A cluster of two workers of one thread each, and this process with one thread as well."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs Ray")
     set_environment("local")
-    import ray
-
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     from unlearnable.core.ray_cluster import connected
 
     with connected("local", num_cpus=2):
-        yield ray
+        yield Cluster("auto", threads=1)
     torch.set_num_threads(threads)
 
 
@@ -79,7 +76,7 @@ def dying(work, marker, context, store, wait):
 
 
 def test_a_table_on_two_workers_equals_one_process_though_one_is_killed(
-    ray, tmp_path, quick, monkeypatch
+    two, tmp_path, quick, monkeypatch
 ):
     table, marker = reproducing.chosen("main-comparison"), tmp_path / "killed"
     here = reproducing.reproduce(table, TINY, results=tmp_path / "here", **TABLE)
@@ -91,7 +88,7 @@ def test_a_table_on_two_workers_equals_one_process_though_one_is_killed(
 
     monkeypatch.setattr(reproducing, "_cell", cell)
     said: list[str] = []
-    options = {"results": tmp_path / "ray", "cluster": ANY, "say": said.append}
+    options = {"results": tmp_path / "ray", "cluster": two, "say": said.append}
     assert reproducing.reproduce(table, TINY, **options, **TABLE) == here
     assert marker.exists() and [line[:5] for line in said[2:]] == [f"[{k}/4]" for k in (1, 2, 3, 4)]
     assert numbers(tmp_path / "ray") == numbers(tmp_path / "here")
@@ -99,27 +96,27 @@ def test_a_table_on_two_workers_equals_one_process_though_one_is_killed(
     assert not [*(tmp_path / "ray").rglob("*.part"), *(tmp_path / "ray").rglob("run")]
 
 
-def test_results_are_sent_back_where_the_path_is_not_shared(ray, tmp_path, quick, monkeypatch):
+def test_results_are_sent_back_where_the_path_is_not_shared(two, tmp_path, quick, monkeypatch):
     from unlearnable.core import ray_engine
 
     table = reproducing.chosen("main-comparison")
     here = reproducing.reproduce(table, TINY, results=tmp_path / "here", **TABLE)
     monkeypatch.setattr(ray_engine, "all_see", lambda nodes, token: False)
-    options = {"results": tmp_path / "ray", "cluster": ANY}
+    options = {"results": tmp_path / "ray", "cluster": two}
     first = TABLE | {"columns": ("ordinary",)}  # then the noise is there, and sent along
     reproducing.reproduce(table, TINY, **options, **first)
     assert reproducing.reproduce(table, TINY, **options, **TABLE) == here
     assert numbers(tmp_path / "ray") == numbers(tmp_path / "here")
 
 
-def test_an_audit_and_a_proof_have_the_same_numbers_on_two_workers(ray, tmp_path):
+def test_an_audit_and_a_proof_have_the_same_numbers_on_two_workers(two, tmp_path):
     from tests.protection.test_photos import METHOD, SIZE, album
 
     protect(load("shapes", limit=40), Uniform(), tmp_path / "protected")
     test = load("shapes", split="test", limit=20)
     options = {"test": test, "recipe": RECIPE}
     here = audit(tmp_path / "protected", out=tmp_path / "here" / "a", **options)
-    there = audit(tmp_path / "protected", out=tmp_path / "ray" / "a", cluster=ANY, **options)
+    there = audit(tmp_path / "protected", out=tmp_path / "ray" / "a", cluster=two, **options)
     rows = [[replace(row, seconds=0) for row in done.rows] for done in (here, there)]
     assert rows[0] == rows[1]
     assert numbers(tmp_path / "here") == numbers(tmp_path / "ray")
@@ -128,9 +125,9 @@ def test_an_audit_and_a_proof_have_the_same_numbers_on_two_workers(ray, tmp_path
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     short = {"radii": (0.0,), "countermeasures": ("gray",), "networks": (), "seeds": 2}
     by = {name: tmp_path / name / "v" for name in ("here", "ray")}
-    one = verify(photos, tmp_path / "out", RECIPE, out=by["here"], **short)
-    two = verify(photos, tmp_path / "out", RECIPE, out=by["ray"], cluster=ANY, **short)
-    assert one == two and numbers(by["here"]) == numbers(by["ray"]) and len(one.rows) == 2
+    alone = verify(photos, tmp_path / "out", RECIPE, out=by["here"], **short)
+    spread = verify(photos, tmp_path / "out", RECIPE, out=by["ray"], cluster=two, **short)
+    assert alone == spread and numbers(by["here"]) == numbers(by["ray"]) and len(alone.rows) == 2
 
 
 def number(k, context, store, wait):
@@ -141,8 +138,8 @@ def number(k, context, store, wait):
     return context + k
 
 
-def test_what_another_process_computes_comes_last_and_an_error_is_the_same_sentence(ray, tmp_path):
-    for cluster in (None, ANY):
+def test_what_another_process_computes_comes_last_and_an_error_is_the_same_sentence(two, tmp_path):
+    for cluster in (None, two):
         order: list[int] = []
         cells = [Cell(f"{k}.json", partial(number, k)) for k in (0, 3, 1)]
         take = lambda k, value: order.append(value)  # noqa: E731, B023
@@ -163,7 +160,7 @@ def waiting(context, store, wait):
         raise
 
 
-def test_ctrl_c_interrupts_the_cells_that_run(ray, tmp_path):
+def test_ctrl_c_interrupts_the_cells_that_run(two, tmp_path):
     def press(k, value):
         while not (tmp_path / "began").exists():
             time.sleep(0.01)
@@ -172,7 +169,7 @@ def test_ctrl_c_interrupts_the_cells_that_run(ray, tmp_path):
     begin = time.monotonic()
     cells = [Cell("0.json", partial(number, 0)), Cell("1.json", waiting)]
     with pytest.raises(KeyboardInterrupt):
-        run_cells(cells, 10, tmp_path, cluster=ANY, done=press)
+        run_cells(cells, 10, tmp_path, cluster=two, done=press)
     assert (tmp_path / "stopped").exists() and time.monotonic() - begin < 30
 
 
@@ -185,30 +182,27 @@ def needing(context, store, wait):
     return (store / "made").read_text()
 
 
-def test_what_cells_have_in_common_is_made_before_them_and_once(ray, tmp_path):
+def test_what_cells_have_in_common_is_made_before_them_and_once(two, tmp_path):
     need = Preparation("made", made_once)
     cells = [Cell(f"{k}.json", needing, need) for k in range(3)]
-    assert run_cells(cells, None, tmp_path, cluster=ANY) == ["x"] * 3
-    assert run_cells(cells, None, tmp_path, cluster=ANY) == ["x"] * 3
+    assert run_cells(cells, None, tmp_path, cluster=two) == ["x"] * 3
+    assert run_cells(cells, None, tmp_path, cluster=two) == ["x"] * 3
 
 
-@(
-    pytest.mark.parametrize(
-        ("cluster", "device", "says"),
-        [
-            (Cluster("auto", threads=99), "auto", "No machine of the cluster has 99 CPUs"),
-            (Cluster("auto", threads=1, gpus=0.5), "auto", "and 0.5 GPUs for a cell"),
-            (ANY, "cuda", "No machine of the cluster has a GPU"),
-            (ANY, "cuda:1", "Ray chooses; give --device cuda."),
-        ],
-        ids=["threads", "gpus", "no gpu", "a gpu of here"],
-    )
-    if importlib.util.find_spec("ray")
-    else pytest.mark.skip("needs Ray")
+@pytest.mark.parametrize(
+    ("changes", "device", "says"),
+    [
+        ({"threads": 99}, "auto", "No machine of the cluster has 99 CPUs"),
+        ({"gpus": 0.5}, "auto", "and 0.5 GPUs for a cell"),
+        ({}, "cuda", "No machine of the cluster has a GPU"),
+        ({}, "cuda:1", "Ray chooses; give --device cuda."),
+    ],
+    ids=["threads", "gpus", "no gpu", "a gpu of here"],
 )
-def test_cells_without_room_are_refused(ray, tmp_path, cluster, device, says):
+def test_cells_without_room_are_refused(two, tmp_path, changes, device, says):
+    cell = Cell("0.json", waiting)
     with pytest.raises(UserError, match=says):
-        run_cells([Cell("0.json", waiting)], None, tmp_path, cluster=cluster, device=device)
+        run_cells([cell], None, tmp_path, cluster=replace(two, **changes), device=device)
 
 
 def test_an_address_where_no_cluster_is_is_one_sentence():

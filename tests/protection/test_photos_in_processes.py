@@ -13,6 +13,7 @@ from unlearnable.data import threads
 from unlearnable.data.card import Card
 from unlearnable.data.decoding import read
 from unlearnable.data.image_files import listing
+from unlearnable.protection.photo_costs import memory_for
 
 OPTIONS = ("--train-steps", 2, "--size", 16)
 
@@ -41,6 +42,38 @@ def test_two_processes_share_a_folder_and_only_the_first_speaks(tmp_path):
     assert "3 new photos" in typed_by(2, *typed_, cwd=tmp_path)[0]
     assert len(files(out)) == 9 and Card.read(out).measured["linf"] <= 8
     assert before.items() <= files(out).items()
+
+
+def test_a_folder_of_very_many_photos_is_planned_from_a_sample(tmp_path, monkeypatch):
+    photos = album(tmp_path / "photos")
+    (photos / "dog" / "1.png").write_bytes(b"not a photo")
+    monkeypatch.setattr("unlearnable.protection.photo_costs.MANY", 6)
+    said = typed("protect-photos", photos, "out", "--dry-run", cwd=tmp_path).stdout
+    for line in (
+        "6 photos in 2 classes, planned from 6 that are spread over the folder; 1 of them",
+        "Time: ",
+        "Disk: 0.0 MB per photo",
+        "Memory: about 0.0 GB per process",
+        "Shards: under torchrun each process reads and writes every N-th photo",
+        "Resume: the same command.",
+    ):
+        assert line in said
+    assert "Divide" not in said
+    memory = memory_for(6, 32)
+    assert memory == 6 * 36_720  # as measured
+    there = "unlearnable.protection.photo_costs.memory_of_machine"
+    monkeypatch.setattr(there, lambda: memory - 1)
+    said = typed("protect-photos", photos, "out", "--dry-run", cwd=tmp_path).stdout
+    assert "Divide the folder into 2 or more of equal size" in said
+    said = typed("protect-photos", photos, "out", cwd=tmp_path, status=2).stderr
+    assert "holds 6 photos, which at 32 px need about" in said and "folders of at most 5" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["photos"]
+
+
+def test_what_its_processes_would_each_do_alone_is_not_for_torchrun(tmp_path):
+    first, second = typed_by(2, "audit", "protected", cwd=tmp_path, status=2)
+    assert "torchrun is for protect, protect-photos, learn; run `unlearnable audit --ray`" in first
+    assert first.count("\n") == 1 and not second
 
 
 def test_a_mistake_ends_all_processes_with_one_sentence(tmp_path):

@@ -116,9 +116,7 @@ def _main(args: list[str]) -> None:
         sys.stdout.flush()
         _leave(status)
     except UserError as e:
-        for detail in e.details:
-            print(f"unlearnable: {printable(detail)}", file=sys.stderr)
-        _stop(2, printable(" ".join(str(e).split())))
+        _stop(2, *map(printable, e.details), printable(" ".join(str(e).split())))
     except BrokenPipeError:  # the reader (head, less) has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -141,9 +139,10 @@ def _check_processes(args: list[str]) -> None:
         )
 
 
-def _stop(status: int, sentence: str) -> None:
+def _stop(status: int, *sentences: str) -> None:
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # the others say the same
-        print(f"unlearnable: {sentence}", file=sys.stderr)
+        for sentence in sentences:
+            print(f"unlearnable: {sentence}", file=sys.stderr)
     sys.exit(status)
 
 
