@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 ONE = [sys.executable, "-m", "unlearnable"]
+STEPS = "100"  # of every training
 TWO = [
     *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend"),
     *("c10d", "--rdzv-endpoint", "localhost:0", "-m", "unlearnable"),
@@ -51,9 +52,9 @@ def main() -> None:
         folder = Path(scratch)
         album(folder / "photos", images)
         noise = ["protect", "em", "--preset", "short", "--data", "shapes", "--limit", str(images)]
-        noise += ["--train-steps", "100"]
-        photos = ["protect-photos", "photos", "--train-steps", "100"]
-        audit = ["audit", "by-1", "--test-limit", "200", "--steps", "100"]
+        noise += ["--train-steps", STEPS]
+        photos = ["protect-photos", "photos", "--train-steps", STEPS]
+        audit = ["audit", "by-1", "--test-limit", "200", "--steps", STEPS]
         runs = [
             ("protect em", [*ONE, *noise, "--out", "by-1"], [*TWO, *noise, "--out", "by-2"]),
             ("protect-photos", [*ONE, *photos, "out-1"], [*TWO, *photos, "out-2"]),
