@@ -5,7 +5,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import redirect_stdout
 
 import tyro
@@ -122,7 +122,7 @@ def _main(args: list[str]) -> None:
         sys.stdout.flush()
         _leave(status)
     except UserError as e:
-        _stop(2, printable(" ".join(str(e).split())), e.details)
+        _stop(2, *map(printable, e.details), printable(" ".join(str(e).split())))
     except BrokenPipeError:  # the reader (head, less) has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -155,11 +155,10 @@ def _check_processes(args: list[str]) -> None:
         )
 
 
-def _stop(status: int, sentence: str, details: Sequence[str] = ()) -> None:
+def _stop(status: int, *sentences: str) -> None:
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # the others say the same
-        for detail in details:
-            print(f"unlearnable: {printable(detail)}", file=sys.stderr)
-        print(f"unlearnable: {sentence}", file=sys.stderr)
+        for sentence in sentences:
+            print(f"unlearnable: {sentence}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -3,10 +3,8 @@ are tested on clean ones that neither has seen: ordinarily, adversarially, on co
 colors, and by a frozen network with ImageNet weights, over several seeds. Where the photos were
 protected among others', those are in every training and test, and the verdict is on the owner's."""
 
-from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -14,12 +12,11 @@ from torch import Tensor
 
 from unlearnable.core.cluster import Cell, Cluster, run_cells
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import config_hash, write_json
+from unlearnable.core.files import write_json
 from unlearnable.core.progress import Stages, announce_duration
 from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.folders import read_sizes, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, listing
-from unlearnable.data.images import Images
 from unlearnable.data.others import read_others_again
 from unlearnable.data.subsets import (
     class_mask,
@@ -30,8 +27,8 @@ from unlearnable.data.subsets import (
 from unlearnable.evaluation.countermeasures import describe_countermeasure, try_countermeasure
 from unlearnable.evaluation.flags import ruins_clean_images
 from unlearnable.evaluation.learners import Learner, pretrained
+from unlearnable.evaluation.photo_trainings import Pair, Trainings, trainings_of
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
-from unlearnable.evaluation.train_and_test import train_and_test, training_config
 from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
 from unlearnable.models.pretrained import INPUT_SIZE, installed
 from unlearnable.training.pace import seconds_per_pass
@@ -90,8 +87,8 @@ def verify(
     plan = [(small, _learners(radii, countermeasures)), *((pair, frozen) for pair in large)]
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
         plan, held_out = [], []
-    run = _Trainings(plan, held_out, recipe, device, precision)
-    trainings = _trainings(run)
+    run = Trainings(plan, held_out, recipe, device, precision)
+    trainings = trainings_of(run)
     missing = [by for by, cell in trainings if not (out / cell.file).exists()]
     cost = {
         by: _seconds(by, len(clean), len(clean.classes), (clean.size, clean.size), recipe, device)
@@ -142,33 +139,6 @@ def _check(recipe: Recipe, radii: tuple[float, ...], seeds: int, holdout: float)
 
 # ── the trainings ──
 
-Pair = tuple[Images, Images]
-"""originals and protected photos, in the same order"""
-Plan = list[tuple[Pair, list[Learner]]]
-"""the photos at a size, and who trains on them"""
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """One division of the photos: the training ones, clean and protected, and the clean ones held
-    out."""
-
-    seed: int
-    clean: Images
-    protected: Images
-    test: Images
-
-
-def _splits(pair: Pair, held_out: list[Tensor]) -> Iterator[Split]:
-    """Divide the photos in every way; one at a time, because all together would fill the memory."""
-    for seed, test in enumerate(held_out):
-        yield _split(pair, test, seed)
-
-
-def _split(pair: Pair, test: Tensor, seed: int) -> Split:
-    clean, protected = pair
-    return Split(seed, clean.subset(~test), protected.subset(~test), clean.subset(test))
-
 
 def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
     by_radius = [
@@ -182,13 +152,13 @@ def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> lis
 
 
 def _counted(
-    cell: Cell["_Trainings", Result], seconds: float, stages: Stages | None
-) -> Cell["_Trainings", Result]:
+    cell: Cell[Trainings, Result], seconds: float, stages: Stages | None
+) -> Cell[Trainings, Result]:
     """The same cell, a piece of the line over all of them if it is computed here."""
     if stages is None:
         return cell
 
-    def work(run: "_Trainings", store: Path, wait: bool) -> Result:
+    def work(run: Trainings, store: Path, wait: bool) -> Result:
         if not (store / cell.file).exists():
             stages.begin(seconds)
         return cell.work(run, store, wait)
@@ -229,73 +199,8 @@ def learner_size(noise_size: int) -> int:
     return noise_size * 3 // 2
 
 
-@dataclass(frozen=True, eq=False)
-class _Trainings:
-    """What all trainings of a proof read."""
-
-    plan: Plan
-    held_out: list[Tensor]
-    recipe: Recipe
-    device: str
-    precision: Precision
-
-    def split(self, pair: int, seed: int) -> Split:
-        """One division of the photos. The last is kept, because the next training needs it too."""
-        if (pair, seed) not in self._last:
-            self._last.clear()
-            self._last[pair, seed] = _split(self.plan[pair][0], self.held_out[seed], seed)
-        return self._last[pair, seed]
-
-    @cached_property
-    def _last(self) -> dict[tuple[int, int], Split]:
-        return {}
-
-    def __getstate__(self) -> dict[str, object]:
-        return {k: v for k, v in vars(self).items() if k != "_last"}
-
-
-def _trainings(run: _Trainings) -> list[tuple[Learner, Cell[_Trainings, Result]]]:
-    """Every learner on every division, clean and protected, in the order in which ``_rows`` reads
-    them."""
-    return [
-        (
-            by,
-            Cell(
-                _file(by, images, split, run.recipe),
-                partial(_train, pair=p, seed=split.seed, learner=k, side=side),
-            ),
-        )
-        for p, (pair, learners) in enumerate(run.plan)
-        for split in _splits(pair, run.held_out)
-        for k, by in enumerate(learners)
-        for side, images in enumerate((split.clean, split.protected))
-    ]
-
-
-def _file(by: Learner, images: Images, split: Split, recipe: Recipe) -> str:
-    config = training_config(by, images, split.test, split.seed, recipe=recipe)
-    return f"{config_hash(config)}/cell.json"
-
-
-def _train(
-    run: _Trainings, store: Path, wait: bool, *, pair: int, seed: int, learner: int, side: int
-) -> Result:
-    split, by = run.split(pair, seed), run.plan[pair][1][learner]
-    return train_and_test(
-        by,
-        (split.clean, split.protected)[side],
-        split.test,
-        seed,
-        recipe=run.recipe,
-        results=store,
-        device=run.device,
-        precision=run.precision,
-        wait=wait,
-    )
-
-
 def _rows(
-    run: _Trainings, results: list[Result], chance: float, own_classes: tuple[str, ...]
+    run: Trainings, results: list[Result], chance: float, own_classes: tuple[str, ...]
 ) -> list[VerifiedRow]:
     rows, first = [], 0
     for pair, learners in run.plan:
