@@ -1,7 +1,6 @@
 """A page in headless Chromium, at the width of a phone or a desktop, in light or dark."""
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass
 from html import unescape
@@ -11,6 +10,8 @@ from re import search
 from typing import Any
 
 import pytest
+
+from tests.chromium import find
 
 AXE = ("axe_playwright_python", "axe_core_python")  # packages that hold axe.min.js, newest first
 # after the page's own scripts: the probe's value, or an error, goes to the frame around it
@@ -35,9 +36,7 @@ class Seen:
 def browse(page: Path, probe: str, *, width: int, dark: bool = False, library: str = "") -> Seen:
     """Return what ``probe``, the body of a function in JavaScript, returns in the page. Skips the
     test where there is no Chromium."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("no Chromium on this machine")
+    browser = find()
     probed = page.with_suffix(".probed.html")
     probed.write_text(page.read_text() + SCRIPT.format(probe=probe, library=library))
     frame = page.with_suffix(".frame.html")  # a window cannot be as narrow as a phone, a frame can

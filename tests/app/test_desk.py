@@ -7,13 +7,13 @@ import pytest
 from unlearnable import UserError
 from unlearnable.app.desk import Desk, as_folder
 from unlearnable.app.messages import (
-    Done,
     Failed,
     Finished,
     Found,
     Look,
     Measured,
     Protect,
+    ProtectedPhotos,
     Ready,
     Stopped,
 )
@@ -80,14 +80,14 @@ def test_stopped_and_resumed(desk, tmp_path):
     assert desk.job is None and desk.said == Stopped() and desk.ready.unfinished
     desk.protect()
     assert desk.said is None and desk.worker.jobs[1] == desk.worker.jobs[2]
-    done = Done(desk.out, desk.out, 3, 0, desk.out)
+    done = ProtectedPhotos(desk.out, desk.out, 3, 0, desk.out)
     desk.hear(done)
     desk.hear(Finished())
     assert desk.done == done and not desk.ready.unfinished
 
 
 def test_what_earlier_runs_left_is_shown(desk, tmp_path):
-    done = Done(tmp_path, tmp_path, 3, 0, tmp_path)
+    done = ProtectedPhotos(tmp_path, tmp_path, 3, 0, tmp_path)
     measured = Measured("Protected", True, (), 50.0, (), ())
     looked(desk, tmp_path, done=done, measured=measured, level="light")
     assert (desk.done, desk.measured, desk.level) == (done, measured, "light")

@@ -15,7 +15,6 @@ from tests.typed import typed
 from unlearnable import UserError
 from unlearnable.app import child
 from unlearnable.app.messages import (
-    Done,
     Effort,
     Failed,
     Finished,
@@ -24,6 +23,7 @@ from unlearnable.app.messages import (
     Picture,
     Preview,
     Protect,
+    ProtectedPhotos,
     Ready,
     Working,
 )
@@ -128,7 +128,7 @@ def test_the_page_gives_the_bits_of_the_command(folder, tmp_path):
         answers(job)
     assert len(refused.value.details) == 1
     (done,) = answers(replace(job, leave_out=True))
-    assert isinstance(done, Done) and (done.count, done.left_out) == (8, 1)
+    assert isinstance(done, ProtectedPhotos) and (done.count, done.left_out) == (8, 1)
     words = [folder, tmp_path / "typed", "--level", "strong", "--train-steps", 2, "--skip-bad"]
     typed("protect-photos", *words, cwd=tmp_path)
     written = sorted(p.relative_to(tmp_path / "page") for p in (tmp_path / "page").glob("*/*"))

@@ -151,7 +151,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
 
 
 def test_more_than_the_memory_is_said_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(npz, "_memory", lambda: 1000)
+    monkeypatch.setattr(npz, "memory_of_machine", lambda: 1000)
     with pytest.raises(UserError, match="of this machine; save fewer images"):
         load(saved(tmp_path))
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from unlearnable.app.messages import Failed, Finished, Job, Stopped, Working
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, refused_by_system
 from unlearnable.core.plugins import one_line
 from unlearnable.core.progress import Tick, listeners
 from unlearnable.core.text import printable
@@ -93,8 +93,7 @@ def _failed(e: Exception) -> Failed:
     if isinstance(e, UserError):
         return Failed(printable(str(e)), tuple(printable(detail) for detail in e.details))
     if isinstance(e, OSError) and e.errno is not None:
-        where = f"{printable(os.fsdecode(e.filename))}: " if e.filename is not None else ""
-        return Failed(f"{where}{os.strerror(e.errno)}; check the path and its permissions.")
+        return Failed(refused_by_system(e))
     traceback.print_exception(e)
     return Failed(
         f"The program failed ({printable(one_line(e))}); the terminal that it was started in says "

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from unlearnable.app.messages import (
     Answer,
-    Done,
     Effort,
     Failed,
     Finished,
@@ -22,6 +21,7 @@ from unlearnable.app.messages import (
     Picture,
     Preview,
     Protect,
+    ProtectedPhotos,
     Ready,
     Stopped,
     Working,
@@ -54,7 +54,7 @@ class Desk:
         self.picture: Picture | None = None
         self.shown = 0
         """counts the pictures, which a browser would keep"""
-        self.done: Done | None = None
+        self.done: ProtectedPhotos | None = None
         self.measured: Measured | None = None
 
     # ── what a person does ──
@@ -122,7 +122,7 @@ class Desk:
                 self.level = answer.level or self.level
             case Picture():
                 self.picture, self.shown = answer, self.shown + 1
-            case Done():
+            case ProtectedPhotos():
                 self.done, self.measured = answer, None
             case Measured():
                 self.measured = answer

@@ -2,7 +2,7 @@
 
 from unlearnable.app import words
 from unlearnable.app.elements import button, el, field, form, items
-from unlearnable.app.messages import Done, Measure, Measured, Protect, Ready
+from unlearnable.app.messages import Measure, Measured, Protect, ProtectedPhotos, Ready
 from unlearnable.app.places import open_folder, opener
 from unlearnable.app.step import Step
 
@@ -101,7 +101,7 @@ class Result(Step):
         el("a", "A page about these photos", href="/report", target="_blank", id="report")
         el("p", "For you: it shows originals and names of your folders.", css="soft")
 
-    def _files(self, done: Done) -> None:
+    def _files(self, done: ProtectedPhotos) -> None:
         left = f"; {done.left_out} left out" if done.left_out else ""
         el("p", f"{words.photos(done.count)} protected{left}.", tabindex=-1, data_focus=True)
         with el("dl"):

@@ -82,7 +82,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Done:
+class ProtectedPhotos:
     """Protected photos. left_out: how many files were; page: the report on them."""
 
     out: Path
@@ -132,7 +132,7 @@ class Ready:
     measure_seconds: float
     preview_seconds: float
     problem: str = ""
-    done: Done | None = None
+    done: ProtectedPhotos | None = None
     measured: Measured | None = None
 
 
@@ -177,4 +177,6 @@ class Finished:
     """The job is done."""
 
 
-Answer = Found | Ready | Picture | Done | Measured | Working | Failed | Stopped | Finished
+Answer = (
+    Found | Ready | Picture | ProtectedPhotos | Measured | Working | Failed | Stopped | Finished
+)

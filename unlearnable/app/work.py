@@ -15,7 +15,6 @@ from torch import Tensor
 
 from unlearnable.app.messages import (
     Answer,
-    Done,
     Effort,
     Found,
     Job,
@@ -26,6 +25,7 @@ from unlearnable.app.messages import (
     Picture,
     Preview,
     Protect,
+    ProtectedPhotos,
     Ready,
     Tried,
     Working,
@@ -240,7 +240,7 @@ def _typed(*words: object) -> Iterator[None]:
         sys.argv = before
 
 
-def protect_folder(job: Protect, memory: Memory) -> Done:
+def protect_folder(job: Protect, memory: Memory) -> ProtectedPhotos:
     steps = job.effort.train_steps
     words = ["protect-photos", job.folder, job.out, "--level", job.level]
     words += ["--train-steps", steps] if steps else []
@@ -259,14 +259,14 @@ def protect_folder(job: Protect, memory: Memory) -> Done:
     return _done(job.out, card)
 
 
-def _done(out: Path, card: Card) -> Done:
+def _done(out: Path, card: Card) -> ProtectedPhotos:
     """Say what was protected; the page is written where there is none yet, or an older one."""
     private = private_folder(out)
     page, proof = private / "report.html", _proof_folder(out)
     newest = max(p.stat().st_mtime for p in (private / CARD, proof / "verify.json") if p.exists())
     if not page.exists() or page.stat().st_mtime < newest:
         report(out, proof if _measured_before(out) else None, out=page)
-    return Done(out, private, card.shape[0], len(card.left_out), page)
+    return ProtectedPhotos(out, private, card.shape[0], len(card.left_out), page)
 
 
 def _proof_folder(out: Path) -> Path:

@@ -16,7 +16,7 @@ from unlearnable.cli.interrupts import interruptible
 from unlearnable.cli.mistakes import one_sentence
 from unlearnable.cli.options import Command, Verb
 from unlearnable.cli.output import give, speaking
-from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.errors import UserError, refused_by_system, unknown
 from unlearnable.core.plugins import Entry, any_own_code
 from unlearnable.core.presets import require_finite
 from unlearnable.core.text import printable
@@ -126,11 +126,10 @@ def _main(args: list[str]) -> None:
     except BrokenPipeError:  # the reader (head, less) has seen enough; the rest goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as e:  # a name that is too long, a folder that may not be searched, a full disk
+    except OSError as e:
         if e.errno is None:
             raise
-        where = f"{printable(os.fsdecode(e.filename))}: " if e.filename is not None else ""
-        _stop(2, f"{where}{os.strerror(e.errno)}; check the path and its permissions.")
+        _stop(2, refused_by_system(e))
     if status:
         sys.exit(status)
 

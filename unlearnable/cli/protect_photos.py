@@ -101,7 +101,7 @@ class ProtectPhotos(Verb):
         from unlearnable.core.device import pick_device
 
         device = pick_device(self.machine.device)
-        with distributed.processes(device), distributed.only_first_speaks():
+        with distributed.processes(device):
             return self._run(str(device))
 
     def _run(self, device: str) -> Done:

@@ -4,6 +4,7 @@ of the libraries behind them is loaded before a run begins."""
 import json
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -78,13 +79,30 @@ class JsonLines:
 
 
 @dataclass
-class TensorBoard:
+class _NewSteps(ABC):
+    """Writes into ``folder`` what a library keeps; a step that is there already is not written
+    again."""
+
+    folder: Path
+    _last: int = field(init=False, repr=False, default=-1)
+
+    @abstractmethod
+    def write(self, step: int, scalars: Scalars) -> None:
+        """Write the numbers of a new step, ``step`` itself not among them."""
+
+    def log(self, scalars: Scalars) -> None:
+        step = int(scalars["step"])
+        if step > self._last:
+            self._last = step
+            self.write(step, {k: v for k, v in scalars.items() if k != "step"})
+
+
+@dataclass
+class TensorBoard(_NewSteps):
     """Writes scalars for TensorBoard (the extra tensorboard) into a folder per run in ``folder``. A
     step that is there already is not written again."""
 
-    folder: Path
     _writer: "SummaryWriter" = field(init=False, repr=False)
-    _last: int = field(init=False, repr=False)
 
     def begin(self, run: Run) -> None:
         _require("tensorboard")
@@ -98,14 +116,9 @@ class TensorBoard:
         for scalars in run.log:
             self.log(scalars)
 
-    def log(self, scalars: Scalars) -> None:
-        step = int(scalars["step"])
-        if step <= self._last:
-            return
-        self._last = step
+    def write(self, step: int, scalars: Scalars) -> None:
         for name, value in scalars.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, step)
+            self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
     def end(self, finished: bool) -> None:
@@ -125,16 +138,14 @@ def _steps_in(folder: Path) -> Iterator[int]:
 
 
 @dataclass
-class WeightsAndBiases:
+class WeightsAndBiases(_NewSteps):
     """Writes scalars for Weights & Biases (the extra wandb) into ``folder``. Nothing leaves the
     machine and no account is needed, unless the environment variable WANDB_MODE says online. A run
     has one id for all processes that resume it; a step that was logged is not logged again."""
 
-    folder: Path
     project: str = "unlearnable"
     _run: "wandb.Run" = field(init=False, repr=False)
     _ledger: Path = field(init=False, repr=False)
-    _last: int = field(init=False, repr=False)
 
     def begin(self, run: Run) -> None:
         _require("wandb")
@@ -165,13 +176,9 @@ class WeightsAndBiases:
         for scalars in run.log:
             self.log(scalars)
 
-    def log(self, scalars: Scalars) -> None:
-        step = int(scalars["step"])
-        if step <= self._last:
-            return
-        self._last = step
+    def write(self, step: int, scalars: Scalars) -> None:
         write_json(self._ledger, {"step": step})  # before: a kill between must not log it twice
-        self._run.log({k: v for k, v in scalars.items() if k != "step"}, step=step)
+        self._run.log(dict(scalars), step=step)
 
     def end(self, finished: bool) -> None:
         offline, where = self._run.offline, Path(self._run.dir).parent

@@ -127,17 +127,3 @@ def on_first(work: Callable[[], T]) -> T:
     if problem is not None:
         raise problem
     return cast(T, value)
-
-
-@contextlib.contextmanager
-def only_first_speaks() -> Iterator[None]:
-    """Inside, what the processes print but for rank 0 goes nowhere; they would say the same."""
-    if rank() == 0:
-        yield
-        return
-    with (
-        open(os.devnull, "w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
-        yield

@@ -1,7 +1,10 @@
 """Mistakes that the user can correct."""
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+from unlearnable.core.text import printable
 
 
 class UserError(ValueError):
@@ -24,3 +27,10 @@ def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> UserE
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean '{near[0]}'? There are" if near else "there are"
     return UserError(f"There is no {kind} '{name}'; {hint} {', '.join(known)}{more}.")
+
+
+def refused_by_system(e: OSError) -> str:
+    """The sentence for a name that is too long, a folder that may not be searched, a full disk: an
+    error of the system with a number."""
+    where = f"{printable(os.fsdecode(e.filename))}: " if e.filename is not None else ""
+    return f"{where}{os.strerror(e.errno or 0)}; check the path and its permissions."

@@ -40,7 +40,9 @@ def announce_duration(seconds: float, what: str) -> None:
 
 
 def format_duration(seconds: float) -> str:
-    """Format seconds for planning: 12 min, 2.5 h."""
+    """Format seconds for planning: 12 min, 2.5 h, 11 days."""
+    if seconds > 3 * 86400:
+        return f"{seconds / 86400:.0f} days"
     return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{max(1, round(seconds / 60))} min"
 
 

@@ -5,7 +5,6 @@ that an image is read as every viewer shows it.
 """
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -16,6 +15,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
+from unlearnable.core.memory import memory_of_machine
 from unlearnable.core.text import printable
 from unlearnable.data.color import Space, to_srgb
 from unlearnable.data.metadata import (
@@ -200,14 +200,6 @@ def _space(image: ImageFile.ImageFile, source: _File, found: dict[bytes, bytes])
     if image.format != "PNG" or "srgb" in image.info:
         return Space()
     return Space.of_png(image.info.get("gamma"), image.info.get("chromaticity"))
-
-
-def memory_of_machine() -> int:
-    """Bytes of memory of this machine, as many as any image needs where that is not known."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return MOST_PIXELS * BYTES_PER_PIXEL
 
 
 def _upright(image: ImageFile.ImageFile, found: dict[bytes, bytes], source: _File) -> Image.Image:

@@ -2,7 +2,6 @@
 trust."""
 
 import math
-import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO
 import numpy as np
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.memory import memory_of_machine
 from unlearnable.core.plugins import one_line
 from unlearnable.core.text import printable
 from unlearnable.data.convert import Asked, from_arrays, numbered, whole_numbers
@@ -86,7 +86,7 @@ def _array(archive: zipfile.ZipFile, path: Path, name: str) -> np.ndarray:
         # what the header promises must be in the archive
         if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
             raise ValueError(f"{name} is not as long as it says")
-        if 4 * member.file_size > (memory := _memory()):
+        if 4 * member.file_size > (memory := memory_of_machine()):
             raise UserError(
                 f"{path}, {name}, takes {member.file_size >> 20} MiB of memory, and with its "
                 f"copies more than the {memory >> 20} of this machine; save fewer images."
@@ -104,11 +104,3 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     }[version]
     shape, _, dtype = read(file)
     return shape, dtype
-
-
-def _memory() -> int:
-    """Bytes of memory of this machine; where that is not known, more than any file needs."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return 1 << 60

@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.memory import memory_of_machine
+from unlearnable.core.progress import format_duration
 from unlearnable.data.card import PhotoSettings
-from unlearnable.data.decoding import memory_of_machine, pixels, read
+from unlearnable.data.decoding import pixels, read
 from unlearnable.data.image_files import count_files, listing
 from unlearnable.data.threads import THREADS
 from unlearnable.protection.methods.base import Method
@@ -137,8 +139,9 @@ def in_words(costs: PhotoCosts, out: Path) -> list[str]:
         f"{n:,} photos in {costs.classes} classes, planned from {costs.sample} that are spread "
         f"over the folder{bad}. A run reads all first, and names those that cannot be used.",
         f"Time: {each:.2g} s per photo ({costs.reading:.2g} to read, {costs.writing:.2g} to write "
-        f"and check) and {_long(costs.training)} for the noise, {_long(costs.seconds)} with one "
-        "process here. N processes take about an Nth of it (derived, not measured).",
+        f"and check) and {format_duration(costs.training)} for the noise, "
+        f"{format_duration(costs.seconds)} with one process here. N processes take about an Nth "
+        "of it (derived, not measured).",
         f"Disk: {costs.bytes / 1e6:.1f} MB per photo, {n * costs.bytes / 1e9:,.1f} GB in {out}, "
         f"and about {costs.state / 1e9:.1f} GB beside it until all is done; "
         f"{costs.free / 1e9:,.1f} GB are free{full}.",
@@ -156,12 +159,5 @@ def in_words(costs: PhotoCosts, out: Path) -> list[str]:
         "-m unlearnable protect-photos ..., docs/many-machines.md).",
         "Resume: the same command. Photos that are written are checked and not written again, the "
         "noise resumes from its last saved state, and all photos are read again "
-        f"({_long(n * costs.reading)} with one process).",
+        f"({format_duration(n * costs.reading)} with one process).",
     ]
-
-
-def _long(seconds: float) -> str:
-    """Seconds for planning, also many days."""
-    if seconds > 3 * 86400:
-        return f"{seconds / 86400:.0f} days"
-    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{max(1, round(seconds / 60))} min"
