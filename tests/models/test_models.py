@@ -52,8 +52,8 @@ def pixels(*shape: int) -> torch.Tensor:
 def test_names() -> None:
     small = "convnet airbench airbench-half airbench-whitened"
     wide = "resnet18 resnet50 vgg11 vgg16 vgg19 densenet121 wrn-34-10 wrn-28-10"
-    imagenet = "mobilenet-v2-imagenet efficientnet-lite0-imagenet"
-    others = f"mobilenet-v2 efficientnet-lite0 {imagenet}"
+    bodies = "mobilenet-v2 efficientnet-lite0 efficientnet-lite2"
+    others = f"{bodies} {' '.join(f'{name}-imagenet' for name in bodies.split())}"
     authors = "resnet18-fu vgg16-fu densenet121-fu wrn-34-10-fu"
     assert [*MODELS] == f"{small} {wide} {others} {authors}".split()
 

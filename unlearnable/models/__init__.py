@@ -61,6 +61,10 @@ MODELS: dict[str, Entry[Factory]] = {
         "EfficientNet-Lite0 (Tan and Le, 2019), for --init-from",
         "unlearnable.models.efficientnet_lite:efficientnet_lite0",
     ),
+    "efficientnet-lite2": Entry(
+        "EfficientNet-Lite2, 1.1 times as wide and 1.2 times as deep, for --init-from",
+        "unlearnable.models.efficientnet_lite:efficientnet_lite2",
+    ),
     "mobilenet-v2-imagenet": Entry(
         "MobileNetV2 with ImageNet weights from an installed package",
         "unlearnable.models.pretrained:mobilenet_v2_imagenet",
@@ -68,6 +72,10 @@ MODELS: dict[str, Entry[Factory]] = {
     "efficientnet-lite0-imagenet": Entry(
         "EfficientNet-Lite0 with ImageNet weights from an installed package",
         "unlearnable.models.pretrained:efficientnet_lite0_imagenet",
+    ),
+    "efficientnet-lite2-imagenet": Entry(
+        "EfficientNet-Lite2 with ImageNet weights from an installed package",
+        "unlearnable.models.pretrained:efficientnet_lite2_imagenet",
     ),
     # of the released program of Fu et al. (2022): published figures stand beside these only
     "resnet18-fu": Entry(

