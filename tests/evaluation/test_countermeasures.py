@@ -22,9 +22,10 @@ from unlearnable import (
     train_denoiser,
 )
 from unlearnable.core.seeding import generator
+from unlearnable.data.jpeg import jpeg
 from unlearnable.evaluation import rate_vae
 from unlearnable.evaluation.countermeasures import try_countermeasure
-from unlearnable.evaluation.transforms import from_site, jpeg, linear_classifier
+from unlearnable.evaluation.transforms import from_site, linear_classifier
 
 
 @pytest.fixture

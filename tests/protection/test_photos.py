@@ -560,7 +560,9 @@ def test_by_the_command_line(tmp_path):
         0.4,
         status=2,
     )
-    assert "leave out --level, --size, --train-steps and --gray-prob" in refused.stderr
+    assert (
+        "leave out --level, --size, --train-steps, --gray-prob and --pretrained" in refused.stderr
+    )
     small = ["--steps", 2, "--seeds", 1, "--radii", 0, "--batch", 8, "--countermeasures", "gray"]
     proved = run("verify", "photos", "out", *small, status=4).stdout  # 2 steps teach nothing
     assert "ordinary training" in proved and "few-seeds" in proved and "small-test" in proved

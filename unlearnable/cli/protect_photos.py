@@ -74,6 +74,10 @@ class ProtectPhotos(Verb):
     notes, which may hold the unprotected photo. The meaning of the colors is kept either way"""
     skip_bad: Flag = False
     """protect the rest when some files cannot be read"""
+    pretrained: Flag = False
+    """make the noise against networks with ImageNet weights as well (class-uap, at 224 px): two of
+    them must be installed, and it takes minutes more. A folder that grows has to be protected as a
+    whole then; docs/pretrained.md says what it is worth"""
     generator: Path | None = None
     """an earlier OUT, or its generator.safetensors: protect further photos of any of its classes
     without training"""
@@ -89,10 +93,10 @@ class ProtectPhotos(Verb):
         if self.model and not self.generator:
             raise UserError("--model names the network of a generator; give --generator too.")
         fixed = (self.train_steps, self.level, self.size, self.gray_prob)
-        if self.generator and any(value is not None for value in fixed):
+        if self.generator and (self.pretrained or any(value is not None for value in fixed)):
             raise UserError(
                 "A generator keeps the settings that it was made with; leave out --level, --size, "
-                "--train-steps and --gray-prob."
+                "--train-steps, --gray-prob and --pretrained."
             )
 
     def run(self) -> Done:
@@ -123,6 +127,7 @@ class ProtectPhotos(Verb):
             generator=self.generator,
             model=self.model,
             others=self.others is not None,
+            pretrained=self.pretrained,
         )
         if isinstance(method, UnlearnableClusters):
             say(

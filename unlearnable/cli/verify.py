@@ -52,8 +52,8 @@ class Verify(Verb):
     """with ImageNet weights, names of `unlearnable ls models`: each is frozen under a linear head
     (default: those whose weights are installed; `unlearnable learn --protocol frozen` says how)"""
     size: int | None = None
-    """side at which the learner sees the photos, in pixels (default: 1.5 times that at which the
-    noise was made)"""
+    """side at which the learners that start from scratch see the photos, in pixels (default: 1.5
+    times that at which the noise against them was made)"""
     holdout: float = 0.25
     """fraction of the clean photos of every class that is used for testing only"""
     others: Path | None = None

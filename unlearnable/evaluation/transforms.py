@@ -1,10 +1,8 @@
 """The transforms behind ``COUNTERMEASURES``: uint8 [N, 3, H, W] in and out, on the CPU; only the
 projection returns floats. The named ones have the settings of the field's comparisons."""
 
-import io
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
@@ -12,21 +10,11 @@ from torch import Tensor
 
 from unlearnable.core.seeding import generator
 from unlearnable.core.units import LEVELS, in_unit, round_pixels, to_pixels, to_unit
+from unlearnable.data.jpeg import as_jpeg, each_image, jpeg
 from unlearnable.training.augment import LUMA
 
 CHUNK = 512  # images processed at a time
 SITE_SIDE, SITE_QUALITY = 1080, 85  # longer side in pixels, JPEG quality
-
-
-def jpeg(x: Tensor, quality: int) -> Tensor:
-    """Compress as JPEG of that quality, with 4:2:0 colors as most programs write them."""
-    return _each(x, lambda image: _as_jpeg(image, quality))
-
-
-def _as_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=quality)
-    return Image.open(file)
 
 
 def from_site(image: Image.Image) -> Image.Image:
@@ -36,14 +24,14 @@ def from_site(image: Image.Image) -> Image.Image:
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return _as_jpeg(image, SITE_QUALITY)
+    return as_jpeg(image, SITE_QUALITY)
 
 
 def site(x: Tensor, y: Tensor) -> Tensor:
     """``from_site`` for images that have their final size: only JPEG up to ``SITE_SIDE`` pixels;
     larger ones are brought back to the size that they had."""
     size = x.shape[3], x.shape[2]
-    return _each(x, lambda image: _resized(from_site(image), size))
+    return each_image(x, lambda image: _resized(from_site(image), size))
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -93,7 +81,7 @@ def gaussian_filter(x: Tensor) -> Tensor:
 
 def median_filter(x: Tensor, size: int) -> Tensor:
     """Take the median over size x size pixels, channel by channel."""
-    return _each(x, lambda image: image.filter(ImageFilter.MedianFilter(size)))
+    return each_image(x, lambda image: image.filter(ImageFilter.MedianFilter(size)))
 
 
 def bilateral_filter(x: Tensor, size: int, color: float, space: float) -> Tensor:
@@ -169,14 +157,6 @@ def _filtered(x: Tensor, weight: Tensor) -> Tensor:
         y = F.pad(x[i].float(), (edge,) * 4, mode="reflect").flatten(0, 1)[:, None]
         y = F.conv2d(F.conv2d(y, weight.view(1, 1, -1, 1)), weight.view(1, 1, 1, -1))
         out[i] = round_pixels(y.view_as(out[i]))
-    return out
-
-
-def _each(x: Tensor, through: Callable[[Image.Image], Image.Image]) -> Tensor:
-    out = torch.empty(tuple(x.shape), dtype=torch.uint8)
-    for k, image in enumerate(x):
-        done = through(Image.fromarray(image.permute(1, 2, 0).numpy()))
-        out[k] = torch.from_numpy(np.asarray(done).copy()).permute(2, 0, 1)
     return out
 
 

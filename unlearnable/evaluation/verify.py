@@ -31,12 +31,14 @@ from unlearnable.evaluation.photo_trainings import Pair, Trainings, trainings_of
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
 from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
 from unlearnable.models.pretrained import INPUT_SIZE, installed
+from unlearnable.protection.methods.class_uap import BENEATH_SIZE
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
 RADII = (0.0, 2.0)  # of adversarial training, in /255; 0 is ordinary training
 COUNTERMEASURES = ("gray", "white-balance")
+LARGE = 128  # pixels, the side from which photos are large for a learner that starts from scratch
 SMALL_TEST = 100  # photos: with fewer, one photo is over a point, and chance alone several
 
 
@@ -65,9 +67,9 @@ def verify(
     went through each of them. networks: with ImageNet weights, keys of ``PRETRAINED``, each frozen
     under a linear head (default: those whose weights are installed). seeds: how often everything is
     repeated, with other photos held out. size: the side in pixels at which the learners see the
-    photos (default: 1.5 times that at which the noise was made, because nobody knows what a learner
-    picks). holdout: the fraction of every class that is held out, near-duplicates together. others:
-    where the others' photos are now, if not where they were when these were protected among them.
+    photos (default: ``learner_size`` of that at which the noise was made). holdout: the fraction of
+    every class that is held out, near-duplicates together. others: where the others' photos are
+    now, if not where they were when these were protected among them.
     cluster: of Ray, whose machines train (default: this process, one training after the other).
     Raises UserError for folders that do not belong together.
     """
@@ -195,8 +197,9 @@ def expected_seconds(
 
 def learner_size(noise_size: int) -> int:
     """The side in pixels at which learners see photos: another than that at which the noise is
-    made, because nobody knows what a learner picks."""
-    return noise_size * 3 // 2
+    made, because nobody knows what a learner picks. Noise at the size of pretrained networks has
+    such for other learners beneath it (``ClassUAP``)."""
+    return (noise_size if noise_size < LARGE else BENEATH_SIZE) * 3 // 2
 
 
 def _rows(

@@ -18,7 +18,7 @@ from unlearnable.data.image_files import count_files, listing
 from unlearnable.data.threads import THREADS
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.photo_files import write_photo
-from unlearnable.training.pace import seconds_per_pass
+from unlearnable.protection.photos import noise_seconds
 
 MANY = 20_000  # photos, from which --dry-run looks at a sample instead of at every one
 SAMPLE = 24
@@ -72,10 +72,7 @@ def costs_of_many(
     if not (good := [each for each in tried if each]):
         raise UserError(f"None of {len(some)} files of {folder} can be read; the first: {some[0]}.")
     reading, writing, size = (sum(values) / len(values) for values in zip(*(good[1:] or good)))
-    training = 0.0
-    if probe := method.probe(n):
-        pace = seconds_per_pass(probe, (side, side), images=n, classes=classes, device=device)
-        training = pace * method.passes(n)
+    training = noise_seconds(method, side, n, n, classes, device)
     place = next(p for p in (out, *out.absolute().parents) if p.exists())
     return PhotoCosts(
         photos=n,

@@ -34,7 +34,9 @@ from unlearnable.data.image_files import NO_CLASSES, class_names, listing
 from unlearnable.data.images import Images
 from unlearnable.data.others import Others, read_others
 from unlearnable.data.threads import THREADS, in_processes
+from unlearnable.models.pretrained import INPUT_SIZE, read_imagenet_weights
 from unlearnable.protection.methods.base import Method
+from unlearnable.protection.methods.class_uap import BENEATH_SIZE, ClassUAP
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
@@ -44,7 +46,7 @@ from unlearnable.protection.protect import check_eps, protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
-PhotoMethod = MinMin | Generated | UnlearnableClusters
+PhotoMethod = MinMin | Generated | UnlearnableClusters | ClassUAP
 Level = Literal["light", "normal", "strong"]
 LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
 SIZE = 32  # pixels, the side at which the noise is made
@@ -60,10 +62,12 @@ def method_for(
     generator: Path | None = None,
     model: str | None = None,
     others: bool = False,
+    pretrained: bool = False,
 ) -> tuple[PhotoMethod, int]:
     """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
     SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes. Among the
-    photos of ``others``, a folder without sub-folders is a class.
+    photos of ``others``, a folder without sub-folders is a class. pretrained: against networks with
+    ImageNet weights as well, ClassUAP at their size.
 
     level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
     fraction of gray views for which the noise is made. generator: generator.safetensors of an
@@ -71,14 +75,25 @@ def method_for(
     UserError for options that do not go together.
     """
     if generator:
-        if level or size or train_steps or gray_prob is not None:
+        if level or size or train_steps or gray_prob is not None or pretrained:
             raise UserError(
                 "A generator keeps the settings that it was made with; leave out --level, --size, "
-                "--train-steps and --gray-prob."
+                "--train-steps, --gray-prob and --pretrained."
             )
         further = Generated.of(generator, model)
         return further, further.size
-    size, changes = size or SIZE, {"eps": LEVELS[level or "normal"]}
+    changes = {"eps": LEVELS[level or "normal"]}
+    if pretrained:
+        if gray_prob is not None or class_names(folder) == NO_CLASSES and not others:
+            raise UserError(
+                "--pretrained needs photos in sub-folders, one per class, and does without gray "
+                "views; leave out --pretrained or --gray-prob."
+            )
+        for name in ClassUAP.networks:
+            read_imagenet_weights(name)  # now, and not after the noise beneath is made
+        changes |= {"beneath_steps": train_steps} if train_steps else {}
+        return ClassUAP.preset("short", **changes), size or INPUT_SIZE
+    size = size or SIZE
     if class_names(folder) == NO_CLASSES and not others:
         if gray_prob is not None:
             raise UserError("Unlearnable Clusters has no gray views; leave out --gray-prob.")
@@ -251,18 +266,29 @@ def _tidy(private: Path) -> None:
 
 def estimate(todo: Plan, scan: Scan, photos: PhotoSettings, *, device: str = "auto") -> float:
     """Estimate the seconds that ``protect_photos`` takes here for what is to be done."""
-    own, side, method = len(todo.rows), photos.size, todo.method
+    own, method = len(todo.rows), todo.method
     writing = _writing_seconds([scan.sizes[k] for k in todo.rows], photos)
     n, classes = own, len(scan.listing.classes)
     if todo.others and not isinstance(method, Generated):
         n, classes = n + len(todo.others), classes + len(todo.others.classes)
-    probe, passes = method.probe(n), method.passes(n)
+    return writing + noise_seconds(method, photos.size, n, own, classes, device)
+
+
+def noise_seconds(
+    method: Method, side: int, images: int, own: int, classes: int, device: str
+) -> float:
+    """Estimate what the noise of ``own`` among ``images`` takes at ``side`` pixels."""
+    probe, passes, beneath = method.probe(images), method.passes(images), 0.0
     if isinstance(method, MinMin):
-        probe, passes = method.probe(n, own), method.passes(n, own)
+        probe, passes = method.probe(images, own), method.passes(images, own)
+    if isinstance(method, ClassUAP):
+        passes = method.passes_through_networks(images)
+        if method.beneath:
+            beneath = noise_seconds(method.beneath, BENEATH_SIZE, images, own, classes, device)
     if probe is None:
-        return writing
-    pace = seconds_per_pass(probe, (side, side), images=n, classes=classes, device=device)
-    return passes * pace + writing
+        return beneath
+    pace = seconds_per_pass(probe, (side, side), images=images, classes=classes, device=device)
+    return passes * pace + beneath
 
 
 def _writing_seconds(sizes: list[tuple[int, int]], photos: PhotoSettings) -> float:

@@ -105,11 +105,12 @@ class Recipe(Presets):
             "attack": "n-fgsm",
             "evals": 10,
         },
-        # a few hundred images: 36 epochs of 360
+        # a few hundred images: 18 epochs of 360
         "photos": {
             "model": "convnet",
             "steps": 200,
-            "batch": 64,
+            "batch": 32,
+            "lr": 0.05,
             "schedule": "onecycle",
             "attack": "n-fgsm",
             "evals": 1,

@@ -7,6 +7,7 @@ import inspect
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.plugins import load_object
 from unlearnable.protection.methods.base import Context, Method, Noise
+from unlearnable.protection.methods.class_uap import ClassUAP
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.fixed_surrogate import HYPO, TAP, EntF
 from unlearnable.protection.methods.imported import Imported
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
         NTGA,
         PIL,
         UnlearnableClusters,
+        ClassUAP,
         LSP,
         AR,
         OPS,
@@ -88,6 +90,7 @@ __all__ = [
     "ASR",
     "AUE",
     "CUDA",
+    "ClassUAP",
     "Context",
     "EM",
     "EntF",

@@ -17,7 +17,7 @@ from unlearnable.training.recipe import Recipe
 
 
 def train_surrogate(
-    data: Images, recipe: Recipe, run: Context, *, features: bool
+    data: Images, recipe: Recipe, run: Context, *, features: bool, name: str = "surrogate"
 ) -> tuple[nn.Module, int]:
     """Train a learner of ``data``; return it and the passes that it cost. Its state lies beside
     that of the run, which resumes it. features: whether its features will be needed. Raises
@@ -28,7 +28,7 @@ def train_surrogate(
         if features:
             require_head(model)
     run.state.claim()  # before the training writes into the folder
-    out = run.state.folder and run.state.folder / "surrogate"
+    out = run.state.folder and run.state.folder / name
     done = learn(
         data,
         recipe,

@@ -1,0 +1,103 @@
+"""Class-wise universal perturbations on pretrained networks; ``class_uap_loop`` makes the noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.presets import require
+from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED
+from unlearnable.protection.methods.base import Context, Method, Noise
+from unlearnable.protection.methods.min_min import SEM
+
+if TYPE_CHECKING:
+    from unlearnable.data.images import Images
+    from unlearnable.training.recipe import Recipe
+
+BENEATH_SIZE = 32  # pixels, the side at which the noise beneath is made
+
+
+@dataclass(frozen=True)
+class ClassUAP(Method):
+    """class-wise universal perturbations on pretrained networks (this project's): each class gets
+    one noise, a universal adversarial perturbation (Moosavi-Dezfooli et al., CVPR 2017) that moves
+    its images to the next class, as in TAP (Fowl et al., NeurIPS 2021), for several ImageNet
+    networks at once. Under it lies SEM noise against networks that are trained from scratch. Made
+    against frozen pretrained networks, unknown ones too. One noise for all images of a class can
+    be found by averaging them."""
+
+    name = "class-uap"
+
+    eps: float = 8.0
+    """budget of the whole noise, in /255"""
+    networks: tuple[str, ...] = ("efficientnet-lite0-imagenet", "efficientnet-lite2-imagenet")
+    """with weights from elsewhere: names of `unlearnable ls models`, or my_module:factory; what
+    they agree on is what others see"""
+    input_size: int = INPUT_SIZE
+    """side in pixels at which they see the images"""
+    steps: int = 100
+    """sign steps of the classes' noises"""
+    batch: int = 30
+    """images per step, over all processes"""
+    momentum: float = 0.8
+    """of the sign steps"""
+    hardened: float = 0.5
+    """fraction of the steps that see copies in JPEG (quality 20 to 90) or at a lower resolution"""
+    beneath_steps: int = 800
+    """training steps of the surrogate of the SEM noise beneath (preset short, at 32 px); 0: none"""
+    beneath_strength: float = 0.5
+    """what of that noise lies beneath in red and green, 0 to 1; in blue all of it does"""
+
+    presets = {"paper": {}, "short": {}, "pretrained-only": {"beneath_steps": 0}}
+
+    def __post_init__(self) -> None:
+        require(
+            self,
+            positive="eps steps batch input_size",
+            whole="momentum hardened beneath_steps beneath_strength",
+        )
+        for name in ("momentum", "hardened", "beneath_strength"):
+            if getattr(self, name) > 1:
+                raise UserError(f"{name} must lie in 0..1, not {getattr(self, name)}.")
+        if not self.networks:
+            raise UserError(
+                "networks names no network; name one or more of `unlearnable ls models`."
+            )
+        for name in self.networks:
+            if name not in PRETRAINED and ":" not in name:
+                own = ", or your own as my_module:factory"
+                raise unknown("network with ImageNet weights", name, PRETRAINED, own)
+
+    @property
+    def beneath(self) -> SEM | None:
+        """The method that makes the noise beneath."""
+        if not self.beneath_steps:
+            return None
+        return SEM.preset("short", eps=self.eps, train_steps=self.beneath_steps)
+
+    def head(self, network: str) -> Recipe:
+        """Return how the linear head of ``network``, which tells the classes apart, is fitted."""
+        from unlearnable.training.recipe import Recipe
+
+        return Recipe.preset("frozen", model=network, input_size=self.input_size)
+
+    def craft(self, data: Images, run: Context) -> Noise:
+        from unlearnable.protection.methods.class_uap_loop import class_uap
+
+        return class_uap(self, data, run)
+
+    def passes(self, images: int) -> int:
+        beneath = self.beneath.passes(images) if self.beneath else 0
+        return beneath + self.passes_through_networks(images)
+
+    def passes_through_networks(self, images: int) -> int:
+        """Count the passes without those of the noise beneath, which is made on small images."""
+        heads = sum(self.head(name).passes(images) for name in self.networks)
+        return heads + len(self.networks) * self.steps * min(self.batch, images)
+
+    def probe(self, images: int) -> Recipe:
+        from unlearnable.training.recipe import Recipe
+
+        network, side = self.networks[0], self.input_size
+        return Recipe.preset("fine-tuned", model=network, batch=self.batch, input_size=side)
