@@ -63,7 +63,8 @@ class ProtectPhotos(Verb):
     """side at which the noise is made, in pixels: more is slower and protects less (default: 32).
     The photos keep their own sizes"""
     train_steps: int | None = None
-    """training steps of the noise's own network (default: 800)"""
+    """training steps of the noise's own network (default: 800); with --pretrained, steps of the
+    noise (default: 100)"""
     gray_prob: float | None = None
     """fraction of gray views for which the noise is made, 0 to 1 (default: 0), against models that
     train on grayscale copies. It costs protection in color: read docs/photographs.md and verify"""
@@ -75,9 +76,9 @@ class ProtectPhotos(Verb):
     skip_bad: Flag = False
     """protect the rest when some files cannot be read"""
     pretrained: Flag = False
-    """make the noise against networks with ImageNet weights as well (class-uap, at 224 px): two of
-    them must be installed, and it takes minutes more. A folder that grows has to be protected as a
-    whole then; docs/pretrained.md says what it is worth"""
+    """make the noise against networks with ImageNet weights (class-uap, at 224 px) and not against
+    networks that are trained from scratch. The weights of two of them must be installed, and a
+    folder that grows has to be protected as a whole; docs/pretrained.md says what it is worth"""
     generator: Path | None = None
     """an earlier OUT, or its generator.safetensors: protect further photos of any of its classes
     without training"""

@@ -31,7 +31,6 @@ from unlearnable.evaluation.photo_trainings import Pair, Trainings, trainings_of
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
 from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
 from unlearnable.models.pretrained import INPUT_SIZE, installed
-from unlearnable.protection.methods.class_uap import BENEATH_SIZE
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -39,6 +38,7 @@ from unlearnable.training.recipe import Recipe
 RADII = (0.0, 2.0)  # of adversarial training, in /255; 0 is ordinary training
 COUNTERMEASURES = ("gray", "white-balance")
 LARGE = 128  # pixels, the side from which photos are large for a learner that starts from scratch
+USUAL = 32  # pixels, the side at which noise against those is made
 SMALL_TEST = 100  # photos: with fewer, one photo is over a point, and chance alone several
 
 
@@ -197,9 +197,9 @@ def expected_seconds(
 
 def learner_size(noise_size: int) -> int:
     """The side in pixels at which learners see photos: another than that at which the noise is
-    made, because nobody knows what a learner picks. Noise at the size of pretrained networks has
-    such for other learners beneath it (``ClassUAP``)."""
-    return (noise_size if noise_size < LARGE else BENEATH_SIZE) * 3 // 2
+    made, because nobody knows what a learner picks. Noise at the size of pretrained networks is
+    for those, and the other learners see the photos as they would anyway."""
+    return (noise_size if noise_size < LARGE else USUAL) * 3 // 2
 
 
 def _rows(

@@ -36,7 +36,7 @@ from unlearnable.data.others import Others, read_others
 from unlearnable.data.threads import THREADS, in_processes
 from unlearnable.models.pretrained import INPUT_SIZE, read_imagenet_weights
 from unlearnable.protection.methods.base import Method
-from unlearnable.protection.methods.class_uap import BENEATH_SIZE, ClassUAP
+from unlearnable.protection.methods.class_uap import ClassUAP
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
@@ -67,7 +67,7 @@ def method_for(
     """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
     SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes. Among the
     photos of ``others``, a folder without sub-folders is a class. pretrained: against networks with
-    ImageNet weights as well, ClassUAP at their size.
+    ImageNet weights instead, ClassUAP at their size.
 
     level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
     fraction of gray views for which the noise is made. generator: generator.safetensors of an
@@ -90,9 +90,9 @@ def method_for(
                 "views; leave out --pretrained or --gray-prob."
             )
         for name in ClassUAP.networks:
-            read_imagenet_weights(name)  # now, and not after the noise beneath is made
-        changes |= {"beneath_steps": train_steps} if train_steps else {}
-        return ClassUAP.preset("short", **changes), size or INPUT_SIZE
+            read_imagenet_weights(name)  # now, and not after the photos are read
+        changes |= {"steps": train_steps} if train_steps else {}
+        return ClassUAP.preset("paper", **changes), size or INPUT_SIZE
     size = size or SIZE
     if class_names(folder) == NO_CLASSES and not others:
         if gray_prob is not None:
@@ -278,17 +278,13 @@ def noise_seconds(
     method: Method, side: int, images: int, own: int, classes: int, device: str
 ) -> float:
     """Estimate what the noise of ``own`` among ``images`` takes at ``side`` pixels."""
-    probe, passes, beneath = method.probe(images), method.passes(images), 0.0
+    probe, passes = method.probe(images), method.passes(images)
     if isinstance(method, MinMin):
         probe, passes = method.probe(images, own), method.passes(images, own)
-    if isinstance(method, ClassUAP):
-        passes = method.passes_through_networks(images)
-        if method.beneath:
-            beneath = noise_seconds(method.beneath, BENEATH_SIZE, images, own, classes, device)
     if probe is None:
-        return beneath
+        return 0.0
     pace = seconds_per_pass(probe, (side, side), images=images, classes=classes, device=device)
-    return passes * pace + beneath
+    return passes * pace
 
 
 def _writing_seconds(sizes: list[tuple[int, int]], photos: PhotoSettings) -> float:

@@ -1,5 +1,4 @@
-"""Class-wise universal perturbations: one noise per class, its steps restated, what lies beneath,
-a killed run."""
+"""Class-wise universal perturbations: one noise per class, its steps restated, a killed run."""
 
 from dataclasses import replace
 
@@ -7,24 +6,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unlearnable import SEM, ClassUAP, Context, Frozen, UserError, learn, load, protect
+from unlearnable import ClassUAP, Context, Frozen, UserError, learn, load, protect
 from unlearnable.core import checkpoint
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.seeding import batch_rows
-from unlearnable.core.units import quantize
-from unlearnable.protection.methods import class_uap_loop
 from unlearnable.protection.methods.class_uap_loop import ClassNoise
 
 NARROW = "tests.networks:narrow"
-ALONE = ClassUAP(networks=(NARROW,), input_size=32, steps=6, batch=20, beneath_steps=0)
+ALONE = ClassUAP(networks=(NARROW,), input_size=32, steps=6, batch=20)
 
 
-def loop(m, data, beneath=None):
+def loop(m, data):
     """The loop over networks whose heads are fitted, before its first step."""
     trained = [learn(data, m.head(name), purpose="surrogate").model for name in m.networks]
-    networks = [Frozen(model, bfloat16=False) for model in trained]
-    beneath = torch.zeros(data.x.shape, dtype=torch.int8) if beneath is None else beneath
-    return ClassNoise(m, data, Context(), networks, beneath, torch.arange(len(data)))
+    return ClassNoise(m, data, Context(), [Frozen(model, bfloat16=False) for model in trained])
 
 
 def test_every_image_of_a_class_gets_the_same(few):
@@ -63,7 +58,7 @@ def test_the_networks_take_protected_images_for_the_next_class(few):
     def goal() -> float:
         with torch.no_grad():
             x = few.pixels(rows, torch.device("cpu"))
-            return float(noise.goal((x + noise.over(rows, few.y, noise.noise[few.y])), few.y))
+            return float(noise.goal(x + noise.noise[few.y], few.y))
 
     before = goal()
     for k in range(40):
@@ -72,30 +67,16 @@ def test_the_networks_take_protected_images_for_the_next_class(few):
     assert goal() < before * 2 / 3
 
 
-def test_what_lies_beneath(few):
-    """Known answer: without a step the noise is what lies beneath, halved in red and green."""
-    m = replace(ALONE, steps=1)
-    beneath = torch.randint(-8, 9, few.x.shape, generator=torch.Generator().manual_seed(0)).char()
-    delta = loop(m, few, beneath).delta()
-    assert torch.equal(delta[:, 2], beneath[:, 2])
-    assert torch.equal(delta[:, :2], quantize(beneath[:, :2].float() / 255 / 2))
-    made = SEM.preset("short", train_steps=2)
-    m = replace(ALONE, beneath_steps=2)
-    assert m.beneath == made and m.passes(40) == made.passes(40) + ALONE.passes(40)
-
-
-def test_images_larger_than_what_lies_beneath():
+def test_images_of_another_size_than_the_networks():
     data = load("shapes", limit=20)
-    large = replace(data, x=F.interpolate(data.x.float(), 80).byte())
-    m = replace(ALONE, beneath_steps=2, input_size=48, steps=2)
-    delta = m.craft(large, Context()).delta
+    large = replace(data, x=F.interpolate(data.x.float(), (80, 60)).byte())
+    delta = replace(ALONE, input_size=48).craft(large, Context()).delta
     assert delta.shape == large.x.shape and 0 < int(delta.abs().max()) <= 8
 
 
-@pytest.mark.parametrize("beneath_steps", [0, 2])
-def test_a_killed_run_goes_on_bit_for_bit(few, tmp_path, monkeypatch, beneath_steps):
-    m = replace(ALONE, beneath_steps=beneath_steps)
-    whole = m.craft(few, Context())
+def test_a_killed_run_goes_on_bit_for_bit(few, tmp_path, monkeypatch):
+    whole = ALONE.craft(few, Context())
+    assert whole.passes == ALONE.passes(len(few))
     monkeypatch.setattr(checkpoint, "SAVE_EVERY", -1.0)
     real, killed = ClassNoise.step, []
 
@@ -103,13 +84,13 @@ def test_a_killed_run_goes_on_bit_for_bit(few, tmp_path, monkeypatch, beneath_st
         if k == 3 and not killed:
             killed.append(k)
             raise KeyboardInterrupt
+        assert k >= 3 or not killed  # goes on where it was
         real(self, k)
 
     monkeypatch.setattr(ClassNoise, "step", step)
     with pytest.raises(KeyboardInterrupt):
-        m.craft(few, Context(state=Checkpoint(tmp_path / "out", {})))
-    monkeypatch.setattr(class_uap_loop, "_beneath", None)  # is not made twice
-    again = m.craft(few, Context(state=Checkpoint(tmp_path / "out", {})))
+        ALONE.craft(few, Context(state=Checkpoint(tmp_path / "out", {})))
+    again = ALONE.craft(few, Context(state=Checkpoint(tmp_path / "out", {})))
     assert torch.equal(again.delta, whole.delta) and again.passes == whole.passes
 
 
@@ -123,7 +104,7 @@ def test_mistakes(few, monkeypatch):
     for changes, said in (
         ({"networks": ()}, "networks names no network"),
         ({"networks": ("resnet",)}, "resnet"),
-        ({"beneath_strength": 1.5}, "beneath_strength must lie in 0..1"),
+        ({"momentum": 1.5}, "momentum must lie in 0..1"),
         ({"hardened": -1}, "hardened"),
         ({"steps": 0}, "steps"),
     ):
@@ -131,4 +112,4 @@ def test_mistakes(few, monkeypatch):
             ClassUAP(**changes)
     monkeypatch.setattr("unlearnable.models.pretrained.find_spec", lambda package: None)
     with pytest.raises(UserError, match="pip install"):
-        protect(few, ClassUAP(beneath_steps=0))
+        protect(few, ClassUAP())

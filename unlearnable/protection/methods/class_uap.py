@@ -9,13 +9,10 @@ from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
 from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED
 from unlearnable.protection.methods.base import Context, Method, Noise
-from unlearnable.protection.methods.min_min import SEM
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
     from unlearnable.training.recipe import Recipe
-
-BENEATH_SIZE = 32  # pixels, the side at which the noise beneath is made
 
 
 @dataclass(frozen=True)
@@ -23,9 +20,8 @@ class ClassUAP(Method):
     """class-wise universal perturbations on pretrained networks (this project's): each class gets
     one noise, a universal adversarial perturbation (Moosavi-Dezfooli et al., CVPR 2017) that moves
     its images to the next class, as in TAP (Fowl et al., NeurIPS 2021), for several ImageNet
-    networks at once. Under it lies SEM noise against networks that are trained from scratch. Made
-    against frozen pretrained networks, unknown ones too. One noise for all images of a class can
-    be found by averaging them."""
+    networks at once. Made against frozen pretrained networks, unknown ones too; networks that are
+    trained from scratch learn through it, and who averages the images of a class finds it."""
 
     name = "class-uap"
 
@@ -44,20 +40,16 @@ class ClassUAP(Method):
     """of the sign steps"""
     hardened: float = 0.5
     """fraction of the steps that see copies in JPEG (quality 20 to 90) or at a lower resolution"""
-    beneath_steps: int = 800
-    """training steps of the surrogate of the SEM noise beneath (preset short, at 32 px); 0: none"""
-    beneath_strength: float = 0.5
-    """what of that noise lies beneath in red and green, 0 to 1; in blue all of it does"""
 
-    presets = {"paper": {}, "short": {}, "pretrained-only": {"beneath_steps": 0}}
+    presets = {"paper": {}}
 
     def __post_init__(self) -> None:
         require(
             self,
             positive="eps steps batch input_size",
-            whole="momentum hardened beneath_steps beneath_strength",
+            whole="momentum hardened",
         )
-        for name in ("momentum", "hardened", "beneath_strength"):
+        for name in ("momentum", "hardened"):
             if getattr(self, name) > 1:
                 raise UserError(f"{name} must lie in 0..1, not {getattr(self, name)}.")
         if not self.networks:
@@ -68,13 +60,6 @@ class ClassUAP(Method):
             if name not in PRETRAINED and ":" not in name:
                 own = ", or your own as my_module:factory"
                 raise unknown("network with ImageNet weights", name, PRETRAINED, own)
-
-    @property
-    def beneath(self) -> SEM | None:
-        """The method that makes the noise beneath."""
-        if not self.beneath_steps:
-            return None
-        return SEM.preset("short", eps=self.eps, train_steps=self.beneath_steps)
 
     def head(self, network: str) -> Recipe:
         """Return how the linear head of ``network``, which tells the classes apart, is fitted."""
@@ -88,11 +73,6 @@ class ClassUAP(Method):
         return class_uap(self, data, run)
 
     def passes(self, images: int) -> int:
-        beneath = self.beneath.passes(images) if self.beneath else 0
-        return beneath + self.passes_through_networks(images)
-
-    def passes_through_networks(self, images: int) -> int:
-        """Count the passes without those of the noise beneath, which is made on small images."""
         heads = sum(self.head(name).passes(images) for name in self.networks)
         return heads + len(self.networks) * self.steps * min(self.batch, images)
 
