@@ -37,6 +37,7 @@ from unlearnable.training.recipe import Recipe
 
 RADII = (0.0, 2.0)  # of adversarial training, in /255; 0 is ordinary training
 COUNTERMEASURES = ("gray", "white-balance")
+TEST_TOO = ("white-balance",)  # goes before every use of a model; test photos as they are ruin it
 LARGE = 128  # pixels, the side from which photos are large for a learner that starts from scratch
 USUAL = 32  # pixels, the side at which noise against those is made
 SMALL_TEST = 100  # photos: with fewer, one photo is over a point, and chance alone several
@@ -64,12 +65,13 @@ def verify(
 
     out: a folder for verify.json and every training's result. radii: of adversarial training, in
     /255; 0 is ordinary training. countermeasures: ordinary training again, on training photos that
-    went through each of them. networks: with ImageNet weights, keys of ``PRETRAINED``, each frozen
-    under a linear head (default: those whose weights are installed). seeds: how often everything is
-    repeated, with other photos held out. size: the side in pixels at which the learners see the
-    photos (default: ``learner_size`` of that at which the noise was made). holdout: the fraction of
-    every class that is held out, near-duplicates together. others: where the others' photos are
-    now, if not where they were when these were protected among them.
+    went through each of them (of ``TEST_TOO``, test photos as well). networks: with ImageNet
+    weights, keys of ``PRETRAINED``, each frozen under a linear head (default: those whose weights
+    are installed). seeds: how often everything is repeated, with other photos held out. size: the
+    side in pixels at which the learners see the photos (default: ``learner_size`` of that at which
+    the noise was made). holdout: the fraction of every class that is held out, near-duplicates
+    together. others: where the others' photos are now, if not where they were when these were
+    protected among them.
     cluster: of Ray, whose machines train (default: this process, one training after the other).
     Raises UserError for folders that do not belong together.
     """
@@ -147,10 +149,15 @@ def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> lis
         Learner(f"adversarial {r:g}/255", (("adv_eps", r),)) if r else Learner("ordinary training")
         for r in radii
     ]
-    return by_radius + [
-        Learner(f"training after {describe_countermeasure(name)}", countermeasure=name)
+    after = [
+        Learner(
+            f"training after {describe_countermeasure(name)}",
+            countermeasure=name,
+            countermeasure_test=name in TEST_TOO,
+        )
         for name in countermeasures
     ]
+    return by_radius + after
 
 
 def _counted(
