@@ -85,13 +85,13 @@ class ClassNoise:
         """Return a batch as a learner might see it: some as JPEG files, some at a lower resolution,
         and all cropped, flipped and at the networks' size. JPEG passes gradients as they are."""
         g = generator("cpu", self.run.seed, "views", k, distributed.rank())
-        draw = torch.rand(3, generator=g).tolist()
-        if draw[0] < self.m.hardened / 2:
+        kind, degree = torch.rand(2, generator=g).tolist()
+        if kind < self.m.hardened / 2:
             low, high = QUALITY
-            file = jpeg(to_pixels(x.detach()).cpu(), round(low + (high - low) * draw[1]))
+            file = jpeg(to_pixels(x.detach()).cpu(), round(low + (high - low) * degree))
             x = x + (to_unit(file).to(x) - x).detach()
-        elif draw[0] < self.m.hardened:
-            side = round(self.m.input_size * (LOWEST + (1 - LOWEST) * draw[1]))
+        elif kind < self.m.hardened:
+            side = round(self.m.input_size * (LOWEST + (1 - LOWEST) * degree))
             x = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
         return self.crop(
             x, generator(self.run.device, self.run.seed, "crops", k, distributed.rank())
