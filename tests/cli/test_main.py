@@ -306,7 +306,7 @@ def test_own_method_and_what_is_none(tmp_path):
         assert says in run("protect", name, "--limit", 40, cwd=tmp_path, status=2).stderr
 
 
-def torchrun(*args, cwd):
+def by_torchrun(*args, cwd):
     launcher = [
         sys.executable,
         "-m",
@@ -335,7 +335,7 @@ def torchrun(*args, cwd):
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return done
+    return done.stdout
 
 
 @pytest.mark.parametrize("words", ["ls presets", "protect rem --help"])
@@ -382,8 +382,18 @@ def test_two_processes(tmp_path, extra):
             "--adv-eps",
             2,
         ]
-        learned = torchrun("learn", tmp_path / "out", *options, cwd=tmp_path)
-        assert learned.stdout.count("Accuracy on 40") == 1
+        said = "".join(typed_by(2, "learn", tmp_path / "out", *options, cwd=tmp_path))
+        assert said.count("Accuracy on 40") == 1
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_processes(tmp_path):
+    """What ``typed_by`` stands for elsewhere."""
+    by_torchrun("protect", "lsp", "--limit", 40, "--out", "out", cwd=tmp_path)
+    options = ("--preset", "short", "--steps", 1, "--batch", 16, "--test-limit", 40)
+    said = by_torchrun("learn", "out", *options, cwd=tmp_path)
+    assert said.count("Accuracy on 40") == 1
+    assert "2 process(es)" in json.loads((tmp_path / "out" / "card.json").read_text())["hardware"]
 
 
 def test_a_file_beside_the_images_does_not_run_as_a_library(tmp_path):

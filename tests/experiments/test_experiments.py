@@ -169,7 +169,7 @@ def test_a_result_is_found_by_what_was_measured(tmp_path):
         assert canonical(changed) != canonical(asked)
     result = {"config": old, "accuracy": 1.0, "peak": 1.0, "log": []}
     write_records([result], tmp_path / "one.json")
-    assert Records(tmp_path).of(asked) == {3: result}
+    assert Records(tmp_path).of(canonical(asked)) == {3: result}
     (tmp_path / "one.json").write_text('{"cells": [{}]}')
     with pytest.raises(UserError, match="not a complete record"):
         Records(tmp_path)
@@ -333,12 +333,20 @@ def test_passes_are_counted_before_they_are_spent(few):
         assert 0.6 * counted <= spent <= counted or isinstance(method, TAP), method
 
 
-def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory) -> Path:
+    """A folder with a report in ``out`` and its plots in ``paper``."""
     pytest.importorskip("matplotlib")
+    folder = tmp_path_factory.mktemp("reported")
     at = get_scale("small", "cifar10")
-    fill(tmp_path, at, ["main-comparison", "protection-vs-cost"], seeds=(0, 1))
-    written = report_results(tmp_path, tmp_path / "out", plots=tmp_path / "paper")
-    md, table, page = (p.read_text() for p in written)
+    fill(folder, at, ["main-comparison", "protection-vs-cost"], seeds=(0, 1))
+    report_results(folder, folder / "out", plots=folder / "paper")
+    return folder
+
+
+def test_the_report_holds_the_numbers_of_the_cells(reported, tmp_path):
+    out = reported / "out"
+    md, table, page = ((out / f"tables.{kind}").read_text() for kind in ("md", "csv", "html"))
     rows = {(r["table"], r["row"], r["column"]): r for r in csv.DictReader(table.splitlines())}
     one = rows["main-comparison", "REM(2)", "AT-4"]
     values = [float(v) for v in one["values"].split()]
@@ -356,13 +364,13 @@ def test_the_report_holds_the_numbers_of_the_cells(tmp_path):
     plots = re.findall(r"!\[.*\]\((.*\.svg)\)", md)
     assert len(plots) == page.count('<svg class="plot"') == len(set(plots))
     for file in plots:  # each stands on its own: whole, and with the names of its lines
-        drawing = ElementTree.parse(tmp_path / "out" / file).getroot()
+        drawing = ElementTree.parse(out / file).getroot()
         words = {t.text for t in drawing.iter("{http://www.w3.org/2000/svg}text")}
         assert words & {"REM(2)", "REM(4)", "SEM, short", "clean, AT-2"}, file
-    paper = sorted(p.name for p in (tmp_path / "paper").iterdir())
+    paper = sorted(p.name for p in (reported / "paper").iterdir())
     assert paper == sorted(f"{Path(p).stem}.{kind}" for p in plots for kind in ("pdf", "svg"))
     with pytest.raises(UserError, match="no result of any table"):
-        report_results(tmp_path / "out", tmp_path / "x")
+        report_results(out, tmp_path)
 
 
 def test_without_matplotlib_there_are_tables(tmp_path, monkeypatch, caplog):
@@ -392,24 +400,17 @@ return {sorted: parseFloat(first()), before: parseFloat(before),
 """
 
 
-@pytest.fixture(scope="module")
-def tables_page(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    fill(folder, get_scale("small", "cifar10"), ["main-comparison"], seeds=(0, 1))
-    return report_results(folder, folder)[2]
-
-
 @pytest.mark.parametrize("width", [390, 1200])
-def test_the_page_in_a_browser(tables_page, width):
+def test_the_page_in_a_browser(reported, width):
     """Sorts by a click, fits a phone, nothing on the console."""
-    page = browse(tables_page, PROBE, width=width)
+    page = browse(reported / "out" / "tables.html", PROBE, width=width)
     seen = page.found
     assert seen["wide"] <= seen["window"] == width and seen["lines"] > 10 and seen["broken"] == 0
     assert seen["sorted"] <= seen["before"] and not page.console
 
 
-def test_axe_finds_nothing(tables_page):
-    assert axe(tables_page, width=390, dark=True) == []
+def test_axe_finds_nothing(reported):
+    assert axe(reported / "out" / "tables.html", width=390, dark=True) == []
 
 
 def test_images_and_noise_where_the_protected_set_lies(tmp_path, monkeypatch):

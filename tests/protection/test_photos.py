@@ -454,9 +454,9 @@ def test_the_generator_makes_the_noise_of_the_run_that_made_it(tmp_path):
 
 
 def test_the_generator_lowers_the_loss_of_images_it_never_saw(tmp_path):
-    train, more = load("shapes", limit=200), load("shapes", limit=40, split="test")
+    train, more = load("shapes", limit=100), load("shapes", limit=40, split="test")
     network = "tests.networks:narrow"
-    method = SEM.preset("short", model=network, train_steps=80, batch=50)
+    method = SEM.preset("short", model=network, train_steps=40, batch=25)
     protect(train, method, tmp_path / "out")
     model = build(network, 10, size=32).eval()
     model.load_state_dict(load_file(tmp_path / "out" / "generator.safetensors"))
@@ -467,7 +467,7 @@ def test_the_generator_lowers_the_loss_of_images_it_never_saw(tmp_path):
 
     assert loss(generated(tmp_path / "out", more, model=network).x) < 0.9 * loss(
         more.x
-    )  # 0.74 to 0.77 over three seeds
+    )  # 0.80 to 0.82 over three seeds
 
 
 # ── verify ──

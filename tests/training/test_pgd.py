@@ -84,9 +84,15 @@ def test_perturbations_stay_in_the_ball_and_in_the_image():
 
 # those with weights from elsewhere need packages; tests/models/test_pretrained.py has them
 NETWORKS = [n for n in MODELS if not n.endswith("-imagenet")]
+WIDE = ("wrn-34-10", "wrn-34-10-fu", "wrn-28-10", "resnet50")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+def networks(*slow: str) -> list:
+    """Every network; ``slow`` ones only in make test-all: a quicker one has the same layers."""
+    return [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in NETWORKS]
+
+
+@pytest.mark.parametrize("name", networks("wrn-34-10", "wrn-34-10-fu"))
 def test_frozen_copy_agrees_with_every_network(name):
     model = _with_statistics(build(name, 10, size=32, seed=1))
     x = torch.rand(2, 3, 32, 32, generator=generator("cpu", 4))
@@ -105,13 +111,8 @@ def test_frozen_copy_agrees_with_every_network(name):
     assert torch.allclose(frozen(x), changed, atol=1e-4 * float(changed.abs().max()))
 
 
-# where bfloat16 is emulated the wide networks take a minute; the others have the same layers
-WIDE = ("wrn-34-10", "wrn-34-10-fu", "wrn-28-10", "resnet50")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in WIDE else ()) for n in NETWORKS]
-)
+# where bfloat16 is emulated the wide ones take a minute
+@pytest.mark.parametrize("name", networks(*WIDE, "densenet121", "vgg16", "vgg19", "resnet18"))
 def test_bfloat16_keeps_the_loss_and_most_signs_of_its_gradient(name):
     model = _with_statistics(build(name, 10, size=32, seed=1)).eval()
     x, y = torch.rand(4, 3, 32, 32, generator=generator("cpu", 5)), torch.arange(4) % 10

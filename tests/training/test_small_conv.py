@@ -60,7 +60,7 @@ def test_only_small_maps_in_bfloat16_go_that_way(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["convnet", "resnet18", pytest.param("vgg16", marks=pytest.mark.slow)]
+    "name", ["convnet", *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet18", "vgg16"))]
 )
 def test_a_training_step_is_the_same_up_to_rounding(name, monkeypatch):
     """The step that bfloat16 takes either way, from that of float32: as far with matrices as

@@ -42,7 +42,7 @@ def cell_value(cell: Cell | None, runner: Runner) -> CellValue:
     """Return what is stored of a cell: the value of each seed."""
     if cell is None:
         return CellValue()
-    results = runner.records.of(runner.config(cell.spec, 0))
+    results = runner.found(cell.spec)
     values = tuple(cell.read(results[seed]) for seed in sorted(results))
     figure = cell.paper or Figure()
     return CellValue(values, str(figure), figure.value, cell.digits)

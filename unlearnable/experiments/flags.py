@@ -48,5 +48,4 @@ def _flags(spec: LearnerSpec, runner: Runner) -> set[str]:
 
 def _results(spec: LearnerSpec, runner: Runner) -> dict[int, Result]:
     """What is there of a learner, by seed."""
-    found = runner.records.of(runner.config(spec, 0))
-    return {seed: Result.from_json(result) for seed, result in found.items()}
+    return {seed: Result.from_json(result) for seed, result in runner.found(spec).items()}

@@ -53,9 +53,9 @@ class Records:
             )
         self._results.setdefault(canonical(config), {})[config.get("seed", 0)] = result
 
-    def of(self, config: Json) -> dict[int, Json]:
-        """Return the results of that configuration by seed, whatever its own seed is."""
-        return self._results.get(canonical(config), {})
+    def of(self, text: str) -> dict[int, Json]:
+        """Return the results of the configuration with that ``canonical`` text, by seed."""
+        return self._results.get(text, {})
 
     def hardware(self) -> set[str]:
         """Return what the results were measured on."""

@@ -104,9 +104,7 @@ def write_record(tables: list[Table], scale: Scale, results: Path | str, file: P
     their number. Raises UserError where there is none."""
     runner = Runner(scale, Path(results))
     specs = dict.fromkeys(spec for table in tables for spec in table.grid(scale).specs())
-    found = [
-        result for spec in specs for result in runner.records.of(runner.config(spec, 0)).values()
-    ]
+    found = [result for spec in specs for result in runner.found(spec).values()]
     if not found:
         raise UserError(
             f"{results} has no result of these tables at that scale; nothing to record."

@@ -14,7 +14,7 @@ from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.store import Json, get_or_compute, without_defaults
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
 from unlearnable.experiments.grid import LearnerSpec, NoiseSpec, Spec
-from unlearnable.experiments.records import Records, resolved
+from unlearnable.experiments.records import Records, canonical, resolved
 from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.protect import Protected, protect
@@ -51,7 +51,7 @@ class Runner:
         """What is sent to another machine: results are looked for where it arrives, and images that
         are too many are loaded there."""
         large = len(self.clean) and self.clean.x.nbytes > MOST_SENT
-        left = {"records", "clean", "test"} if large else {"records"}
+        left = {"records", "_texts"} | ({"clean", "test"} if large else set())
         return {k: v for k, v in vars(self).items() if k not in left}
 
     def at(self, folder: Path) -> "Runner":
@@ -88,13 +88,22 @@ class Runner:
             **{k: v for k, v in further.items() if k in ("countermeasure_test", "leaked")},
         }
 
+    def found(self, spec: Spec) -> dict[int, Json]:
+        """Return what is stored of a cell, by seed."""
+        if spec not in self._texts:  # a report asks for the same cells many times
+            self._texts[spec] = canonical(self.config(spec, 0))
+        return self.records.of(self._texts[spec])
+
+    @cached_property
+    def _texts(self) -> dict[Spec, str]:
+        return {}
+
     def measure(self, spec: Spec, seed: int, *, wait: bool = True) -> Json:
         """Return the result, computed the first time and read afterwards: the fields of ``Result``
         for a learner, the card (budget, measured, passes, seconds, hardware, ...) for a noise.
 
         Where another process is computing it, wait for it, or raise ``Busy`` (``wait`` False)."""
-        config = self.config(spec, seed)
-        if found := self.records.of(config).get(seed):
+        if found := self.found(spec).get(seed):
             return found
 
         def compute(_: Path) -> Json:
@@ -102,7 +111,9 @@ class Runner:
                 self._card(spec, seed) if isinstance(spec, NoiseSpec) else self._train(spec, seed)
             )
 
-        result = resolved(get_or_compute(self.folder, config, compute, wait=wait), self.folder)
+        result = resolved(
+            get_or_compute(self.folder, self.config(spec, seed), compute, wait=wait), self.folder
+        )
         self.records.add(result)
         return result
 

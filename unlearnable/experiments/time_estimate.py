@@ -10,12 +10,7 @@ from unlearnable.training.recipe import Recipe
 def missing(runner: Runner, specs: list[Spec], seeds: tuple[int, ...]) -> list[tuple[int, Spec]]:
     """What has no cell yet, noise apart: (seed, learner), and (seed, noise) for noise that no
     cell's learner needs."""
-    return [
-        (seed, spec)
-        for seed in seeds
-        for spec in specs
-        if seed not in runner.records.of(runner.config(spec, seed))
-    ]
+    return [(seed, spec) for seed in seeds for spec in specs if seed not in runner.found(spec)]
 
 
 def seconds(runner: Runner, todo: list[tuple[int, Spec]]) -> float:
@@ -28,9 +23,7 @@ def seconds(runner: Runner, todo: list[tuple[int, Spec]]) -> float:
         if isinstance(spec, LearnerSpec):
             recipe = spec.learner.recipe(runner.scale.recipe)
             work.append((recipe.passes(images), recipe))
-        if spec.method is not None and seed not in runner.records.of(
-            runner.config(NoiseSpec(spec.method), seed)
-        ):
+        if spec.method is not None and seed not in runner.found(NoiseSpec(spec.method)):
             noises.add((seed, spec.method))
     for _, method in noises:
         if probe := method.probe(images):

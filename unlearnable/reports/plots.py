@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -235,18 +236,24 @@ def _decades(plot: Plot) -> tuple[float, ...]:
     return tuple(x for x in marks if low / 1.5 <= x <= high * 1.5)
 
 
-def _svg(plot: Plot, about: str) -> ElementTree.Element:
-    """Return the drawing without matplotlib's style sheet and ids, which would meet those of other
-    plots on a page, and without its description, which has a date; points with titles."""
+@lru_cache(maxsize=128)  # a report shows a plot in a page, in a file, and in one for a paper
+def _drawn(plot: Plot) -> bytes:
+    """Return the SVG as matplotlib writes it."""
     from matplotlib import rc_context
 
     with rc_context(STYLE):
         file = io.BytesIO()
         _figure(plot).savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def _svg(plot: Plot, about: str) -> ElementTree.Element:
+    """Return the drawing without matplotlib's style sheet and ids, which would meet those of other
+    plots on a page, and without its description, which has a date; points with titles."""
     svg = "http://www.w3.org/2000/svg"
     ElementTree.register_namespace("", svg)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    root = ElementTree.fromstring(file.getvalue())
+    root = ElementTree.fromstring(_drawn(plot))
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag.rpartition("}")[2] in ("metadata", "style"):
