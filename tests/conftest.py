@@ -13,6 +13,7 @@ import torch
 from unlearnable import Images, load
 from unlearnable.core.device import COMPILE
 from unlearnable.data import shapes
+from unlearnable.training import pace
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -38,6 +39,15 @@ def drawn_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "generate", generate)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def timed_briefly():
+    """What commands announce is measured in two steps: most tests do not look at it. test_pace.py
+    has the real number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "STEPS", 1)
         yield
 
 

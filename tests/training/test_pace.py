@@ -7,6 +7,16 @@ import pytest
 from unlearnable import Recipe, learn
 from unlearnable.training import pace
 
+STEPS = pace.STEPS  # before conftest.py makes it less
+
+
+@pytest.fixture(autouse=True)
+def timed_in_full(monkeypatch):
+    monkeypatch.setattr(pace, "STEPS", STEPS)
+    pace._seconds_per_image.cache_clear()
+    yield
+    pace._seconds_per_image.cache_clear()
+
 
 @pytest.mark.parametrize("adv_eps", [0.0, 2.0])
 def test_a_recipe_counts_the_passes_that_it_takes(few, adv_eps):
@@ -18,7 +28,6 @@ def test_a_recipe_counts_the_passes_that_it_takes(few, adv_eps):
 def test_the_pace_is_the_median_step_without_the_first(monkeypatch):
     """Steps of 9, 1, 2 and 40 seconds on 8 images, two passes each: the median of the last three
     counts."""
-    pace._seconds_per_image.cache_clear()
     clock = iter([0, 9, 9, 10, 10, 12, 12, 52])
     monkeypatch.setattr(pace, "SECONDS", 20)
     monkeypatch.setattr(pace.time, "monotonic", lambda: next(clock))
@@ -27,11 +36,9 @@ def test_the_pace_is_the_median_step_without_the_first(monkeypatch):
     # other radii, rates and lengths share the trial: the clock would run out
     other = Recipe.preset("short", batch=8, adv_eps=2.0, adv_steps=1, lr=0.3, steps=7)
     assert pace.seconds_per_pass(other, (32, 32), images=8, device="cpu") == 2 / 8 / 2
-    pace._seconds_per_image.cache_clear()
 
 
 def test_an_estimate_is_near_what_training_takes(few):
-    pace._seconds_per_image.cache_clear()
     recipe = Recipe.preset("short", steps=20, batch=16)
     estimate = recipe.passes(len(few)) * pace.seconds_per_pass(recipe, (32, 32), images=len(few))
     begin = time.monotonic()
