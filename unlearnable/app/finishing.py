@@ -54,8 +54,8 @@ class Protecting(Step):
 
 def _honestly() -> None:
     with el("div", css="honest"):
-        el("h3", "What it stops")
-        el("p", words.STOPS)
+        el("h3", "What it holds back")
+        el("p", words.HOLDS_BACK)
         el("h3", "What it does not stop")
         with el("ul"):
             for who, what in words.NOT_STOPPED:
