@@ -32,8 +32,8 @@ UNFINISHED = (
 
 HOLDS_BACK = (
     "A small model trained from scratch, where nearly all photos are protected, and by half at "
-    "most. On 480 photos of six kinds of waste it named 41 of 100 new photos rightly instead of 64; "
-    "guessing names 17."
+    "most. On 480 photos of six kinds of waste it named 41 of 100 new photos rightly instead of "
+    "64; guessing names 17."
 )
 NOT_STOPPED = (
     (
