@@ -247,7 +247,11 @@ def test_a_mistake_gets_one_sentence_and_writes_nothing(tmp_path, mistake, monke
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("size", [20_000, 2_000_000], ids=["images", "state"])
+@pytest.mark.parametrize(
+    "size",
+    [20_000, pytest.param(2_000_000, marks=pytest.mark.slow)],
+    ids=["images", "state"],
+)
 def test_a_disk_that_is_full_halfway_gets_one_sentence_and_keeps_no_part(tmp_path, size):
     """The system refuses files above ``size`` bytes: the writers of json, numpy and torch meet a
     real short write."""

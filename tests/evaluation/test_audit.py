@@ -150,6 +150,7 @@ def test_absent_weights_stop_an_audit_before_it_trains(protected, monkeypatch):
         estimate(SUITES["pretrained"], load(protected), SHORT)
 
 
+@pytest.mark.slow  # 39 learners; those of the quick suite train in other tests here
 def test_every_learner_of_the_full_suite_trains(protected, tmp_path, monkeypatch):
     monkeypatch.setattr(train_and_test, "train_denoiser", partial(train_denoiser, steps=2))
     shortest = Recipe.preset("short", model=NARROW, steps=1, batch=8, evals=1, adv_steps=1)

@@ -228,6 +228,7 @@ def test_start_from_another_learner(tmp_path):
         Recipe(adv_eps=1, adv_l2=1)
 
 
+@pytest.mark.slow  # test_pgd.py compiles one in every run
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
 def test_compiled_training_steps_are_the_same_up_to_rounding(few, compiling, monkeypatch):
     x, y = (
