@@ -58,7 +58,7 @@ class ClassNoise:
         x, y = self.data.pixels(i, device), self.data.labels(i, device)
         each = self.noise[y].requires_grad_()
         seen = self.view((x + each).clamp(0, 1), k)
-        (gradient,) = torch.autograd.grad(self.goal(seen, y), each)
+        (gradient,) = torch.autograd.grad(seen, each, self.gradient(seen, y))
         member = F.one_hot(y, len(self.noise)).to(gradient).T  # [classes, n]
         total = (member @ gradient.flatten(1)).view_as(self.noise)
         count = member.sum(1)
@@ -70,16 +70,22 @@ class ClassNoise:
         move = (FIRST * left + LAST) * eps * self.speed.sign()
         self.noise = torch.where(here, (self.noise - move).clamp(-eps, eps), self.noise)
 
-    def goal(self, seen: Tensor, y: Tensor) -> Tensor:
-        """Return by how much the own class is ahead of the next one, summed over images and
-        networks; each network's logits in units of their own spread."""
-        target = (y + 1) % len(self.data.classes)
-        total = seen.new_zeros(())
+    def gradient(self, seen: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient of ``goal``, summed over the networks, at ``seen``. One network after
+        the other: what each keeps for its backward pass is most of the memory."""
+        total = torch.zeros_like(seen)
         for network in self.networks:
-            logits = network(seen)
-            ahead = logits.gather(1, y[:, None]) - logits.gather(1, target[:, None])
-            total = total + ahead.sum() / logits.detach().std().clamp(min=1e-6)
+            at = seen.detach().requires_grad_()
+            total += torch.autograd.grad(self.goal(network, at, y), at)[0]
         return total
+
+    def goal(self, network: Frozen, seen: Tensor, y: Tensor) -> Tensor:
+        """Return by how much the own class is ahead of the next one, summed over images; the
+        logits in units of their own spread."""
+        target = (y + 1) % len(self.data.classes)
+        logits = network(seen)
+        ahead = logits.gather(1, y[:, None]) - logits.gather(1, target[:, None])
+        return ahead.sum() / logits.detach().std().clamp(min=1e-6)
 
     def view(self, x: Tensor, k: int) -> Tensor:
         """Return a batch as a learner might see it: some as JPEG files, some at a lower resolution,
