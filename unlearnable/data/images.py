@@ -111,5 +111,11 @@ class Images:
         return h.hexdigest()
 
 
+def chunks(x: Tensor, images: int) -> tuple[Tensor, ...]:
+    """Split the row numbers of ``x``, [N, C, H, W], into parts with the pixels of at most
+    ``images`` images of 32 x 32, or one image: hundreds of photos at a time take gigabytes."""
+    return torch.arange(len(x)).split(max(1, images * 32 * 32 // x.shape[-2:].numel()))
+
+
 def _index(i: Tensor | slice, device: torch.device) -> Tensor | slice:
     return i if isinstance(i, slice) else to_device(i, device)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unlearnable.core.units import quantize, to_unit
 from unlearnable.data.card import Measured
-from unlearnable.data.images import Images
+from unlearnable.data.images import Images, chunks
 
 VISIBLE_SHIFT = 1.0  # of the mean color, in /255
 
@@ -17,7 +17,7 @@ def visibility(clean: Tensor, protected: Tensor) -> Measured:
     """Measure how far apart two uint8 [N, 3, H, W] sets are: L-infinity in /255, mean L2 norm with
     pixels in [0, 1], mean PSNR in dB, mean SSIM."""
     linf, l2, psnr, similar = 0, 0.0, 0.0, 0.0
-    for i in torch.arange(len(clean)).split(500):
+    for i in chunks(clean, 500):
         a, b = to_unit(clean[i]), to_unit(protected[i])
         d = (a - b).flatten(1)
         linf = max(linf, int(quantize(d.abs().max(), torch.int16)))
@@ -134,7 +134,7 @@ def noise_size(clean: Images, protected: Images) -> tuple[int, float, int]:
     """Return the largest change in /255, the mean L2 norm of an image's change with pixels in
     [0, 1], and the number of images without any change."""
     linf, l2, same = 0, 0.0, 0
-    for i in torch.arange(len(clean)).split(4096):
+    for i in chunks(clean.x, 4096):
         d = (protected.x[i].short() - clean.x[i].short()).abs().flatten(1)
         linf, same = max(linf, int(d.max())), same + int((d.amax(1) == 0).sum())
         l2 += float(to_unit(d).norm(dim=1).sum())

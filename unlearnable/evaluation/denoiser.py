@@ -10,14 +10,14 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.core.units import to_pixels, to_unit
-from unlearnable.data.images import Images
+from unlearnable.data.images import Images, chunks
 from unlearnable.training import augment
 
 NETWORK = "u-net"  # in the keys of results: an earlier version had another
 WIDTH = 24  # channels at full size; twice and four times that below
 STEPS, BATCH, VISITS = 400, 64, 16  # steps at least, and visits of every pair at least
 PATCH = 64  # pixels: larger images are learned from windows of that side
-PIXELS = 256 * 32 * 32  # denoised at a time
+AT_ONCE = 256  # images of 32 x 32 that are denoised at a time
 
 
 class Denoiser(nn.Module):
@@ -137,6 +137,6 @@ def _batch(
 def denoised(model: Denoiser, x: Tensor, device: torch.device | str = "cpu") -> Tensor:
     """Return the images x, uint8 [N, 3, H, W], after the denoiser."""
     out = torch.empty_like(x)
-    for i in torch.arange(len(x)).split(max(1, PIXELS // x.shape[-2:].numel())):
+    for i in chunks(x, AT_ONCE):
         out[i] = to_pixels(model(to_unit(x[i]).to(device))).cpu()
     return out

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from unlearnable.core.progress import Progress
 from unlearnable.core.seeding import generator
 from unlearnable.core.units import to_pixels, to_unit
+from unlearnable.data.images import chunks
 
 STEPS, BATCH = 600, 64  # of each of the two stages
 WIDTH, LATENT, EMBEDDING = 24, 32, 16  # channels
@@ -15,7 +16,7 @@ RATES = 1.0, 3.0  # nats per latent position in the two stages: the authors'
 WEIGHT = 0.01  # of the rate in the loss: the authors'
 LEAST_NOISE = 0.002  # mean square up to which the disentangled noise is free: the authors'
 PATCH = 64  # pixels: larger images are learned from windows of that side
-PIXELS = 256 * 32 * 32  # purified at a time
+AT_ONCE = 256  # images of 32 x 32 that are purified at a time
 
 
 class RateVAE(nn.Module):
@@ -131,7 +132,7 @@ def training_step(
 def _split(model: RateVAE, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """The reconstruction of x and x without the disentangled noise, uint8."""
     parts = []
-    for i in torch.arange(len(x)).split(max(1, PIXELS // x.shape[-2:].numel())):
+    for i in chunks(x, AT_ONCE):
         image = to_unit(x[i])
         reconstruction, noise, _ = model(image, y[i])
         parts.append((to_pixels(reconstruction), to_pixels(image - noise)))

@@ -31,7 +31,7 @@ from unlearnable.core.units import LEVELS, add_noise
 from unlearnable.core.watch import Watch
 from unlearnable.core.weights import pack_weights
 from unlearnable.data.card import Card, check_unpublished
-from unlearnable.data.images import Images
+from unlearnable.data.images import Images, chunks
 from unlearnable.data.load import load
 from unlearnable.data.subsets import class_mask, find_classes
 from unlearnable.data.visibility import visibility
@@ -248,7 +248,7 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
     if (worst := max(int(delta.max()), -int(delta.min()))) > eps:
         raise UserError(f"The noise reaches {worst}/255, above the budget of {eps:g}/255.")
     x = torch.empty(tuple(data.x.shape), dtype=torch.uint8)
-    for i in torch.arange(len(data)).split(4096):
+    for i in chunks(data.x, 4096):
         x[i] = add_noise(data.x[i], delta[i])
     return Images(x, data.y, data.classes)
 
