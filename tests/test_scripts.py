@@ -47,6 +47,7 @@ def test_the_benchmark_measures_and_records_every_piece(tmp_path, monkeypatch, c
     assert record["hardware"] and record["memory_gib"] > 0
 
 
+@pytest.mark.slow  # test_docs.py protects photos in every run
 def test_the_photographs_benchmark(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["photos.py", "--count", "20", "--side", "60"])
     runpy.run_path(str(ROOT / "benchmarks/photos.py"), run_name="__main__")
