@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -72,7 +74,22 @@ def fill(root, at, names, seeds=(0,)):
     return Runner(at, root)
 
 
-@pytest.mark.parametrize("scale", ["small", "paper"])
+def test_cells_that_ask_for_the_same_images_at_once_take_turns(tmp_path, monkeypatch):
+    """Both only read the finished set; the one that came while the other read it was refused."""
+    runners = [Runner(TINY, tmp_path, device="cpu") for _ in "ab"]
+    runners[0].protected(Uniform(), 0)
+
+    def slow(folder):
+        time.sleep(0.3)
+        return load(folder)
+
+    monkeypatch.setattr("unlearnable.protection.protect.load", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda runner: runner.protected(Uniform(), 0), runners)
+    assert first.digest() == second.digest()
+
+
+@pytest.mark.parametrize("scale", ["small", "gpu", "paper"])
 @pytest.mark.parametrize("data", ["cifar10", "cifar100", "imagenet100"])
 def test_every_table_stands_at_every_scale_and_asks_for_nothing_twice(scale, data, tmp_path):
     at = get_scale(scale, data)

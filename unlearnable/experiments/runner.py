@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from unlearnable.core.files import config_hash
+from unlearnable.core.files import config_hash, lock
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import clean_mask, mix_in_clean
@@ -122,11 +122,14 @@ class Runner:
         afterwards."""
         if method is None:
             return self.clean
-        self.measure(NoiseSpec(method), seed)  # waits where another process makes the same noise
-        return self._protect(method, seed).images
+        noise = NoiseSpec(method)
+        self.measure(noise, seed)  # waits where another process makes the same noise
+        # and for its turn: ``protect`` refuses a folder that another process only reads, too
+        with lock(self.folder / config_hash(self.config(noise, seed)), wait=True):
+            return self._protect(method, seed).images
 
     def _protect(self, method: Method, seed: int) -> Protected:
-        done = protect(
+        return protect(
             self.clean,
             method,
             self.protected_folder(method, seed),
@@ -134,8 +137,6 @@ class Runner:
             device=self.device,
             precision=self.precision,
         )
-        assert done is not None, "tables are made by one process, not under torchrun"
-        return done
 
     def _card(self, spec: NoiseSpec, seed: int) -> Json:
         card = self._protect(spec.method, seed).card.to_json()

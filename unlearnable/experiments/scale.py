@@ -1,7 +1,8 @@
-"""The scales of every table, with the same code: ``paper``, the authors' settings, ``full``, all
-images and hours per cell on 2 CPU cores, and ``small``, what they can do in minutes."""
+"""The scales of every table, with the same code: ``paper``, the authors' settings, ``gpu``, their
+networks and inner loops in minutes per cell on a GPU, ``full``, all images and hours per cell on 2
+CPU cores, and ``small``, what they can do in minutes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from unlearnable.core.errors import UserError
@@ -22,8 +23,9 @@ class Scale:
 
     limit, test_limit: at most this many images, the same number of every class (None: all).
     radius: of the learner's adversarial training and of REM and SEM where a table has one, in /255;
-    radii: where it has several. fractions: of the images that are protected, in %. networks: of the
-    table of networks, with the changes of the recipe for each."""
+    radii: where it has several. surrogate_steps: of the min-min methods (None: the preset's).
+    fractions: of the images that are protected, in %. networks: of the table of networks, with the
+    changes of the recipe for each."""
 
     name: str
     data: str
@@ -33,6 +35,7 @@ class Scale:
     test_limit: int | None = None
     radius: float = 4.0
     radii: tuple[int, ...] = (0, 1, 2, 3, 4)
+    surrogate_steps: int | None = None
     fractions: tuple[int, ...] = (20, 40, 60, 80, 100)
     networks: tuple[tuple[str, Changes], ...] = ()
 
@@ -41,30 +44,43 @@ class Scale:
         wanted = {
             "small": ("short",),
             "full": ("full", "short"),
-            "paper": ("imagenet",) if self.data == "imagenet100" else (),
         }
+        if self._authors:
+            wanted[self.name] = ("imagenet",) if self.data == "imagenet100" else ()
         name = next((n for n in wanted[self.name] if n in kind.presets), "paper")
-        return kind.preset(name, **changes)
+        return self._shortened(kind.preset(name, **changes))
+
+    def _shortened(self, method: M) -> M:
+        """Return ``method`` with this scale's number of surrogate steps."""
+        if self.surrogate_steps and isinstance(method, MinMin):
+            decay = self.surrogate_steps * 2 // 5  # the authors' 2,000 of 5,000
+            return replace(method, train_steps=self.surrogate_steps, decay_every=decay)
+        return method
+
+    @property
+    def _authors(self) -> bool:
+        """Whether noise has the authors' inner loop."""
+        return self.name in ("paper", "gpu")
 
     @property
     def em(self) -> MinMin:
         """The EM of the papers' comparisons: noise updated when its batch is visited, no T. (The
         authors' program stores noise made on augmented images by the image's number; here noise and
         image are aligned.)"""
-        if self.name != "paper":
+        if not self._authors:
             return self.method(EM, eot_samples=0)
         if self.data == "imagenet100":
             return self.method(EM, warm_start=False, refresh_every=0, stop_error=0.0)
-        return EM.preset("eot", eot_samples=0)
+        return self._shortened(EM.preset("eot", eot_samples=0))
 
     @property
     def em_t(self) -> MinMin:
         """EM with T: REM without an adversary."""
-        if self.name != "paper":
+        if not self._authors:
             return self.method(EM)
         if self.data == "imagenet100":
             return self.method(EM, eot_samples=4, warm_start=False, refresh_every=0, stop_error=0.0)
-        return EM.preset("eot")
+        return self._shortened(EM.preset("eot"))
 
     def rem(self, rho_a: float) -> MinMin:
         """REM for the radius rho_a in /255; for 0 that is EM with T."""
@@ -75,9 +91,12 @@ class Scale:
 
     @property
     def tap(self) -> Method:
-        if self.name == "paper" and self.data == "imagenet100":
-            return TAP(model="resnet18-fu", steps=100, step=0.16)
-        return self.method(TAP)
+        if not self._authors:
+            return self.method(TAP)
+        large = self.data == "imagenet100"
+        tap = TAP(model="resnet18-fu", steps=100, step=0.16) if large else TAP()
+        shorter = self.name == "gpu"
+        return replace(tap, train_steps=4000, schedule="onecycle") if shorter else tap
 
     @property
     def ntga(self) -> Method:
@@ -105,8 +124,8 @@ class Scale:
 
 
 def get_scale(name: str, data: str) -> Scale:
-    """Return the scale ``small``, ``full`` or ``paper`` on ``data``. Raises UserError for other
-    names."""
+    """Return the scale ``small``, ``full``, ``gpu`` or ``paper`` on ``data``. Raises UserError for
+    other names."""
     if data not in DATA:
         raise UserError(
             f"There is no data set '{data}' for the tables; there are {', '.join(DATA)}."
@@ -121,6 +140,19 @@ def get_scale(name: str, data: str) -> Scale:
             "the authors' settings: all images, ResNet-18, 40,000 learner steps; for a GPU",
             Recipe.preset("imagenet" if data == "imagenet100" else "paper"),
             networks=tuple((n, (("model", n),)) for n in networks),
+        )
+    if name == "gpu":
+        network = "resnet18-fu" if data == "imagenet100" else "resnet18"
+        return Scale(
+            name,
+            data,
+            "all images, ResNet-18, 2,000 of the authors' surrogate steps, 2,000 learner steps "
+            "(ten epochs of CIFAR) with N-FGSM; minutes per cell on a GPU",
+            Recipe.preset("full", model=network),
+            radii=(0, 2, 4),
+            surrogate_steps=2000,
+            fractions=(40, 80, 100),
+            networks=tuple((n, (("model", n),)) for n in (network, "airbench-half", "vgg16")),
         )
     if name == "full":
         return Scale(
@@ -153,4 +185,4 @@ def get_scale(name: str, data: str) -> Scale:
             fractions=(40, 80, 100),
             networks=(("convnet", ()), *wide),
         )
-    raise UserError(f"There is no scale '{name}'; the scales are small, full and paper.")
+    raise UserError(f"There is no scale '{name}'; the scales are small, full, gpu and paper.")
