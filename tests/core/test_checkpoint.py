@@ -126,7 +126,7 @@ def flipped(path, at=-9):
 )
 def test_a_damaged_state_gets_one_sentence(tmp_path, name, wound):
     state = Checkpoint(tmp_path, {"a": 1})
-    state.save(1, {"table": torch.zeros(99)}, force=True)
+    state.save(1, lambda: {"table": torch.zeros(99)}, force=True)
     wound(tmp_path / "state" / name)
     with pytest.raises(UserError, match="state is damaged; delete it to start over"):
         Checkpoint(tmp_path, {"a": 1}).load()
@@ -137,7 +137,7 @@ def test_a_marker_alone_keeps_nobody_out(few, tmp_path):
     Checkpoint(tmp_path / "run", {"a": 1}).claim()
     assert learn(few, TINY, out=tmp_path / "run").result["log"]
     marker = tmp_path / "other" / "state" / "config.json"
-    Checkpoint(tmp_path / "other", {"a": 1}).save(1, {}, force=True)
+    Checkpoint(tmp_path / "other", {"a": 1}).save(1, dict, force=True)
     for text, says in (("[]", "another run"), ("{", "cannot be read as JSON")):
         marker.write_text(text)
         with pytest.raises(UserError, match=says):

@@ -142,7 +142,7 @@ def test_a_run_s_seconds_are_those_of_all_its_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
     first = Checkpoint(tmp_path / "run", {"a": 1})
     clock[0] += 100
-    first.save(1, {"done": 1}, force=True)
+    first.save(1, lambda: {"done": 1}, force=True)
     clock[0] += 5
     assert first.seconds == 105
     clock[0] = 50.0

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from unlearnable.core import distributed
 from unlearnable.core.callbacks import Callback, JsonLines
-from unlearnable.core.checkpoint import Checkpoint, held, tidy
+from unlearnable.core.checkpoint import Checkpoint, State, held, tidy
 from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import file_digest, read_json, write_json
@@ -192,6 +192,10 @@ def _train(
         first, each = saved["step"], saved.get("by_class", {})
     watch.resume(saved["log"] if saved else ())
     every = max(1, recipe.steps // recipe.evals)
+
+    def snapshot() -> State:
+        return trainer.state() | {"step": step + 1, "log": watch.entries, "by_class": each}
+
     with Progress(f"learning ({_title(recipe)})", recipe.steps, first=first) as progress:
         for step in range(first, recipe.steps):
             loss = training_step(trainer, recipe, data, t, seed, step, where)
@@ -207,8 +211,7 @@ def _train(
             progress.at(
                 step + 1, f"test accuracy {log[-1]['accuracy']:.1f} %" if test and log else ""
             )
-            own = {"step": step + 1, "log": log, "by_class": each}
-            state.save(step + 1, trainer.state() | own)
+            state.save(step + 1, snapshot)
     return each
 
 

@@ -89,7 +89,7 @@ def _features(
             views = (x, x.flip(3))[: VIEWS if name == "training" else 1]
             done.append(torch.stack([frozen.features(v).cpu() for v in views]))
             progress.at(k + 1)
-            state.save(k + 1, {"features": done})
+            state.save(k + 1, lambda: {"features": done})
     return {
         name: torch.cat([f for f, (owner, _) in zip(done, work) if owner == name], 1).to(device)
         for name in parts

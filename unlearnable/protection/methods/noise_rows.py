@@ -59,11 +59,15 @@ def resumable(
     if saved := run.state.load():
         done = saved["done"]
         restore(saved)
+
+    def snapshot() -> State:
+        return state() | {"done": step + 1}
+
     with Progress(title, total, first=done, at_most=at_most) as progress:
         for step in range(done, total):
             yield step
             progress.at(step + 1)
-            run.state.save(step + 1, state() | {"done": step + 1})
+            run.state.save(step + 1, snapshot)
 
 
 def craft_rows(
