@@ -41,12 +41,13 @@ class Scale:
 
     def method(self, kind: type[M], **changes: Any) -> M:
         """Return a method at this scale's preset, where it has one."""
+        authors = ("imagenet",) if self.data == "imagenet100" else ()
         wanted = {
             "small": ("short",),
             "full": ("full", "short"),
+            "gpu": authors,
+            "paper": authors,
         }
-        if self._authors:
-            wanted[self.name] = ("imagenet",) if self.data == "imagenet100" else ()
         name = next((n for n in wanted[self.name] if n in kind.presets), "paper")
         return self._shortened(kind.preset(name, **changes))
 
