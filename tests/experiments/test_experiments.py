@@ -74,6 +74,18 @@ def fill(root, at, names, seeds=(0,)):
     return Runner(at, root)
 
 
+def test_a_cell_that_many_tables_share_is_reported_once(tmp_path):
+    at = get_scale("small", "shapes")
+    runner = Runner(at, tmp_path / "results")
+    alone = LearnerSpec()  # clean images, ordinary training
+    cell = made_up(runner, alone, 0)
+    write_json(tmp_path / "results" / config_hash(cell["config"]) / "cell.json", cell)
+    sharing = [t for t in TABLES.values() if alone in [*t.load().grid(at).specs()]]
+    assert len(sharing) > 3
+    report_results(tmp_path / "results", tmp_path)
+    assert len(re.findall(r"^## ", (tmp_path / "tables.md").read_text(), re.M)) == 1
+
+
 def test_cells_that_ask_for_the_same_images_at_once_take_turns(tmp_path, monkeypatch):
     """Both only read the finished set; the one that came while the other read it was refused."""
     runners = [Runner(TINY, tmp_path, device="cpu") for _ in "ab"]
