@@ -104,19 +104,22 @@ def _named_plots(
 
 def _found(folder: Path, root: str | None) -> Iterator[Found]:
     """Yield every table that has something to say, at every scale and on every data set: tables
-    share cells, and one that is hardly begun is left out where others show its few."""
+    share cells, and one that is hardly begun is left out where fuller ones show its few."""
     for name in SCALES:
         for data in SETS:
             scale = get_scale(name, data)
             runner = Runner(scale, folder, data_root=root)
+            grids = {table: table.grid(scale) for table in (e.load() for e in TABLES.values())}
+            specs = {table: [*grid.specs()] for table, grid in grids.items()}
+            known = {t: {spec for spec in own if runner.found(spec)} for t, own in specs.items()}
+            share = {table: len(known[table]) / max(1, len(specs[table])) for table in grids}
             shown: set[Spec] = set()
-            for table in (entry.load() for entry in TABLES.values()):
-                grid = table.grid(scale)
-                specs = [*grid.specs()]
-                known = {spec for spec in specs if runner.found(spec)}
-                if known and (2 * len(known) >= len(specs) or known - shown):
-                    shown |= known
-                    yield table, scale, grid, runner
+            told = []
+            for table in sorted(grids, key=lambda table: -share[table]):
+                if known[table] - shown or share[table] >= 1 / 2:
+                    shown |= known[table]
+                    told.append(table)
+            yield from ((t, scale, grid, runner) for t, grid in grids.items() if t in told)
 
 
 def _markdown(table: Table, scale: Scale, grid: Grid, runner: Runner, out: Path) -> str:
