@@ -39,8 +39,9 @@ class Scale:
     fractions: tuple[int, ...] = (20, 40, 60, 80, 100)
     networks: tuple[tuple[str, Changes], ...] = ()
 
-    def method(self, kind: type[M], **changes: Any) -> M:
-        """Return a method at this scale's preset, where it has one."""
+    def method(self, kind: type[M], preset: str = "", **changes: Any) -> M:
+        """Return a method at ``preset``, or at this scale's where it has one, with this scale's
+        number of surrogate steps."""
         authors = ("imagenet",) if self.data == "imagenet100" else ()
         wanted = {
             "small": ("short",),
@@ -48,11 +49,8 @@ class Scale:
             "gpu": authors,
             "paper": authors,
         }
-        name = next((n for n in wanted[self.name] if n in kind.presets), "paper")
-        return self._shortened(kind.preset(name, **changes))
-
-    def _shortened(self, method: M) -> M:
-        """Return ``method`` with this scale's number of surrogate steps."""
+        own = next((n for n in wanted[self.name] if n in kind.presets), "paper")
+        method = kind.preset(preset or own, **changes)
         if self.surrogate_steps and isinstance(method, MinMin):
             decay = self.surrogate_steps * 2 // 5  # the authors' 2,000 of 5,000
             return replace(method, train_steps=self.surrogate_steps, decay_every=decay)
@@ -72,7 +70,7 @@ class Scale:
             return self.method(EM, eot_samples=0)
         if self.data == "imagenet100":
             return self.method(EM, warm_start=False, refresh_every=0, stop_error=0.0)
-        return self._shortened(EM.preset("eot", eot_samples=0))
+        return self.method(EM, "eot", eot_samples=0)
 
     @property
     def em_t(self) -> MinMin:
@@ -81,7 +79,7 @@ class Scale:
             return self.method(EM)
         if self.data == "imagenet100":
             return self.method(EM, eot_samples=4, warm_start=False, refresh_every=0, stop_error=0.0)
-        return self._shortened(EM.preset("eot"))
+        return self.method(EM, "eot")
 
     def rem(self, rho_a: float) -> MinMin:
         """REM for the radius rho_a in /255; for 0 that is EM with T."""
