@@ -55,6 +55,7 @@ from .protection.methods import (
     Imported as Imported,
     Method as Method,
     Noise as Noise,
+    NoiseNet as NoiseNet,
     Uniform as Uniform,
     UnlearnableClusters as UnlearnableClusters,
 )

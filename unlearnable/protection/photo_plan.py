@@ -25,6 +25,7 @@ from unlearnable.data.others import Others
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import MinMin
+from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.photo_files import fingerprint
 from unlearnable.protection.protect import check_images, settings_of
 
@@ -141,7 +142,7 @@ def _kept(card: Card, now: dict[str, str], folder: Path, out: Path) -> dict[str,
 def _kept_generator(out: Path, method: Method) -> Generated:
     """The method that protects further photos as those of ``out``, which ``method`` made."""
     generator = find_private(out, GENERATOR)
-    if generator is None or not isinstance(method, MinMin):
+    if generator is None or not isinstance(method, MinMin | NoiseNet):
         raise UserError(
             f"{out} was made by {method.name}, which cannot protect further photos in the same "
             "way; give another output folder."

@@ -14,6 +14,7 @@ from unlearnable.data.card import Card, find_private
 from unlearnable.data.load import load
 from unlearnable.data.sources import DATA
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
+from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.methods.shared import SHARED
 
 PRIVATE = ("data", "command")  # keys of a card that hold paths and names of the owner's
@@ -67,6 +68,8 @@ def _generator(folder: Path, card: Card) -> Path:
         )
     family = Generated.of(file, card.settings.get("model")).family
     reason = ""
+    if isinstance(family, NoiseNet):
+        return file
     if family.warm_start:
         reason = "it was warm-started, from the noise of earlier visits"
     elif family.stop_error:

@@ -13,6 +13,7 @@ from unlearnable.protection.methods.fixed_surrogate import HYPO, TAP, EntF
 from unlearnable.protection.methods.imported import Imported
 from unlearnable.protection.methods.min_min import EM, REM, SEM
 from unlearnable.protection.methods.min_min_variants import ASR, AUE, MIUE, PUE
+from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.methods.ntga import NTGA
 from unlearnable.protection.methods.patterns import AR, CUDA, LSP, OPS, Uniform
 from unlearnable.protection.methods.pil import PIL
@@ -34,6 +35,7 @@ METHODS: dict[str, type[Method]] = {
         PIL,
         UnlearnableClusters,
         ClassUAP,
+        NoiseNet,
         LSP,
         AR,
         OPS,
@@ -102,6 +104,7 @@ __all__ = [
     "Method",
     "NTGA",
     "Noise",
+    "NoiseNet",
     "OPS",
     "PIL",
     "PUE",

@@ -1,4 +1,4 @@
-"""Noise for further images, from the surrogate of an earlier run."""
+"""Noise for further images, from the network that an earlier run left."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from unlearnable.data.card import find_private
 from unlearnable.models import check_named
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
 from unlearnable.protection.methods.min_min import MinMin
+from unlearnable.protection.methods.noise_net import NoiseNet
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
@@ -37,14 +38,14 @@ VISITS = 20  # of warm-started noise, which takes few steps per visit
 class Generated(Method):
     """noise for further images of the same classes from generator.safetensors, without training:
     the last pass of the min-min family (Fu et al., 2022, algorithm 1), repeated where the noise is
-    warm-started. Any number of images of any of the classes."""
+    warm-started, or a pass through a noise network. Any number of images of any of the classes."""
 
     least_images: ClassVar[int] = 1
     least_classes: ClassVar[int] = 1
 
     file: str
     """generator.safetensors of a protected folder"""
-    family: MinMin
+    family: MinMin | NoiseNet
     """the method and settings that made it"""
     classes: tuple[str, ...]
     size: int
@@ -56,7 +57,7 @@ class Generated(Method):
 
     @property
     def visits(self) -> int:
-        return VISITS if self.family.warm_start else 1
+        return VISITS if isinstance(self.family, MinMin) and self.family.warm_start else 1
 
     @classmethod
     def of(cls, file: Path, model: str | None = None) -> Self:
@@ -68,12 +69,12 @@ class Generated(Method):
             file = find_private(file if file.is_dir() else file.parent, GENERATOR) or file
         about = _about(file)
         family = _family(file, about)
-        if not isinstance(family, MinMin):
+        if not isinstance(family, MinMin | NoiseNet):
             raise UserError(
-                f"{file} was made by {about['method']}; only the min-min family protects further "
-                "images."
+                f"{file} was made by {about['method']}; only the min-min family and noise-net "
+                "protect further images."
             )
-        if family.noise_type == "classwise":
+        if isinstance(family, MinMin) and family.noise_type == "classwise":
             raise UserError(
                 f"{file} was made for class-wise noise, which is not kept in it; protect all "
                 "images again."
@@ -85,6 +86,7 @@ class Generated(Method):
         import torch
 
         from unlearnable.protection.methods.from_generator_loop import noise_for_further_images
+        from unlearnable.protection.methods.noise_net_loop import noise_of_further
 
         present = [data.classes[c] for c in data.y.unique().tolist()]
         if not set(present) <= set(self.classes):
@@ -98,9 +100,14 @@ class Generated(Method):
             )
         numbers = [self.classes.index(c) if c in self.classes else -1 for c in data.classes]
         y = torch.tensor(numbers)[data.y]
-        return noise_for_further_images(self, replace(data, y=y, classes=self.classes), run)
+        data = replace(data, y=y, classes=self.classes)
+        if isinstance(self.family, NoiseNet):
+            return noise_of_further(self.family, Path(self.file), data, run)
+        return noise_for_further_images(self, self.family, data, run)
 
     def passes(self, images: int) -> int:
+        if isinstance(self.family, NoiseNet):
+            return images
         return self.visits * images * self.family.passes_per_update
 
     def probe(self, images: int) -> Recipe:
