@@ -50,7 +50,7 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
     if name == "class-uap":
         return METHODS[name](networks=(NARROW,), input_size=32, steps=9, batch=160)
     if name == "noise-net":
-        return METHODS[name](model=NARROW, train_steps=2, batch=16, width=4)
+        return METHODS[name](model=NARROW, train_steps=2, batch=16, width=4, net_lr=0.02)
     if name == "pue":
         return METHODS[name](**TINY, refresh_every=1, draws=2)
     return METHODS[name](**({"steps": 2, "block": 16} if name == "ntga" else {}))

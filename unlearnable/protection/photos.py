@@ -83,7 +83,7 @@ def method_for(
             )
         further = Generated.of(generator, model)
         return further, further.size
-    changes = {"eps": LEVELS[level or "normal"]}
+    changes: dict[str, float] = {"eps": LEVELS[level or "normal"]}
     if pretrained:
         if gray_prob is not None or class_names(folder) == NO_CLASSES and not others:
             raise UserError(
