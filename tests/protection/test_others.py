@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.typed import typed
-from unlearnable import LSP, SEM, NoiseNet, UserError, protect_photos, report, verify
+from unlearnable import LSP, SEM, UserError, protect_photos, report, verify
 from unlearnable.core.weights import read_weights
 from unlearnable.data.card import Card
 from unlearnable.data.folders import scan_photos
@@ -82,7 +82,7 @@ def test_a_flat_folder_is_one_class_among_others(first):
     assert sorted(p.name for p in private.iterdir()) == ["card.json", "generator.safetensors"]
     packed = json.loads(read_weights(private / "generator.safetensors")[1]["unlearnable"])
     assert packed["classes"] == ["alice", "bob", "carol"]
-    assert method_for(first / "alice", others=True)[0] == NoiseNet.preset("short", eps=8)
+    assert method_for(first / "alice", others=True)[0] == SEM.preset("short", eps=8)
     again = protect_photos(
         first / "alice", first / "out", METHOD, size=SIZE, others=first / "others"
     )

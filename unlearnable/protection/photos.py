@@ -39,15 +39,14 @@ from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.class_uap import ClassUAP
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
-from unlearnable.protection.methods.min_min import MinMin
-from unlearnable.protection.methods.noise_net import NoiseNet
+from unlearnable.protection.methods.min_min import SEM, MinMin
 from unlearnable.protection.photo_files import WORK, measured_over, write_photo
 from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan, shown
 from unlearnable.protection.protect import check_eps, protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
-PhotoMethod = NoiseNet | Generated | UnlearnableClusters | ClassUAP
+PhotoMethod = MinMin | Generated | UnlearnableClusters | ClassUAP
 Level = Literal["light", "normal", "strong"]
 LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
 SIZE = 32  # pixels, the side at which the noise is made
@@ -66,7 +65,7 @@ def method_for(
     pretrained: bool = False,
 ) -> tuple[PhotoMethod, int]:
     """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
-    NoiseNet, or Unlearnable Clusters if the folder has no sub-folders and so no classes. Among the
+    SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes. Among the
     photos of ``others``, a folder without sub-folders is a class. pretrained: against networks with
     ImageNet weights instead, ClassUAP at their size.
 
@@ -83,7 +82,7 @@ def method_for(
             )
         further = Generated.of(generator, model)
         return further, further.size
-    changes: dict[str, float] = {"eps": LEVELS[level or "normal"]}
+    changes = {"eps": LEVELS[level or "normal"]}
     if pretrained:
         if gray_prob is not None or class_names(folder) == NO_CLASSES and not others:
             raise UserError(
@@ -101,8 +100,7 @@ def method_for(
         changes |= {"train_steps": train_steps, "steps": train_steps} if train_steps else {}
         return UnlearnableClusters.preset("short", **changes), size
     changes |= {"train_steps": train_steps} if train_steps else {}
-    changes |= {"gray_prob": gray_prob} if gray_prob is not None else {}
-    return NoiseNet.preset("short", **changes), size
+    return SEM.preset("short", gray_prob=gray_prob or 0.0, **changes), size
 
 
 def protect_photos(

@@ -19,7 +19,8 @@ class NoiseNet(Method):
     """a noise network (this project's): min-min noise as SEM's (Liu et al., AAAI 2024), but made by
     one U-Net from image and class, as in DeepConfuse (Feng et al., NeurIPS 2019), which is trained
     in turn with an adversarially trained surrogate. Its cost does not grow with the number of
-    images, further ones take one pass, and no image gets a color cast."""
+    images, further ones take one pass, and no image gets a color cast. Whether networks other than
+    the surrogate read it depends on the seed, as measured: verify it."""
 
     name = "noise-net"
 
@@ -51,7 +52,7 @@ class NoiseNet(Method):
 
     presets = {
         "paper": {},
-        # a few hundred photos, ten minutes of one CPU core
+        # a few hundred photos at 32 px, ten minutes of one CPU core
         "short": {
             "adv_eps": 2.0,
             "gray_prob": 0.5,
