@@ -67,9 +67,9 @@ def _generator(folder: Path, card: Card) -> Path:
             "--noise`)."
         )
     family = Generated.of(file, card.settings.get("model")).family
-    reason = ""
     if isinstance(family, NoiseNet):
-        return file
+        return file  # nothing of its noise is drawn
+    reason = ""
     if family.warm_start:
         reason = "it was warm-started, from the noise of earlier visits"
     elif family.stop_error:

@@ -17,14 +17,13 @@ from unlearnable.core.device import to_device
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.core.units import LEVELS, in_unit, quantize, to_unit
 from unlearnable.data.images import Images
-from unlearnable.models import build
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.protection.methods.noise_rows import batches, places, resumable
+from unlearnable.protection.methods.surrogate import untrained_surrogate
 from unlearnable.training import augment
 from unlearnable.training.frozen import mean_over_noisy_weights
 from unlearnable.training.pgd import pgd, uniform
-from unlearnable.training.trainer import Trainer
 from unlearnable.training.weight_noise import WeightNoise
 
 # pixels that go through the surrogate at once, with all draws of T: 41 images of 224 px, 4 draws
@@ -41,15 +40,7 @@ class MinMinLoop:
         self.m, self.slots, self.data, self.run = method, method.slots, data, run
         self.classwise = method.noise_type == "classwise"
         self.t = _transform(method, *data.x.shape[-2:])
-        seen = augment.size_after(self.t, *data.x.shape[-2:])
-        model = build(method.model, len(data.classes), size=data.size, seed=run.seed, tried_on=seen)
-        self.trainer = Trainer(
-            model.to(run.device),
-            lr=method.lr,
-            momentum=method.momentum,
-            weight_decay=method.weight_decay,
-            bfloat16=run.bfloat16,
-        )
+        self.trainer = untrained_surrogate(method, data, run, self.t)
         self.own = run.protected
         self.chunks = batches(len(data), method.batch, among=self.own)
         # whether an image's noise is the same whichever images share its batch

@@ -16,15 +16,14 @@ from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.core.units import in_unit, quantize
 from unlearnable.core.weights import read_weights, restore_weights
 from unlearnable.data.images import Images, chunks
-from unlearnable.models import build
 from unlearnable.models.noise_network import NoiseNetwork
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.methods.noise_rows import resumable
+from unlearnable.protection.methods.surrogate import untrained_surrogate
 from unlearnable.training import augment
 from unlearnable.training.pgd import n_fgsm, uniform_perturbation
 from unlearnable.training.precision import arithmetic, channels_last
-from unlearnable.training.trainer import Trainer
 
 AT_ONCE = 256  # images of 32 x 32 whose noise is made at a time, once the network is trained
 LOGGED = 100  # steps, about
@@ -38,17 +37,7 @@ class NoiseNetLoop:
         self.m, self.data, self.run = method, data, run
         t = augment.for_size(*data.x.shape[-2:])
         self.t = augment.Gray(t, method.gray_prob) if method.gray_prob else t
-        seen = augment.size_after(self.t, *data.x.shape[-2:])
-        surrogate = build(
-            method.model, len(data.classes), size=data.size, seed=run.seed, tried_on=seen
-        )
-        self.trainer = Trainer(
-            surrogate.to(run.device),
-            lr=method.lr,
-            momentum=method.momentum,
-            weight_decay=method.weight_decay,
-            bfloat16=run.bfloat16,
-        )
+        self.trainer = untrained_surrogate(method, data, run, self.t)
         self.network = network(method, len(data.classes), run)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=method.net_lr, betas=BETAS)
         self.spent = 0  # passes of the noise network, on this process

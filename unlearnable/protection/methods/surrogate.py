@@ -1,4 +1,5 @@
-"""The surrogate of a method that needs a trained network: trained here, or read from a folder."""
+"""The surrogate of a method: trained in turn with the noise, trained before it, or read from a
+folder."""
 
 from pathlib import Path
 
@@ -11,9 +12,29 @@ from unlearnable.core.weights import read_weights
 from unlearnable.data.images import Images
 from unlearnable.models import MODELS, build, check_named
 from unlearnable.protection.methods.base import Context
+from unlearnable.protection.methods.min_min import MinMin
+from unlearnable.protection.methods.noise_net import NoiseNet
+from unlearnable.training import augment
 from unlearnable.training.frozen import require_head
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
+from unlearnable.training.trainer import Trainer
+
+
+def untrained_surrogate(
+    m: MinMin | NoiseNet, data: Images, run: Context, t: augment.Augmentation
+) -> Trainer:
+    """Return the surrogate of a method that trains it in turn with the noise, on images after
+    ``t``, with its SGD."""
+    seen = augment.size_after(t, *data.x.shape[-2:])
+    model = build(m.model, len(data.classes), size=data.size, seed=run.seed, tried_on=seen)
+    return Trainer(
+        model.to(run.device),
+        lr=m.lr,
+        momentum=m.momentum,
+        weight_decay=m.weight_decay,
+        bfloat16=run.bfloat16,
+    )
 
 
 def train_surrogate(
