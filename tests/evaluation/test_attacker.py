@@ -176,8 +176,8 @@ def test_the_suite_runs_and_is_printed_and_ranked(tmp_path, test, monkeypatch):
     boards = collect(out)
     assert sorted(b.title.split(":")[0] for b in boards) == [
         "Suite adaptive, version 3",
-        "Suite adaptive, version 5",
-        "Suite full, version 5",
+        "Suite adaptive, version 6",
+        "Suite full, version 6",
     ]
     assert all(len(b.standings) == 1 for b in boards)
     md = leaderboard(out, out)[0].read_text()

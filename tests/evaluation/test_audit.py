@@ -141,7 +141,7 @@ def test_pretrained_learners_train(protected, tmp_path, monkeypatch):
     audit(protected, "quick", SHORT, out=out / "quick", test=test)
     boards = collect(out)
     assert len(boards) == 2 and all(len(b.standings) == 1 for b in boards)
-    assert "Suite pretrained, version 5" in "".join(b.title for b in boards)
+    assert "Suite pretrained, version 6" in "".join(b.title for b in boards)
 
 
 def test_absent_weights_stop_an_audit_before_it_trains(protected, monkeypatch):

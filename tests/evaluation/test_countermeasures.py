@@ -67,6 +67,18 @@ def test_white_balance_takes_a_tint_away():
     assert torch.equal(apply_countermeasure("white-balance", data).x, data.x)
 
 
+def test_class_means_take_away_what_a_class_shares():
+    """Known answer: the same images in both classes, one of them with a pattern on top, have only
+    that between their means; afterwards both are alike, and have the mean of all."""
+    x = torch.randint(40, 216, (10, 3, 8, 8), generator=generator("cpu", 0))
+    pattern = 2 * torch.randint(-4, 5, (3, 8, 8), generator=generator("cpu", 1))
+    both = torch.cat([x, x + pattern]).to(torch.uint8)
+    data = Images(both, torch.tensor([0, 1]).repeat_interleave(10), ("a", "b"))
+    after = apply_countermeasure("class-means", data).x
+    assert torch.equal(after[:10], (x + pattern // 2).to(torch.uint8))
+    assert torch.equal(after[10:], after[:10])
+
+
 @pytest.mark.parametrize("name", ["mean3", "median3", "gaussian3"])
 def test_filters_by_hand(noisy, name):
     done = apply_countermeasure(name, noisy).x

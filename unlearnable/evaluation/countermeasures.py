@@ -39,6 +39,9 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "median3": Entry("median over 3 x 3 pixels", f"{_HERE}:median3"),
     "bilateral": Entry("bilateral filter (9, 75, 75)", f"{_HERE}:bilateral"),
     "coin": Entry("each pixel from a point up to 2 pixels away (COIN)", f"{_HERE}:coin2"),
+    "class-means": Entry(
+        "the mean image of its class taken out of every image", f"{_HERE}:class_means"
+    ),
     "projection": Entry(
         "without the directions that a linear classifier uses", f"{_HERE}:projection"
     ),

@@ -3,7 +3,7 @@
 from unlearnable.core.errors import unknown
 from unlearnable.evaluation.learners import Learner, pretrained
 
-VERSION = 5  # of the suites: results of different versions never share a table
+VERSION = 6  # of the suites: results of different versions never share a table
 
 
 def _recipe(name: str, **changes: str | float) -> Learner:
@@ -19,6 +19,7 @@ _QUICK = (
 
 _QUALITIES = (90, 70, 50, 30, 10)
 _SITE = Learner("what a site does", countermeasure="site")
+_CLASS_MEANS = Learner("class means taken out", countermeasure="class-means")
 _COLORS = (
     # test images too: a network that learned from balanced images fails on others as they are
     Learner("white balance", countermeasure="white-balance", countermeasure_test=True),
@@ -70,6 +71,7 @@ _FULL = (
     Learner("JPEG 70", countermeasure="jpeg70"),
     Learner("JPEG 90", countermeasure="jpeg90"),
     _SITE,
+    _CLASS_MEANS,
 )
 
 
@@ -81,6 +83,7 @@ _ADAPTIVE = (
     *(Learner(f"JPEG {quality}", countermeasure=f"jpeg{quality}") for quality in _QUALITIES),
     _SITE,
     *_COLORS,
+    _CLASS_MEANS,
     _recipe("UEraser-max", augmentation="ueraser-max"),
     Learner("D-VAE", countermeasure="d-vae"),
     Learner("purifier from 500 pairs", own_pairs=500),

@@ -114,6 +114,20 @@ def coin(x: Tensor, reach: float) -> Tensor:
     return out
 
 
+def without_class_means(x: Tensor, y: Tensor) -> Tensor:
+    """Take the mean image of its class out of each image and put that of all images in: what undoes
+    noise that a class shares. Labels y [N]."""
+    total = torch.zeros(int(y.max()) + 1, *x.shape[1:])
+    for i in torch.arange(len(x)).split(CHUNK):
+        total.index_add_(0, y[i], x[i].float())
+    each = y.bincount(minlength=len(total)).clamp(min=1)
+    shift = total.sum(0) / len(x) - total / each[:, None, None, None]
+    out = torch.empty_like(x)
+    for i in torch.arange(len(x)).split(CHUNK):
+        out[i] = round_pixels(x[i].float() + shift[y[i]])
+    return out
+
+
 def orthogonal_projection(x: Tensor, y: Tensor) -> Tensor:
     """Orthogonal projection (Sandoval-Segura et al., NeurIPS 2023): remove the directions that a
     linear classifier of the images uses, one per class, from x; labels y [N]. Returns float32 in
@@ -180,4 +194,5 @@ gaussian3 = _named(gaussian_filter)
 median3 = _named(median_filter, size=3)
 bilateral = _named(bilateral_filter, size=9, color=75, space=75)
 coin2 = _named(coin, reach=2.0)
+class_means: Named = without_class_means
 projection: Named = orthogonal_projection
