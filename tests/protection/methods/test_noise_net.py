@@ -36,6 +36,23 @@ def test_noise_keeps_to_its_budget_and_has_no_color_cast(size, zero_mean):
     assert bool((u.mean((2, 3)).abs() < 1e-6).all()) == zero_mean
 
 
+@pytest.mark.parametrize("size", [(32, 32), (30, 45), (5, 7), (3, 3)])
+def test_coarse_noise_has_nothing_fine(size):
+    """The same weights with cells of 4: its noise is that of cells of 1, averaged over them and
+    interpolated, and keeps to the budget without a color cast."""
+    torch.manual_seed(0)
+    coarse, fine = NoiseNetwork(3, 4, cell=4), NoiseNetwork(3, 4, zero_mean=False)
+    fine.load_state_dict(coarse.state_dict())
+    x, y = torch.rand(6, 3, *size), torch.arange(6) % 3
+    u = coarse(x, y)
+    assert u.shape == x.shape and u.abs().max() <= 1 and (u.mean((2, 3)).abs() < 1e-6).all()
+    rows, columns = (range(0, side, 4) for side in size)
+    squares = [[fine(x, y)[..., i : i + 4, j : j + 4] for j in columns] for i in rows]
+    means = torch.stack([torch.stack([s.mean((2, 3)) for s in row]) for row in squares])
+    expected = F.interpolate(means.permute(2, 3, 0, 1), size, mode="bilinear")
+    assert torch.allclose(u, expected - expected.mean((2, 3), keepdim=True), atol=1e-6)
+
+
 def test_noise_depends_on_the_class_at_every_place():
     torch.manual_seed(0)
     net, x = NoiseNetwork(2, 4), torch.full((2, 3, 32, 32), 0.5)

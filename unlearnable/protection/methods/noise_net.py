@@ -33,6 +33,9 @@ class NoiseNet(Method):
     zero_mean: bool = True
     """take the mean out of every channel of an image's noise: a color cast is seen, and white
     balance removes it"""
+    cell: int = 1
+    """side in pixels of the squares over which the noise is averaged; 1: none. Coarse noise looks
+    alike to learners of other sizes than its own"""
     gray_prob: float = 0.0
     """share of the draws of T that lose their colors, 0 to 1: against learners of gray copies"""
     width: int = 24
@@ -55,6 +58,7 @@ class NoiseNet(Method):
         # a few hundred photos at 32 px, ten minutes of one CPU core
         "short": {
             "adv_eps": 2.0,
+            "cell": 4,
             "gray_prob": 0.5,
             "width": 16,
             "train_steps": 300,
@@ -63,7 +67,7 @@ class NoiseNet(Method):
     }
 
     def __post_init__(self) -> None:
-        require(self, positive="eps steps width net_lr train_steps batch lr")
+        require(self, positive="eps steps cell width net_lr train_steps batch lr")
         require(self, whole="adv_eps momentum weight_decay")
         if not 0 <= self.gray_prob <= 1:
             raise UserError(f"gray_prob is a probability between 0 and 1, not {self.gray_prob}.")

@@ -91,7 +91,7 @@ def network(m: NoiseNet, classes: int, run: Context) -> NoiseNetwork:
     """Return an untrained noise network, drawn by the run's seed."""
     with torch.random.fork_rng([]):
         torch.manual_seed(generator("cpu", run.seed, "noise network").initial_seed())
-        fresh = NoiseNetwork(classes, m.width, zero_mean=m.zero_mean)
+        fresh = NoiseNetwork(classes, m.width, zero_mean=m.zero_mean, cell=m.cell)
     channels_last(fresh)
     return fresh.to(run.device)
 
