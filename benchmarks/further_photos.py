@@ -19,8 +19,7 @@ from unlearnable.data.load import load
 from unlearnable.data.subsets import holdout_split, near_duplicates
 from unlearnable.evaluation.store import get_or_compute, rows
 from unlearnable.protection.methods.from_generator import Generated
-from unlearnable.protection.methods.min_min import SEM
-from unlearnable.protection.photos import protect_photos
+from unlearnable.protection.photos import method_for, protect_photos
 from unlearnable.reports.tables import mean_std
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
@@ -46,7 +45,8 @@ def run(photos: Path, seed: int, radii: list[float]) -> None:
             path, c = found.files[k]
             (place / name / found.classes[c]).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place / name / found.classes[c] / path.name)
-    protect_photos(place / "old", place / "old-out", SEM.preset("short"), seed=seed)
+    method, _ = method_for(place / "old")
+    protect_photos(place / "old", place / "old-out", method, seed=seed)
     further = Generated.of(place / "old-out")
     protect_photos(place / "new", place / "new-out", further, seed=seed)
     old, new, old_out, new_out = (

@@ -20,6 +20,7 @@ from unlearnable import (
     SEM,
     ClassUAP,
     Context,
+    NoiseNet,
     Recipe,
     Uniform,
     UnlearnableClusters,
@@ -150,8 +151,8 @@ def test_one_scan_serves_the_plan_and_the_run(tmp_path, decoded):
 def test_the_method_for_a_folder(tmp_path):
     album(tmp_path)
     method, size = method_for(tmp_path, level="strong", train_steps=7)
-    assert isinstance(method, SEM) and size == 32
-    assert (method.eps, method.train_steps, method.gray_prob) == (16, 7, 0)
+    assert isinstance(method, NoiseNet) and size == 32
+    assert (method.eps, method.adv_eps, method.train_steps) == (16, 4, 7)
     method, size = method_for(tmp_path / "cat", size=24)
     assert isinstance(method, UnlearnableClusters) and (method.eps, size) == (8, 24)
     with pytest.raises(UserError, match="keeps the settings"):
@@ -551,11 +552,10 @@ def test_by_the_command_line(tmp_path):
         "--gray-prob",
         0.4,
     )
-    assert "at most 4/255" in done.stdout and "x.jpg" in done.stderr
-    assert (
-        json.loads((tmp_path / "out.private" / "card.json").read_text())["settings"]["gray_prob"]
-        == 0.4
-    )
+    assert "noise at most" in done.stdout and "x.jpg" in done.stderr
+    card = json.loads((tmp_path / "out.private" / "card.json").read_text())
+    assert (card["settings"]["eps"], card["settings"]["gray_prob"]) == (4, 0.4)
+    assert 0 < card["measured"]["linf"] <= 4  # two steps do not reach it
     (photos / "cat" / "x.jpg").unlink()
     run(
         "protect-photos",

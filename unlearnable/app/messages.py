@@ -14,7 +14,7 @@ class Effort:
     steps of the noise that is shown beforehand."""
 
     train_steps: int | None = None
-    preview_steps: int = 20
+    preview_steps: int = 150
     measure_steps: int | None = None
     seeds: int = 3
 

@@ -21,19 +21,18 @@ LEVELS: dict[Level, tuple[str, str]] = {
     "light": ("Light", "Hardest to see. Where we measured it, it did not protect."),
     "normal": (
         "Normal",
-        "Tints smooth areas such as sky and skin. It protected where we measured.",
+        "Stains smooth areas such as sky and skin. It protected where we measured.",
     ),
-    "strong": ("Strong", "Plain to see. It protects more."),
+    "strong": ("Strong", "Plain to see. What it protects was not measured."),
 }
 UNFINISHED = (
-    "This noise is as strong as it will be, but unfinished: it was made in a few training steps, "
-    "and the pattern will differ."
+    "This noise is nearly as strong as it will be, but unfinished: it was made in a few training "
+    "steps, and the pattern will differ."
 )
 
 HOLDS_BACK = (
-    "A small model trained from scratch, where nearly all photos are protected, and by half at "
-    "most. On 480 photos of six kinds of waste it named 41 of 100 new photos rightly instead of "
-    "64; guessing names 17."
+    "A small model trained from scratch, where nearly all photos are protected. On 480 photos of "
+    "six kinds of waste it named 19 of 100 new photos rightly instead of 64; guessing names 17."
 )
 NOT_STOPPED = (
     (
@@ -42,20 +41,21 @@ NOT_STOPPED = (
     ),
     (
         "Models that were trained elsewhere before,",
-        "which is how most people start: one named 78 of 100 rightly after protected photos, 86 "
+        "which is how most people start: one named 79 of 100 rightly after protected photos, 86 "
         "after clean ones.",
     ),
     (
         "Models trained on black-and-white copies.",
-        "They named 49 of 100 rightly, as many as after clean photos.",
+        "They named 47 of 100 rightly, and 49 after clean photos.",
     ),
     (
-        "Sites that shrink photos or save them as JPEG.",
-        "They take part of the protection away: publish the files as they are.",
+        "Sites that change photos.",
+        "Shrinking and saving as JPEG did little where we tried it; other changes may do more.",
     ),
     (
         "Someone who knows about it",
-        "and cleans the photos first, and whatever has been published without it already.",
+        "and cleans the photos first, for which an average over each sub-folder is enough, and "
+        "whatever has been published without it already.",
     ),
 )
 

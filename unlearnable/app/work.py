@@ -41,7 +41,7 @@ from unlearnable.data.image_files import NO_CLASSES, class_names, entries
 from unlearnable.data.sources import check_folder
 from unlearnable.evaluation.results import Verified
 from unlearnable.evaluation.verify import expected_seconds, verify
-from unlearnable.protection.methods.min_min import MinMin
+from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.photo_files import write_photo
 from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan
 from unlearnable.protection.photos import LEVELS, SIZE, estimate, method_for, protect_photos
@@ -51,7 +51,7 @@ from unlearnable.reports.verdict import NOT_TRIED, in_words
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.recipe import Recipe
 
-SHOWN = 48  # photos for which the unfinished noise is made, the same number of every class
+SHOWN = 12  # photos for which the unfinished noise is made, the same number of every class
 WINDOW = 960, 720  # pixels of a photo that are shown, at most
 PHOTOS = PhotoSettings(SIZE, "png", keep_metadata=False)
 Send = Callable[[Answer], None]
@@ -163,10 +163,10 @@ def _seconds(todo: Plan, scan: Scan) -> float:
 def _preview_seconds(job: Look, scan: Scan) -> float:
     method, _ = method_for(job.folder, train_steps=job.effort.preview_steps)
     n, classes = len(_few(scan.listing.labels)), len(scan.listing.classes)
-    if not isinstance(method, MinMin) or (probe := method.probe(n, n)) is None:
+    if not isinstance(method, NoiseNet):
         return 0.0
-    pace = seconds_per_pass(probe, (SIZE, SIZE), images=n, classes=classes)
-    return method.passes(n, n) * pace
+    pace = seconds_per_pass(method.probe(n), (SIZE, SIZE), images=n, classes=classes)
+    return method.passes(n) * pace
 
 
 def _measure_seconds(scan: Scan, effort: Effort) -> float:
@@ -180,8 +180,8 @@ def _measure_seconds(scan: Scan, effort: Effort) -> float:
 
 
 def preview(job: Preview, memory: Memory) -> Picture:
-    """One photo with the noise that ``protect-photos --train-steps 20`` would give it if the folder
-    held only a few photos of every class: unfinished, and as strong as it will be."""
+    """One photo with the noise that ``protect-photos --train-steps 150`` would give it if the
+    folder held only a few photos of every class: unfinished, and nearly as strong as it will be."""
     scan = memory.scanned(job.folder)
     method, _ = method_for(job.folder, level=job.level, train_steps=job.effort.preview_steps)
     if job.level not in memory.noise:

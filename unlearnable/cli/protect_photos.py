@@ -36,10 +36,11 @@ class ProtectPhotos(Verb):
     OUT.private, beside it. The same command resumes; with more photos in PHOTOS it protects the new
     ones as the others were and leaves those as they are.
 
-    Photos in one sub-folder per class get SEM noise against adversarial training of radius 2/255.
-    Photos without sub-folders have no classes and get Unlearnable Clusters, which protected nothing
-    where it was measured (docs/results.md): sort them into classes if you can. Measure what the
-    protection is worth with `unlearnable verify`.
+    Photos in one sub-folder per class get the noise of one network that is trained for them all
+    (noise-net), against adversarial training of radius 2/255. Photos without sub-folders have no
+    classes and get Unlearnable Clusters, which protected nothing where it was measured
+    (docs/results.md): sort them into classes if you can. Measure what the protection is worth with
+    `unlearnable verify`.
 
     unlearnable protect-photos photos/ photos-protected/ --others everybody-else/
 
@@ -56,18 +57,18 @@ class ProtectPhotos(Verb):
     """everybody else's photos: one sub-folder per class, or all directly in it. They are never
     written; keep the folder as it is for `unlearnable verify`"""
     level: Literal["light", "normal", "strong"] | None = None
-    """how far a pixel may change: 4, 8 or 16 of 255. As measured (docs/photographs.md), light is
-    the least visible and does not protect, normal protects and tints smooth areas, strong protects
-    more and is plain to see (default: normal)"""
+    """how far a pixel may change: 4, 8 or 16 of 255. Normal stains smooth areas and protects from
+    networks that are trained from scratch, as measured (docs/photographs.md); light is the least
+    visible and did not protect; strong is plain to see and was not measured (default: normal)"""
     size: int | None = None
     """side at which the noise is made, in pixels: more is slower and protects less (default: 32).
     The photos keep their own sizes"""
     train_steps: int | None = None
-    """training steps of the noise's own network (default: 800); with --pretrained, steps of the
+    """training steps of the noise's own networks (default: 300); with --pretrained, steps of the
     noise (default: 100)"""
     gray_prob: float | None = None
-    """fraction of gray views for which the noise is made, 0 to 1 (default: 0), against models that
-    train on grayscale copies. It costs protection in color: read docs/photographs.md and verify"""
+    """fraction of gray views for which the noise is made, 0 to 1 (default: 0.5). Models that train
+    on grayscale copies get past the noise all the same (docs/photographs.md)"""
     format: Literal["png", "webp"] = "png"
     """both are lossless"""
     keep_metadata: Flag = False
@@ -133,7 +134,7 @@ class ProtectPhotos(Verb):
         if isinstance(method, UnlearnableClusters):
             say(
                 f"{self.folder} has no sub-folders, so its photos have no classes: Unlearnable "
-                "Clusters is used, not SEM. It protected nothing where it was measured "
+                "Clusters is used, not noise-net. It protected nothing where it was measured "
                 "(docs/results.md); if you can, sort the photos into classes."
             )
         photos = PhotoSettings(size, self.format, self.keep_metadata)

@@ -40,13 +40,14 @@ from unlearnable.protection.methods.class_uap import ClassUAP
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
+from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.photo_files import WORK, measured_over, write_photo
 from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan, shown
 from unlearnable.protection.protect import check_eps, protect, settings_of
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
-PhotoMethod = MinMin | Generated | UnlearnableClusters | ClassUAP
+PhotoMethod = MinMin | NoiseNet | Generated | UnlearnableClusters | ClassUAP
 Level = Literal["light", "normal", "strong"]
 LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
 SIZE = 32  # pixels, the side at which the noise is made
@@ -65,9 +66,9 @@ def method_for(
     pretrained: bool = False,
 ) -> tuple[PhotoMethod, int]:
     """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
-    SEM, or Unlearnable Clusters if the folder has no sub-folders and so no classes. Among the
-    photos of ``others``, a folder without sub-folders is a class. pretrained: against networks with
-    ImageNet weights instead, ClassUAP at their size.
+    NoiseNet, or Unlearnable Clusters if the folder has no sub-folders and so no classes. Among the
+    photos of ``others`` it is SEM, and a folder without sub-folders is a class. pretrained: against
+    networks with ImageNet weights instead, ClassUAP at their size.
 
     level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
     fraction of gray views for which the noise is made. generator: generator.safetensors of an
@@ -82,7 +83,7 @@ def method_for(
             )
         further = Generated.of(generator, model)
         return further, further.size
-    changes = {"eps": LEVELS[level or "normal"]}
+    changes: dict[str, float] = {"eps": LEVELS[level or "normal"]}
     if pretrained:
         if gray_prob is not None or class_names(folder) == NO_CLASSES and not others:
             raise UserError(
@@ -100,7 +101,10 @@ def method_for(
         changes |= {"train_steps": train_steps, "steps": train_steps} if train_steps else {}
         return UnlearnableClusters.preset("short", **changes), size
     changes |= {"train_steps": train_steps} if train_steps else {}
-    return SEM.preset("short", gray_prob=gray_prob or 0.0, **changes), size
+    changes |= {"gray_prob": gray_prob} if gray_prob is not None else {}
+    if others:  # a class alone: SEM holds under adversarial training too
+        return SEM.preset("short", **changes), size
+    return NoiseNet.preset("short", adv_eps=changes["eps"] / 4, **changes), size
 
 
 def protect_photos(

@@ -19,8 +19,8 @@ class NoiseNet(Method):
     """a noise network (this project's): min-min noise as SEM's (Liu et al., AAAI 2024), but made by
     one U-Net from image and class, as in DeepConfuse (Feng et al., NeurIPS 2019), which is trained
     in turn with an adversarially trained surrogate. Its cost does not grow with the number of
-    images, further ones take one pass, and no image gets a color cast. Whether networks other than
-    the surrogate read it depends on the seed, as measured: verify it."""
+    images, further ones take one pass, and no image gets a color cast. In coarse cells it becomes
+    much the same for all images of a class: whoever takes their mean image out undoes it."""
 
     name = "noise-net"
 
