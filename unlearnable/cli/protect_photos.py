@@ -37,10 +37,10 @@ class ProtectPhotos(Verb):
     ones as the others were and leaves those as they are.
 
     Photos in one sub-folder per class get the noise of one network that is trained for them all
-    (noise-net), against adversarial training of radius 2/255. Photos without sub-folders have no
-    classes and get Unlearnable Clusters, which protected nothing where it was measured
-    (docs/results.md): sort them into classes if you can. Measure what the protection is worth with
-    `unlearnable verify`.
+    (noise-net), against adversarial training of radius 2/255; with --others they get SEM's. Photos
+    without sub-folders have no classes and get Unlearnable Clusters, which protected nothing where
+    it was measured (docs/results.md): sort them into classes if you can. Measure what the
+    protection is worth with `unlearnable verify`.
 
     unlearnable protect-photos photos/ photos-protected/ --others everybody-else/
 
@@ -64,11 +64,11 @@ class ProtectPhotos(Verb):
     """side at which the noise is made, in pixels: more is slower and protects less (default: 32).
     The photos keep their own sizes"""
     train_steps: int | None = None
-    """training steps of the noise's own networks (default: 300); with --pretrained, steps of the
-    noise (default: 100)"""
+    """training steps of the noise's own networks (default: 300, with --others 800); with
+    --pretrained, steps of the noise (default: 100)"""
     gray_prob: float | None = None
-    """fraction of gray views for which the noise is made, 0 to 1 (default: 0.5). Models that train
-    on grayscale copies get past the noise all the same (docs/photographs.md)"""
+    """fraction of gray views for which the noise is made, 0 to 1 (default: 0.5, with --others 0).
+    Models that train on grayscale copies get past the noise all the same (docs/photographs.md)"""
     format: Literal["png", "webp"] = "png"
     """both are lossless"""
     keep_metadata: Flag = False
