@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unlearnable import EM, METHODS, REM, SEM, Recipe, learn, load
+from unlearnable import EM, METHODS, REM, SEM, NoiseNet, Recipe, learn, load
 from unlearnable.cli.main import main, parse
 from unlearnable.cli.verify import STATUS
 from unlearnable.data import shapes
@@ -32,6 +32,8 @@ def quick(monkeypatch, tmp_path):
         more = {"adv_steps": 1} if kind is not EM else {}
         for name in {"short", "fast"} & set(kind.presets):
             monkeypatch.setitem(kind.presets, name, kind.presets[name] | shorter | more)
+    small = {"train_steps": 2, "batch": 4, "width": 4, "model": "convnet"}
+    monkeypatch.setitem(NoiseNet.presets, "short", NoiseNet.presets["short"] | small)
     for name in ("short", "photos"):
         monkeypatch.setitem(
             Recipe.presets, name, Recipe.presets[name] | {"steps": 2, "adv_steps": 1, "batch": 16}

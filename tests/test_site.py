@@ -33,7 +33,7 @@ def site(tmp_path_factory) -> Path:
 
 def test_the_first_page_is_readme_and_its_pictures_are_there(site):
     page = (site / "index.html").read_text()
-    assert "I have photographs" in page and 'href="log/#2026-11-25-the-readmes-sheet"' in page
+    assert "I have photographs" in page and 'href="log/#2026-11-26-the-readmes-sheet"' in page
     pictures = re.findall(r'<img [^>]*src="([^"]+)"', page)
     assert len(pictures) == 2 and all((site / name).exists() for name in pictures)
     assert (site / "tables.html").exists() and (site / "audits" / "leaderboard.html").exists()
