@@ -153,6 +153,8 @@ def test_mistakes(few, monkeypatch):
     ):
         with pytest.raises(UserError, match=said):
             NoiseNet(**changes)
+    with pytest.raises(UserError, match="A cell of 32 pixels covers images of 32"):
+        protect(few, replace(SHORT, cell=32))
     monkeypatch.setattr(noise_net_loop, "BETAS", (0.5, 0.5))
     with pytest.raises(UserError, match="NaN or infinite"):
         protect(few, replace(SHORT, net_lr=1e38))

@@ -11,6 +11,7 @@ from torch import Tensor
 from unlearnable.core import distributed
 from unlearnable.core.checkpoint import State
 from unlearnable.core.device import to_device
+from unlearnable.core.errors import UserError
 from unlearnable.core.finite import diverged, is_finite
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.core.units import in_unit, quantize
@@ -35,6 +36,11 @@ class NoiseNetLoop:
 
     def __init__(self, method: NoiseNet, data: Images, run: Context):
         self.m, self.data, self.run = method, data, run
+        if method.cell >= min(data.x.shape[-2:]):  # one cell: nothing is left without its mean
+            raise UserError(
+                f"A cell of {method.cell} pixels covers images of {data.size} wholly; make the "
+                "noise at a larger size, or in smaller cells."
+            )
         t = augment.for_size(*data.x.shape[-2:])
         self.t = augment.Gray(t, method.gray_prob) if method.gray_prob else t
         self.trainer = untrained_surrogate(method, data, run, self.t)
