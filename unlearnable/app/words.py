@@ -50,7 +50,7 @@ NOT_STOPPED = (
     ),
     (
         "Sites that change photos.",
-        "Shrinking and saving as JPEG did little where we tried it; other changes may do more.",
+        "Saving as JPEG did little where we tried it; other changes may do more.",
     ),
     (
         "Someone who knows about it",
