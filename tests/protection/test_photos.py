@@ -167,6 +167,8 @@ def test_the_method_against_pretrained_networks(tmp_path, monkeypatch):
     monkeypatch.setattr("unlearnable.protection.photos.read_imagenet_weights", lambda name: {})
     method, size = method_for(tmp_path, pretrained=True, level="light", train_steps=7)
     assert isinstance(method, ClassUAP) and (method.eps, method.steps, size) == (4, 7, 224)
+    coarse = method.coarse_method()  # against networks from scratch as well
+    assert coarse and (coarse.eps, coarse.adv_eps, coarse.train_steps) == (4, 1, 7)
     for folder, gray_prob in ((tmp_path, 0.3), (tmp_path / "cat", None)):
         with pytest.raises(UserError, match="sub-folders, one per class"):
             method_for(folder, pretrained=True, gray_prob=gray_prob)

@@ -42,13 +42,13 @@ from unlearnable.data.sources import check_folder
 from unlearnable.evaluation.results import Verified
 from unlearnable.evaluation.verify import expected_seconds, verify
 from unlearnable.protection.methods.noise_net import NoiseNet
+from unlearnable.protection.pace import noise_seconds
 from unlearnable.protection.photo_files import write_photo
 from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan
 from unlearnable.protection.photos import LEVELS, SIZE, estimate, method_for, protect_photos
 from unlearnable.protection.protect import protect
 from unlearnable.reports.photo_page import FLAGS, report
 from unlearnable.reports.verdict import NOT_TRIED, in_words
-from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.recipe import Recipe
 
 SHOWN = 12  # photos for which the unfinished noise is made, the same number of every class
@@ -165,8 +165,7 @@ def _preview_seconds(job: Look, scan: Scan) -> float:
     n, classes = len(_few(scan.listing.labels)), len(scan.listing.classes)
     if not isinstance(method, NoiseNet):
         return 0.0
-    pace = seconds_per_pass(method.probe(n), (SIZE, SIZE), images=n, classes=classes)
-    return method.passes(n) * pace
+    return noise_seconds(method, (SIZE, SIZE), n, classes)
 
 
 def _measure_seconds(scan: Scan, effort: Effort) -> float:

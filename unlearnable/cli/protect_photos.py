@@ -65,7 +65,7 @@ class ProtectPhotos(Verb):
     The photos keep their own sizes"""
     train_steps: int | None = None
     """training steps of the noise's own networks (default: 300, with --others 800); with
-    --pretrained, steps of the noise (default: 100)"""
+    --pretrained also steps of its pattern (default: 100)"""
     gray_prob: float | None = None
     """fraction of gray views for which the noise is made, 0 to 1 (default: 0.5, with --others 0).
     Models that train on grayscale copies get past the noise all the same (docs/photographs.md)"""
@@ -77,9 +77,9 @@ class ProtectPhotos(Verb):
     skip_bad: Flag = False
     """protect the rest when some files cannot be read"""
     pretrained: Flag = False
-    """make the noise against networks with ImageNet weights (class-uap, at 224 px) and not against
-    networks that are trained from scratch. The weights of two of them must be installed, and a
-    folder that grows has to be protected as a whole; docs/pretrained.md says what it is worth"""
+    """make the noise against networks with ImageNet weights as well (class-uap, at 224 px, around
+    noise-net's coarse noise). The weights of two of them must be installed, and a folder that grows
+    has to be protected as a whole; docs/pretrained.md says what it is worth"""
     generator: Path | None = None
     """an earlier OUT, or its generator.safetensors: protect further photos of any of its classes
     without training"""

@@ -10,6 +10,7 @@ from unlearnable.data.images import Images
 from unlearnable.evaluation import denoiser, rate_vae
 from unlearnable.evaluation.attacker import Attacker
 from unlearnable.evaluation.learners import Learner
+from unlearnable.protection.pace import noise_seconds
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.recipe import Recipe
 
@@ -52,14 +53,12 @@ def preparation(
 
 def protection_seconds(attacker: Attacker) -> float:
     """Estimate the seconds in which the attacker protects their images."""
-    n, size = len(attacker.clean), attacker.clean.x.shape[-2:]
-    if (probe := attacker.method.probe(n)) is None:
-        return 0.0
-    return attacker.method.passes(n) * seconds_per_pass(
-        probe,
-        (size[0], size[1]),
-        images=n,
-        classes=len(attacker.clean.classes),
+    height, width = attacker.clean.x.shape[-2:]
+    return noise_seconds(
+        attacker.method,
+        (height, width),
+        len(attacker.clean),
+        len(attacker.clean.classes),
         device=attacker.device,
         precision=attacker.precision,
     )

@@ -3,6 +3,7 @@
 from unlearnable.experiments.grid import LearnerSpec, NoiseSpec, Spec
 from unlearnable.experiments.runner import Runner
 from unlearnable.protection.methods.base import Method
+from unlearnable.protection.pace import noise_seconds
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.recipe import Recipe
 
@@ -25,11 +26,11 @@ def seconds(runner: Runner, todo: list[tuple[int, Spec]]) -> float:
             work.append((recipe.passes(images), recipe))
         if spec.method is not None and seed not in runner.found(NoiseSpec(spec.method)):
             noises.add((seed, spec.method))
-    for _, method in noises:
-        if probe := method.probe(images):
-            work.append((method.passes(images), probe))
     height, width = runner.clean.x.shape[-2:]
+    size, classes = (height, width), len(runner.clean.classes)
     return sum(
-        passes * seconds_per_pass(recipe, (height, width), images=images, device=runner.device)
+        passes * seconds_per_pass(recipe, size, images=images, device=runner.device)
         for passes, recipe in work
+    ) + sum(
+        noise_seconds(method, size, images, classes, device=runner.device) for _, method in noises
     )

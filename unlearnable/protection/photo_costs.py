@@ -17,8 +17,8 @@ from unlearnable.data.decoding import pixels, read
 from unlearnable.data.image_files import count_files, listing
 from unlearnable.data.threads import THREADS
 from unlearnable.protection.methods.base import Method
+from unlearnable.protection.pace import noise_seconds
 from unlearnable.protection.photo_files import write_photo
-from unlearnable.protection.photos import noise_seconds
 
 MANY = 20_000  # photos, from which --dry-run looks at a sample instead of at every one
 SAMPLE = 24
@@ -72,7 +72,7 @@ def costs_of_many(
     if not (good := [each for each in tried if each]):
         raise UserError(f"None of {len(some)} files of {folder} can be read; the first: {some[0]}.")
     reading, writing, size = (sum(values) / len(values) for values in zip(*(good[1:] or good)))
-    training = noise_seconds(method, side, n, n, classes, device)
+    training = noise_seconds(method, (side, side), n, classes, device=device)
     place = next(p for p in (out, *out.absolute().parents) if p.exists())
     return PhotoCosts(
         photos=n,

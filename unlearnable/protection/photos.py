@@ -41,10 +41,10 @@ from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
 from unlearnable.protection.methods.noise_net import NoiseNet
+from unlearnable.protection.pace import noise_seconds
 from unlearnable.protection.photo_files import WORK, measured_over, write_photo
 from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan, shown
 from unlearnable.protection.protect import check_eps, protect, settings_of
-from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
 PhotoMethod = MinMin | NoiseNet | Generated | UnlearnableClusters | ClassUAP
@@ -68,7 +68,7 @@ def method_for(
     """Choose the method for a folder of photos, and the side in pixels at which it makes its noise:
     NoiseNet, or Unlearnable Clusters if the folder has no sub-folders and so no classes. Among the
     photos of ``others`` it is SEM, and a folder without sub-folders is a class. pretrained: against
-    networks with ImageNet weights instead, ClassUAP at their size.
+    networks with ImageNet weights as well, ClassUAP at their size.
 
     level: the budget (default: normal). size: default 32. train_steps: of the surrogate. gray_prob:
     fraction of gray views for which the noise is made. generator: generator.safetensors of an
@@ -92,8 +92,8 @@ def method_for(
             )
         for name in ClassUAP.networks:
             read_imagenet_weights(name)  # now, and not after the photos are read
-        changes |= {"steps": train_steps} if train_steps else {}
-        return ClassUAP.preset("paper", **changes), size or INPUT_SIZE
+        changes |= {"train_steps": train_steps, "steps": train_steps} if train_steps else {}
+        return ClassUAP.preset("photos", **changes), size or INPUT_SIZE
     size = size or SIZE
     if class_names(folder) == NO_CLASSES and not others:
         if gray_prob is not None:
@@ -275,20 +275,8 @@ def estimate(todo: Plan, scan: Scan, photos: PhotoSettings, *, device: str = "au
     n, classes = own, len(scan.listing.classes)
     if todo.others and not isinstance(method, Generated):
         n, classes = n + len(todo.others), classes + len(todo.others.classes)
-    return writing + noise_seconds(method, photos.size, n, own, classes, device)
-
-
-def noise_seconds(
-    method: Method, side: int, images: int, own: int, classes: int, device: str
-) -> float:
-    """Estimate what the noise of ``own`` among ``images`` takes at ``side`` pixels."""
-    probe, passes = method.probe(images), method.passes(images)
-    if isinstance(method, MinMin):
-        probe, passes = method.probe(images, own), method.passes(images, own)
-    if probe is None:
-        return 0.0
-    pace = seconds_per_pass(probe, (side, side), images=images, classes=classes, device=device)
-    return passes * pace
+    size = photos.size, photos.size
+    return writing + noise_seconds(method, size, n, classes, own=own, device=device)
 
 
 def _writing_seconds(sizes: list[tuple[int, int]], photos: PhotoSettings) -> float:

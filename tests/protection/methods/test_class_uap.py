@@ -1,4 +1,5 @@
-"""Class-wise universal perturbations: one noise per class, its steps restated, a killed run."""
+"""Class-wise universal perturbations: one noise per class, its steps restated, a killed run, and
+what is kept of coarse noise."""
 
 from dataclasses import replace
 
@@ -6,20 +7,24 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unlearnable import ClassUAP, Context, Frozen, UserError, learn, load, protect
+from unlearnable import ClassUAP, Context, Frozen, NoiseNet, UserError, learn, load, protect
 from unlearnable.core import checkpoint
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.seeding import batch_rows
-from unlearnable.protection.methods.class_uap_loop import ClassNoise
+from unlearnable.data.convert import resized
+from unlearnable.protection.methods.class_uap_loop import ClassNoise, cell_means, coarse_noise
+from unlearnable.protection.methods.noise_net_loop import NoiseNetLoop
+from unlearnable.protection.pace import noise_seconds
 
 NARROW = "tests.networks:narrow"
 ALONE = ClassUAP(networks=(NARROW,), input_size=32, steps=6, batch=20)
 
 
-def loop(m, data):
+def loop(m, data, coarse=None):
     """The loop over networks whose heads are fitted, before its first step."""
     trained = [learn(data, m.head(name), purpose="surrogate").model for name in m.networks]
-    return ClassNoise(m, data, Context(), [Frozen(model, bfloat16=False) for model in trained])
+    networks = [Frozen(model, bfloat16=False) for model in trained]
+    return ClassNoise(m, data, Context(), networks, coarse)
 
 
 def test_every_image_of_a_class_gets_the_same(few):
@@ -95,6 +100,64 @@ def test_a_killed_run_goes_on_bit_for_bit(few, tmp_path, monkeypatch):
     assert torch.equal(again.delta, whole.delta) and again.passes == whole.passes
 
 
+def test_the_coarse_noise_is_kept_and_patterns_are_finer(few):
+    eps = 8 / 255
+    grid = torch.randint(0, 2, (10, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    coarse = 0.6 * eps * F.interpolate(2.0 * grid - 1, (32, 32), mode="bilinear")
+    noise = loop(replace(ALONE, steps=10), few, coarse)
+    for k in range(10):
+        noise.step(k)
+    assert noise.noise.abs().max() <= eps
+    added = noise.noise - coarse
+    assert added.abs().mean() > 0.3 * eps
+    assert cell_means(added).abs().mean() < 0.05 * eps  # 0.002; 0.18 where it is not kept
+
+
+def test_the_coarse_noise_is_the_mean_of_noise_nets(few):
+    m = replace(ALONE, coarse=0.5, train_steps=3)
+    small = replace(few, x=F.interpolate(few.x.float(), (64, 48), mode="bilinear").byte())
+    coarse, passes = coarse_noise(m, small, Context(protected=few.y != 2))
+    net = NoiseNet.preset("short", train_steps=3, adv_eps=2.0)
+    made = net.craft(replace(small, x=resized(small.x, 32)), Context(protected=few.y != 2))
+    assert coarse.shape == (10, 3, 64, 48) and passes == made.passes
+    for c in range(10):
+        mean = 0.5 * made.delta[few.y == c].float().mean(0, keepdim=True) / 255 * (c != 2)
+        assert torch.allclose(coarse[c], F.interpolate(mean, (64, 48), mode="bilinear")[0])
+    assert coarse_noise(ALONE, few, Context()) == (None, 0)
+
+
+def test_a_run_with_coarse_noise_that_was_killed_in_either_part(few, tmp_path, monkeypatch):
+    m = replace(ALONE, coarse=0.5, train_steps=4)
+    whole = m.craft(few, Context())
+    assert whole.passes == m.passes(len(few)) > replace(m, coarse=0.0).passes(len(few))
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY", -1.0)
+    for kind, at in ((NoiseNetLoop, 2), (ClassNoise, 3)):
+        real = kind.step
+
+        def step(self, k, real=real, at=at):
+            if k == at:
+                raise KeyboardInterrupt
+            return real(self, k)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, "step", step)
+            with pytest.raises(KeyboardInterrupt):
+                m.craft(few, Context(state=Checkpoint(tmp_path / "out", {})))
+    steps = []
+    real = NoiseNetLoop.step
+    monkeypatch.setattr(NoiseNetLoop, "step", lambda self, k: steps.append(k) or real(self, k))
+    again = m.craft(few, Context(state=Checkpoint(tmp_path / "out", {})))
+    assert torch.equal(again.delta, whole.delta) and again.passes == whole.passes
+    assert not steps  # the coarse noise was whole, and its network is not trained again
+
+
+def test_what_is_announced_counts_the_coarse_noise_at_its_own_size(few):
+    m = replace(ALONE, coarse=0.5, train_steps=4)
+    both, fine = (noise_seconds(x, (32, 32), len(few), 10) for x in (m, replace(m, coarse=0.0)))
+    coarse = noise_seconds(m.coarse_method(), (32, 32), len(few), 10)
+    assert both == pytest.approx(fine + coarse) and min(fine, coarse) > 0
+
+
 def test_only_the_own_classes_count(few):
     own = few.y == 3
     delta = ALONE.craft(few, Context(protected=own)).delta
@@ -108,6 +171,8 @@ def test_mistakes(few, monkeypatch):
         ({"momentum": 1.5}, "momentum must lie in 0..1"),
         ({"hardened": -1}, "hardened"),
         ({"steps": 0}, "steps"),
+        ({"coarse": 1.5}, "coarse must lie in 0..1"),
+        ({"train_steps": 0}, "train_steps"),
     ):
         with pytest.raises(UserError, match=said):
             ClassUAP(**changes)

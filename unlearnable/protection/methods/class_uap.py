@@ -9,10 +9,13 @@ from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
 from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED
 from unlearnable.protection.methods.base import Context, Method, Noise
+from unlearnable.protection.methods.noise_net import NoiseNet
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
     from unlearnable.training.recipe import Recipe
+
+COARSE_SIDE = 32  # pixels, the side at which the coarse noise is made
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,9 @@ class ClassUAP(Method):
     """class-wise universal perturbations on pretrained networks (this project's): each class gets
     one noise, a universal adversarial perturbation (Moosavi-Dezfooli et al., CVPR 2017) that moves
     its images to the next class, as in TAP (Fowl et al., NeurIPS 2021), for several ImageNet
-    networks at once. Made against frozen pretrained networks, unknown ones too; networks that are
-    trained from scratch learn through it, and who averages the images of a class finds it."""
+    networks at once. Made against frozen pretrained networks, unknown ones too. Networks that are
+    trained from scratch learn through it, unless it is made around noise-net's coarse noise
+    (``coarse``); and who averages the images of a class finds it."""
 
     name = "class-uap"
 
@@ -40,16 +44,26 @@ class ClassUAP(Method):
     """of the sign steps"""
     hardened: float = 0.5
     """fraction of the steps that see copies in JPEG (quality 20 to 90) or at a lower resolution"""
+    coarse: float = 0.0
+    """strength of coarse noise against networks that are trained from scratch, as a share of
+    noise-net's (its preset short), 0 to 1. The steps keep it and find their pattern in what is
+    finer; 0: none"""
+    train_steps: int = 300
+    """surrogate steps of the coarse noise"""
 
-    presets = {"paper": {}}
+    presets = {
+        "paper": {},
+        # both kinds of networks at once, for photos
+        "photos": {"coarse": 0.9},
+    }
 
     def __post_init__(self) -> None:
         require(
             self,
-            positive="eps steps batch input_size",
-            whole="momentum hardened",
+            positive="eps steps batch input_size train_steps",
+            whole="momentum hardened coarse",
         )
-        for name in ("momentum", "hardened"):
+        for name in ("momentum", "hardened", "coarse"):
             if getattr(self, name) > 1:
                 raise UserError(f"{name} must lie in 0..1, not {getattr(self, name)}.")
         if not self.networks:
@@ -67,6 +81,13 @@ class ClassUAP(Method):
 
         return Recipe.preset("frozen", model=network, input_size=self.input_size)
 
+    def coarse_method(self) -> NoiseNet | None:
+        """Return what makes the coarse noise, at ``COARSE_SIDE`` pixels; None without any."""
+        if not self.coarse:
+            return None
+        changes = {"eps": self.eps, "adv_eps": self.eps / 4, "train_steps": self.train_steps}
+        return NoiseNet.preset("short", **changes)
+
     def craft(self, data: Images, run: Context) -> Noise:
         from unlearnable.protection.methods.class_uap_loop import class_uap
 
@@ -74,7 +95,9 @@ class ClassUAP(Method):
 
     def passes(self, images: int) -> int:
         heads = sum(self.head(name).passes(images) for name in self.networks)
-        return heads + len(self.networks) * self.steps * min(self.batch, images)
+        steps = len(self.networks) * self.steps * min(self.batch, images)
+        coarse = self.coarse_method()
+        return heads + steps + (coarse.passes(images) if coarse else 0)
 
     def probe(self, images: int) -> Recipe:
         from unlearnable.training.recipe import Recipe

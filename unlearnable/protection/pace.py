@@ -1,0 +1,38 @@
+"""How long the noise of a method takes on this machine, from the passes that it says it costs."""
+
+from dataclasses import replace
+
+from unlearnable.protection.methods.base import Method
+from unlearnable.protection.methods.class_uap import COARSE_SIDE, ClassUAP
+from unlearnable.protection.methods.min_min import MinMin
+from unlearnable.training.pace import seconds_per_pass
+from unlearnable.training.precision import Precision
+
+
+def noise_seconds(
+    method: Method,
+    size: tuple[int, int],
+    images: int,
+    classes: int,
+    *,
+    own: int | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> float:
+    """Estimate the seconds that the noise of ``images`` images of ``size`` (height, width) takes.
+    own: so many of them get noise (None: all); the rest serve the surrogate alone."""
+
+    def estimate(m: Method, size: tuple[int, int]) -> float:
+        probe, passes = m.probe(images), m.passes(images)
+        if isinstance(m, MinMin) and own is not None:
+            probe, passes = m.probe(images, own), m.passes(images, own)
+        if probe is None:
+            return 0.0
+        return passes * seconds_per_pass(
+            probe, size, images=images, classes=classes, device=device, precision=precision
+        )
+
+    if isinstance(method, ClassUAP) and (coarse := method.coarse_method()):
+        fine = estimate(replace(method, coarse=0.0), size)
+        return fine + estimate(coarse, (COARSE_SIDE, COARSE_SIDE))
+    return estimate(method, size)
