@@ -9,7 +9,17 @@ import torch
 from PIL import Image
 
 from tests.typed import typed
-from unlearnable import LSP, SEM, UserError, load, protect, protect_photos, report, verify
+from unlearnable import (
+    LSP,
+    SEM,
+    ClassUAP,
+    UserError,
+    load,
+    protect,
+    protect_photos,
+    report,
+    verify,
+)
 from unlearnable.core.checkpoint import held
 from unlearnable.data.card import Card
 from unlearnable.data.decoding import read
@@ -122,6 +132,20 @@ def test_what_keeps_no_generator_does_not_grow(tmp_path):
     photo(photos / "cat" / "new.png", 96)
     with pytest.raises(UserError, match="cannot protect further photos in the same way"):
         protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
+
+
+def test_a_folder_with_one_noise_per_class_grows(tmp_path):
+    m = ClassUAP(networks=("tests.networks:narrow",), input_size=SIZE, steps=2, batch=8)
+    photos = album(tmp_path / "photos")
+    protect_photos(photos, tmp_path / "out", m, size=SIZE)
+    before = files(tmp_path / "out")
+    shutil.copyfile(photos / "dog" / "0.png", photos / "dog" / "copy.png")
+    card = protect_photos(photos, tmp_path / "out", m, size=SIZE)
+    assert card.method == "class-uap" and card.shape[0] == len(before) + 1
+    after = files(tmp_path / "out")
+    assert {name: after[name] for name in before} == before
+    twin, copy = (read(tmp_path / "out" / "dog" / f"{n}.png") for n in ("0", "copy"))
+    assert np.array_equal(np.asarray(twin), np.asarray(copy))
 
 
 def test_a_generator_takes_any_classes_and_one_photo(folder):

@@ -6,15 +6,29 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save
 
-from unlearnable import ClassUAP, Context, Frozen, NoiseNet, UserError, learn, load, protect
+from tests.typed import typed
+from unlearnable import (
+    ClassUAP,
+    Context,
+    Frozen,
+    Generated,
+    NoiseNet,
+    UserError,
+    learn,
+    load,
+    protect,
+)
 from unlearnable.core import checkpoint
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.seeding import batch_rows
+from unlearnable.core.weights import read_weights
 from unlearnable.data.convert import resized
 from unlearnable.protection.methods.class_uap_loop import ClassNoise, cell_means, coarse_noise
 from unlearnable.protection.methods.noise_net_loop import NoiseNetLoop
 from unlearnable.protection.pace import noise_seconds
+from unlearnable.protection.share import share
 
 NARROW = "tests.networks:narrow"
 ALONE = ClassUAP(networks=(NARROW,), input_size=32, steps=6, batch=20)
@@ -156,6 +170,28 @@ def test_what_is_announced_counts_the_coarse_noise_at_its_own_size(few):
     both, fine = (noise_seconds(x, (32, 32), len(few), 10) for x in (m, replace(m, coarse=0.0)))
     coarse = noise_seconds(m.coarse_method(), (32, 32), len(few), 10)
     assert both == pytest.approx(fine + coarse) and min(fine, coarse) > 0
+
+
+def test_further_images_get_the_noise_of_their_class(few, tmp_path):
+    m = replace(ALONE, coarse=0.5, train_steps=2)
+    done = protect(few, m, tmp_path / "out")
+    some = few.subset(few.y < 3)
+    again = protect(some, Generated.of(tmp_path / "out"))
+    assert torch.equal(again.images.x, done.images.x[few.y < 3]) and again.card.passes == 0
+    assert noise_seconds(Generated.of(tmp_path / "out"), (32, 32), 12, 3) == 0
+    file = tmp_path / "out" / "generator.safetensors"
+    weights, about = read_weights(file)
+    file.write_bytes(save({"noise": weights["noise"][:, :, :16].contiguous()}, about))
+    with pytest.raises(UserError, match="the weights of another network"):
+        protect(some, Generated.of(tmp_path / "out"))
+
+
+def test_the_very_noise_can_be_shared(few, tmp_path):
+    protect(few, ALONE, tmp_path / "out", protected_classes=few.classes[:4])
+    file = share(tmp_path / "out", tmp_path / "table.safetensors")
+    said = typed("protect", "--generator", file, "--out", "again", cwd=tmp_path).stdout
+    assert "They are the shared images, bit for bit." in said
+    assert load(tmp_path / "again").digest() == load(tmp_path / "out").digest()
 
 
 def test_only_the_own_classes_count(few):

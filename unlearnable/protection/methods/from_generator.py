@@ -12,6 +12,7 @@ from unlearnable.core.typed_json import mismatch
 from unlearnable.data.card import find_private
 from unlearnable.models import check_named
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
+from unlearnable.protection.methods.class_uap import ClassUAP
 from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.protection.methods.noise_net import NoiseNet
 
@@ -38,14 +39,15 @@ VISITS = 20  # of warm-started noise, which takes few steps per visit
 class Generated(Method):
     """noise for further images of the same classes from generator.safetensors, without training:
     the last pass of the min-min family (Fu et al., 2022, algorithm 1), repeated where the noise is
-    warm-started, or a pass through a noise network. Any number of images of any of the classes."""
+    warm-started, a pass through a noise network, or the noise of a class. Any number of images of
+    any of the classes."""
 
     least_images: ClassVar[int] = 1
     least_classes: ClassVar[int] = 1
 
     file: str
     """generator.safetensors of a protected folder"""
-    family: MinMin | NoiseNet
+    family: MinMin | NoiseNet | ClassUAP
     """the method and settings that made it"""
     classes: tuple[str, ...]
     size: int
@@ -69,22 +71,24 @@ class Generated(Method):
             file = find_private(file if file.is_dir() else file.parent, GENERATOR) or file
         about = _about(file)
         family = _family(file, about)
-        if not isinstance(family, MinMin | NoiseNet):
+        if not isinstance(family, MinMin | NoiseNet | ClassUAP):
             raise UserError(
-                f"{file} was made by {about['method']}; only the min-min family and noise-net "
-                "protect further images."
+                f"{file} was made by {about['method']}; only the min-min family, noise-net, and "
+                "class-uap protect further images."
             )
         if isinstance(family, MinMin) and family.noise_type == "classwise":
             raise UserError(
                 f"{file} was made for class-wise noise, which is not kept in it; protect all "
                 "images again."
             )
-        check_named(family.model, model, file)
+        if not isinstance(family, ClassUAP):
+            check_named(family.model, model, file)
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
     def craft(self, data: Images, run: Context) -> Noise:
         import torch
 
+        from unlearnable.protection.methods import class_uap_loop
         from unlearnable.protection.methods.from_generator_loop import noise_for_further_images
         from unlearnable.protection.methods.noise_net_loop import noise_of_further
 
@@ -101,16 +105,22 @@ class Generated(Method):
         numbers = [self.classes.index(c) if c in self.classes else -1 for c in data.classes]
         y = torch.tensor(numbers)[data.y]
         data = replace(data, y=y, classes=self.classes)
+        if isinstance(self.family, ClassUAP):
+            return class_uap_loop.noise_of_further(Path(self.file), data)
         if isinstance(self.family, NoiseNet):
             return noise_of_further(self.family, Path(self.file), data, run)
         return noise_for_further_images(self, self.family, data, run)
 
     def passes(self, images: int) -> int:
+        if isinstance(self.family, ClassUAP):
+            return 0
         if isinstance(self.family, NoiseNet):
             return images
         return self.visits * images * self.family.passes_per_update
 
-    def probe(self, images: int) -> Recipe:
+    def probe(self, images: int) -> Recipe | None:
+        if isinstance(self.family, ClassUAP):
+            return None
         return mixed_probe(
             self.family.model, self.family.batch, frozen=self.passes(images), training=0
         )

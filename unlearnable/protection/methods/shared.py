@@ -97,7 +97,7 @@ class Shared(Method):
     def passes(self, images: int) -> int:
         return self.generator.passes(images)
 
-    def probe(self, images: int) -> Recipe:
+    def probe(self, images: int) -> Recipe | None:
         return self.generator.probe(images)
 
 
