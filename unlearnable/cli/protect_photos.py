@@ -78,8 +78,8 @@ class ProtectPhotos(Verb):
     """protect the rest when some files cannot be read"""
     pretrained: Flag = False
     """make the noise against networks with ImageNet weights as well (class-uap, at 224 px, around
-    noise-net's coarse noise). The weights of two of them must be installed, and a folder that grows
-    has to be protected as a whole; docs/pretrained.md says what it is worth"""
+    noise-net's coarse noise). The weights of two of them must be installed; docs/pretrained.md says
+    which, and what it is worth"""
     generator: Path | None = None
     """an earlier OUT, or its generator.safetensors: protect further photos of any of its classes
     without training"""
