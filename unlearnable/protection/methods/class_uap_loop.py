@@ -96,7 +96,7 @@ def coarse_noise(m: ClassUAP, data: Images, run: Context) -> tuple[Tensor | None
         if run.protected is not None:
             own &= run.protected
         if own.any():
-            noise[c] = m.coarse * made.delta[own].float().mean(0) / 255
+            noise[c] = in_unit(m.coarse) * made.delta[own].float().mean(0)
     return F.interpolate(noise, data.x.shape[-2:], mode="bilinear").to(run.device), made.passes
 
 
