@@ -22,11 +22,8 @@ from unlearnable.data.folders import Scan
 from unlearnable.data.image_files import entries, inside
 from unlearnable.data.images import Images
 from unlearnable.data.others import Others
-from unlearnable.protection.methods.base import Method
-from unlearnable.protection.methods.class_uap import ClassUAP
+from unlearnable.protection.methods.base import GeneratorMethod, Method
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
-from unlearnable.protection.methods.min_min import MinMin
-from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.photo_files import fingerprint
 from unlearnable.protection.protect import check_images, settings_of
 
@@ -143,12 +140,12 @@ def _kept(card: Card, now: dict[str, str], folder: Path, out: Path) -> dict[str,
 def _kept_generator(out: Path, method: Method) -> Generated:
     """The method that protects further photos as those of ``out``, which ``method`` made."""
     generator = find_private(out, GENERATOR)
-    if generator is None or not isinstance(method, MinMin | NoiseNet | ClassUAP):
+    if generator is None or not isinstance(method, GeneratorMethod):
         raise UserError(
             f"{out} was made by {method.name}, which cannot protect further photos in the same "
             "way; give another output folder."
         )
-    return Generated.of(generator, None if isinstance(method, ClassUAP) else method.model)
+    return Generated.of(generator, method.generator_model)
 
 
 def _refuse_protected(folder: Path, out: Path, files: list[Path], prints: list[str]) -> None:

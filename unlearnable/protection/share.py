@@ -13,9 +13,8 @@ from unlearnable.core.weights import read_weights
 from unlearnable.data.card import Card, find_private
 from unlearnable.data.load import load
 from unlearnable.data.sources import DATA
-from unlearnable.protection.methods.class_uap import ClassUAP
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
-from unlearnable.protection.methods.noise_net import NoiseNet
+from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.protection.methods.shared import SHARED
 
 PRIVATE = ("data", "command")  # keys of a card that hold paths and names of the owner's
@@ -68,7 +67,7 @@ def _generator(folder: Path, card: Card) -> Path:
             "--noise`)."
         )
     family = Generated.of(file, card.settings.get("model")).family
-    if isinstance(family, NoiseNet | ClassUAP):
+    if not isinstance(family, MinMin):
         return file  # nothing of its noise is drawn
     reason = ""
     if family.warm_start:

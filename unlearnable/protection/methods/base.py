@@ -10,6 +10,8 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.presets import Presets
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import Tensor, nn
 
@@ -151,6 +153,34 @@ class Method(Presets, ABC):
         """Describe a training whose passes cost what these do, for ``seconds_per_pass``; None where
         there are none."""
         return None
+
+
+class GeneratorMethod(Method):
+    """A method whose run leaves a generator, from which further images of the same classes get
+    their noise: what ``Generated`` asks of the method that made its file."""
+
+    @property
+    def generator_model(self) -> str | None:
+        """The network in the generator, a name or my_module:factory; None where it holds none."""
+        return None
+
+    def check_further(self, file: Path) -> None:
+        """Raise UserError where the generator ``file`` of this method and these settings has
+        nothing for further images."""
+        return
+
+    @abstractmethod
+    def further(self, file: Path, data: Images, run: Context) -> Noise:
+        """Make the noise of further images with the generator ``file``, resuming from
+        ``run.state``."""
+
+    @abstractmethod
+    def further_passes(self, images: int) -> int:
+        """Count as ``passes`` does, for ``further``."""
+
+    @abstractmethod
+    def further_probe(self, images: int) -> Recipe | None:
+        """Describe as ``probe`` does, for ``further``."""
 
 
 def mixed_probe(model: str, batch: int, *, frozen: int, training: int) -> Recipe:

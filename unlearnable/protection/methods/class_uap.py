@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
 from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED
-from unlearnable.protection.methods.base import Context, Method, Noise
+from unlearnable.protection.methods.base import Context, GeneratorMethod, Noise
 from unlearnable.protection.methods.noise_net import NoiseNet
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from unlearnable.data.images import Images
     from unlearnable.training.recipe import Recipe
 
@@ -19,7 +21,7 @@ COARSE_SIDE = 32  # pixels, the side at which the coarse noise is made
 
 
 @dataclass(frozen=True)
-class ClassUAP(Method):
+class ClassUAP(GeneratorMethod):
     """class-wise universal perturbations on pretrained networks (this project's): each class gets
     one noise, a universal adversarial perturbation (Moosavi-Dezfooli et al., CVPR 2017) that moves
     its images to the next class, as in TAP (Fowl et al., NeurIPS 2021), for several ImageNet
@@ -104,3 +106,14 @@ class ClassUAP(Method):
 
         network, side = self.networks[0], self.input_size
         return Recipe.preset("fine-tuned", model=network, batch=self.batch, input_size=side)
+
+    def further(self, file: Path, data: Images, run: Context) -> Noise:
+        from unlearnable.protection.methods.class_uap_loop import noise_of_further
+
+        return noise_of_further(file, data)
+
+    def further_passes(self, images: int) -> int:
+        return 0
+
+    def further_probe(self, images: int) -> None:
+        return None

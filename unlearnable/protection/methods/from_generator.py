@@ -11,10 +11,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.typed_json import mismatch
 from unlearnable.data.card import find_private
 from unlearnable.models import check_named
-from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
-from unlearnable.protection.methods.class_uap import ClassUAP
-from unlearnable.protection.methods.min_min import MinMin
-from unlearnable.protection.methods.noise_net import NoiseNet
+from unlearnable.protection.methods.base import Context, GeneratorMethod, Method, Noise
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
@@ -32,9 +29,6 @@ class About(TypedDict):
     shape: list[int]
 
 
-VISITS = 20  # of warm-started noise, which takes few steps per visit
-
-
 @dataclass(frozen=True)
 class Generated(Method):
     """noise for further images of the same classes from generator.safetensors, without training:
@@ -47,7 +41,7 @@ class Generated(Method):
 
     file: str
     """generator.safetensors of a protected folder"""
-    family: MinMin | NoiseNet | ClassUAP
+    family: GeneratorMethod
     """the method and settings that made it"""
     classes: tuple[str, ...]
     size: int
@@ -56,10 +50,6 @@ class Generated(Method):
     @property
     def eps(self) -> float:
         return self.family.eps
-
-    @property
-    def visits(self) -> int:
-        return VISITS if isinstance(self.family, MinMin) and self.family.warm_start else 1
 
     @classmethod
     def of(cls, file: Path, model: str | None = None) -> Self:
@@ -71,26 +61,18 @@ class Generated(Method):
             file = find_private(file if file.is_dir() else file.parent, GENERATOR) or file
         about = _about(file)
         family = _family(file, about)
-        if not isinstance(family, MinMin | NoiseNet | ClassUAP):
+        if not isinstance(family, GeneratorMethod):
             raise UserError(
                 f"{file} was made by {about['method']}; only the min-min family, noise-net, and "
                 "class-uap protect further images."
             )
-        if isinstance(family, MinMin) and family.noise_type == "classwise":
-            raise UserError(
-                f"{file} was made for class-wise noise, which is not kept in it; protect all "
-                "images again."
-            )
-        if not isinstance(family, ClassUAP):
-            check_named(family.model, model, file)
+        family.check_further(file)
+        if family.generator_model is not None:
+            check_named(family.generator_model, model, file)
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
     def craft(self, data: Images, run: Context) -> Noise:
         import torch
-
-        from unlearnable.protection.methods import class_uap_loop
-        from unlearnable.protection.methods.from_generator_loop import noise_for_further_images
-        from unlearnable.protection.methods.noise_net_loop import noise_of_further
 
         present = [data.classes[c] for c in data.y.unique().tolist()]
         if not set(present) <= set(self.classes):
@@ -105,25 +87,13 @@ class Generated(Method):
         numbers = [self.classes.index(c) if c in self.classes else -1 for c in data.classes]
         y = torch.tensor(numbers)[data.y]
         data = replace(data, y=y, classes=self.classes)
-        if isinstance(self.family, ClassUAP):
-            return class_uap_loop.noise_of_further(Path(self.file), data)
-        if isinstance(self.family, NoiseNet):
-            return noise_of_further(self.family, Path(self.file), data, run)
-        return noise_for_further_images(self, self.family, data, run)
+        return self.family.further(Path(self.file), data, run)
 
     def passes(self, images: int) -> int:
-        if isinstance(self.family, ClassUAP):
-            return 0
-        if isinstance(self.family, NoiseNet):
-            return images
-        return self.visits * images * self.family.passes_per_update
+        return self.family.further_passes(images)
 
     def probe(self, images: int) -> Recipe | None:
-        if isinstance(self.family, ClassUAP):
-            return None
-        return mixed_probe(
-            self.family.model, self.family.batch, frozen=self.passes(images), training=0
-        )
+        return self.family.further_probe(images)
 
 
 def _about(file: Path) -> About:

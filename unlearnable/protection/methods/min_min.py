@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
-from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
+from unlearnable.protection.methods.base import Context, GeneratorMethod, Noise, mixed_probe
 from unlearnable.protection.methods.slots import Adversary, Slots, UniformPerturbation
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from unlearnable.data.images import Images
     from unlearnable.training.recipe import Recipe
 
+FURTHER_VISITS = 20  # of further images whose noise is warm-started, with few steps per visit
+
 
 @dataclass(frozen=True)
-class MinMin(Method):
+class MinMin(GeneratorMethod):
     """The settings that the whole family shares."""
 
     eps: float = 8.0
@@ -121,6 +125,33 @@ class MinMin(Method):
     def probe(self, images: int, protected: int | None = None) -> Recipe:
         frozen, training = self._passes(images, protected)
         return mixed_probe(self.model, self.batch, frozen=frozen, training=training)
+
+    @property
+    def generator_model(self) -> str:
+        return self.model
+
+    def check_further(self, file: Path) -> None:
+        if self.noise_type == "classwise":
+            raise UserError(
+                f"{file} was made for class-wise noise, which is not kept in it; protect all "
+                "images again."
+            )
+
+    @property
+    def further_visits(self) -> int:
+        """How often every further image is visited."""
+        return FURTHER_VISITS if self.warm_start else 1
+
+    def further(self, file: Path, data: Images, run: Context) -> Noise:
+        from unlearnable.protection.methods.min_min_loop import noise_of_further
+
+        return noise_of_further(self, file, data, run)
+
+    def further_passes(self, images: int) -> int:
+        return self.further_visits * images * self.passes_per_update
+
+    def further_probe(self, images: int) -> Recipe:
+        return mixed_probe(self.model, self.batch, frozen=self.further_passes(images), training=0)
 
     def _passes(self, images: int, protected: int | None = None) -> tuple[int, int]:
         """Passes of PGD and passes of surrogate steps, for ``images`` images."""

@@ -7,6 +7,7 @@ not where it is kept (as theirs).
 
 from collections.abc import Callable, Iterator
 from itertools import cycle
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from unlearnable.core.checkpoint import State
 from unlearnable.core.device import to_device
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.core.units import LEVELS, in_unit, quantize, to_unit
+from unlearnable.core.weights import read_weights, restore_weights
 from unlearnable.data.images import Images
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.min_min import MinMin
@@ -319,3 +321,29 @@ def min_min(m: MinMin, data: Images, run: Context) -> Noise:
             break
     loop.trainer.frozen.require_finite()
     return Noise(loop.delta(), loop.trainer.model.eval(), distributed.sum_int(loop.trainer.passes))
+
+
+def noise_of_further(m: MinMin, file: Path, data: Images, run: Context) -> Noise:
+    """Make the noise of further images with the surrogate in ``file``: the last pass of the loop,
+    ``m.further_visits`` times, resuming from ``run.state``."""
+    loop = MinMinLoop(m, data, run)
+    frozen = loop.trainer.frozen
+    restore_weights(loop.trainer.model, read_weights(file)[0], file)
+    frozen.refresh()
+    loop.noisy = loop.slots.weight_noise is not None
+
+    def state() -> State:
+        return {"table": loop.table, "passes": frozen.passes, "finite_flag": frozen.finite_flag}
+
+    def restore(saved: State) -> None:
+        loop.set_table(saved)
+        frozen.passes = saved["passes"]
+
+    chunks = len(loop.pass_chunks(0))
+    title = "noise for further images"
+    for at in resumable(title, m.further_visits * chunks, run, state=state, restore=restore):
+        visit, chunk = divmod(at, chunks)
+        step = m.train_steps - 1 + visit
+        loop.update_noise(loop.pass_chunks(step)[chunk], step, chunk)
+    frozen.require_finite()
+    return Noise(loop.delta(), None, distributed.sum_int(loop.trainer.passes))

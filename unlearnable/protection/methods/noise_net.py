@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
-from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
+from unlearnable.protection.methods.base import Context, GeneratorMethod, Noise, mixed_probe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from unlearnable.data.images import Images
     from unlearnable.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class NoiseNet(Method):
+class NoiseNet(GeneratorMethod):
     """a noise network (this project's): min-min noise as SEM's (Liu et al., AAAI 2024), but made by
     one U-Net from image and class, as in DeepConfuse (Feng et al., NeurIPS 2019), which is trained
     in turn with an adversarially trained surrogate. Its cost does not grow with the number of
@@ -93,6 +95,21 @@ class NoiseNet(Method):
     def probe(self, images: int) -> Recipe:
         frozen, training = self._passes(images)
         return mixed_probe(self.model, self.batch, frozen=frozen, training=training)
+
+    @property
+    def generator_model(self) -> str:
+        return self.model
+
+    def further(self, file: Path, data: Images, run: Context) -> Noise:
+        from unlearnable.protection.methods.noise_net_loop import noise_of_further
+
+        return noise_of_further(self, file, data, run)
+
+    def further_passes(self, images: int) -> int:
+        return images
+
+    def further_probe(self, images: int) -> Recipe:
+        return mixed_probe(self.model, self.batch, frozen=images, training=0)
 
     def _passes(self, images: int) -> tuple[int, int]:
         """Passes of the frozen surrogate, and those that also have gradients of weights: the noise
