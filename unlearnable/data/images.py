@@ -14,6 +14,9 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.units import to_unit
 from unlearnable.data.image_files import NO_CLASSES
 
+Size = tuple[int, int]
+"""height and width in pixels"""
+
 
 @dataclass(frozen=True, eq=False)
 class Images:

@@ -6,16 +6,13 @@ from collections.abc import Callable
 import torch
 
 from unlearnable.core.device import pick_device
-from unlearnable.data.images import Images
+from unlearnable.data.images import Images, Size
 from unlearnable.evaluation import denoiser, rate_vae
 from unlearnable.evaluation.attacker import Attacker
 from unlearnable.evaluation.learners import Learner
 from unlearnable.protection.pace import noise_seconds
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.recipe import Recipe
-
-Size = tuple[int, int]
-"""height and width in pixels"""
 
 
 def estimate(

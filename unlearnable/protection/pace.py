@@ -1,9 +1,7 @@
 """How long the noise of a method takes on this machine, from the passes that it says it costs."""
 
-from dataclasses import replace
-
+from unlearnable.data.images import Size
 from unlearnable.protection.methods.base import Method
-from unlearnable.protection.methods.class_uap import COARSE_SIDE, ClassUAP
 from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
@@ -11,7 +9,7 @@ from unlearnable.training.precision import Precision
 
 def noise_seconds(
     method: Method,
-    size: tuple[int, int],
+    size: Size,
     images: int,
     classes: int,
     *,
@@ -22,7 +20,7 @@ def noise_seconds(
     """Estimate the seconds that the noise of ``images`` images of ``size`` (height, width) takes.
     own: so many of them get noise (None: all); the rest serve the surrogate alone."""
 
-    def estimate(m: Method, size: tuple[int, int]) -> float:
+    def estimate(m: Method, size: Size) -> float:
         probe, passes = m.probe(images), m.passes(images)
         if isinstance(m, MinMin) and own is not None:
             probe, passes = m.probe(images, own), m.passes(images, own)
@@ -32,7 +30,4 @@ def noise_seconds(
             probe, size, images=images, classes=classes, device=device, precision=precision
         )
 
-    if isinstance(method, ClassUAP) and (coarse := method.coarse_method()):
-        fine = estimate(replace(method, coarse=0.0), size)
-        return fine + estimate(coarse, (COARSE_SIDE, COARSE_SIDE))
-    return estimate(method, size)
+    return sum(estimate(*part) for part in method.parts(size))

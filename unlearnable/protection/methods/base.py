@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from unlearnable.core.checkpoint import Checkpoint
     from unlearnable.core.watch import Watch
-    from unlearnable.data.images import Images
+    from unlearnable.data.images import Images, Size
     from unlearnable.training.recipe import Recipe
 
 
@@ -154,6 +154,11 @@ class Method(Presets, ABC):
         there are none."""
         return None
 
+    def parts(self, size: Size) -> list[tuple[Method, Size]]:
+        """Return the methods that make this one's noise for images of ``size``, each with the size
+        at which it does: their passes differ in what they cost."""
+        return [(self, size)]
+
 
 class GeneratorMethod(Method):
     """A method whose run leaves a generator, from which further images of the same classes get
@@ -167,7 +172,6 @@ class GeneratorMethod(Method):
     def check_further(self, file: Path) -> None:
         """Raise UserError where the generator ``file`` of this method and these settings has
         nothing for further images."""
-        return
 
     @abstractmethod
     def further(self, file: Path, data: Images, run: Context) -> Noise:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
 from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED
-from unlearnable.protection.methods.base import Context, GeneratorMethod, Noise
+from unlearnable.protection.methods.base import Context, GeneratorMethod, Method, Noise
 from unlearnable.protection.methods.noise_net import NoiseNet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from unlearnable.data.images import Images
+    from unlearnable.data.images import Images, Size
     from unlearnable.training.recipe import Recipe
 
 COARSE_SIDE = 32  # pixels, the side at which the coarse noise is made
@@ -106,6 +106,11 @@ class ClassUAP(GeneratorMethod):
 
         network, side = self.networks[0], self.input_size
         return Recipe.preset("fine-tuned", model=network, batch=self.batch, input_size=side)
+
+    def parts(self, size: Size) -> list[tuple[Method, Size]]:
+        fine: tuple[Method, Size] = replace(self, coarse=0.0), size
+        coarse = self.coarse_method()
+        return [fine, (coarse, (COARSE_SIDE, COARSE_SIDE))] if coarse else [fine]
 
     def further(self, file: Path, data: Images, run: Context) -> Noise:
         from unlearnable.protection.methods.class_uap_loop import noise_of_further
