@@ -1,12 +1,22 @@
 """The card on disk has the keys it always had, and a damaged one gets one sentence."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from unlearnable import LSP, Images, UserError, load, protect
-from unlearnable.data.card import CARD, Card, PhotoSettings, find_private, private_folder
+from unlearnable import LSP, Images, UserError, load, protect, protect_photos
+from unlearnable.data.card import (
+    CARD,
+    MARKER,
+    Card,
+    PhotoSettings,
+    find_private,
+    private_folder,
+)
+from unlearnable.data.sources import check_protected, check_source
 
 KEYS = [
     "method",
@@ -43,6 +53,24 @@ def test_there_and_back(few, tmp_path):
     photos = Card.from_json(about)
     assert photos.photos == PhotoSettings(32, "png", False) and photos.left_out == ("a", "b")
     assert photos.to_json() == about
+
+
+@pytest.mark.parametrize("marker", ["half/state/config.json", f"half.private/{MARKER}"])
+def test_the_folder_of_a_run_that_was_cut_off_says_so(tmp_path, marker):
+    half = tmp_path / "half"
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"):
+        (half / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(half / name)
+    again = partial(protect_photos, out=tmp_path / "out", method=LSP())
+    reads = (load, Card.read, check_protected, check_source, again)
+    load(half)
+    (tmp_path / marker).parent.mkdir()
+    (tmp_path / marker).write_text("{}")
+    for read in reads:
+        with pytest.raises(
+            UserError, match="half has not finished; its command, typed again, resu"
+        ):
+            read(half)
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"method": "lsp"}'])

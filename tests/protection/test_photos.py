@@ -34,7 +34,7 @@ from unlearnable import (
 )
 from unlearnable.cli.main import main
 from unlearnable.data import decoding
-from unlearnable.data.card import CARD, private_folder
+from unlearnable.data.card import CARD, MARKER, private_folder
 from unlearnable.data.decoding import read
 from unlearnable.data.folders import scan_photos
 from unlearnable.data.image_files import listing
@@ -44,7 +44,6 @@ from unlearnable.evaluation.verify import load_pairs
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.photo_files import WORK, upsample_noise
-from unlearnable.protection.photo_plan import MARKER
 from unlearnable.protection.photos import method_for
 from unlearnable.protection.protect import apply_noise
 

@@ -34,7 +34,7 @@ from unlearnable.app.words import sentence, who
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
 from unlearnable.core.text import printable
-from unlearnable.data.card import CARD, Card, PhotoSettings, private_folder
+from unlearnable.data.card import CARD, MARKER, Card, PhotoSettings, private_folder
 from unlearnable.data.decoding import read
 from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, class_names, entries
@@ -44,7 +44,7 @@ from unlearnable.evaluation.verify import expected_seconds, verify
 from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.pace import noise_seconds
 from unlearnable.protection.photo_files import write_photo
-from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan
+from unlearnable.protection.photo_plan import Plan, check_places, plan
 from unlearnable.protection.photos import LEVELS, SIZE, estimate, method_for, protect_photos
 from unlearnable.protection.protect import protect
 from unlearnable.reports.photo_page import FLAGS, report

@@ -14,7 +14,7 @@ from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb, Watchi
 from unlearnable.cli.output import Done, say
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
-from unlearnable.data.card import PhotoSettings, private_folder
+from unlearnable.data.card import MARKER, PhotoSettings, private_folder
 from unlearnable.data.sources import check_folder
 
 if TYPE_CHECKING:
@@ -188,7 +188,6 @@ class ProtectPhotos(Verb):
     ) -> list[str]:
         """How long it takes; a run that resumes says what is left instead."""
         from unlearnable.core.progress import format_duration
-        from unlearnable.protection.photo_plan import MARKER
         from unlearnable.protection.photos import estimate
 
         if not todo.rows or ((private_folder(self.out) / MARKER).exists() and not self.dry_run):

@@ -20,6 +20,7 @@ from unlearnable.core.files import (
     lock,
     read_json,
     remove_unfinished,
+    run_marker,
     write_json,
 )
 from unlearnable.core.finite import diverged, is_finite
@@ -77,7 +78,7 @@ class Checkpoint:
     def _foreign(self, folder: Path) -> str | None:
         """Return why this run may not use ``folder``, or None. Nothing is written before
         ``claim``."""
-        marker = folder / "state" / "config.json"
+        marker = run_marker(folder)
         if folder.is_dir() and not any(_is_content(p) and p != marker for p in folder.rglob("*")):
             return None
         if marker.exists():
@@ -99,7 +100,7 @@ class Checkpoint:
         if self.folder is None or self._claimed:
             return
         if distributed.rank() == 0:
-            write_json(self.folder / "config.json", self._config)
+            write_json(run_marker(self.folder.parent), self._config)
             remove_unfinished(self.folder.parent)
         distributed.barrier()
         self._claimed = True

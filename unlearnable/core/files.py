@@ -188,6 +188,12 @@ def remove_unfinished(folder: Path) -> None:
             _delete(path)
 
 
+def run_marker(folder: Path) -> Path:
+    """The file that marks ``folder`` as that of a run, until the run has finished
+    (checkpoint.py)."""
+    return folder / "state" / "config.json"
+
+
 class Busy(Exception):
     """Another process works in this folder."""
 

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NotRequired, Self, TypedDict
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import read_json, write_json
+from unlearnable.core.files import read_json, run_marker, write_json
 from unlearnable.core.typed_json import mismatch
 
 CARD = "card.json"
+MARKER = "run.json"  # in the private folder until all photos are done: what the run is
 _OF_PHOTOS = ("photos", "left_out", "files", "lost_metadata")  # keys of a card for photos only
 
 
@@ -115,6 +116,26 @@ def find_private(protected: Path, name: str) -> Path | None:
     return None
 
 
+def check_finished(protected: Path) -> None:
+    """Raise UserError where a run that writes into ``protected`` has not finished."""
+    if run_marker(protected).is_file() or (private_folder(protected) / MARKER).is_file():
+        raise UserError(
+            f"The run that writes into {protected} has not finished; its command, typed again, "
+            "resumes it."
+        )
+
+
+def find_card(protected: Path) -> Path:
+    """Return where the card of a protected folder lies. Raises UserError if there is none."""
+    if card := find_private(protected, CARD):
+        return card
+    check_finished(protected)
+    raise UserError(
+        f"{protected} is not a protected folder (it has no card.json); make one with "
+        "`unlearnable protect`."
+    )
+
+
 def check_unpublished(out: Path | None) -> None:
     """Raise UserError where the folder ``out`` lies among protected photos: what is written there
     would be published with them."""
@@ -173,10 +194,7 @@ class Card:
     def read(cls, folder: Path) -> Self:
         """Read the card of a protected folder. Raises UserError if there is none, or if a key is
         missing or of another type."""
-        path = find_private(folder, CARD)
-        if path is None:
-            raise UserError(f"{folder} is not a protected folder (it has no card.json).")
-        return cls.read_file(path, "protect the images again")
+        return cls.read_file(find_card(folder), "protect the images again")
 
     @classmethod
     def read_file(cls, path: Path, remedy: str) -> Self:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import Entry, names_object
-from unlearnable.data.card import CARD, find_private
+from unlearnable.data.card import CARD, check_finished, find_card, find_private
 
 if TYPE_CHECKING:
     from unlearnable.data.convert import Asked
@@ -73,8 +73,9 @@ def find_door(source: str | Path) -> str | None:
 
 
 def check_source(source: str | Path) -> None:
-    """Raise UserError unless ``source`` is a name of DATA, a folder, or a file or a name that comes
-    in through one of DOORS. A loader is not called and a hub not asked."""
+    """Raise UserError unless ``source`` is a name of DATA, a folder into which no run writes, or a
+    file or a name that comes in through one of DOORS. A loader is not called and a hub not
+    asked."""
     door = find_door(source)
     if door == f"{HF}NAME":
         require_hf()
@@ -85,6 +86,8 @@ def check_source(source: str | Path) -> None:
         raise UserError(
             f"There is no folder {source} and no dataset of that name (known: {known})."
         )
+    elif door is None and str(source) not in DATA and find_private(Path(source), CARD) is None:
+        check_finished(Path(source))
 
 
 def require_hf() -> None:
@@ -105,8 +108,4 @@ def check_folder(folder: Path) -> None:
 def check_protected(folder: Path) -> None:
     """Raise UserError unless ``folder`` is a protected one."""
     check_folder(folder)
-    if find_private(folder, CARD) is None:
-        raise UserError(
-            f"{folder} is not a protected folder (it has no card.json); make one with "
-            "`unlearnable protect`."
-        )
+    find_card(folder)

@@ -10,9 +10,11 @@ from unlearnable.core.files import refuse_links
 from unlearnable.core.text import printable
 from unlearnable.data.card import (
     CARD,
+    MARKER,
     Card,
     PhotoRecord,
     PhotoSettings,
+    check_finished,
     check_unpublished,
     find_private,
     private_folder,
@@ -26,8 +28,6 @@ from unlearnable.protection.methods.base import GeneratorMethod, Method
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.photo_files import fingerprint
 from unlearnable.protection.protect import check_images, settings_of
-
-MARKER = "run.json"  # in the private folder until all is done: what the run is
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,12 +174,14 @@ def _written(private: Path) -> set[str]:
 
 
 def check_places(folder: Path, out: Path, others: Path | str | None = None) -> None:
-    """Raise UserError unless ``folder`` exists, ``out`` lies elsewhere (also than the ``others``'
-    photos, and than protected ones) and can be written, and ``out`` is new or this program's."""
+    """Raise UserError unless ``folder`` exists and no run writes into it, ``out`` lies elsewhere
+    (also than the ``others``' photos, and than protected ones) and can be written, and ``out`` is
+    new or this program's."""
     if not folder.is_dir():
         raise UserError(
             f"There is no folder {folder}; give one with a sub-folder of photos per class."
         )
+    check_finished(folder)
     check_unpublished(out)
     private = private_folder(out)
     for place in (folder, *([Path(others)] if others else [])):

@@ -27,7 +27,7 @@ from unlearnable.core.checkpoint import difference, held
 from unlearnable.core.distributed import on_first
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import move, read_json, remove_unfinished, write_json
-from unlearnable.data.card import Card, PhotoRecord, PhotoSettings, private_folder
+from unlearnable.data.card import MARKER, Card, PhotoRecord, PhotoSettings, private_folder
 from unlearnable.data.decoding import Format
 from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, class_names, listing
@@ -43,7 +43,7 @@ from unlearnable.protection.methods.min_min import SEM, MinMin
 from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.pace import noise_seconds
 from unlearnable.protection.photo_files import WORK, measured_over, write_photo
-from unlearnable.protection.photo_plan import MARKER, Plan, check_places, plan, shown
+from unlearnable.protection.photo_plan import Plan, check_places, plan, shown
 from unlearnable.protection.protect import check_eps, protect, settings_of
 from unlearnable.training.precision import Precision
 
