@@ -149,6 +149,14 @@ def test_commands_are_ones_that_the_command_line_takes(page, monkeypatch, tmp_pa
             parse(args)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_fence_has_its_line_to_itself(page):
+    """A block that was wrapped like prose is none."""
+    fences = [line for line in page.read_text(encoding="utf-8").splitlines() if "```" in line]
+    assert [line for line in fences if not re.fullmatch(r" *```[a-z]*", line)] == []
+    assert len(fences) % 2 == 0
+
+
 def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = re.findall(r"^make ([\w-]+)", blocks("")[0], re.M)
