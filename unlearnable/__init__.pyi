@@ -49,6 +49,7 @@ from .protection.methods import (
     REM as REM,
     SEM as SEM,
     TAP as TAP,
+    ClassSwap as ClassSwap,
     ClassUAP as ClassUAP,
     Context as Context,
     EntF as EntF,

@@ -49,6 +49,8 @@ def tiny(name: str, shape: tuple[int, ...], folder) -> Method:
         return METHODS[name](model=NARROW, train_steps=2, batch=16, steps=3, lr=0.01, clusters=3)
     if name == "class-uap":
         return METHODS[name](networks=(NARROW,), input_size=32, steps=9, batch=160)
+    if name == "class-swap":
+        return METHODS[name](model=NARROW, train_steps=2, batch=16, steps=2, step=2.0)
     if name == "noise-net":
         return METHODS[name](model=NARROW, train_steps=2, batch=16, width=4, net_lr=0.02)
     if name == "pue":

@@ -11,7 +11,7 @@ from torch import Tensor
 from unlearnable.core.seeding import generator
 from unlearnable.core.units import LEVELS, in_unit, round_pixels, to_pixels, to_unit
 from unlearnable.data.jpeg import as_jpeg, each_image, jpeg
-from unlearnable.training.augment import LUMA
+from unlearnable.training.augment import gray
 
 CHUNK = 512  # images processed at a time
 SITE_SIDE, SITE_QUALITY = 1080, 85  # longer side in pixels, JPEG quality
@@ -36,12 +36,6 @@ def site(x: Tensor, y: Tensor) -> Tensor:
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
-
-
-def gray(x: Tensor) -> Tensor:
-    """Put the luma of ITU-R 601 into all three channels."""
-    luma = (x.float() * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return round_pixels(luma).expand_as(x).contiguous()
 
 
 def gray_world(x: Tensor) -> Tensor:

@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unlearnable.core.units import round_pixels
+from unlearnable.data.images import chunks
+
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R 601
 
 
@@ -145,6 +148,19 @@ class Contrastive:
         return x
 
 
+def luma(x: Tensor) -> Tensor:
+    """Return the images x [n, 3, H, W], float, with their luma in all three channels."""
+    return (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(x)
+
+
+def gray(x: Tensor) -> Tensor:
+    """Return gray copies of the images x [N, 3, H, W], uint8."""
+    out = torch.empty_like(x)
+    for i in chunks(x, 500):
+        out[i] = round_pixels(luma(x[i].float()))
+    return out
+
+
 @dataclass(frozen=True)
 class Gray:
     """``t``, and then the luma in all three channels with probability ``p``."""
@@ -155,8 +171,7 @@ class Gray:
     def __call__(self, x: Tensor, g: torch.Generator) -> Tensor:
         z = self.t(x, g)
         gone = torch.rand(len(z), device=z.device, generator=g) < self.p
-        luma = (z * z.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        return torch.where(gone[:, None, None, None], luma, z)
+        return torch.where(gone[:, None, None, None], luma(z), z)
 
     def test(self, x: Tensor) -> Tensor:
         return self.t.test(x)

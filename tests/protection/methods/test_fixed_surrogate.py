@@ -25,7 +25,7 @@ from unlearnable import (
 )
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.fixed_surrogate_loop import _descend, feature_centers
+from unlearnable.protection.methods.fixed_surrogate_loop import descend, feature_centers
 from unlearnable.protection.methods.pil_loop import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
@@ -105,7 +105,7 @@ def test_without_t_the_border_of_a_large_image_is_protected_too(kind):
     the center crop of 256 did."""
     x = torch.full((2, 3, 144, 150), 128, dtype=torch.uint8)
     data, m = Images(x, torch.arange(2), ("a", "b")), kind(steps=4, step=4.0)
-    noise = _descend(m, lambda z, y: z.sum(), data, torch.arange(2), Context(), 0)
+    noise = descend(m, lambda z, y: z.sum(), data, torch.arange(2), Context(), 0)
     assert torch.allclose(noise, torch.tensor(-8 / 255))
 
 
@@ -120,7 +120,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     method = TAP(**SIZES, steps=2)
     whole = protect(data, method, tmp_path / "whole").images
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
-    calls, name = 0, "training_step" if stage == "learn" else "_descend"
+    calls, name = 0, "training_step" if stage == "learn" else "descend"
     module = sys.modules[
         "unlearnable.training.learn"
         if stage == "learn"

@@ -7,6 +7,7 @@ import inspect
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.plugins import load_object
 from unlearnable.protection.methods.base import Context, Method, Noise
+from unlearnable.protection.methods.class_swap import ClassSwap
 from unlearnable.protection.methods.class_uap import ClassUAP
 from unlearnable.protection.methods.clusters import UnlearnableClusters
 from unlearnable.protection.methods.fixed_surrogate import HYPO, TAP, EntF
@@ -35,6 +36,7 @@ METHODS: dict[str, type[Method]] = {
         PIL,
         UnlearnableClusters,
         ClassUAP,
+        ClassSwap,
         NoiseNet,
         LSP,
         AR,
@@ -92,6 +94,7 @@ __all__ = [
     "ASR",
     "AUE",
     "CUDA",
+    "ClassSwap",
     "ClassUAP",
     "Context",
     "EM",

@@ -11,6 +11,7 @@ from unlearnable.core.seeding import generator
 from unlearnable.core.units import in_unit
 from unlearnable.data.images import Images
 from unlearnable.protection.methods.base import Context, Noise
+from unlearnable.protection.methods.class_swap import ClassSwap
 from unlearnable.protection.methods.fixed_surrogate import FeatureDistance, FixedSurrogate
 from unlearnable.protection.methods.noise_rows import batches, craft_rows
 from unlearnable.protection.methods.surrogate import read_surrogate, train_surrogate
@@ -44,8 +45,8 @@ def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
         data,
         batches(len(data), m.batch),
         run,
-        lambda i, k: _descend(m, goal, data, i, run, k),
-        frozen=frozen,
+        lambda i, k: descend(m, goal, data, i, run, k),
+        networks=[frozen],
     )
     return Noise(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
 
@@ -80,10 +81,11 @@ def feature_centers(frozen: Frozen, data: Images, device: torch.device) -> Tenso
     return total / count.clamp(min=1)[:, None]
 
 
-def _descend(
-    m: FixedSurrogate, goal: Goal, data: Images, i: Tensor, run: Context, chunk: int
+def descend(
+    m: FixedSurrogate | ClassSwap, goal: Goal, data: Images, i: Tensor, run: Context, chunk: int
 ) -> Tensor:
-    """Return the noise of the images ``i`` in [-1, 1]."""
+    """Return the noise of the images ``i`` in [-1, 1]: ``m.steps`` sign steps down ``goal`` from a
+    random start."""
     g = generator(run.device, run.seed, "fixed", chunk, distributed.rank())
     t = augment.for_size(*data.x.shape[-2:])
     x, y = data.pixels(i, run.device), data.labels(i, run.device)

@@ -1,7 +1,7 @@
 """The rows of a noise table over processes and batches: who owns which, the loop that resumes, and
 the gathering at the end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -77,25 +77,25 @@ def craft_rows(
     run: Context,
     make: Callable[[Tensor, int], Tensor],
     *,
-    frozen: Frozen | None = None,
+    networks: Sequence[Frozen] = (),
 ) -> Tensor | None:
     """Make the noise of all images part by part: int8 [N, 3, H, W] on rank 0.
 
-    make: (rows of the data set, number of the part) -> noise in [-1, 1]; frozen: what it runs on,
-    whose count of passes belongs to the state."""
+    make: (rows of the data set, number of the part) -> noise in [-1, 1]; networks: what it runs
+    on, whose counts of passes belong to the state."""
     table = torch.zeros((sum(map(len, parts)), *data.x.shape[1:]), dtype=torch.int8)
 
     def state() -> State:
-        return {"table": table, "passes": frozen.passes if frozen else 0}
+        return {"table": table, "passes": [network.passes for network in networks]}
 
     def restore(saved: State) -> None:
         table.copy_(saved["table"])
-        if frozen:
-            frozen.passes = saved["passes"]
+        for network, passes in zip(networks, saved["passes"], strict=True):
+            network.passes = passes
 
     for k in resumable(title, len(parts), run, state=state, restore=restore):
         noise = quantize(make(parts[k], k)).cpu()
-        if frozen:
-            frozen.require_finite()
+        for network in networks:
+            network.require_finite()
         table[places(parts[k])] = noise
     return distributed.gather_rows(table, len(data))

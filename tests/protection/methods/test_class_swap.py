@@ -1,0 +1,134 @@
+"""Class swap: every class has a partner, the noise lowers the margin that is written down, on all
+networks, and a killed run goes on."""
+
+import copy
+import sys
+
+import pytest
+import torch
+from torch.nn.functional import one_hot
+
+from unlearnable import ClassSwap, Frozen, Recipe, learn, load, protect
+from unlearnable.core.seeding import generator
+from unlearnable.protection.methods import class_swap_loop
+from unlearnable.protection.methods.base import Context
+from unlearnable.protection.methods.class_swap_loop import confusion, margin, pairs
+from unlearnable.training.augment import LUMA
+from unlearnable.training.pgd import uniform
+
+NARROW = "tests.networks:narrow"
+TINY = {"model": NARROW, "train_steps": 4, "batch": 16, "steps": 2, "step": 2.0}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Images, and four networks in the order of the method's."""
+    data = load("shapes", limit=60)
+    recipe = Recipe.preset("short", steps=40, batch=20, evals=1)
+    return data, [learn(data, recipe, seed=k).model for k in range(4)]
+
+
+def give(monkeypatch: pytest.MonkeyPatch, models: list[torch.nn.Module]) -> None:
+    """Let class swap find these networks in place of those that it would train."""
+    left = iter(models)
+    monkeypatch.setattr(class_swap_loop, "train_surrogate", lambda *a, **k: (next(left), 0))
+
+
+def test_the_most_confused_become_pairs_first():
+    confused = torch.eye(6)
+    confused[0, 3] = 0.5  # sees class 0 as class 3
+    confused[4, 3] = 0.4  # taken already
+    confused[4, 1] = 0.3
+    assert pairs(confused) == [3, 4, 5, 0, 1, 2]
+
+
+def test_three_classes_trade_places_in_a_circle():
+    confused = torch.tensor([[0.0, 9.0, 1.0], [0.0, 0.0, 5.0], [0.0, 0.0, 0.0]])
+    assert sorted(pairs(confused)) == [0, 1, 2]
+    for classes in range(2, 12):
+        partner = pairs(torch.rand(classes, classes, generator=torch.manual_seed(classes)))
+        assert sorted(partner) == list(range(classes))
+        assert all(p != c for c, p in enumerate(partner))
+        circle = sum(partner[partner[c]] != c for c in range(classes))
+        assert circle == 3 * (classes % 2)
+
+
+def test_confusion_is_the_mean_probability_by_class(trained):
+    data, models = trained
+    found = confusion(Frozen(models[0], bfloat16=False), data, torch.device("cpu"))
+    with torch.no_grad():
+        likely = models[0](data.x.float() / 255).softmax(1)
+    by_hand = torch.stack([likely[data.y == c].mean(0) for c in range(10)])
+    assert torch.allclose(found, by_hand, atol=1e-5)
+
+
+def test_one_step_is_the_sign_of_the_gradient_of_all_margins(trained, monkeypatch, in_double):
+    data, models = trained[0], [copy.deepcopy(model).double() for model in trained[1]]
+    give(monkeypatch, models)
+    partner = [c ^ 1 for c in range(10)]
+    monkeypatch.setattr(class_swap_loop, "pairs", lambda confused: partner)
+    m = ClassSwap(eot_samples=0, steps=1, step=16.0, batch=len(data))
+    noise = m.craft(data, Context()).delta
+    x = data.x.float().double() / 255
+    x = (x + uniform(x, 8 / 255, generator("cpu", 0, "fixed", 0, 0))).clamp(0, 1).requires_grad_()
+    red, green, blue = (x[:, k] * LUMA[k] for k in range(3))
+    gray = (red + green + blue)[:, None].repeat(1, 3, 1, 1)
+    ahead = one_hot(data.y) - one_hot(torch.tensor(partner)[data.y])
+    robust, half, plain, colorless = (
+        (model.eval()(z) * ahead).sum(1) for model, z in zip(models, (x, x, x, gray), strict=True)
+    )
+    goal = 8 * robust + 2 * half + plain.clamp(min=-1) / 2 + colorless.clamp(min=-1) / 2
+    goal.sum().backward()
+    inside = (data.x > 8) & (data.x < 247)
+    clear = inside & (x.grad != 0)
+    assert torch.equal(noise[clear].double(), -8 * x.grad.sign()[clear])
+
+
+def test_every_network_loses_a_quarter_of_its_margin(trained, monkeypatch):
+    data, models = trained
+    give(monkeypatch, models)
+    noisy = protect(data, ClassSwap(steps=10, step=2.0), precision="fp32").images.x
+    partner = pairs(confusion(Frozen(models[0], bfloat16=False), data, torch.device("cpu")))
+    target = torch.tensor(partner)[data.y]
+    for k, model in enumerate(models):
+        seen = [class_swap_loop.gray(x) if k == 3 else x for x in (data.x, noisy)]
+        with torch.no_grad():
+            before, after = (margin(model(x.float() / 255), data.y, target) for x in seen)
+        assert after.mean() < 0.75 * before.mean()
+
+
+def test_without_a_radius_no_network_trains_adversarially():
+    assert [s.name for s in ClassSwap(adv_eps=0).surrogates] == ["plain", "gray"]
+    m = ClassSwap()
+    assert [m.recipe(s).adv_eps for s in m.surrogates] == [4, 2, 0, 0]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(("module", "name", "at"), [
+    ("unlearnable.training.learn", "training_step", 6),  # in the second network
+    ("unlearnable.protection.methods.class_swap_loop", "descend", 3),
+])  # fmt: skip
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, module, name, at):
+    data = load("shapes", limit=60)
+    whole = protect(data, ClassSwap(**TINY), tmp_path / "whole")
+    assert whole.card.passes == ClassSwap(**TINY).passes(60)
+    monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
+    calls, real = 0, getattr(sys.modules[module], name)
+
+    def dying(*args):
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            raise Killed
+        return real(*args)
+
+    with monkeypatch.context() as m:
+        m.setattr(sys.modules[module], name, dying)
+        with pytest.raises(Killed):
+            protect(data, ClassSwap(**TINY), tmp_path / "killed")
+    done = protect(data, ClassSwap(**TINY), tmp_path / "killed")
+    assert torch.equal(done.images.x, whole.images.x) and done.card.passes == whole.card.passes
+    assert not (tmp_path / "killed" / "state").exists()

@@ -1,0 +1,104 @@
+"""Classes that trade places to several networks at once; ``class_swap_loop`` makes the noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unlearnable.core.presets import require
+from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
+
+if TYPE_CHECKING:
+    from unlearnable.data.images import Images
+    from unlearnable.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """One of the networks. radius: that of its adversarial training, as a share of ``adv_eps``;
+    weight: of its margins in the sum; enough: the margin, in logits, beyond which it has no say,
+    because one that is easily moved would take all the noise; gray: it sees luma only."""
+
+    name: str
+    radius: float
+    weight: float
+    enough: float = math.inf
+    gray: bool = False
+
+
+SURROGATES = (
+    Surrogate("robust", radius=1, weight=8),
+    Surrogate("half", radius=0.5, weight=2),
+    Surrogate("plain", radius=0, weight=0.5, enough=1),
+    Surrogate("gray", radius=0, weight=0.5, enough=1, gray=True),
+)
+
+
+@dataclass(frozen=True)
+class ClassSwap(Method):
+    """class swap (this project's): similar classes trade places in pairs. Every image is moved
+    across the margin to its class's partner, as in TAP (Fowl et al., NeurIPS 2021), but on several
+    clean-trained networks at once: adversarially trained ones, whose features outlive adversarial
+    training and JPEG, an ordinary one, and one that sees gray copies."""
+
+    name = "class-swap"
+
+    eps: float = 8.0
+    """budget of the noise, in /255"""
+    steps: int = 24
+    """noise steps, each on all networks"""
+    step: float = 0.8
+    """size of a noise step in /255"""
+    eot_samples: int = 1
+    """draws of the augmentation T per noise step; 0: no T"""
+    batch: int = 128
+    """images at a time, over all processes"""
+    adv_eps: float = 4.0
+    """radius that the noise is built to withstand, in /255: that of one network's adversarial
+    training, of which another has half; 0: no such networks"""
+    model: str = "convnet"
+    """the networks: a name of `unlearnable ls models`, or my_module:factory"""
+    train_steps: int = 800
+    """training steps of each"""
+
+    def __post_init__(self) -> None:
+        require(self, positive="eps steps step batch train_steps", whole="eot_samples adv_eps")
+
+    @property
+    def surrogates(self) -> tuple[Surrogate, ...]:
+        """Return the networks of these settings."""
+        return tuple(s for s in SURROGATES if self.adv_eps or not s.radius)
+
+    def recipe(self, surrogate: Surrogate) -> Recipe:
+        """Return how ``surrogate`` trains: by N-FGSM where adversarially."""
+        from unlearnable.training.recipe import Recipe
+
+        return Recipe(
+            model=self.model,
+            steps=self.train_steps,
+            batch=self.batch,
+            schedule="onecycle",
+            adv_eps=self.adv_eps * surrogate.radius,
+            attack="n-fgsm" if surrogate.radius else "pgd",
+            evals=1,
+        )
+
+    def craft(self, data: Images, run: Context) -> Noise:
+        from unlearnable.protection.methods.class_swap_loop import class_swap
+
+        return class_swap(self, data, run)
+
+    def training_passes(self, images: int) -> int:
+        """Passes of the trainings of all networks on ``images`` images."""
+        return sum(self.recipe(s).passes(images) for s in self.surrogates)
+
+    def passes(self, images: int) -> int:
+        noise = images * self.steps * max(1, self.eot_samples) * len(self.surrogates)
+        return self.training_passes(images) + noise
+
+    def probe(self, images: int) -> Recipe:
+        training = self.training_passes(images)
+        return mixed_probe(
+            self.model, self.batch, frozen=self.passes(images) - training, training=training
+        )
