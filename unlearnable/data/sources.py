@@ -81,13 +81,15 @@ def check_source(source: str | Path) -> None:
         require_hf()
     elif door == "FILE.npz" and not Path(source).is_file():
         raise UserError(f"There is no file {source}; check the path.")
-    elif door is None and str(source) not in DATA and not Path(source).is_dir():
-        known = ", ".join((*DATA, *DOORS))
-        raise UserError(
-            f"There is no folder {source} and no dataset of that name (known: {known})."
-        )
-    elif door is None and str(source) not in DATA and find_private(Path(source), CARD) is None:
-        check_finished(Path(source))
+    elif door is None and str(source) not in DATA:
+        folder = Path(source)
+        if not folder.is_dir():
+            known = ", ".join((*DATA, *DOORS))
+            raise UserError(
+                f"There is no folder {source} and no dataset of that name (known: {known})."
+            )
+        if find_private(folder, CARD) is None:
+            check_finished(folder)
 
 
 def require_hf() -> None:

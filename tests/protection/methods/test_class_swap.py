@@ -12,7 +12,8 @@ from unlearnable import ClassSwap, Frozen, Recipe, learn, load, protect
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods import class_swap_loop
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.class_swap_loop import confusion, margin, pairs
+from unlearnable.protection.methods.class_swap_loop import confusion, pairs
+from unlearnable.protection.methods.losses import margin
 from unlearnable.training.augment import LUMA
 from unlearnable.training.pgd import uniform
 
@@ -109,7 +110,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(("module", "name", "at"), [
     ("unlearnable.training.learn", "training_step", 6),  # in the second network
-    ("unlearnable.protection.methods.class_swap_loop", "descend", 3),
+    ("unlearnable.protection.methods.fixed_surrogate_loop", "descend", 3),
 ])  # fmt: skip
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, module, name, at):
     data = load("shapes", limit=60)

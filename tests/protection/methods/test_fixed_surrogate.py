@@ -25,7 +25,7 @@ from unlearnable import (
 )
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.fixed_surrogate_loop import descend, feature_centers
+from unlearnable.protection.methods.fixed_surrogate_loop import descend, mean_by_class
 from unlearnable.protection.methods.pil_loop import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
@@ -65,7 +65,7 @@ def test_tap_and_hypo_lower_the_loss_of_their_target(trained):
 def test_entf_pushes_from_its_own_center_and_pulls_to_another(trained):
     data, model, out = trained
     frozen = Frozen(model, bfloat16=False)
-    centers = feature_centers(frozen, data, torch.device("cpu"))
+    centers = mean_by_class(frozen.features, data, torch.device("cpu"))
     by_hand = model[:-1](pixels(data.x[data.y == 3])).mean(0)
     assert torch.allclose(centers[3], by_hand, atol=1e-4)
     nearest = torch.stack(

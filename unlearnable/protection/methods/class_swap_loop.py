@@ -6,12 +6,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unlearnable.core import distributed
 from unlearnable.data.images import Images
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.class_swap import ClassSwap
-from unlearnable.protection.methods.fixed_surrogate_loop import descend
-from unlearnable.protection.methods.noise_rows import batches, craft_rows
+from unlearnable.protection.methods.fixed_surrogate_loop import mean_by_class, noise_on
+from unlearnable.protection.methods.losses import margin
 from unlearnable.protection.methods.surrogate import train_surrogate
 from unlearnable.training.augment import gray, luma
 from unlearnable.training.frozen import Frozen
@@ -23,11 +22,11 @@ def class_swap(m: ClassSwap, data: Images, run: Context) -> Noise:
     models, trained = [], 0
     for surrogate in m.surrogates:
         seen = replace(data, x=gray(data.x)) if surrogate.gray else data
-        model, passes = train_surrogate(
+        model, cost = train_surrogate(
             seen, m.recipe(surrogate), run, features=False, name=surrogate.name
         )
         models.append(model)
-        trained += passes
+        trained += cost
     networks = [Frozen(model, bfloat16=run.bfloat16) for model in models]
     partner = torch.tensor(pairs(confusion(networks[0], data, run.device)), device=run.device)
 
@@ -39,35 +38,14 @@ def class_swap(m: ClassSwap, data: Images, run: Context) -> Noise:
             total = total + s.weight * margins.clamp(min=-s.enough).sum()
         return total
 
-    delta = craft_rows(
-        f"{m.name} noise",
-        data,
-        batches(len(data), m.batch),
-        run,
-        lambda i, k: descend(m, goal, data, i, run, k),
-        networks=networks,
-    )
-    made = sum(network.passes for network in networks)
-    return Noise(delta, models[0].eval(), trained + distributed.sum_int(made))
+    delta, passes = noise_on(m, goal, networks, data, run)
+    return Noise(delta, models[0].eval(), trained + passes)
 
 
-def margin(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
-    """Return by how much the class y [n] is ahead of ``target`` [n], per image."""
-    return (logits.gather(1, y[:, None]) - logits.gather(1, target[:, None]))[:, 0]
-
-
-@torch.no_grad()
 def confusion(network: Frozen, data: Images, device: torch.device) -> Tensor:
     """Return the mean probability of every class on the clean images of every class,
     [classes, classes], on the CPU."""
-    classes = len(data.classes)
-    total, count = torch.zeros(classes, classes, device=device), torch.zeros(classes, device=device)
-    for i in distributed.local_rows(len(data)).split(500):
-        y = data.labels(i, device)
-        total.index_add_(0, y, network(data.pixels(i, device)).softmax(1))
-        count += torch.bincount(y, minlength=classes)
-    distributed.all_reduce_(total, count)
-    return (total / count.clamp(min=1)[:, None]).cpu()
+    return mean_by_class(lambda x: network(x).softmax(1), data, device).cpu()
 
 
 def pairs(confused: Tensor) -> list[int]:

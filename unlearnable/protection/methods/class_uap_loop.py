@@ -19,6 +19,7 @@ from unlearnable.data.images import Images
 from unlearnable.data.jpeg import jpeg
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.class_uap import COARSE_SIDE, ClassUAP
+from unlearnable.protection.methods.losses import margin
 from unlearnable.protection.methods.noise_net_loop import noise_net
 from unlearnable.protection.methods.noise_rows import resumable
 from unlearnable.protection.methods.surrogate import train_surrogate
@@ -166,8 +167,7 @@ class ClassNoise:
         logits in units of their own spread."""
         target = (y + 1) % len(self.data.classes)
         logits = network(seen)
-        ahead = logits.gather(1, y[:, None]) - logits.gather(1, target[:, None])
-        return ahead.sum() / logits.detach().std().clamp(min=1e-6)
+        return margin(logits, y, target).sum() / logits.detach().std().clamp(min=1e-6)
 
     def view(self, x: Tensor, k: int) -> Tensor:
         """Return a batch as a learner might see it: some as JPEG files, some at a lower resolution,

@@ -1,6 +1,7 @@
-"""TAP, HYPO and EntF: sign steps down one goal, on a surrogate that stays as it is."""
+"""TAP, HYPO and EntF: sign steps down one goal, on a surrogate that stays as it is. Class swap
+takes the same steps on several."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -33,22 +34,36 @@ def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
         model, trained = train_surrogate(data, m.surrogate_recipe(), run, features=features)
     frozen = Frozen(model, bfloat16=run.bfloat16)
     if isinstance(m.goal, FeatureDistance):
-        goal = feature_goal(m.goal, frozen, feature_centers(frozen, data, run.device))
+        goal = feature_goal(m.goal, frozen, mean_by_class(frozen.features, data, run.device))
     else:
         shift = m.goal.shift
 
         def goal(z: Tensor, y: Tensor) -> Tensor:
             return total_loss(frozen, z, (y + shift) % len(data.classes))
 
+    delta, passes = noise_on(m, goal, [frozen], data, run)
+    return Noise(delta, model.eval(), trained + passes)
+
+
+def noise_on(
+    m: FixedSurrogate | ClassSwap,
+    goal: Goal,
+    networks: Sequence[Frozen],
+    data: Images,
+    run: Context,
+) -> tuple[Tensor | None, int]:
+    """Take the steps down ``goal``, which looks at the ``networks``, for every image, batch by
+    batch, resuming from ``run.state``. Returns the noise, int8 [N, 3, H, W] on rank 0, and the
+    passes that it cost."""
     delta = craft_rows(
         f"{m.name} noise",
         data,
         batches(len(data), m.batch),
         run,
         lambda i, k: descend(m, goal, data, i, run, k),
-        networks=[frozen],
+        networks=networks,
     )
-    return Noise(delta, model.eval(), trained + distributed.sum_int(frozen.passes))
+    return delta, distributed.sum_int(sum(network.passes for network in networks))
 
 
 def feature_goal(goal: FeatureDistance, frozen: Frozen, centers: Tensor) -> Goal:
@@ -67,15 +82,17 @@ def feature_goal(goal: FeatureDistance, frozen: Frozen, centers: Tensor) -> Goal
 
 
 @torch.no_grad()
-def feature_centers(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
-    """Return the mean penultimate features of the clean images of every class, [classes, D]."""
+def mean_by_class(look: Callable[[Tensor], Tensor], data: Images, device: torch.device) -> Tensor:
+    """Return the mean of ``look`` over the clean images of every class, [classes, D].
+
+    look: images [n, 3, H, W] in [0, 1] -> [n, D]."""
     count = torch.zeros(len(data.classes), device=device)
     total = torch.zeros(0)
     for i in distributed.local_rows(len(data)).split(500):
-        features, y = frozen.features(data.pixels(i, device)), data.labels(i, device)
+        seen, y = look(data.pixels(i, device)), data.labels(i, device)
         if not len(total):
-            total = features.new_zeros(len(count), features.shape[1])
-        total.index_add_(0, y, features)
+            total = seen.new_zeros(len(count), seen.shape[1])
+        total.index_add_(0, y, seen)
         count += torch.bincount(y, minlength=len(count))
     distributed.all_reduce_(total, count)
     return total / count.clamp(min=1)[:, None]

@@ -1,4 +1,4 @@
-"""Losses of the min-min family other than the cross-entropy."""
+"""What noise lowers or raises other than the cross-entropy."""
 
 import torch
 import torch.nn.functional as F
@@ -20,3 +20,8 @@ def distance_from_uniform(logits: Tensor) -> Tensor:
     guess."""
     guess = logits.float().softmax(1)
     return (guess - 1 / guess.shape[1]).norm(dim=1).mean()
+
+
+def margin(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
+    """Return by how much the class y [n] is ahead of ``target`` [n], per image, in logits."""
+    return (logits.gather(1, y[:, None]) - logits.gather(1, target[:, None]))[:, 0]
