@@ -185,7 +185,7 @@ def test_numbers_are_the_measured_ones():
         for name, *cells in map(cells_of, rows.splitlines()):
             assert all(c in known[name, column] for column, c in zip(columns, cells, strict=True))
     dots = re.findall(r"<title>(.+), (.+): (.+)</title>", (ROOT / "docs/radius.svg").read_text())
-    assert len(dots) == 12 + 4  # ours and those in print
+    assert len(dots) == 12 + 6  # ours and those in print
     for row, column, value in dots:
         radius = 0 if column == "ordinary" else float(column.removeprefix("AT-"))
         assert value in known[row, column] | {str(figure("cifar10", row, radius))}

@@ -197,7 +197,7 @@ def test_a_result_is_found_by_what_was_measured(tmp_path):
     ):
         assert canonical(changed) != canonical(asked)
     result = {"config": old, "accuracy": 1.0, "peak": 1.0, "log": []}
-    write_records([result], tmp_path / "one.json")
+    assert write_records([result, dict(result)], tmp_path / "one.json") == 1
     assert Records(tmp_path).of(canonical(asked)) == {3: result}
     (tmp_path / "one.json").write_text('{"cells": [{}]}')
     with pytest.raises(UserError, match="not a complete record"):

@@ -92,12 +92,13 @@ def _recorded(path: Path) -> list[Json]:
     return results
 
 
-def write_records(results: list[Json], file: Path) -> None:
-    """Write results into one file, one per line, in an order that does not depend on when they were
-    measured."""
-    lines = sorted(json.dumps(result) for result in results)
+def write_records(results: list[Json], file: Path) -> int:
+    """Write results into one file, one per line and each once, in an order that does not depend on
+    when they were measured. Returns their number."""
+    lines = sorted({json.dumps(result) for result in results})  # tables share cells
     with atomic_write(file) as tmp:
         tmp.write_text('{"cells": [\n' + ",\n".join(lines) + "\n]}\n")
+    return len(lines)
 
 
 def canonical(config: Json) -> str:

@@ -109,8 +109,7 @@ def write_record(tables: list[Table], scale: Scale, results: Path | str, file: P
         raise UserError(
             f"{results} has no result of these tables at that scale; nothing to record."
         )
-    write_records(found, file)
-    return len(found)
+    return write_records(found, file)
 
 
 def _check_names(

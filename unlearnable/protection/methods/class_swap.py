@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from unlearnable.core.presets import require
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
 class Surrogate:
     """One of the networks. radius: that of its adversarial training, as a share of ``adv_eps``;
     weight: of its margins in the sum; enough: the margin, in logits, beyond which it has no say,
-    because one that is easily moved would take all the noise; gray: it sees luma only."""
+    because one that is easily moved would take all the noise; gray: it sees luma only; draw: tells
+    networks apart that train alike: which first weights and batches it gets."""
 
     name: str
     radius: float
     weight: float
     enough: float = math.inf
     gray: bool = False
+    draw: int = 0
 
 
 SURROGATES = (
-    Surrogate("robust", radius=1, weight=8),
+    Surrogate("robust", radius=1, weight=5),
+    Surrogate("robust1", radius=1, weight=5, draw=1),
     Surrogate("half", radius=0.5, weight=2),
     Surrogate("plain", radius=0, weight=0.5, enough=1),
     Surrogate("gray", radius=0, weight=0.5, enough=1, gray=True),
@@ -41,7 +44,7 @@ class ClassSwap(Method):
     across the margin to its class's partner, as in TAP (Fowl et al., NeurIPS 2021), but on several
     clean-trained networks at once: adversarially trained ones, whose features outlive adversarial
     training and JPEG, an ordinary one, and one that sees gray copies. Not measured against
-    pretrained networks and purification, nor with a second seed."""
+    pretrained networks and purification."""
 
     name = "class-swap"
 
@@ -56,15 +59,23 @@ class ClassSwap(Method):
     batch: int = 128
     """images at a time, over all processes"""
     adv_eps: float = 4.0
-    """radius that the noise is built to withstand, in /255: that of one network's adversarial
-    training, of which another has half; 0: no such networks"""
+    """radius that the noise is built to withstand, in /255: that of the adversarial training of two
+    networks, of which another has half; 0: no such networks"""
     model: str = "convnet"
     """the networks: a name of `unlearnable ls models`, or my_module:factory"""
-    train_steps: int = 800
-    """training steps of each"""
+    train_steps: int = 400
+    """training steps of each: longer-trained ones protect less (docs/log.md)"""
+    lr: float = 0.1
+    """peak of their learning rate"""
+
+    presets: ClassVar[dict[str, dict]] = {
+        "paper": {},
+        # all of CIFAR-10
+        "full": {"model": "airbench-half", "train_steps": 2000, "batch": 250, "lr": 0.2},
+    }
 
     def __post_init__(self) -> None:
-        require(self, positive="eps steps step batch train_steps", whole="eot_samples adv_eps")
+        require(self, positive="eps steps step batch train_steps lr", whole="eot_samples adv_eps")
 
     @property
     def surrogates(self) -> tuple[Surrogate, ...]:
@@ -79,6 +90,7 @@ class ClassSwap(Method):
             model=self.model,
             steps=self.train_steps,
             batch=self.batch,
+            lr=self.lr,
             schedule="onecycle",
             adv_eps=self.adv_eps * surrogate.radius,
             attack="n-fgsm" if surrogate.radius else "pgd",

@@ -15,6 +15,8 @@ from unlearnable.protection.methods.surrogate import train_surrogate
 from unlearnable.training.augment import gray, luma
 from unlearnable.training.frozen import Frozen
 
+APART = 1000  # between the seeds of networks that train alike
+
 
 def class_swap(m: ClassSwap, data: Images, run: Context) -> Noise:
     """Train the networks, pair the classes, and take ``m.steps`` sign steps for every image, batch
@@ -22,8 +24,9 @@ def class_swap(m: ClassSwap, data: Images, run: Context) -> Noise:
     models, trained = [], 0
     for surrogate in m.surrogates:
         seen = replace(data, x=gray(data.x)) if surrogate.gray else data
+        apart = replace(run, seed=run.seed + APART * surrogate.draw)
         model, cost = train_surrogate(
-            seen, m.recipe(surrogate), run, features=False, name=surrogate.name
+            seen, m.recipe(surrogate), apart, features=False, name=surrogate.name
         )
         models.append(model)
         trained += cost
