@@ -103,6 +103,7 @@ def test_without_a_radius_no_network_trains_adversarially():
     assert [s.name for s in ClassSwap(adv_eps=0).surrogates] == ["plain", "gray"]
     m = ClassSwap()
     assert [m.recipe(s).adv_eps for s in m.surrogates] == [4, 4, 2, 0, 0]
+    assert m.passes(5000) == 400 * 128 * (2 + 2 + 2 + 1 + 1) + 5000 * 24 * 5
 
 
 def test_networks_that_train_alike_start_apart(monkeypatch):

@@ -59,8 +59,8 @@ class ClassSwap(Method):
     batch: int = 128
     """images at a time, over all processes"""
     adv_eps: float = 4.0
-    """radius that the noise is built to withstand, in /255: that of the adversarial training of two
-    networks, of which another has half; 0: no such networks"""
+    """radius that the noise is built to withstand, in /255: two networks train adversarially with
+    it and a third with half of it; 0: none of these"""
     model: str = "convnet"
     """the networks: a name of `unlearnable ls models`, or my_module:factory"""
     train_steps: int = 400
@@ -102,16 +102,12 @@ class ClassSwap(Method):
 
         return class_swap(self, data, run)
 
-    def training_passes(self, images: int) -> int:
-        """Passes of the trainings of all networks on ``images`` images."""
-        return sum(self.recipe(s).passes(images) for s in self.surrogates)
-
     def passes(self, images: int) -> int:
-        noise = images * self.steps * max(1, self.eot_samples) * len(self.surrogates)
-        return self.training_passes(images) + noise
+        trainings = sum(self.recipe(s).passes(images) for s in self.surrogates)
+        return trainings + images * self.steps * max(1, self.eot_samples) * len(self.surrogates)
 
     def probe(self, images: int) -> Recipe:
-        training = self.training_passes(images)
-        return mixed_probe(
-            self.model, self.batch, frozen=self.passes(images) - training, training=training
-        )
+        # of the adversarial trainings, one pass of two is N-FGSM's
+        training = len(self.surrogates) * self.train_steps * min(self.batch, images)
+        frozen = self.passes(images) - training
+        return mixed_probe(self.model, self.batch, frozen=frozen, training=training)
