@@ -53,6 +53,7 @@ from .protection.methods import (
     ClassUAP as ClassUAP,
     Context as Context,
     EntF as EntF,
+    Gratings as Gratings,
     Imported as Imported,
     Method as Method,
     Noise as Noise,

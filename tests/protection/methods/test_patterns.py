@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from unlearnable import AR, CUDA, LSP, OPS, Images, Uniform, UserError
+from unlearnable import AR, CUDA, LSP, OPS, Gratings, Images, Uniform, UserError
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods import autoregressive
 from unlearnable.protection.methods.autoregressive import ar_filters, ar_process, ar_rules
@@ -163,3 +163,45 @@ def test_uniform_noise_fills_the_ball_by_sample_and_by_class():
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(UserError):
         wrong()
+
+
+def test_gratings_are_yellow_and_blue_without_a_cast():
+    noise = Gratings().craft(gray(32, 48, 16), Context()).delta
+    red, green, blue = noise.unbind(1)
+    assert torch.equal(red, green) and torch.equal(red, -blue)
+    assert set(red.unique().tolist()) == {-8, 8}
+    assert torch.equal(noise[:16], noise[16:])  # one per class
+    assert noise.double().mean((2, 3)).abs().max() < 0.6
+
+
+def test_no_shift_and_no_flip_makes_one_grating_another():
+    one = Gratings().craft(gray(16, 96, 16), Context()).delta[:, 0].double() / 8
+    spectra = torch.fft.fft2(torch.cat([one, one.flip(2)]))
+    for a in range(16):
+        same = torch.fft.ifft2(spectra[a].conj() * spectra).real.amax((1, 2)) / 96**2
+        assert same[a] > 0.99
+        others = [k for k in range(32) if k % 16 != a]
+        assert same[others].max() < 0.6
+
+
+def test_the_widest_gratings_have_the_stated_waves():
+    data = gray(6, 64, 6)
+    found = []
+    for one in Gratings().craft(data, Context()).delta[:, 0].double():
+        strength = torch.fft.fft2(one, (1024, 1024)).abs()
+        place = divmod(int(strength.argmax()), 1024)
+        found.append([min(k, 1024 - k) / 16 for k in place])
+    wanted = [[0, 4], [0, 8], [4, 0], [8, 0], [4 / 2**0.5] * 2, [8 / 2**0.5] * 2]
+    for waves in wanted:
+        assert sum(abs(a - waves[0]) + abs(b - waves[1]) < 0.3 for a, b in found) == 1
+
+
+def test_gratings_know_their_limit():
+    with pytest.raises(UserError, match="16 classes apart, and there are 17"):
+        Gratings().craft(gray(17, 32, 17), Context())
+
+
+def test_seeds_deal_the_gratings_out():
+    data = gray(12, 32, 6)
+    first, again, other = (Gratings().craft(data, Context(seed=k)).delta for k in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)

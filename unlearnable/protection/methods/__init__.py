@@ -16,7 +16,7 @@ from unlearnable.protection.methods.min_min import EM, REM, SEM
 from unlearnable.protection.methods.min_min_variants import ASR, AUE, MIUE, PUE
 from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.methods.ntga import NTGA
-from unlearnable.protection.methods.patterns import AR, CUDA, LSP, OPS, Uniform
+from unlearnable.protection.methods.patterns import AR, CUDA, LSP, OPS, Gratings, Uniform
 from unlearnable.protection.methods.pil import PIL
 
 METHODS: dict[str, type[Method]] = {
@@ -38,6 +38,7 @@ METHODS: dict[str, type[Method]] = {
         ClassUAP,
         ClassSwap,
         NoiseNet,
+        Gratings,
         LSP,
         AR,
         OPS,
@@ -99,6 +100,7 @@ __all__ = [
     "Context",
     "EM",
     "EntF",
+    "Gratings",
     "HYPO",
     "Imported",
     "LSP",

@@ -113,7 +113,7 @@ class ClassUAP(GeneratorMethod):
         return [fine, (coarse, (COARSE_SIDE, COARSE_SIDE))] if coarse else [fine]
 
     def further(self, file: Path, data: Images, run: Context) -> Noise:
-        from unlearnable.protection.methods.class_uap_loop import noise_of_further
+        from unlearnable.protection.methods.class_table import noise_of_further
 
         return noise_of_further(file, data)
 

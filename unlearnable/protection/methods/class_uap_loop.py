@@ -3,21 +3,20 @@ pretrained networks whose heads were fitted to the clean images. With coarse noi
 from it and keep it: what they change are patterns finer than its cells."""
 
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from unlearnable.core import distributed
 from unlearnable.core.checkpoint import Checkpoint, State
 from unlearnable.core.seeding import batch_rows, generator
-from unlearnable.core.units import in_unit, quantize, to_pixels, to_unit
-from unlearnable.core.weights import read_weights, restore_weights
+from unlearnable.core.units import in_unit, to_pixels, to_unit
 from unlearnable.data.convert import resized
 from unlearnable.data.images import Images
 from unlearnable.data.jpeg import jpeg
 from unlearnable.protection.methods.base import Context, Noise
+from unlearnable.protection.methods.class_table import ClassTable
 from unlearnable.protection.methods.class_uap import COARSE_SIDE, ClassUAP
 from unlearnable.protection.methods.losses import margin
 from unlearnable.protection.methods.noise_net_loop import noise_net
@@ -55,28 +54,6 @@ def class_uap(m: ClassUAP, data: Images, run: Context) -> Noise:
         network.require_finite()
     passes += spent + distributed.sum_int(sum(network.passes for network in networks))
     return Noise(noise.delta(), ClassTable(noise.noise), passes)
-
-
-class ClassTable(nn.Module):
-    """The noise of every class as the weights of a file, from which further images get it. noise:
-    [classes, 3, H, W] in pixels of [0, 1]."""
-
-    noise: Tensor
-
-    def __init__(self, noise: Tensor):
-        super().__init__()
-        self.register_buffer("noise", noise.cpu())
-
-    def of(self, y: Tensor) -> Tensor:
-        """Return the noise of images of classes y [n], int8 [n, 3, H, W] in /255."""
-        return quantize(self.noise)[y]
-
-
-def noise_of_further(file: Path, data: Images) -> Noise:
-    """Return the noise that the table in ``file`` gives further images of the same classes."""
-    table = ClassTable(torch.zeros(len(data.classes), *data.x.shape[1:]))
-    restore_weights(table, read_weights(file)[0], file)
-    return Noise(table.of(data.y))
 
 
 def coarse_noise(m: ClassUAP, data: Images, run: Context) -> tuple[Tensor | None, int]:

@@ -63,8 +63,8 @@ class Generated(Method):
         family = _family(file, about)
         if not isinstance(family, GeneratorMethod):
             raise UserError(
-                f"{file} was made by {about['method']}; only the min-min family, noise-net, and "
-                "class-uap protect further images."
+                f"{file} was made by {about['method']}; only the min-min family, noise-net, "
+                "class-uap, and gratings protect further images."
             )
         family.check_further(file)
         if family.generator_model is not None:

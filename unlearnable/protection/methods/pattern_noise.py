@@ -7,13 +7,26 @@ from torch import Tensor
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.seeding import generator
-from unlearnable.core.units import LEVELS, quantize
+from unlearnable.core.units import LEVELS, in_unit, quantize
 from unlearnable.data.images import Images
-from unlearnable.protection.methods.patterns import CUDA, LSP, OPS, Uniform
+from unlearnable.protection.methods.patterns import CUDA, LSP, OPS, Gratings, Uniform
 
 CHUNK = 512  # images handled at a time
 COLORS = torch.cartesian_prod(*3 * [torch.tensor([0, 1], dtype=torch.int16)])
 """int16 [8, 3]: the corners of the color cube, red changing slowest"""
+
+WAVES = tuple(
+    (waves, *along)
+    for pair, directions in (
+        ((4, 8), ("rows", "columns", "diagonal")),  # the first six: measured
+        ((4, 8), ("rows columns",)),
+        ((6, 12), ("rows", "columns", "diagonal", "rows columns")),
+    )
+    for waves in pair
+    for along in (direction.split() for direction in directions)
+)
+"""how many waves cross the image, and along what; along two: a checkerboard. One diagonal only,
+because the other is its mirror image"""
 
 
 def uniform_noise(m: Uniform, data: Images, seed: int) -> Tensor:
@@ -22,6 +35,32 @@ def uniform_noise(m: Uniform, data: Images, seed: int) -> Tensor:
     noise = torch.empty(rows, *data.x.shape[1:], dtype=torch.int8)
     noise.random_(-int(m.eps), int(m.eps) + 1, generator=generator("cpu", seed, "uniform"))
     return noise if m.noise_type == "samplewise" else noise[data.y]
+
+
+def gratings(m: Gratings, data: Images, seed: int) -> Tensor:
+    """Return the noise of every class, [classes, 3, H, W] in pixels of [0, 1]: square waves of its
+    own number and direction, which ``seed`` deals out."""
+    classes = len(data.classes)
+    if classes > len(WAVES):
+        raise UserError(
+            f"gratings tells {len(WAVES)} classes apart, and there are {classes}; take another "
+            "method."
+        )
+    g = generator("cpu", seed, "gratings")
+    order, start = torch.randperm(classes, generator=g), torch.rand(classes, generator=g)
+    height, width = data.x.shape[-2:]
+    y = (torch.arange(height)[:, None] + 0.5) / height
+    x = (torch.arange(width)[None, :] + 0.5) / width
+    at = {"rows": y, "columns": x, "diagonal": (x + y) / 2**0.5}
+    each = []
+    for k, phase in zip(order.tolist(), start, strict=True):
+        waves, *along = WAVES[k]
+        wave = torch.ones(height, width)
+        for direction in along:
+            turns = waves * at[direction] + phase
+            wave = wave * torch.where(turns % 1 < 0.5, 1.0, -1.0)
+        each.append(torch.stack([wave, wave, -wave]))
+    return in_unit(m.eps) * torch.stack(each)
 
 
 def lsp(m: LSP, data: Images, seed: int) -> Tensor:
