@@ -44,7 +44,7 @@ class ClassSwap(Method):
     across the margin to its class's partner, as in TAP (Fowl et al., NeurIPS 2021), but on several
     clean-trained networks at once: adversarially trained ones, whose features outlive adversarial
     training and JPEG, an ordinary one, and one that sees gray copies. Not measured against
-    pretrained networks and purification."""
+    pretrained networks."""
 
     name = "class-swap"
 
