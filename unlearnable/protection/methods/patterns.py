@@ -47,9 +47,9 @@ class Gratings(GeneratorMethod):
     """gratings (this project's): every class has its own stripes, as wide as an eighth or a
     sixteenth of the image, yellow where they are bright and blue where they are dark: red and green
     move together and blue against them, so that color and brightness both tell the class. Nothing
-    is trained. Measured on photos alone: holds against ordinary and adversarial training, hardly in
-    gray copies, and not against pretrained networks; who takes the mean image of each class out
-    undoes it. Plain to see."""
+    is trained. Measured on photos alone: holds against ordinary training, mostly against
+    adversarial training, hardly in gray copies, and not against pretrained networks; who takes the
+    mean image of each class out undoes it. Plain to see."""
 
     name = "gratings"
 
