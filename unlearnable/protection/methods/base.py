@@ -187,6 +187,21 @@ class GeneratorMethod(Method):
         """Describe as ``probe`` does, for ``further``."""
 
 
+class ClassTableMethod(GeneratorMethod):
+    """A method whose generator is one noise per class, which costs further images nothing."""
+
+    def further(self, file: Path, data: Images, run: Context) -> Noise:
+        from unlearnable.protection.methods.class_table import noise_of_further
+
+        return noise_of_further(file, data)
+
+    def further_passes(self, images: int) -> int:
+        return 0
+
+    def further_probe(self, images: int) -> None:
+        return None
+
+
 def mixed_probe(model: str, batch: int, *, frozen: int, training: int) -> Recipe:
     """Return an adversarial training with the same mix of passes: ``frozen`` in PGD, which are
     cheaper, and ``training``. More than three PGD steps per training step hardly change the

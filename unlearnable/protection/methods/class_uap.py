@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
 from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED
-from unlearnable.protection.methods.base import Context, GeneratorMethod, Method, Noise
+from unlearnable.protection.methods.base import ClassTableMethod, Context, Method, Noise
 from unlearnable.protection.methods.noise_net import NoiseNet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from unlearnable.data.images import Images, Size
     from unlearnable.training.recipe import Recipe
 
@@ -21,7 +19,7 @@ COARSE_SIDE = 32  # pixels, the side at which the coarse noise is made
 
 
 @dataclass(frozen=True)
-class ClassUAP(GeneratorMethod):
+class ClassUAP(ClassTableMethod):
     """class-wise universal perturbations on pretrained networks (this project's): each class gets
     one noise, a universal adversarial perturbation (Moosavi-Dezfooli et al., CVPR 2017) that moves
     its images to the next class, as in TAP (Fowl et al., NeurIPS 2021), for several ImageNet
@@ -111,14 +109,3 @@ class ClassUAP(GeneratorMethod):
         fine: tuple[Method, Size] = replace(self, coarse=0.0), size
         coarse = self.coarse_method()
         return [fine, (coarse, (COARSE_SIDE, COARSE_SIDE))] if coarse else [fine]
-
-    def further(self, file: Path, data: Images, run: Context) -> Noise:
-        from unlearnable.protection.methods.class_table import noise_of_further
-
-        return noise_of_further(file, data)
-
-    def further_passes(self, images: int) -> int:
-        return 0
-
-    def further_probe(self, images: int) -> None:
-        return None

@@ -15,15 +15,23 @@ CHUNK = 512  # images handled at a time
 COLORS = torch.cartesian_prod(*3 * [torch.tensor([0, 1], dtype=torch.int16)])
 """int16 [8, 3]: the corners of the color cube, red changing slowest"""
 
-WAVES = tuple(
-    (waves, *along)
-    for pair, directions in (
-        ((4, 8), ("rows", "columns", "diagonal")),  # the first six: measured
-        ((4, 8), ("rows columns",)),
-        ((6, 12), ("rows", "columns", "diagonal", "rows columns")),
-    )
-    for waves in pair
-    for along in (direction.split() for direction in directions)
+WAVES = (
+    (4, "rows"),  # the first six are those that were measured
+    (4, "columns"),
+    (4, "diagonal"),
+    (8, "rows"),
+    (8, "columns"),
+    (8, "diagonal"),
+    (4, "rows", "columns"),
+    (8, "rows", "columns"),
+    (6, "rows"),
+    (6, "columns"),
+    (6, "diagonal"),
+    (6, "rows", "columns"),
+    (12, "rows"),
+    (12, "columns"),
+    (12, "diagonal"),
+    (12, "rows", "columns"),
 )
 """how many waves cross the image, and along what; along two: a checkerboard. One diagonal only,
 because the other is its mirror image"""

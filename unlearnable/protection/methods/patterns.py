@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.core.units import LEVELS
-from unlearnable.protection.methods.base import Context, GeneratorMethod, Method, Noise
+from unlearnable.protection.methods.base import ClassTableMethod, Context, Method, Noise
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from unlearnable.data.images import Images
 
 
@@ -43,7 +41,7 @@ class Uniform(Method):
 
 
 @dataclass(frozen=True)
-class Gratings(GeneratorMethod):
+class Gratings(ClassTableMethod):
     """gratings (this project's): every class has its own stripes, as wide as an eighth or a
     sixteenth of the image, yellow where they are bright and blue where they are dark: red and green
     move together and blue against them, so that color and brightness both tell the class. Nothing
@@ -65,17 +63,6 @@ class Gratings(GeneratorMethod):
 
         table = ClassTable(gratings(self, data, run.seed))
         return Noise(table.of(data.y), table)
-
-    def further(self, file: Path, data: Images, run: Context) -> Noise:
-        from unlearnable.protection.methods.class_table import noise_of_further
-
-        return noise_of_further(file, data)
-
-    def further_passes(self, images: int) -> int:
-        return 0
-
-    def further_probe(self, images: int) -> None:
-        return None
 
 
 @dataclass(frozen=True)
