@@ -8,9 +8,8 @@ median and range of the rounds are printed.
 
 A pass is one image forward and backward through the model. Run it on a quiet machine:
 
-    python benchmarks/speed.py                          # convnet and resnet18, about 10 minutes on
-    2 cores python benchmarks/speed.py --models convnet --rounds 3 --record
-    benchmarks/records/mine.json
+    python benchmarks/speed.py                 # convnet and resnet18, about 10 minutes on 2 cores
+    python benchmarks/speed.py --models convnet --rounds 3 --record benchmarks/records/mine.json
 """
 
 import argparse

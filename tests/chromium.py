@@ -1,7 +1,6 @@
 """Chromium without a window, spoken to by its own protocol: enough to use a page as a person does,
 and to see every request that it makes."""
 
-import base64
 import itertools
 import json
 import re
@@ -137,16 +136,3 @@ class Chromium:
         for kind in ("dragEnter", "dragOver", "drop"):
             about = {"x": box[0] + 5, "y": box[1] + 5, "data": data}
             self.call("Input.dispatchDragEvent", type=kind, **about)
-
-    def shot(self, path: Path, width: int, height: int = 900) -> None:
-        """Write the whole page as PNG, as wide as a screen of ``width`` pixels."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=width < 500,
-        )
-        time.sleep(0.5)
-        png = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
-        path.write_bytes(base64.b64decode(png))

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from unlearnable import UserError
 from unlearnable.data.subsets import (
     NEAR_DUPLICATE_FRACTION,
     NEAR_DUPLICATE_SHIFT,
@@ -83,6 +84,22 @@ def test_held_out_groups_stay_whole_and_classes_near_their_fraction():
     for c in range(7):
         assert 0 < test[y == c].sum() < (y == c).sum()
     assert torch.equal(test, by_counting(y, groups, 0.25, 0))
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (6, 6), (5, 7)])
+def test_of_few_large_groups_the_smallest_is_held_out(sizes):
+    """Bursts, each more than a quarter of its class."""
+    groups = torch.cat([torch.full((n,), k) for k, n in enumerate(sizes)])
+    first = torch.tensor([int((groups == k).nonzero()[0]) for k in range(len(sizes))])[groups]
+    y = torch.arange(2).repeat_interleave(12)
+    test = holdout_split(y, torch.cat([first, 12 + first]), 0.25, 0)
+    for c in range(2):
+        assert int(test[y == c].sum()) == min(sizes)
+        assert len(groups[test[y == c]].unique()) == 1
+    with pytest.raises(UserError, match="near-duplicates only"):
+        holdout_split(
+            y, torch.zeros(24, dtype=torch.int64).index_fill(0, torch.arange(12, 24), 12), 0.25, 0
+        )
 
 
 def by_counting(y, groups, holdout, seed):

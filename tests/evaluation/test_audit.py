@@ -28,10 +28,11 @@ from unlearnable.evaluation.cost import estimate
 from unlearnable.evaluation.learners import Learner, pretrained, with_recipe
 from unlearnable.evaluation.results import Audit
 from unlearnable.evaluation.store import get_or_compute, without_defaults
+from unlearnable.evaluation.suites import VERSION, check_recipe
 from unlearnable.models import pretrained as weights
 from unlearnable.protection.export import noise_of
 from unlearnable.reports.leaderboard import collect
-from unlearnable.reports.tables import audit_table
+from unlearnable.reports.tables import audit_rows, to_text
 
 NARROW = "tests.networks:narrow"
 SHORT = Recipe.preset("short", model=NARROW, steps=4, batch=16, evals=2, adv_steps=1)
@@ -48,7 +49,7 @@ def test_the_worst_case_is_the_highest_peak_and_a_second_call_trains_nothing(pro
     done = audit(protected, "quick", SHORT, out=tmp_path / "audit", test=test)
     assert [r.learner for r in done.rows] == [learner.name for learner in SUITES["quick"]]
     assert done.worst.peak == max(r.peak for r in done.rows) and done.chance == 10
-    assert f"{done.worst.peak:.1f} %" in audit_table(done)
+    assert f"{done.worst.peak:.1f} %" in to_text(audit_rows(done))
     stored = json.loads((tmp_path / "audit" / "audit.json").read_text())
     assert stored["worst"] == done.worst.to_json() and Audit.from_json(stored) == done
     # six trainings, each with a result of its own
@@ -105,6 +106,21 @@ def test_larger_suites_contain_the_smaller_ones():
     assert Learner("ordinary training") in quick
 
 
+@pytest.mark.parametrize("preset", list(Recipe.presets))
+@pytest.mark.parametrize("suite", list(SUITES))
+def test_every_suite_runs_by_every_preset_or_says_why_not(suite, preset):
+    """A recipe whose own attack is N-FGSM leaves PGD and L2 to the suite."""
+    base = Recipe.preset(preset)
+    if preset == "frozen" and suite != "pretrained":
+        with pytest.raises(UserError, match="choose the suite pretrained"):
+            check_recipe(suite, base)
+        return
+    check_recipe(suite, base)
+    each = [(by.recipe(base), replace(by, changes=())) for by in SUITES[suite]]
+    if base.protocol == "plain":
+        assert len({*each}) == len(each)  # no two are the same training
+
+
 def test_pretrained_learners_name_their_protocol_and_share_their_results():
     """They are a suite of their own: those of before, and the audits with them, stay as they were.
     What the others do, and how long they train, is not part of their results' keys."""
@@ -141,7 +157,7 @@ def test_pretrained_learners_train(protected, tmp_path, monkeypatch):
     audit(protected, "quick", SHORT, out=out / "quick", test=test)
     boards = collect(out)
     assert len(boards) == 2 and all(len(b.standings) == 1 for b in boards)
-    assert "Suite pretrained, version 6" in "".join(b.title for b in boards)
+    assert f"Suite pretrained, version {VERSION}" in "".join(b.title for b in boards)
 
 
 def test_absent_weights_stop_an_audit_before_it_trains(protected, monkeypatch):

@@ -67,6 +67,33 @@ def test_cutout_is_a_square_of_half_the_side():
     assert all(float(image[0].amax(0).sum()) == 8 * 0.5 for image in z)  # eight columns wide
 
 
+def test_coin_moves_a_slope_by_up_to_two_pixels():
+    slope = torch.arange(16) / 16 * torch.ones(12, 3, 16, 16)
+    torch.manual_seed(0)
+    z, _ = AUGMENTATIONS["coin"].load()(slope, Y, 4)
+    away = 16 * (z - slope)[..., 2:-2]
+    assert float(away.abs().max()) <= 2.001 and abs(float(away.mean())) < 0.1
+    assert abs(float(away.std()) - 2 / 3**0.5) < 0.05  # uniform on [-2, 2]
+    again, _ = AUGMENTATIONS["coin"].load()(slope, Y, 4)
+    assert not torch.equal(z, again)  # drawn anew at every visit
+
+
+def test_coin_pixel_by_pixel():
+    """Restated: bilinear between four pixels, and beyond the edge the opposite one."""
+    x = torch.rand(2, 3, 5, 7)
+    torch.manual_seed(1)
+    z, _ = AUGMENTATIONS["coin"].load()(x, Y[:2], 4)
+    torch.manual_seed(1)
+    away = 2 * (2 * torch.rand(2, 5, 7, 2) - 1)
+    for n, row, column in [(0, 0, 0), (0, 4, 6), (1, 2, 3), (1, 0, 5), (1, 4, 1)]:
+        right, down = away[n, row, column].tolist()
+        at, to = (row + down) % 4, (column + right) % 6
+        top, left, a, b = int(at), int(to), at % 1, to % 1
+        known = (1 - a) * ((1 - b) * x[n, :, top, left] + b * x[n, :, top, left + 1])
+        known += a * ((1 - b) * x[n, :, top + 1, left] + b * x[n, :, top + 1, left + 1])
+        assert torch.allclose(z[n, :, row, column], known, atol=1e-5)
+
+
 def test_ueraser_max_trains_on_the_largest_of_five_losses():
     """As in the authors' program (lafeat/ueraser): all copies go through the network in training
     mode, and the gradient flows through the largest loss of each image."""

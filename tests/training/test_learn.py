@@ -10,7 +10,7 @@ import torch
 
 from tests import own_networks
 from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load, protect
-from unlearnable.core import checkpoint
+from unlearnable.core import checkpoint, seeding
 from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.core.device import COMPILE
 from unlearnable.core.finite import is_finite
@@ -79,6 +79,20 @@ def test_a_learner_is_not_the_twin_of_the_surrogate(few):
     assert seed_of("surrogate", 3) == 3 != seed_of("learner", 3) != seed_of("learner", 4)
     rows = [batch_rows(40, 16, seed_of(p, 3), 0) for p in get_args(Purpose)]
     assert not torch.equal(*rows)
+
+
+def test_pixels_that_may_leave_0_and_1_are_not_clipped_back(few):
+    """What the projection leaves beyond them tells nothing of the class only there."""
+    beyond = replace(few, x=few.x.float() / 255 * 1.2 - 0.1, unclipped=True)
+    for more in ({"adv_eps": 2.0}, {"adv_l2": 0.5}, {"augmentation": "cutout"}):
+        with pytest.raises(UserError, match="would clip them back"):
+            learn(beyond, replace(TINY, **more))
+
+
+def test_fewer_images_than_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(seeding, "world", lambda: 4)
+    with pytest.raises(UserError, match="start at most 3"):
+        batch_rows(3, 8, 0, 0)
 
 
 def _weights(model):

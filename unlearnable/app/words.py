@@ -21,7 +21,8 @@ LEVELS: dict[Level, tuple[str, str]] = {
     "light": ("Light", "Hardest to see. Where we measured it, it did not protect."),
     "normal": (
         "Normal",
-        "Stains smooth areas such as sky and skin. It protected where we measured.",
+        "Stains smooth areas such as sky and skin. Where we measured it, it held back small models "
+        "that are trained from scratch.",
     ),
     "strong": ("Strong", "Plain to see. What it protects was not measured."),
 }
@@ -32,7 +33,7 @@ UNFINISHED = (
 
 HOLDS_BACK = (
     "A small model trained from scratch, where nearly all photos are protected. On 480 photos of "
-    "six kinds of waste it named 19 of 100 new photos rightly instead of 64; guessing names 17."
+    "six kinds of waste it recognized 19 of 100 new photos instead of 64; guessing gets 17."
 )
 NOT_STOPPED = (
     (
@@ -41,12 +42,12 @@ NOT_STOPPED = (
     ),
     (
         "Models that were trained elsewhere before,",
-        "which is how most people start: one named 79 of 100 rightly after protected photos, 86 "
+        "which is how most people start: one recognized 79 of 100 after protected photos, 86 "
         "after clean ones.",
     ),
     (
         "Models trained on black-and-white copies.",
-        "They named 47 of 100 rightly, and 49 after clean photos.",
+        "They recognized 47 of 100, and 49 after clean photos.",
     ),
     (
         "Sites that change photos.",
@@ -90,8 +91,8 @@ def sentence(text: str) -> str:
 def named(row: Tried, chance: float) -> str:
     """What a learner reached, in photos."""
     return (
-        f"Of 100 new photos it names {row.protected:.0f} rightly after training on the protected "
-        f"photos, {row.clean:.0f} after the clean ones. Guessing names {chance:.0f}."
+        f"Of 100 new photos it recognizes {row.protected:.0f} after training on the protected "
+        f"photos, {row.clean:.0f} after the clean ones. Guessing gets {chance:.0f}."
     )
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from tyro import MISSING
 
-from unlearnable.cli.help import doc
+from unlearnable.cli.help import doc_with_presets
 from unlearnable.cli.options import Command, Machine, Machines, Protected, Verb, preset_in
 from unlearnable.cli.output import Done, say
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_protected, check_source
-from unlearnable.evaluation.suites import find_suite
+from unlearnable.evaluation.suites import check_recipe, find_suite
 from unlearnable.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Audit(Verb):
     """Measure what the best countermeasure leaves of a protection. Every learner of a suite trains
-    on the protected and on the clean images; the highest accuracy on clean test images counts.
+    on the protected and on the clean images; the highest accuracy on clean test images counts. The
+    suite sets adversarial training and augmentation.
 
     unlearnable audit protected/rem
     """
@@ -59,6 +60,7 @@ class Audit(Verb):
 
     def run(self) -> Done:
         learners, cluster = find_suite(self.suite), self.machines.cluster()
+        check_recipe(self.suite, self.recipe)
         check_protected(self.folder)
         if self.test:
             check_source(self.test)
@@ -115,7 +117,7 @@ class Audit(Verb):
             learners = with_attacker(learners, attacker)
         say(
             f"{2 * len(learners)} trainings, each once on clean and once on "
-            f"protected images: {', '.join(learner.name for learner in learners)}."
+            f"protected images: {'; '.join(learner.name for learner in learners)}."
         )
         before = preparation(learners, protected, attacker, device=device)
         time = estimate(learners, protected, self.recipe, device=device) + before
@@ -143,5 +145,5 @@ class Audit(Verb):
 
 def command(args: list[str]) -> Command:
     preset = preset_in(args, Recipe, "short")
-    text = f"{doc(Audit)}\n\nPresets: {', '.join(Recipe.presets)}; now {preset}."
+    text = doc_with_presets(Audit, Recipe, preset)
     return Command(text, Audit, Audit(MISSING, preset, recipe=Recipe.preset(preset)))

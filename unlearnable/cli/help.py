@@ -14,6 +14,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 from tyro.constructors._struct_spec_dataclass import dataclass_rule
 
 from unlearnable.cli.options import Command, NoOptions, Output
+from unlearnable.core.presets import Presets
 
 WIDTH = 100  # columns of running text, at most
 
@@ -48,7 +49,8 @@ def page(text: str) -> str:
         if paragraph.strip().startswith("unlearnable "):
             lines += ["", *(f"  {line.strip()}" for line in paragraph.splitlines())]
         else:
-            lines += ["", *textwrap.wrap(paragraph, columns, break_on_hyphens=False)]
+            words = " ".join(paragraph.split())
+            lines += ["", *textwrap.wrap(words, columns, break_on_hyphens=False)]
     return "\n".join(f"  {line}".rstrip() for line in lines[1:])
 
 
@@ -70,6 +72,11 @@ def doc(kind: type) -> str:
     """A class's docstring, without its indentation."""
     first, _, rest = (kind.__doc__ or "").partition("\n")
     return f"{first}\n{textwrap.dedent(rest)}".strip()
+
+
+def doc_with_presets(kind: type, settings: type[Presets], chosen: str) -> str:
+    """``kind``'s docstring, and the presets of the ``settings`` among its options."""
+    return f"{doc(kind)}\n\nPresets: {', '.join(settings.presets)} (these defaults: {chosen})."
 
 
 class Page(io.StringIO):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro import MISSING
 from tyro.conf import Positional, arg
 
-from unlearnable.cli.help import doc
+from unlearnable.cli.help import doc_with_presets
 from unlearnable.cli.options import Command, Flag, Machine, Selection, Verb, Watching, preset_in
 from unlearnable.cli.output import Done
 from unlearnable.core.errors import UserError
@@ -157,5 +157,5 @@ def _by_group(data: str, by_class: dict[str, float]) -> str:
 
 def command(args: list[str]) -> Command:
     preset = preset_in(args, Recipe, "paper")
-    text = f"{doc(Learn)}\n\nPresets: {', '.join(Recipe.presets)}; now {preset}."
+    text = doc_with_presets(Learn, Recipe, preset)
     return Command(text, Learn, Learn(MISSING, preset, recipe=Recipe.preset(preset)))

@@ -57,7 +57,7 @@ def listing() -> dict[str, dict[str, str]]:
         },
         "countermeasures": {name: entry.about for name, entry in COUNTERMEASURES.items()},
         "augmentations": {name: entry.about for name, entry in AUGMENTATIONS.items()},
-        "suites": {n: ", ".join(learner.name for learner in suite) for n, suite in SUITES.items()},
+        "suites": {n: "; ".join(learner.name for learner in suite) for n, suite in SUITES.items()},
         "presets": {
             **{name: ", ".join(method.presets) for name, method in METHODS.items()},
             "learn": ", ".join(Recipe.presets),

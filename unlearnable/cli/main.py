@@ -49,7 +49,7 @@ VERBS = {
     "report": _verb("write a page on photos, or tables of audits or results", "report"),
     "reproduce": _verb("measure the paper's tables, beside the figures in print", "reproduce"),
     "show": _verb("draw a sheet of originals, protected images and noise", "show"),
-    "export": _verb("write the noise, or the CIFAR layout", "export"),
+    "export": _verb("write protected images in other layouts, or the noise", "export"),
     "share": _verb("pack a generator and its card, to make the same noise again", "share"),
     "ls": _verb("list methods, models, data, countermeasures and so on", "ls"),
 }

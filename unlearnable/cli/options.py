@@ -29,7 +29,7 @@ Photos = Annotated[Positional[Path], arg(metavar="PHOTOS")]
 
 @dataclass(frozen=True)
 class Output:
-    """What it says on the terminal."""
+    """What the command prints."""
 
     quiet: Flag = False
     """only errors and the result"""
@@ -106,7 +106,7 @@ def named(args: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of the images."""
+    """Which images to use."""
 
     limit: int | None = None
     """at most this many, the same number of every class"""
@@ -139,7 +139,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Watching:
-    """Who else gets the numbers of the training, step by step."""
+    """Where else the numbers of the training go, step by step."""
 
     watch: tuple[WriterName, ...] = ()
     """jsonl (a line of JSON per step), tensorboard, or wandb (Weights & Biases, offline unless
@@ -157,7 +157,7 @@ class Watching:
 
 @dataclass(frozen=True)
 class Machine:
-    """How it runs."""
+    """Seed, device, and precision."""
 
     seed: int = 0
     """draws weights, batches and noise"""
@@ -184,7 +184,7 @@ Address = Annotated[
 
 @dataclass(frozen=True)
 class Machines:
-    """Where it runs."""
+    """Spread the work over several machines."""
 
     ray: Address | None = None
     """spread the work over a Ray cluster (the extra ray): HOST:PORT of its head, or auto for the

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnable.cli.help import doc
+from unlearnable.cli.help import doc, doc_with_presets
 from unlearnable.cli.options import (
     Command,
     Machine,
@@ -238,6 +238,6 @@ def _own(name: str) -> type[Method]:
 def _command(name: str, kind: type[Method], args: list[str]) -> Command:
     preset = preset_in(args, kind, "paper")
     out = Path("protected") / name.rpartition(":")[2]
-    text = f"{doc(kind)}\n\nPresets: {', '.join(kind.presets)}; now {preset}."
+    text = doc_with_presets(kind, kind, preset)
     with own_code("method", name, "failed"):
         return Command(text, Protect, Protect(kind.preset(preset), preset, out=out))

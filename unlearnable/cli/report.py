@@ -20,7 +20,7 @@ unlearnable report results results/"""
 @dataclass(frozen=True)
 class ReportPhotos(Verb):
     """Write one self-contained HTML page about protected photos: what the protection gains, what it
-      costs, and what it does not do.
+    costs, and what it does not do.
 
     unlearnable report photos photos-protected/
     """
@@ -52,7 +52,7 @@ class ReportPhotos(Verb):
 @dataclass(frozen=True)
 class ReportAudits(Verb):
     """Write the leaderboard of a folder of audits: tables of worst-case learnability as Markdown,
-      CSV and HTML.
+    CSV and HTML.
 
     unlearnable report audits audits/
     """
@@ -72,7 +72,7 @@ class ReportAudits(Verb):
 @dataclass(frozen=True)
 class ReportResults(Verb):
     """Write the tables and plots of a folder of results of `unlearnable reproduce`, as Markdown,
-      CSV and HTML.
+    CSV and HTML.
 
     unlearnable report results results/
     """

@@ -13,10 +13,11 @@ from unlearnable.data.sources import check_protected
 class Share(Verb):
     """Pack the generator and the card of a protected folder into one small file.
 
-    unlearnable share protected/rem
-    unlearnable protect --generator protected/rem.safetensors --data cifar10 --out again
+    unlearnable protect noise-net --data shapes --out protected/nn
+    unlearnable share protected/nn
+    unlearnable protect --generator protected/nn.safetensors --data shapes --out again
 
-    Whoever has the originals makes the very noise again with the second command, which checks that
+    Whoever has the originals makes the very noise again with the last command, which checks that
     they are the originals, and says whether the result is the same bit for bit.
     """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tyro import MISSING
 
-from unlearnable.cli.help import doc
+from unlearnable.cli.help import doc_with_presets
 from unlearnable.cli.options import Command, Machine, Machines, Photos, Protected, Verb, preset_in
 from unlearnable.cli.output import Done
 from unlearnable.core.errors import unknown
@@ -106,5 +106,5 @@ class Verify(Verb):
 
 def command(args: list[str]) -> Command:
     preset = preset_in(args, Recipe, "photos")
-    text = f"{doc(Verify)}\n\nPresets: {', '.join(Recipe.presets)}; now {preset}."
+    text = doc_with_presets(Verify, Recipe, preset)
     return Command(text, Verify, Verify(MISSING, MISSING, preset, recipe=Recipe.preset(preset)))

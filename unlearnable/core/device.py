@@ -13,12 +13,12 @@ from unlearnable.core.errors import UserError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device called ``name``; ``auto`` is this process's CUDA device, else the CPU.
-    Raises UserError for a device that this machine does not have."""
-    if name == "auto":
-        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    """Return the device called ``name``; ``cuda`` is this process's CUDA device, ``auto`` that or
+    the CPU. Raises UserError for a device that this machine does not have."""
+    own = {"cuda": f"cuda:{os.environ.get('LOCAL_RANK', 0)}"}
+    own["auto"] = own["cuda"] if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
+        device = torch.device(own.get(name, name))
         torch.zeros(1, device=device).item()  # device meta has no values
     except (RuntimeError, AssertionError) as e:
         raise UserError(
@@ -41,7 +41,7 @@ def describe_place(device: torch.device, bfloat16: bool, folder: Path | None) ->
 def keep_freed_memory() -> None:
     """Tell glibc's malloc to keep freed memory for the next tensor. By default it returns large
     blocks to the system at once, and fresh ones cost a page fault per 4 KiB: a third of the time of
-    a small network (docs/results.md). Does nothing on other systems."""
+    a small network (docs/log.md). Does nothing on other systems."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
         trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h; the last is at most 32 MiB

@@ -26,6 +26,8 @@ def processes(device: torch.device) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or td.is_initialized():
         yield
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # where NCCL sends what is not a tensor from
     td.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield

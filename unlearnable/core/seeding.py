@@ -42,13 +42,15 @@ def batch_rows(n: int, batch: int, seed: int, step: int) -> Tensor:
 
     Every epoch is shuffled anew, and incomplete batches are left out (the final pass over the noise
     table covers every row). batch: images per step over all processes. Raises UserError if it does
-    not divide over the processes.
+    not divide over the processes, and for fewer images than processes.
     """
     if batch % world():
         raise UserError(
             f"Batch {batch} does not divide over {world()} processes; choose a multiple of "
             f"{world()}."
         )
+    if n < world():
+        raise UserError(f"{n} images do not divide over {world()} processes; start at most {n}.")
     owned = len(range(rank(), n, world()))
     size = min(batch // world(), owned)
     per_epoch = owned // size

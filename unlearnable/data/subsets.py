@@ -164,8 +164,9 @@ def count_near_duplicates(groups: Tensor) -> int:
 
 def holdout_split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tensor:
     """Return which images are held out, bool [N]: ``holdout`` of every class (at least one image,
-    at most all but one), groups of near-duplicates whole. A group belongs to the class of its first
-    image. Raises UserError for a class that is a single group."""
+    at most all but one), groups of near-duplicates whole; a smallest group, if all are larger than
+    that. A group belongs to the class of its first image. Raises UserError for a class that is a
+    single group."""
     random, test = np.random.default_rng(seed), torch.zeros(len(y), dtype=torch.bool)
     classes = int(y.max()) + 1
     first, sizes = groups.unique(return_counts=True)
@@ -173,11 +174,15 @@ def holdout_split(y: Tensor, groups: Tensor, holdout: float, seed: int) -> Tenso
     total, held = y.bincount(minlength=classes), torch.zeros(classes, dtype=torch.int64)
     for c in range(classes):
         want = min(max(1, round(holdout * int(total[c]))), int(total[c]) - 1)
-        for g in random.permutation(first[y[first] == c].tolist()):
-            rows = members[int(g)]
+        groups_of = [members[int(g)] for g in random.permutation(first[y[first] == c].tolist())]
+        for rows in groups_of:
             if int(held[c]) + len(rows) <= want:
                 test[rows] = True
                 held += y[rows].bincount(minlength=classes)
+        if not held[c] and len(groups_of) > 1:
+            rows = min(groups_of, key=len)
+            test[rows] = True
+            held += y[rows].bincount(minlength=classes)
     if ((held == 0) | (held == total)).any():
         raise UserError(
             "A class consists of one image or of near-duplicates only and cannot be divided into "

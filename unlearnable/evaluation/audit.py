@@ -28,7 +28,7 @@ from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Audit, AuditRow, Detection, Result
 from unlearnable.evaluation.site_photos import photos_from_site
 from unlearnable.evaluation.store import Json, get_or_compute
-from unlearnable.evaluation.suites import VERSION, WITH_DETECTOR, find_suite
+from unlearnable.evaluation.suites import VERSION, WITH_DETECTOR, check_recipe, find_suite
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
 from unlearnable.protection.export import originals_of
 from unlearnable.training.precision import Precision
@@ -64,11 +64,7 @@ def audit(
     """
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
-    if recipe.adversarial or recipe.augmentation:
-        raise UserError(
-            "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and "
-            "augmentation out."
-        )
+    check_recipe(suite, recipe)
     sets, card = _sets(folder, test, root, originals), Card.read(folder)
     _check_folder(out, sets.protected.digest(), recipe, seed)
     results = Path(cells or out.parent / "cells")

@@ -38,7 +38,6 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "gaussian3": Entry("Gaussian filter of 3 x 3 pixels, as OpenCV's", f"{_HERE}:gaussian3"),
     "median3": Entry("median over 3 x 3 pixels", f"{_HERE}:median3"),
     "bilateral": Entry("bilateral filter (9, 75, 75)", f"{_HERE}:bilateral"),
-    "coin": Entry("each pixel from a point up to 2 pixels away (COIN)", f"{_HERE}:coin2"),
     "class-means": Entry(
         "the mean image of its class taken out of every image", f"{_HERE}:class_means"
     ),

@@ -36,7 +36,7 @@ def detect(
     Of many or large images, as many count as have ``NUMBERS`` pixel values.
     """
     most = max(2, NUMBERS // clean.x[0].numel())
-    rows = torch.randperm(len(clean), generator=generator("cpu", seed, "detector"))[:most]
+    rows = _drawn(len(clean), most, seed)
     known, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
     both = clean, protected
     views: dict[str, View] = {"pixels": _pixels, "residuals": _residuals}
@@ -50,7 +50,8 @@ def detect(
     ]
     by_own = None
     if own is not None:
-        train, test = (_sides(p, _residuals, torch.arange(len(p[0]))[:most]) for p in (own, both))
+        drawn = (_drawn(len(p[0]), most, seed) for p in (own, both))
+        train, test = (_sides(p, _residuals, i) for p, i in zip((own, both), drawn, strict=True))
         by_own = round(_accuracy(train, test, 2, seed), 2)
     return Detection(
         pixels=round(told["pixels"], 2),
@@ -59,6 +60,11 @@ def detect(
         classes_clean=round(learned[0], 2),
         classes_protected=round(learned[1], 2),
     )
+
+
+def _drawn(n: int, most: int, seed: int) -> Tensor:
+    """At most so many of n rows, in random order: a folder's images come class by class."""
+    return torch.randperm(n, generator=generator("cpu", seed, "detector"))[:most]
 
 
 def _pixels(images: Images, rows: Tensor) -> Tensor:

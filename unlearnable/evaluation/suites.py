@@ -1,18 +1,28 @@
 """The suites of learners that audits try."""
 
-from unlearnable.core.errors import unknown
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.evaluation.learners import Learner, pretrained
+from unlearnable.training.recipe import Recipe
 
-VERSION = 6  # of the suites: results of different versions never share a table
+VERSION = 7  # of the suites: results of different versions never share a table
 
 
 def _recipe(name: str, **changes: str | float) -> Learner:
     return Learner(name, tuple(changes.items()))
 
 
+def _pgd(radius: float) -> Learner:
+    # whatever the recipe's own attack is
+    return _recipe(f"adversarial {radius:g}/255", attack="pgd", adv_eps=radius)
+
+
+def _l2(radius: float) -> Learner:
+    return _recipe(f"adversarial L2 {radius:g}", attack="pgd", adv_l2=radius)
+
+
 _QUICK = (
     Learner("ordinary training"),
-    _recipe("adversarial 2/255", adv_eps=2.0),
+    _pgd(2.0),
     Learner("JPEG 10", countermeasure="jpeg10"),
 )
 
@@ -33,8 +43,8 @@ _N_FGSM = tuple(
 
 _STANDARD = (
     *_QUICK,
-    _recipe("adversarial 4/255", adv_eps=4.0),
-    _recipe("adversarial 8/255", adv_eps=8.0),
+    _pgd(4.0),
+    _pgd(8.0),
     Learner("grayscale", countermeasure="gray"),
     Learner("2 bits, cut off", countermeasure="posterize2"),
     Learner("mean 3x3", countermeasure="mean3"),
@@ -42,7 +52,7 @@ _STANDARD = (
     Learner("median 3x3", countermeasure="median3"),
     Learner("bilateral", countermeasure="bilateral"),
     Learner("orthogonal projection", countermeasure="projection"),
-    Learner("COIN", countermeasure="coin"),
+    _recipe("COIN", augmentation="coin"),
     _recipe("Cutout", augmentation="cutout"),
     _recipe("Mixup", augmentation="mixup"),
     _recipe("CutMix", augmentation="cutmix"),
@@ -51,11 +61,11 @@ _STANDARD = (
 
 _FULL = (
     *_STANDARD,
-    _recipe("adversarial 1/255", adv_eps=1.0),
-    _recipe("adversarial 6/255", adv_eps=6.0),
-    _recipe("adversarial L2 0.25", adv_l2=0.25),
-    _recipe("adversarial L2 0.5", adv_l2=0.5),
-    _recipe("adversarial L2 0.75", adv_l2=0.75),
+    _pgd(1.0),
+    _pgd(6.0),
+    _l2(0.25),
+    _l2(0.5),
+    _l2(0.75),
     Learner("2 bits, rounded", countermeasure="bits2"),
     Learner("JPEG 30", countermeasure="jpeg30"),
     Learner("JPEG 50", countermeasure="jpeg50"),
@@ -111,6 +121,20 @@ SUITES: dict[str, tuple[Learner, ...]] = {
 
 WITH_DETECTOR = ("adaptive",)
 """suites that also ask how well protected images can be told from clean ones"""
+
+
+def check_recipe(suite: str, recipe: Recipe) -> None:
+    """Raise UserError for settings of the learners that ``suite`` sets itself, or cannot set."""
+    if recipe.adversarial or recipe.augmentation:
+        raise UserError(
+            "The suite chooses adversarial training and augmentation; leave adv_eps, adv_l2 and "
+            "augmentation out."
+        )
+    if recipe.protocol == "frozen" and suite != "pretrained":
+        raise UserError(
+            f"The suite {suite} trains adversarially, which a frozen network does not; choose the "
+            "suite pretrained, or another preset."
+        )
 
 
 def find_suite(suite: str) -> tuple[Learner, ...]:

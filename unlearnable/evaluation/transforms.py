@@ -91,23 +91,6 @@ def bilateral_filter(x: Tensor, size: int, color: float, space: float) -> Tensor
     return out
 
 
-def coin(x: Tensor, reach: float) -> Tensor:
-    """COIN (Wang et al., 2024): each pixel takes the bilinear color at a point up to ``reach``
-    pixels away in each direction, drawn per pixel and image."""
-    out, (height, width) = torch.empty_like(x), x.shape[2:]
-    g = generator("cpu", "COIN")
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    for i in torch.arange(len(x)).split(CHUNK):
-        away = torch.empty(len(i), height, width, 2).uniform_(-reach, reach, generator=g)
-        point = torch.stack([columns, rows], -1) + away
-        point = (2 * point + 1) / torch.tensor([width, height]) - 1  # pixels to [-1, 1]
-        y = F.grid_sample(
-            x[i].float(), point, mode="bilinear", padding_mode="border", align_corners=False
-        )
-        out[i] = round_pixels(y)
-    return out
-
-
 def without_class_means(x: Tensor, y: Tensor) -> Tensor:
     """Take the mean image of its class out of each image and put that of all images in: what undoes
     noise that a class shares. Labels y [N]."""
@@ -187,6 +170,5 @@ mean3 = _named(mean_filter, size=3)
 gaussian3 = _named(gaussian_filter)
 median3 = _named(median_filter, size=3)
 bilateral = _named(bilateral_filter, size=9, color=75, space=75)
-coin2 = _named(coin, reach=2.0)
 class_means: Named = without_class_means
 projection: Named = orthogonal_projection

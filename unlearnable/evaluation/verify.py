@@ -135,7 +135,8 @@ def verify(
 def _check(recipe: Recipe, radii: tuple[float, ...], seeds: int, holdout: float) -> None:
     if recipe.adversarial:
         raise UserError(
-            "verify takes the radii of adversarial training from --radii; leave adv_eps out."
+            "verify takes the radii of adversarial training from --radii; leave adv_eps and adv_l2 "
+            "out."
         )
     if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")

@@ -47,12 +47,6 @@ COUNT = 4  # images shown of every protected set
 Found = tuple[Table, Scale, Grid, Runner]
 
 
-def has_results(folder: Path) -> bool:
-    """Whether ``folder`` holds cells or records of them."""
-    records = (p.read_text(errors="ignore")[:20] for p in folder.glob("*.json"))
-    return any(folder.glob("*/cell.json")) or any(text.startswith('{"cells"') for text in records)
-
-
 def report_results(
     folder: Path, out: Path, *, root: str | None = None, plots: Path | None = None
 ) -> list[Path]:

@@ -53,7 +53,10 @@ class Scale:
         method = kind.preset(preset or own, **changes)
         if self.surrogate_steps and isinstance(method, MinMin):
             decay = self.surrogate_steps * 2 // 5  # the authors' 2,000 of 5,000
-            return replace(method, train_steps=self.surrogate_steps, decay_every=decay)
+            stepped: dict[str, Any] = (
+                {"decay_every": decay} if method.slots.schedule == "step" else {}
+            )
+            return replace(method, train_steps=self.surrogate_steps, **stepped)
         return method
 
     @property

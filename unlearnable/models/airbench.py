@@ -72,7 +72,8 @@ def airbench(
 
 
 def airbench_whitened(classes: int, large: bool) -> nn.Sequential:
-    """`airbench` with its first convolution frozen, as published."""
+    """`airbench` with its first convolution frozen, as published (there its bias trains for a
+    while)."""
     return airbench(classes, large, whitened=True)
 
 

@@ -63,6 +63,7 @@ def report(
         words=words,
         name=printable(shlex.quote(str(protected))),
         card=card,
+        pretrained=card.method == "class-uap",
         classes=[printable(name) for name in card.classes if name],  # none in a flat folder
         count=card.shape[0],
         proof=shown,

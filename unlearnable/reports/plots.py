@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 3.25  # inches, of a column
 AXES, ROW = 2.2, 0.15  # inches: height of the axes with their labels, of a row of the legend
-INK, SOFT, RULE = "#1c1c1e", "#63636a", "#dcdce0"
+SOFT, RULE = "#63636a", "#dcdce0"
 # (on white, on the dark ground): at least 3:1 against the ground, and at least 25 apart in CIELAB
 # for each kind of color blindness (simulation of Machado et al., 2009)
 PALETTE = (

@@ -159,11 +159,6 @@ def _bold(text: str, emphasis: bool) -> str:
 # ── the tables of the commands ──
 
 
-def audit_table(done: "Audit") -> str:
-    """Return the audit as plain text."""
-    return to_text(audit_rows(done))
-
-
 def audit_rows(done: "Audit") -> Table:
     """Return the audit as a table, the worst case below it."""
     accuracies = ("clean", "protected", "peak")

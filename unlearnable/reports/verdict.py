@@ -111,7 +111,7 @@ def _headline(proof: Verified) -> tuple[str, bool]:
     failed = [row.learner for row in judged if row.verdict == "not protected"]
     if len(failed) == len(proof.rows):
         return f"Not protected: {said}.", False
-    return f"Not protected from {', '.join(map(printable, failed))}: {said}.", False
+    return f"Not protected from {'; '.join(map(printable, failed))}: {said}.", False
 
 
 def _row(row: VerifiedRow) -> str:

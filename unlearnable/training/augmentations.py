@@ -16,7 +16,14 @@ AUGMENTATIONS: dict[str, Entry[Augment]] = {
         "a box of 20 to 100 % of the area, resized to the whole (RandomResizedCrop)",
         f"{_HERE}:crops",
     ),
-    "cutout": Entry("a gray square of half the side (DeVries and Taylor, 2017)", f"{_HERE}:cutout"),
+    "coin": Entry(
+        "each pixel from a point up to 2 pixels away (COIN; Wang et al., 2024)", f"{_HERE}:coin"
+    ),
+    "cutout": Entry(
+        "a gray square of half the side, wholly inside the image (DeVries and Taylor, 2017: it may "
+        "reach over the edge)",
+        f"{_HERE}:cutout",
+    ),
     "mixup": Entry("images and labels blended in pairs (Zhang et al., 2018)", f"{_HERE}:mixup"),
     "cutmix": Entry(
         "a box of another image, with its share of the label (Yun et al., 2019)", f"{_HERE}:cutmix"

@@ -99,6 +99,11 @@ def _learn(
     data.for_learning()
     if purpose == "learner":
         recipe.check_learner()
+    if data.unclipped and (recipe.adversarial or recipe.augmentation):
+        raise UserError(
+            "The countermeasure projection moves pixels beyond 0 and 1; adversarial training and "
+            "augmentations would clip them back, which undoes it. Choose one or the other."
+        )
     if test is not None and test.classes != data.classes:
         raise UserError(
             f"The test images have the classes {', '.join(test.classes[:5])}..., not those of the "

@@ -18,6 +18,7 @@ from unlearnable.training.augment import ResizedCrop
 from unlearnable.training.augmentations import COPIES
 
 OFFSET = 32.0  # of a channel, in /255: four times the usual budget of the noise
+REACH = 2.0  # pixels: COIN's alpha
 
 
 @cache
@@ -81,6 +82,20 @@ def channel_offsets(x: Tensor, y: Tensor, classes: int) -> Out:
 def crops(x: Tensor, y: Tensor, classes: int) -> Out:
     g = torch.Generator(x.device).manual_seed(int(torch.randint(2**31, ())))
     return ResizedCrop(x.shape[-1], area=(0.2, 1.0))(x, g).clamp(0, 1), y
+
+
+def coin(x: Tensor, y: Tensor, classes: int) -> Out:
+    """COIN (Wang et al., 2024): each pixel takes the bilinear color at a point up to ``REACH``
+    pixels away in each direction, drawn anew per pixel, image, and step. Beyond an edge the image
+    goes on from the opposite one, its first and last pixel taken for one, as in the authors'
+    program (SciPy's mode "wrap"); theirs cuts the result down to whole levels."""
+    last = torch.tensor([x.shape[-1] - 1, x.shape[-2] - 1], device=x.device)  # column, row
+    rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
+    grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
+    away = REACH * (2 * torch.rand(len(x), *grid.shape, device=x.device) - 1)
+    point = 2 * (grid + away).remainder(last) / last - 1
+    moved = F.grid_sample(x, point.to(x), mode="bilinear", align_corners=True)
+    return moved.clamp(0, 1), y  # rounding may leave [0, 1]
 
 
 def ueraser_max(x: Tensor, y: Tensor, classes: int) -> Out:

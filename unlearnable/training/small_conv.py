@@ -4,7 +4,7 @@ On such a CPU the convolutions that torch calls (oneDNN) fall far behind a matri
 same size where a map is few pixels wide: five times for the gradient of the weights on 4 x 4
 pixels, and in all three directions once the weights exceed the cache. There the neighborhoods of
 every image are laid side by side ([n h w, k k C]) and multiplied. On larger maps that copy costs
-more than it saves. docs/results.md has the figures.
+more than it saves. docs/log.md has the figures.
 """
 
 from collections.abc import Callable

@@ -25,7 +25,12 @@ from unlearnable import (
 )
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.fixed_surrogate_loop import descend, mean_by_class
+from unlearnable.protection.methods.fixed_surrogate import FeatureDistance
+from unlearnable.protection.methods.fixed_surrogate_loop import (
+    descend,
+    feature_goal,
+    mean_by_class,
+)
 from unlearnable.protection.methods.pil_loop import linear_classifier
 from unlearnable.training.pgd import total_loss, uniform
 
@@ -68,19 +73,33 @@ def test_entf_pushes_from_its_own_center_and_pulls_to_another(trained):
     centers = mean_by_class(frozen.features, data, torch.device("cpu"))
     by_hand = model[:-1](pixels(data.x[data.y == 3])).mean(0)
     assert torch.allclose(centers[3], by_hand, atol=1e-4)
-    nearest = torch.stack(
-        [
-            min((c for k, c in enumerate(centers) if k != j), key=lambda c: (c - own).norm())  # noqa: B023  called at once
-            for j, own in enumerate(centers)
-        ]
-    )
-    for how, aim, sign in (("push", centers, 1), ("pull", nearest, -1)):
+
+    def distances(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """From the own class's center, and from the nearest of the others."""
+        each = torch.cdist(frozen.features(pixels(x)), centers)
+        own = torch.nn.functional.one_hot(data.y, 10).bool()
+        return each[own], each.masked_fill(own, float("inf")).amin(1)
+
+    for how, which, sign in (("push", 0, 1), ("pull", 1, -1)):
         noisy = protect(data, EntF(surrogate=str(out), steps=20, how=how), precision="fp32").images
-        before, after = (
-            ((frozen.features(pixels(x)) - aim[data.y]).norm(dim=1)).mean()
-            for x in (data.x, noisy.x)
-        )
-        assert sign * float(after - before) > 0.1 * float(before)
+        before, after = (float(distances(x)[which].mean()) for x in (data.x, noisy.x))
+        assert sign * (after - before) > 0.1 * before
+
+
+def test_entf_pulls_each_image_to_the_center_that_is_nearest_to_it(trained):
+    """And not to one that its class shares."""
+    data, model, out = trained
+    frozen = Frozen(model, bfloat16=False)
+    centers = mean_by_class(frozen.features, data, torch.device("cpu"))
+    start = pixels(data.x)
+    targets = [
+        min((k for k in range(10) if k != y), key=lambda k: float((f - centers[k]).norm()))  # noqa: B023  called at once
+        for f, y in zip(frozen.features(start), data.y.tolist())
+    ]
+    assert len({(t, y) for t, y in zip(targets, data.y.tolist())}) > 10  # not one target per class
+    known = (frozen.features(start) - centers[targets]).norm(dim=1).sum()
+    goal = feature_goal(FeatureDistance("pull"), frozen, centers)
+    assert float(goal(start, data.y)) == pytest.approx(float(known), rel=1e-5)
 
 
 def test_one_step_is_the_sign_of_the_gradient_at_the_random_start(trained, in_double):
@@ -99,12 +118,20 @@ def test_one_step_is_the_sign_of_the_gradient_at_the_random_start(trained, in_do
     assert torch.equal(noise[clear].double(), -8 * x.grad.sign()[clear])
 
 
+def test_hypo_begins_at_the_clean_image(trained):
+    """As in TLMichael/Delusive-Adversary: 100 steps of eps / 5. No step leaves it where it is."""
+    data, _, out = trained
+    assert HYPO().steps == 100 and HYPO().step == HYPO().eps / 5
+    assert not HYPO(surrogate=str(out), steps=0).craft(data, Context()).delta.any()
+    assert TAP(surrogate=str(out), steps=0).craft(data, Context()).delta.any()
+
+
 @pytest.mark.parametrize("kind", [HYPO, EntF])
 def test_without_t_the_border_of_a_large_image_is_protected_too(kind):
     """A goal that wants every pixel darker: none stays at its random start, as the 16 pixels around
     the center crop of 256 did."""
     x = torch.full((2, 3, 144, 150), 128, dtype=torch.uint8)
-    data, m = Images(x, torch.arange(2), ("a", "b")), kind(steps=4, step=4.0)
+    data, m = Images(x, torch.arange(2), ("a", "b")), kind(steps=4, step=4.0, eot_samples=0)
     noise = descend(m, lambda z, y: z.sum(), data, torch.arange(2), Context(), 0)
     assert torch.allclose(noise, torch.tensor(-8 / 255))
 

@@ -472,6 +472,20 @@ def test_the_schedule_of_every_recipe_fits_its_steps(name):
     assert r.lr_at(r.steps - 1) < r.lr / 50
 
 
+def test_without_t_every_member_sees_the_images_as_they_are(few: Images):
+    x = few.pixels(torch.arange(4), "cpu")
+    for kind in (EM, SEM, AUE):
+        m = kind(model=NARROW, eot_samples=0)
+        assert MinMinLoop(m, few, Context()).t(x, generator("cpu", 0)).equal(x)
+
+
+def test_a_cosine_has_no_steps():
+    for kind in (AUE, MIUE):
+        for more in ({"decay_every": 10}, {"lr_decay": 0.5}):
+            with pytest.raises(UserError, match="falls along a cosine"):
+                kind(**more)
+
+
 def test_aue_falls_along_the_released_cosine():
     """0.1 (1 + cos(pi epoch / 60)) / 2 over 60 epochs (EhanW/AUE-AAP)."""
     assert AUE().lr_at(12_000) == pytest.approx(0.048, abs=5e-4)

@@ -68,6 +68,8 @@ class ClassSwap(Method):
     lr: float = 0.1
     """peak of their learning rate"""
 
+    random_start: ClassVar[bool] = True
+
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},
         # all of CIFAR-10

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unlearnable.core.presets import require
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
@@ -37,13 +37,15 @@ class OnSurrogate(Method):
     """its radius of adversarial training, in /255"""
     train_adv_steps: int = 10
     """the PGD steps of that"""
+    train_adv_step: float | None = None
+    """the size of one in /255; default: 2 train_adv_eps / train_adv_steps"""
     schedule: Literal["step", "onecycle"] = "step"
     """its learning rate: step (x 0.1 after 40 and 80 % of the steps) or onecycle"""
 
     def __post_init__(self) -> None:
         require(
             self,
-            positive="eps batch train_steps",
+            positive="eps batch train_steps train_adv_step",
             whole="steps eot_samples train_adv_eps train_adv_steps",
         )
 
@@ -59,6 +61,7 @@ class OnSurrogate(Method):
             augment=augment,
             adv_eps=self.train_adv_eps,
             adv_steps=self.train_adv_steps,
+            adv_step=self.train_adv_step,
             evals=1,
         )
 
@@ -84,7 +87,7 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class FeatureDistance:
-    """Leave the features of the own class (push), or approach those of the nearest other (pull)."""
+    """Leave the center of the own class's features (push), or approach the nearest other (pull)."""
 
     how: Literal["push", "pull"]
 
@@ -95,6 +98,8 @@ class FixedSurrogate(OnSurrogate):
 
     step: float = 0.8
     """size of a noise step in /255"""
+
+    random_start: ClassVar[bool] = True  # the noise begins at a uniform draw, not at 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,6 +156,9 @@ class HYPO(FixedSurrogate):
 
     name = "hypo"
 
+    step: float = 1.6
+    random_start: ClassVar[bool] = False
+
     presets = {"paper": {}, "short": SHORT}
 
     @property
@@ -162,15 +170,19 @@ class HYPO(FixedSurrogate):
 class EntF(FixedSurrogate):
     """entangled features (Wen et al., ICLR 2023): on an adversarially trained model, an image's
     features are pushed from its class's center, or pulled to the nearest other. Made against
-    adversarial training of a large radius."""
+    adversarial training of a large radius. The authors let the model's rate fall after 75 and 90 %
+    of its training; here it is ``schedule``."""
 
     name = "entf"
 
     steps: int = 300
     step: float = 0.4
+    eot_samples: int = 1
     train_adv_eps: float = 4.0
+    train_adv_step: float | None = 2.0
     how: Literal["push", "pull"] = "push"
-    """push: away from the own class's center; pull: toward the nearest other class's center"""
+    """push: away from the own class's center; pull: toward that of another class that is nearest at
+    each step"""
 
     presets = {"paper": {}, "short": SHORT}
 

@@ -69,16 +69,23 @@ def noise_on(
 def feature_goal(goal: FeatureDistance, frozen: Frozen, centers: Tensor) -> Goal:
     """Return the distance of an image's features from its target among ``centers`` [classes, D],
     negative where they are to leave it."""
-    between = torch.cdist(centers, centers) + torch.eye(len(centers), device=centers.device) * 1e9
     push = goal.how == "push"
-    target, sign = (centers, -1.0) if push else (centers[between.argmin(1)], 1.0)
 
     def distance(z: Tensor, y: Tensor) -> Tensor:
+        features = frozen.features(z)
+        target = y if push else _nearest_other(features.detach(), centers, y)
         # epsilon under the root: the distance of a feature from itself has no gradient
-        each = (frozen.features(z) - target[y]).square().sum(1).add(1e-12).sqrt()
-        return sign * each.sum()
+        each = (features - centers[target]).square().sum(1).add(1e-12).sqrt()
+        return -each.sum() if push else each.sum()
 
     return distance
+
+
+def _nearest_other(features: Tensor, centers: Tensor, y: Tensor) -> Tensor:
+    """Return the class whose center is nearest to each of the ``features`` [n, D], but for its own
+    class ``y``."""
+    away = torch.cdist(features.float(), centers.float())
+    return away.scatter(1, y[:, None], float("inf")).argmin(1)
 
 
 @torch.no_grad()
@@ -101,8 +108,7 @@ def mean_by_class(look: Callable[[Tensor], Tensor], data: Images, device: torch.
 def descend(
     m: FixedSurrogate | ClassSwap, goal: Goal, data: Images, i: Tensor, run: Context, chunk: int
 ) -> Tensor:
-    """Return the noise of the images ``i`` in [-1, 1]: ``m.steps`` sign steps down ``goal`` from a
-    random start."""
+    """Return the noise of the images ``i`` in [-1, 1]: ``m.steps`` sign steps down ``goal``."""
     g = generator(run.device, run.seed, "fixed", chunk, distributed.rank())
     t = augment.for_size(*data.x.shape[-2:])
     x, y = data.pixels(i, run.device), data.labels(i, run.device)
@@ -113,5 +119,5 @@ def descend(
         return goal(t(z.repeat(m.eot_samples, 1, 1, 1), g), y.repeat(m.eot_samples))
 
     eps, step = in_unit(m.eps), in_unit(m.step)
-    start = (x + uniform(x, eps, g)).clamp(0, 1) - x
+    start = (x + uniform(x, eps, g)).clamp(0, 1) - x if m.random_start else None
     return pgd(loss, x, eps=eps, step=step, steps=m.steps, minimize=True, start=start)

@@ -46,7 +46,8 @@ class MinMin(GeneratorMethod):
     warm_start: bool = False
     """start a visit from the noise of the last one, not from a fresh random draw"""
     noise_type: Literal["samplewise", "classwise"] = "samplewise"
-    """one noise per image, or one per class"""
+    """one noise per image, or one per class, which steps along the sign of its images' summed
+    gradient (Huang et al.'s program: the mean of its images' own steps)"""
     refresh_every: int = 0
     """0: update a batch's noise when the batch is visited; k: update all noise after every k
     surrogate steps"""
@@ -62,11 +63,15 @@ class MinMin(GeneratorMethod):
     noise_batch: int | None = None
     """images per chunk of a pass that updates all noise; default: batch"""
     lr: float = 0.1
+    """learning rate of the surrogate's SGD at its start"""
     momentum: float = 0.9
+    """of the surrogate's SGD"""
     weight_decay: float = 5e-4
+    """of the surrogate's SGD"""
     decay_every: int = 2000
     """surrogate steps between two decays of lr"""
     lr_decay: float = 0.1
+    """factor of a decay"""
 
     def __post_init__(self) -> None:
         require(self, positive="eps step reach batch noise_batch train_steps")
@@ -75,6 +80,12 @@ class MinMin(GeneratorMethod):
         if self.stop_error and not self.refresh_every:
             raise UserError(
                 "stop_error is checked after a noise pass; set refresh_every too, or leave it at 0."
+            )
+        decay = self.decay_every, self.lr_decay
+        if self.slots.schedule == "cosine" and decay != (MinMin.decay_every, MinMin.lr_decay):
+            raise UserError(
+                f"The learning rate of {self.name} falls along a cosine; leave decay_every and "
+                "lr_decay out."
             )
         if not 0 <= self.gray_prob <= 1:
             raise UserError(f"gray_prob is a probability between 0 and 1, not {self.gray_prob}.")
@@ -182,7 +193,8 @@ _VISITS = {
 class EM(MinMin):
     """error-minimizing noise (Huang et al., ICLR 2021): cheap, strong against ordinary training,
     undone by adversarial training. Fair form: noise and image aligned, warm-started, updated for
-    the whole set every 10 surrogate steps."""
+    the whole set every 10 surrogate steps. The first noise is a random draw; that of the authors'
+    program is 0."""
 
     name = "em"
 

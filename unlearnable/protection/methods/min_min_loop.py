@@ -263,10 +263,8 @@ class MinMinLoop:
 def _transform(m: MinMin, height: int, width: int) -> augment.Augmentation:
     """Return what stands for T at this size."""
     t: augment.Augmentation = augment.Identity()
-    if m.slots.transform is not None:
-        t = m.slots.transform(height, width)
-    elif m.eot_samples:
-        t = augment.for_size(height, width)
+    if m.eot_samples:
+        t = (m.slots.transform or augment.for_size)(height, width)
     return augment.Gray(t, m.gray_prob) if m.gray_prob else t
 
 

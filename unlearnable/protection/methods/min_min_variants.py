@@ -134,7 +134,8 @@ class PUE(MinMin):
     half of the protected images; from then on, noise and surrogate take a step for every level of
     Gaussian noise on the surrogate's weights, down the loss averaged over draws. Against learners
     whose weights end nearby; nothing in it meets an adversary. Costs about ``levels`` x ``draws``
-    times EM. ``certify`` gives its certificate."""
+    times EM. The first noise is a random draw; that of the authors' program is 0. ``certify`` gives
+    its certificate."""
 
     name = "pue"
 

@@ -53,7 +53,9 @@ class NoiseNet(GeneratorMethod):
     lr: float = 0.1
     """of the surrogate; rises over 20 steps, falls to 0 over the second half"""
     momentum: float = 0.9
+    """of the surrogate's SGD"""
     weight_decay: float = 5e-4
+    """of the surrogate's SGD"""
 
     presets = {
         "paper": {},
