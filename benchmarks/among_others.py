@@ -22,7 +22,7 @@ from unlearnable.data.image_files import listing
 from unlearnable.data.load import load
 from unlearnable.data.sources import DATA
 from unlearnable.data.subsets import find_classes
-from unlearnable.evaluation.learners import Learner, pretrained
+from unlearnable.evaluation.learners import of_radius, pretrained
 from unlearnable.evaluation.results import VerifiedRow
 from unlearnable.evaluation.store import Json, get_or_compute, rows
 from unlearnable.evaluation.train_and_test import train_and_test
@@ -78,10 +78,8 @@ def on_images(source: str, own: list[str], method: Method, asked: argparse.Names
     mine = find_classes(tuple(own), clean.classes)
     theirs = tuple(name for name in clean.classes if name not in mine)
     recipe, chance = shortened(Recipe.preset("short"), asked.steps), 100 / len(clean.classes)
-    learners = [
-        Learner(f"adversarial {r:g}/255", (("adv_eps", r),)) if r else Learner("ordinary training")
-        for r in asked.radii
-    ] + [pretrained("frozen", name) for name in installed()]
+    learners = [of_radius(r) for r in asked.radii]
+    learners += [pretrained("frozen", name) for name in installed()]
     for seed in asked.seeds:
         about = noise(source, len(clean), mine, method) | {"seed": seed}
         place = RESULTS / "protected" / config_hash(about)

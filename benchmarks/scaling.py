@@ -1,12 +1,13 @@
 """How much faster two processes are than one: `protect` and `protect-photos` by torchrun, and the
 cells of an audit on Ray (skipped where that is not installed).
 
-python benchmarks/scaling.py [IMAGES]
+    python benchmarks/scaling.py [IMAGES]
 
 Every process computes with one thread, so a machine with two idle cores shows the most that two
 processes can gain. The first start of a worker is in the numbers.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -47,7 +48,11 @@ def album(folder: Path, images: int) -> None:
 
 
 def main() -> None:
-    images = int(sys.argv[1]) if len(sys.argv) > 1 else 256
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", type=int, nargs="?", default=256)
+    images = parser.parse_args().images
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         album(folder / "photos", images)

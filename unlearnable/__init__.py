@@ -1,4 +1,4 @@
-"""unlearnable: publish images that models cannot learn from, and prove it.
+"""unlearnable: publish images that models cannot learn from, and measure whether it worked.
 
 from unlearnable import REM, Recipe, learn, load, protect
 

@@ -44,7 +44,7 @@ def page(text: str) -> str:
     indented: tyro joins lines that begin with a letter."""
     columns = min(shutil.get_terminal_size().columns, WIDTH) - 2
     lines: list[str] = []
-    text = text.strip()
+    text = text.strip().replace("``", "`")
     for paragraph in (text[0].upper() + text[1:]).split("\n\n"):
         if paragraph.strip().startswith("unlearnable "):
             lines += ["", *(f"  {line.strip()}" for line in paragraph.splitlines())]
@@ -124,6 +124,6 @@ def _says_nothing(default: object) -> bool:
 def _paragraph(text: str | Callable[[], str | None] | None) -> Callable[[], str | None]:
     def joined() -> str | None:
         said = text() if callable(text) else text
-        return None if said is None else " ".join(said.split())
+        return None if said is None else " ".join(said.split()).replace("``", "`")
 
     return joined

@@ -12,6 +12,7 @@ from unlearnable.core.errors import unknown
 from unlearnable.core.presets import require
 from unlearnable.data.sources import check_folder, check_protected
 from unlearnable.evaluation.countermeasures import describe_countermeasure
+from unlearnable.evaluation.learners import PHOTO_COUNTERMEASURES, PHOTO_RADII
 from unlearnable.evaluation.results import Verdict
 from unlearnable.models.pretrained import PRETRAINED
 from unlearnable.training.recipe import Recipe
@@ -43,9 +44,9 @@ class Verify(Verb):
     """folder for the results (default: verified/<name of the protected folder>)"""
     seeds: int = 3
     """how often everything is repeated, with other photos held out"""
-    radii: tuple[float, ...] = (0.0, 2.0)
+    radii: tuple[float, ...] = PHOTO_RADII
     """0 is ordinary training, any other adversarial training of that radius in /255"""
-    countermeasures: tuple[str, ...] = ("gray", "white-balance")
+    countermeasures: tuple[str, ...] = PHOTO_COUNTERMEASURES
     """ordinary training again, on photos after each of these: names of `unlearnable ls
     countermeasures`, or my_module:function"""
     networks: tuple[str, ...] | None = None

@@ -7,6 +7,12 @@ from typing import Any
 from unlearnable.models import MODELS
 from unlearnable.training.recipe import Protocol, Recipe
 
+PHOTO_RADII = (
+    0.0,
+    2.0,
+)  # of the learners that photos are verified by, in /255; 0: ordinary training
+PHOTO_COUNTERMEASURES = ("gray", "white-balance")  # after which they learn once more
+
 Changes = tuple[tuple[str, str | float], ...]
 
 
@@ -33,6 +39,14 @@ class Learner:
         """``base`` with this learner's changes."""
         changes: dict[str, Any] = dict(self.changes)
         return replace(base, **changes)
+
+
+def of_radius(radius: float) -> Learner:
+    """Return the learner that trains adversarially with ``radius``, in /255, by its recipe's own
+    attack; 0: ordinarily."""
+    if not radius:
+        return Learner("ordinary training")
+    return Learner(f"adversarial {radius:g}/255", (("adv_eps", radius),))
 
 
 def with_recipe(name: str, recipe: Recipe) -> Learner:

@@ -26,7 +26,13 @@ from unlearnable.data.subsets import (
 )
 from unlearnable.evaluation.countermeasures import describe_countermeasure, try_countermeasure
 from unlearnable.evaluation.flags import ruins_clean_images
-from unlearnable.evaluation.learners import Learner, pretrained
+from unlearnable.evaluation.learners import (
+    PHOTO_COUNTERMEASURES,
+    PHOTO_RADII,
+    Learner,
+    of_radius,
+    pretrained,
+)
 from unlearnable.evaluation.photo_trainings import Pair, Trainings, trainings_of
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
 from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
@@ -35,8 +41,6 @@ from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
-RADII = (0.0, 2.0)  # of adversarial training, in /255; 0 is ordinary training
-COUNTERMEASURES = ("gray", "white-balance")
 TEST_TOO = ("white-balance",)  # goes before every use of a model; test photos as they are ruin it
 LARGE = 128  # pixels, the side from which photos are large for a learner that starts from scratch
 USUAL = 32  # pixels, the side at which noise against those is made
@@ -49,8 +53,8 @@ def verify(
     recipe: Recipe | None = None,
     *,
     out: Path | str,
-    radii: tuple[float, ...] = RADII,
-    countermeasures: tuple[str, ...] = COUNTERMEASURES,
+    radii: tuple[float, ...] = PHOTO_RADII,
+    countermeasures: tuple[str, ...] = PHOTO_COUNTERMEASURES,
     networks: tuple[str, ...] | None = None,
     seeds: int = 3,
     size: int | None = None,
@@ -146,10 +150,7 @@ def _check(recipe: Recipe, radii: tuple[float, ...], seeds: int, holdout: float)
 
 
 def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
-    by_radius = [
-        Learner(f"adversarial {r:g}/255", (("adv_eps", r),)) if r else Learner("ordinary training")
-        for r in radii
-    ]
+    by_radius = [of_radius(r) for r in radii]
     after = [
         Learner(
             f"training after {describe_countermeasure(name)}",
@@ -197,7 +198,7 @@ def expected_seconds(
     """Estimate the seconds that ``verify`` takes here for so many photos, by its defaults, before
     they are protected. noise_size: the side at which the noise is made, in pixels."""
     recipe, side = recipe or Recipe.preset("photos"), learner_size(noise_size)
-    learners = _learners(RADII, COUNTERMEASURES)
+    learners = _learners(PHOTO_RADII, PHOTO_COUNTERMEASURES)
     learners += [pretrained("frozen", name) for name in installed()]
     each = (_seconds(by, images, classes, (side, side), recipe, device) for by in learners)
     return 2 * seeds * sum(each)  # clean and protected

@@ -22,7 +22,7 @@ class NoiseNet(GeneratorMethod):
     one U-Net from image and class, as in DeepConfuse (Feng et al., NeurIPS 2019), which is trained
     in turn with an adversarially trained surrogate. Its cost does not grow with the number of
     images, further ones take one pass, and no image gets a color cast. In coarse cells it becomes
-    much the same for all images of a class: whoever takes their mean image out undoes it."""
+    much the same for all images of a class: subtracting their mean image undoes it."""
 
     name = "noise-net"
 
