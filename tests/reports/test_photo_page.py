@@ -74,7 +74,12 @@ def test_report_says_what_verify_measured(tmp_path):
             "seeds": 2,
             "size": SIZE,
         }
-        about |= {"recipe": {"steps": 300}, "digest": card.digest, "rows": rows} | MADE
+        about |= {
+            "recipe": {"steps": 300},
+            "digest": card.digest,
+            "written": card.written,
+            "rows": rows,
+        } | MADE
         about["verdict"] = verdict
         write_json(folder / "verify.json", about)
         return Page(report(out, folder, out=tmp_path / "x.html").read_text()).text
@@ -193,7 +198,7 @@ def proven(tmp_path_factory) -> Path:
     }
     write_json(
         root / "proof" / "verify.json",
-        about | {"recipe": {"steps": 300}, "digest": card.digest} | MADE,
+        about | {"recipe": {"steps": 300}, "digest": card.digest, "written": card.written} | MADE,
     )
     return report(root / "out", root / "proof", out=root / "page.html")
 

@@ -66,12 +66,19 @@ class Audit(Verb):
             check_source(self.test)
         from unlearnable.data.load import load
         from unlearnable.evaluation.audit import audit
-        from unlearnable.protection.export import originals_of
+        from unlearnable.protection.export import originals_of, test_images_of
         from unlearnable.reports.tables import audit_rows, to_text
 
         clean = originals_of(self.folder, self.data_root, self.originals)  # raises before any work
         protected = load(self.folder).for_learning()
-        test = self._test(protected.size)
+        test = test_images_of(
+            self.folder,
+            self.test,
+            protected.size,
+            limit=self.test_limit,
+            root=self.data_root,
+            originals=self.originals,
+        )
         self._announce(learners, clean, protected, test)
         seed = self.machine.seed
         name = self.folder.resolve().name + (f"-seed-{seed}" if seed else "")
@@ -131,16 +138,6 @@ class Audit(Verb):
             f"On this machine that takes about {format_duration(time)}{part}, less what is in "
             f"{self.cells} already."
         )
-
-    def _test(self, size: int) -> "Images":
-        """The clean test images; those of a folder at the protected images' ``size``."""
-        from unlearnable.data.load import load
-
-        limit, root = self.test_limit, self.data_root
-        if self.test:
-            split = "train" if Path(self.test).is_dir() else "test"
-            return load(self.test, split=split, limit=limit, root=root, size=size)
-        return load(self.folder, split="test", limit=limit, root=root, originals=self.originals)
 
 
 def command(args: list[str]) -> Command:

@@ -3,12 +3,19 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Protected, Verb
 from unlearnable.cli.output import Done, written
 from unlearnable.core.errors import UserError
+from unlearnable.data.card import Card, check_outside, check_unpublished
 from unlearnable.data.sources import check_protected, require_hf
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlearnable.data.images import Images
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +46,9 @@ class Export(Verb):
     pt: Path | None = None
     """write the noise here as Huang et al.'s program reads it, a float tensor in the unit of
     [0, 1]; that program sets negative noise to 0"""
+    test: str | None = None
+    """clean test images for --cifar: a name or a folder (default: the test split of the originals'
+    source)"""
     data_root: str | None = None
     """where the named data sets lie (default: $UNLEARNABLE_DATA, else ./data)"""
     originals: str | None = None
@@ -52,15 +62,31 @@ class Export(Verb):
                 "There is nothing to export; give --imagefolder, --webdataset, --hf, or --cifar "
                 "FOLDER, or --noise or --pt FILE."
             )
+        if self.test and not self.cifar:
+            raise UserError("--test gives the test images of --cifar; give that too.")
         check_protected(self.folder)
         if self.hf:
             require_hf()
+        self._check_places()
+        test = self._test() if self.cifar else None  # raises before anything is written
+        noise = self._noise() if self.noise or self.pt else None
         files = self._images() if any(shared) else []
-        if self.cifar:
-            files.append(self._cifar(self.cifar))
-        if self.noise or self.pt:
-            files += self._noise()
+        if self.cifar and test is not None:
+            files.append(self._cifar(test, self.cifar))
+        if noise is not None:
+            files += self._write_noise(noise)
         return written(files)
+
+    def _check_places(self) -> None:
+        """Raise UserError for files that are there, and for places among images that are read, or
+        that are published."""
+        outs = (self.imagefolder, self.webdataset, self.hf, self.cifar, self.noise, self.pt)
+        check_unpublished(*outs)
+        for source in (str(self.folder), Card.read(self.folder).data.get("source")):
+            check_outside(source, *outs)
+        for file in filter(None, (self.noise, self.pt)):
+            if file.exists():
+                raise UserError(f"{file} exists already; choose another name, or delete it.")
 
     def _images(self) -> list[Path]:
         """The protected images alone, in the layouts that they are shared in."""
@@ -81,22 +107,28 @@ class Export(Verb):
             files.append(export_hf(images, card, self.hf))
         return files
 
-    def _cifar(self, folder: Path) -> Path:
+    def _test(self) -> "Images":
+        from unlearnable.protection.export import originals_of, test_images_of
+
+        clean = originals_of(self.folder, self.data_root, self.originals)  # raises where it changed
+        return test_images_of(
+            self.folder, self.test, clean.size, root=self.data_root, originals=self.originals
+        )
+
+    def _cifar(self, test: "Images", folder: Path) -> Path:
         from unlearnable.data.load import load
         from unlearnable.protection.cifar_files import export_cifar
-        from unlearnable.protection.export import originals_of
 
-        originals_of(
-            self.folder, self.data_root, self.originals
-        )  # raises UserError where the card is broken
-        test = load(self.folder, split="test", root=self.data_root, originals=self.originals)
         return export_cifar(load(self.folder), test, folder)
 
-    def _noise(self) -> list[Path]:
+    def _noise(self) -> "Tensor":
         from unlearnable.protection.export import noise_of
+
+        return noise_of(self.folder, self.data_root, self.originals)
+
+    def _write_noise(self, noise: "Tensor") -> list[Path]:
         from unlearnable.protection.methods.noise_files import write_noise, write_noise_tensor
 
-        noise = noise_of(self.folder, self.data_root, self.originals)
         if self.noise:
             write_noise(noise, self.noise)
         if self.pt:

@@ -95,6 +95,8 @@ def main() -> None:
     """Exit status: 0 done, 1 interrupted (143 by SIGTERM, 129 by a terminal that closed), 2 the
     user's mistake (one sentence on standard error); of ``verify`` also 3 (not protected) and 4 (no
     verdict)."""
+    if sys.stdout is None:  # closed by the caller (>&-)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  as long as the program runs
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may be in no encoding at all
             stream.reconfigure(errors="backslashreplace")

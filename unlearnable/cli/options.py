@@ -15,10 +15,13 @@ from unlearnable.core.callbacks import WRITERS, Callback, WriterName, check_writ
 from unlearnable.core.cluster import Cluster
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require, require_seed
+from unlearnable.data.card import check_unpublished
 from unlearnable.training.recipe import Precision
 
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
+
+SIDES = (16, 1024)  # pixels, of photos as networks see them
 
 Flag = FlagCreatePairsOff[bool]
 """an option without a --no- twin"""
@@ -151,7 +154,9 @@ class Watching:
         check_writers(self.watch)
 
     def callbacks(self, name: str) -> list[Callback]:
-        """The writers, in a folder of that name."""
+        """The writers, in a folder of that name. Raises UserError for a place that is published."""
+        if self.watch:
+            check_unpublished(self.watch_folder / name)
         return [WRITERS[writer](self.watch_folder / name) for writer in self.watch]
 
 
@@ -168,6 +173,14 @@ class Machine:
 
     def __post_init__(self) -> None:
         require_seed(self.seed)
+
+
+def check_side(size: int | None) -> None:
+    """Raise UserError for a side in pixels at which the networks here cannot see photos, or that no
+    machine has the memory for."""
+    least, most = SIDES
+    if size is not None and not least <= size <= most:
+        raise UserError(f"size must be between {least} and {most} pixels, not {size}.")
 
 
 Address = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb, Watching
+from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb, Watching, check_side
 from unlearnable.cli.output import Done, say
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
@@ -92,6 +92,7 @@ class ProtectPhotos(Verb):
 
     def __post_init__(self) -> None:
         require(self, positive="size train_steps")
+        check_side(self.size)
         if self.model and not self.generator:
             raise UserError("--model names the network of a generator; give --generator too.")
         fixed = (self.train_steps, self.level, self.size, self.gray_prob)
@@ -111,6 +112,7 @@ class ProtectPhotos(Verb):
             return self._run(str(device))
 
     def _run(self, device: str) -> Done:
+        from unlearnable.core.files import inside
         from unlearnable.data.folders import scan_photos
         from unlearnable.data.image_files import count_files
         from unlearnable.data.others import read_others
@@ -120,6 +122,11 @@ class ProtectPhotos(Verb):
         from unlearnable.protection.photos import method_for, protect_photos
 
         check_places(self.folder, self.out, self.others)
+        if self.watching.watch and inside(self.watching.watch_folder, self.out):
+            raise UserError(
+                f"{self.watching.watch_folder} lies in {self.out}, which is to be published; "
+                "choose another --watch-folder."
+            )
         method, size = method_for(
             self.folder,
             level=self.level,
@@ -246,10 +253,13 @@ def _plan_lines(o: ProtectPhotos, scan: "Scan", size: int, todo: "Plan") -> list
         f"made at {size} px; {twins} of all {len(found.files)} are near-duplicates of others."
     )
     if n := len(problems):
-        lines.append(
-            f"{n} file{'s' * (n > 1)} cannot be used; nothing is done before that is "
-            "repaired, unless --skip-bad is given."
+        then = (
+            "would be left out"
+            if o.skip_bad
+            else "cannot be used; nothing is done before that is repaired, unless --skip-bad is "
+            "given"
         )
+        lines.append(f"{n} file{'s' * (n > 1)} {then}.")
     return lines
 
 

@@ -8,6 +8,7 @@ from unlearnable.cli.options import Command, Folder, Protected, Verb, named
 from unlearnable.cli.output import Done, written
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
+from unlearnable.data.card import check_unpublished
 from unlearnable.data.sources import check_folder, check_protected
 
 HELP = """Write pages and tables from results; nothing is trained.
@@ -46,6 +47,7 @@ class ReportPhotos(Verb):
         default = Path("verified") / name
         found = default if (default / "verify.json").exists() else None
         out = self.out or Path(f"{name}.html")
+        check_unpublished(out)
         return written([report(self.folder, self.verified or found, out=out, count=self.count)])
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Protected, Verb
 from unlearnable.cli.output import Done
+from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
+from unlearnable.core.units import LEVELS
+from unlearnable.data.card import Card, check_outside, check_unpublished
 from unlearnable.data.sources import check_protected
 
 
@@ -34,10 +37,11 @@ class Show(Verb):
 
     def __post_init__(self) -> None:
         require(self, positive="count gain")
+        if self.gain > LEVELS:
+            raise UserError(f"gain must be at most {LEVELS}, not {self.gain}.")
 
     def run(self) -> Done:
         check_protected(self.folder)
-        from unlearnable.data.card import Card
         from unlearnable.data.load import load
         from unlearnable.protection.export import originals_of
         from unlearnable.reports.contact_sheet import contact_sheet
@@ -50,6 +54,8 @@ class Show(Verb):
         # a folder of photos, or without sub-folders, holds images only: the sheet goes beside it
         beside = name.with_name(f"{name.name}-sheet.png")
         within = protected.labeled and Card.read(self.folder).photos is None
+        check_unpublished(self.out)
+        check_outside(clean.source.get("source"), self.out)
         out = self.out or (self.folder / "sheet.png" if within else beside)
         contact_sheet(clean, protected, out, count=self.count, gain=self.gain)
         return Done(str(out), {"file": out})

@@ -6,7 +6,16 @@ from pathlib import Path
 from tyro import MISSING
 
 from unlearnable.cli.help import doc_with_presets
-from unlearnable.cli.options import Command, Machine, Machines, Photos, Protected, Verb, preset_in
+from unlearnable.cli.options import (
+    Command,
+    Machine,
+    Machines,
+    Photos,
+    Protected,
+    Verb,
+    check_side,
+    preset_in,
+)
 from unlearnable.cli.output import Done
 from unlearnable.core.errors import unknown
 from unlearnable.core.presets import require
@@ -43,7 +52,7 @@ class Verify(Verb):
     out: Path | None = None
     """folder for the results (default: verified/<name of the protected folder>)"""
     seeds: int = 3
-    """how often everything is repeated, with other photos held out"""
+    """how often everything is repeated, with other photos held out: by the seeds from --seed on"""
     radii: tuple[float, ...] = PHOTO_RADII
     """0 is ordinary training, any other adversarial training of that radius in /255"""
     countermeasures: tuple[str, ...] = PHOTO_COUNTERMEASURES
@@ -66,6 +75,7 @@ class Verify(Verb):
 
     def __post_init__(self) -> None:
         require(self, positive="seeds size")
+        check_side(self.size)
         for name in self.countermeasures:
             describe_countermeasure(name)
         for name in self.networks or ():
@@ -89,6 +99,7 @@ class Verify(Verb):
             countermeasures=self.countermeasures,
             networks=self.networks,
             seeds=self.seeds,
+            seed=self.machine.seed,
             size=self.size,
             holdout=self.holdout,
             others=self.others,

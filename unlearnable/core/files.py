@@ -273,3 +273,9 @@ def read_json(path: Path) -> Any:
 def config_hash(config: dict[str, Any]) -> str:
     """Return the twelve hexadecimal digits that name a configuration."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Return whether ``path`` is ``folder`` or lies in it, with all links followed."""
+    path, folder = (Path(os.path.realpath(p)) for p in (path, folder))
+    return path == folder or folder in path.parents

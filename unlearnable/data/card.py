@@ -4,6 +4,7 @@ Protected photos are made to be published, and their card and generator are not:
 them, in ``private_folder``.
 """
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NotRequired, Self, TypedDict
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import read_json, run_marker, write_json
+from unlearnable.core.files import inside, read_json, run_marker, write_json
 from unlearnable.core.typed_json import mismatch
 
 CARD = "card.json"
@@ -131,19 +132,34 @@ def find_card(protected: Path) -> Path:
         return card
     check_finished(protected)
     raise UserError(
-        f"{protected} is not a protected folder (it has no card.json); make one with "
-        "`unlearnable protect`."
+        f"{protected} is not a protected folder (it has no card.json); make one with `unlearnable "
+        f"protect`, or of photos with protect-photos. If photos were moved or renamed, "
+        f"{private_folder(protected)} has to lie beside them."
     )
 
 
-def check_unpublished(out: Path | None) -> None:
-    """Raise UserError where the folder ``out`` lies among protected photos: what is written there
-    would be published with them."""
-    for parent in out.absolute().parents if out else ():
-        if holds_card(private_folder(parent)):
+def check_unpublished(*outs: Path | None) -> None:
+    """Raise UserError where something is to be written among protected photos: it would be
+    published with them."""
+    for out in filter(None, outs):
+        for parent in out.absolute().parents:
+            private = private_folder(parent)
+            if holds_card(private) or (private / MARKER).is_file():
+                raise UserError(
+                    f"{out} lies in {parent.name}, whose protected photos are to be published, and "
+                    "what is written there with them; choose a place elsewhere."
+                )
+
+
+def check_outside(source: object, *outs: Path | None) -> None:
+    """Raise UserError where something is to be written into a folder of images that is read: it
+    would be taken for one of them, or take their place. source: as ``load`` takes it."""
+    if not isinstance(source, str) or not Path(source).is_dir():
+        return
+    for out in filter(None, outs):
+        if inside(out, Path(source)):
             raise UserError(
-                f"{out} lies in {parent.name}, whose protected photos are to be published, and "
-                "what is written there with them; choose a folder elsewhere."
+                f"{out} lies in {source}, whose images are read; choose a place elsewhere."
             )
 
 
@@ -185,6 +201,12 @@ class Card:
     others: OthersRecord | None = None
 
     @property
+    def written(self) -> str:
+        """What tells these protected photos from others of the same originals."""
+        each = sorted((f.written, f.written_pixels) for f in self.files)
+        return hashlib.sha256(json.dumps(each).encode()).hexdigest()[:16]
+
+    @property
     def fewest(self) -> int:
         """Photos that every class had to have when these were protected (``scan_photos``)."""
         each = Counter(PurePosixPath(f.original).parent for f in self.files)
@@ -200,7 +222,10 @@ class Card:
     def read_file(cls, path: Path, remedy: str) -> Self:
         """Read a card. remedy: what to do about one that is not complete. Raises UserError."""
         value = read_json(path)
-        if problem := mismatch(value, cls):
+        problem = mismatch(value, cls)
+        if not problem and len(value["shape"]) != 4:
+            problem = "wrong shape"
+        if problem:
             raise UserError(f"{path} is not a complete card (it has {problem}); {remedy}.")
         return cls.from_json(value)
 

@@ -274,9 +274,3 @@ def _twins(files: list[tuple[Path, int]]) -> dict[Path, str]:
                 f"{_shown(path)} would get the same name as {printable(other.name)}; rename it."
             )
     return twins
-
-
-def inside(path: Path, folder: Path) -> bool:
-    """Return whether ``path`` is ``folder`` or lies in it, with all links followed."""
-    path, folder = (Path(os.path.realpath(p)) for p in (path, folder))
-    return path == folder or folder in path.parents

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.files import inside
 from unlearnable.core.text import printable
 from unlearnable.data.card import OthersRecord
 from unlearnable.data.folders import Scan, scan_photos
-from unlearnable.data.image_files import NO_CLASSES, inside
+from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
 from unlearnable.data.subsets import near_duplicates
 

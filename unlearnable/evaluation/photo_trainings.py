@@ -33,9 +33,9 @@ class Split:
     test: Images
 
 
-def _splits(pair: Pair, held_out: list[Tensor]) -> Iterator[Split]:
+def _splits(pair: Pair, held_out: dict[int, Tensor]) -> Iterator[Split]:
     """Divide the photos in every way; one at a time, because all together would fill the memory."""
-    for seed, test in enumerate(held_out):
+    for seed, test in held_out.items():
         yield _split(pair, test, seed)
 
 
@@ -46,10 +46,10 @@ def _split(pair: Pair, test: Tensor, seed: int) -> Split:
 
 @dataclass(frozen=True, eq=False)
 class Trainings:
-    """What all trainings of a proof read."""
+    """What all trainings of a proof read. held_out: by seed, which photos are, bool [N]."""
 
     plan: Plan
-    held_out: list[Tensor]
+    held_out: dict[int, Tensor]
     recipe: Recipe
     device: str
     precision: Precision

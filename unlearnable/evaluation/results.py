@@ -178,10 +178,12 @@ class Verified(FromJson):
 
     verdict: over all rows. near_duplicates: photos that have one before them; those stay on one
     side of the split. size: pixels of a side at which the learners see the photos (a network
-    with ImageNet weights: 224). digest: of the photos at the size at which the noise was made.
+    with ImageNet weights: 224). digest: of the photos at the size at which the noise was made;
+    written: of the protected ones (``Card.written``).
     test_photos: of the smallest split; 0 in a proof of an earlier version. Among others' photos
     they are the owner's, and test_others the others'; own_classes: the owner's, on which the
-    verdict is, empty without others. not_tried: learners of the suites, in words.
+    verdict is, empty without others. seed: the first of the ``seeds``. not_tried: learners of the
+    suites, in words.
     """
 
     rows: list[VerifiedRow]
@@ -196,12 +198,17 @@ class Verified(FromJson):
     photos: str
     protected: str
     digest: str
+    written: str = ""
     test_photos: int = 0
     test_others: int = 0
+    seed: int = 0
     own_classes: list[str] = field(default_factory=list)
     not_tried: list[str] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, data: Json, where: str = "This proof") -> Self:
         verified = super().from_json(data, where)
-        return replace(verified, rows=[VerifiedRow.from_json(row, where) for row in data["rows"]])
+        rows = [VerifiedRow.from_json(row, where) for row in data["rows"]]
+        if any({len(row.clean), len(row.protected)} != {verified.seeds} for row in rows):
+            raise UserError(f"{where} does not have an accuracy for every seed; run it again.")
+        return replace(verified, rows=rows)

@@ -14,9 +14,11 @@ from unlearnable.core.cluster import Cell, Cluster, run_cells
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
 from unlearnable.core.progress import Stages, announce_duration
+from unlearnable.core.text import printable
 from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.folders import read_sizes, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, listing
+from unlearnable.data.images import Images
 from unlearnable.data.others import read_others_again
 from unlearnable.data.subsets import (
     class_mask,
@@ -37,6 +39,7 @@ from unlearnable.evaluation.photo_trainings import Pair, Trainings, trainings_of
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
 from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
 from unlearnable.models.pretrained import INPUT_SIZE, installed
+from unlearnable.protection.photo_files import fingerprint
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -57,6 +60,7 @@ def verify(
     countermeasures: tuple[str, ...] = PHOTO_COUNTERMEASURES,
     networks: tuple[str, ...] | None = None,
     seeds: int = 3,
+    seed: int = 0,
     size: int | None = None,
     holdout: float = 0.25,
     others: Path | str | None = None,
@@ -71,7 +75,8 @@ def verify(
     /255; 0 is ordinary training. countermeasures: ordinary training again, on training photos that
     went through each of them (of ``TEST_TOO``, test photos as well). networks: with ImageNet
     weights, keys of ``PRETRAINED``, each frozen under a linear head (default: those whose weights
-    are installed). seeds: how often everything is repeated, with other photos held out. size: the
+    are installed). seeds: how often everything is repeated, with other photos held out, from
+    ``seed`` on. size: the
     side in pixels at which the learners see the photos (default: ``learner_size`` of that at which
     the noise was made). holdout: the fraction of every class that is held out, near-duplicates
     together. others: where the others' photos are now, if not where they were when these were
@@ -91,10 +96,10 @@ def verify(
     for name in countermeasures:
         try_countermeasure(name, clean)
     groups = near_duplicates(clean.x)
-    held_out = [holdout_split(clean.y, groups, holdout, seed) for seed in range(seeds)]
+    held_out = {k: holdout_split(clean.y, groups, holdout, k) for k in range(seed, seed + seeds)}
     plan = [(small, _learners(radii, countermeasures)), *((pair, frozen) for pair in large)]
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
-        plan, held_out = [], []
+        plan, held_out = [], {}
     run = Trainings(plan, held_out, recipe, device, precision)
     trainings = trainings_of(run)
     missing = [by for by, cell in trainings if not (out / cell.file).exists()]
@@ -112,7 +117,8 @@ def verify(
     rows = _rows(run, results, chance, own_classes)
     own = class_mask(clean, own_classes or clean.classes)
     test_photos, test_others = (
-        min((int((test & part).sum()) for test in held_out), default=0) for part in (own, ~own)
+        min((int((test & part).sum()) for test in held_out.values()), default=0)
+        for part in (own, ~own)
     )
     done = Verified(
         rows,
@@ -121,12 +127,14 @@ def verify(
         flags=_flags(rows, seeds, chance, test_photos, networks),
         near_duplicates=count_near_duplicates(groups),
         seeds=seeds,
+        seed=seed,
         size=clean.size,
         holdout=holdout,
         recipe=asdict(recipe),
         photos=str(photos),
         protected=str(protected),
         digest=card.digest,
+        written=card.written,
         test_photos=test_photos,
         test_others=test_others,
         own_classes=[*own_classes],
@@ -137,12 +145,16 @@ def verify(
 
 
 def _check(recipe: Recipe, radii: tuple[float, ...], seeds: int, holdout: float) -> None:
+    if not radii:
+        raise UserError("There is no radius to try; give --radii 0 for ordinary training alone.")
+    if max(radii) > 255:
+        raise UserError(f"radii are in /255 and end at 255; {max(radii):g} does not.")
     if recipe.adversarial:
         raise UserError(
             "verify takes the radii of adversarial training from --radii; leave adv_eps and adv_l2 "
             "out."
         )
-    if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii) or not radii:
+    if seeds < 1 or not 0 < holdout < 1 or any(r < 0 for r in radii):
         raise UserError("seeds must be 1 or more, holdout between 0 and 1, and radii 0 or more.")
 
 
@@ -305,18 +317,30 @@ def load_pairs(
             f"{protected} was not made from the photos that are in {photos} now; run `unlearnable "
             "protect-photos` with both again, which protects what is new."
         )
-    hidden = read_sizes(protected, tuple(dict.fromkeys(sizes)), fewest=1)
+    hidden = read_sizes(protected, tuple(dict.fromkeys((working, *sizes))), fewest=1)
     clean = originals[size]
     if not torch.equal(clean.y, hidden[size].y) or clean.classes != hidden[size].classes:
         raise UserError(
             f"Photos are missing from {protected} or were added to it; protect them again."
         )
     order = _order(card, protected)
+    _refuse_originals(card, protected, hidden[working].subset(order))
     pairs = [(originals[s], hidden[s].subset(order)) for s in sizes]
     if card.others is None:
         return pairs
     theirs = read_others_again(card.others, (working, *sizes), others)
     return [(theirs.joined(clean), theirs.joined(noisy)) for clean, noisy in pairs]
+
+
+def _refuse_originals(card: Card, protected: Path, there: Images) -> None:
+    """Raise UserError where a file in ``protected`` is the original instead. there: its photos at
+    the noise's size, in the order of the card's files. Changed ones are measured as they are."""
+    for x, f in zip(there.x.numpy(), card.files):
+        if fingerprint(x) == f.original_pixels != f.written_pixels:
+            raise UserError(
+                f"{printable(str(protected / f.written))} is not protected any more: it is the "
+                "original. Delete it, and run `unlearnable protect-photos` with both folders again."
+            )
 
 
 def _order(card: Card, protected: Path) -> Tensor:

@@ -33,6 +33,24 @@ def originals_of(
     return clean
 
 
+def test_images_of(
+    folder: Path,
+    test: str | None,
+    size: int,
+    *,
+    limit: int | None = None,
+    root: Path | str | None = None,
+    originals: str | None = None,
+) -> Images:
+    """Load clean test images for a protected folder. test: a name, or a folder, whose images are
+    resized to ``size`` (None: the test split of the originals' source). limit: at most so many, the
+    same number of every class; the rest as of ``originals_of``."""
+    if test:
+        split = "train" if Path(test).is_dir() else "test"
+        return load(test, split=split, limit=limit, root=root, size=size)
+    return load(folder, split="test", limit=limit, root=root, originals=originals)
+
+
 def noise_of(folder: Path, root: Path | str | None = None, originals: str | None = None) -> Tensor:
     """Return protected minus original, int8 [N, 3, H, W]; arguments as of ``originals_of``. Raises
     UserError if the noise exceeds 127/255 (OPS, CUDA)."""

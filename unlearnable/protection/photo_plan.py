@@ -5,8 +5,10 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import refuse_links
+from unlearnable.core.files import inside, refuse_links
 from unlearnable.core.text import printable
 from unlearnable.data.card import (
     CARD,
@@ -21,7 +23,7 @@ from unlearnable.data.card import (
 )
 from unlearnable.data.decoding import WEBP_LONGEST
 from unlearnable.data.folders import Scan
-from unlearnable.data.image_files import entries, inside
+from unlearnable.data.image_files import entries, listing
 from unlearnable.data.images import Images
 from unlearnable.data.others import Others
 from unlearnable.protection.methods.base import GeneratorMethod, Method
@@ -69,7 +71,7 @@ def plan(
     _refuse_protected(folder, out, files, prints)
     before = Card.read(out) if find_private(out, CARD) else None
     if before is None:
-        check_images(shown(clean, method, others), method)
+        _check_images(shown(clean, method, others), method)
         return Plan(files, names, prints, [*range(len(files))], method, {}, None, others)
     run = (method.name, settings_of(method), seed, photos)
     if (before.method, before.settings, before.seed, before.photos) != run or (
@@ -86,7 +88,16 @@ def plan(
     rows = [k for k, name in enumerate(names) if name not in kept]
     if rows and not isinstance(method, Generated):
         method = _kept_generator(out, method)
+    if rows:
+        _check_images(shown(clean.subset(torch.tensor(rows)), method, others), method)
     return Plan(files, names, prints, rows, method, kept, before, others)
+
+
+def _check_images(images: Images, method: Method) -> None:
+    """Raise UserError for images that the method cannot protect, before any work."""
+    if isinstance(method, Generated):
+        method.check_classes(images)
+    check_images(images, method)
 
 
 def shown(own: Images, method: Method, others: Others | None) -> Images:
@@ -137,13 +148,32 @@ def _kept(card: Card, now: dict[str, str], folder: Path, out: Path) -> dict[str,
     return {f.original: f for f in there}
 
 
+def refuse_strangers(out: Path, card: Card) -> None:
+    """Raise UserError where ``out`` holds photos that its card does not name: nobody would know
+    that they are not protected."""
+    ours = {f.written for f in card.files}
+    there = (path.relative_to(out).as_posix() for path, _ in listing(out, 1).files)
+    if strange := sorted({*there} - ours):
+        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
+        raise UserError(
+            f"{printable(str(out / strange[0]))}{more} has no original among the photos, or was "
+            "not written by this program; move it elsewhere, or delete it, and run the same "
+            "command again."
+        )
+
+
 def _kept_generator(out: Path, method: Method) -> Generated:
     """The method that protects further photos as those of ``out``, which ``method`` made."""
-    generator = find_private(out, GENERATOR)
-    if generator is None or not isinstance(method, GeneratorMethod):
+    if not isinstance(method, GeneratorMethod):
         raise UserError(
             f"{out} was made by {method.name}, which cannot protect further photos in the same "
             "way; give another output folder."
+        )
+    generator = find_private(out, GENERATOR)
+    if generator is None:
+        raise UserError(
+            f"{private_folder(out) / GENERATOR} is gone, and without it further photos cannot be "
+            "protected as the others were; put it back, or give another output folder."
         )
     return Generated.of(generator, method.generator_model)
 
@@ -194,6 +224,8 @@ def check_places(folder: Path, out: Path, others: Path | str | None = None) -> N
         refuse_links(path, private)
     ours = find_private(out, CARD) or (private / MARKER).exists()
     for place in (out, private):
+        if place.is_symlink() and not place.exists():
+            raise UserError(f"{place} is a link to nothing; remove it, or give another folder.")
         if place.exists() and not ours and not (place.is_dir() and _is_empty(place)):
             raise UserError(
                 f"{place} exists and is not this run's output; give another folder, or delete it."

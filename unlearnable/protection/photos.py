@@ -30,7 +30,7 @@ from unlearnable.core.files import move, read_json, remove_unfinished, write_jso
 from unlearnable.data.card import MARKER, Card, PhotoRecord, PhotoSettings, private_folder
 from unlearnable.data.decoding import Format
 from unlearnable.data.folders import Scan, scan_photos
-from unlearnable.data.image_files import NO_CLASSES, class_names, listing
+from unlearnable.data.image_files import NO_CLASSES, class_names
 from unlearnable.data.images import Images
 from unlearnable.data.others import Others, read_others
 from unlearnable.data.threads import THREADS, in_processes
@@ -43,7 +43,13 @@ from unlearnable.protection.methods.min_min import SEM, MinMin
 from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.pace import noise_seconds
 from unlearnable.protection.photo_files import WORK, measured_over, write_photo
-from unlearnable.protection.photo_plan import Plan, check_places, plan, shown
+from unlearnable.protection.photo_plan import (
+    Plan,
+    check_places,
+    plan,
+    refuse_strangers,
+    shown,
+)
 from unlearnable.protection.protect import check_eps, protect, settings_of
 from unlearnable.training.precision import Precision
 
@@ -51,6 +57,8 @@ PhotoMethod = MinMin | NoiseNet | Generated | UnlearnableClusters | ClassUAP
 Level = Literal["light", "normal", "strong"]
 LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
 SIZE = 32  # pixels, the side at which the noise is made
+LEAST_BYTES = 0.5  # per pixel of a photo that is written without loss; one and more is usual
+USUAL_SECONDS = 0.5  # to read, write and check a photo of one megapixel on one core
 
 
 def method_for(
@@ -155,8 +163,11 @@ def protect_photos(
         todo = plan(folder, out, method, scan, photos, others=others, seed=seed)
         distributed.barrier()  # every process has seen what was there
         if todo.before and todo.done:
+            if todo.before.files:  # older cards have none
+                refuse_strangers(out, todo.before)
             on_first(lambda: _tidy(private))
             return todo.before
+        on_first(lambda: _check_space(out, todo, scan))
         on_first(lambda: _claim(out, todo, photos, seed, scan))
         noise, new = private / WORK / "noise", []
         base = todo.before
@@ -187,12 +198,26 @@ def _finish(out: Path, card: Card) -> None:
     generator = private / WORK / "noise" / GENERATOR
     if generator.exists():
         move(generator, private / GENERATOR, private.parent)
-    if len(listing(out, 1).files) > len(card.files):
-        raise UserError(
-            f"{out} holds photos that this run did not write; give another folder, or delete it."
-        )
+    refuse_strangers(out, card)
     card.write(private)
     _tidy(private)
+
+
+def _check_space(out: Path, todo: Plan, scan: Scan) -> None:
+    """Raise UserError for a disk on which the photos surely have no room, before the noise is made;
+    those that an interrupted run has written need none."""
+    place = next(p for p in (out, *out.absolute().parents) if p.exists())
+    pixels_left = sum(
+        scan.sizes[row][0] * scan.sizes[row][1]
+        for row in todo.rows
+        if not any((out / todo.names[row]).with_suffix(f".{k}").exists() for k in ("png", "webp"))
+    )
+    need, free = int(LEAST_BYTES * pixels_left), shutil.disk_usage(place).free
+    if free < need:
+        raise UserError(
+            f"No space left for {out}: the photos need {need / 1e6:,.0f} MB or more, and "
+            f"{free / 1e6:,.0f} MB are free."
+        )
 
 
 def _claim(out: Path, todo: Plan, photos: PhotoSettings, seed: int, scan: Scan) -> None:
@@ -284,14 +309,22 @@ def _writing_seconds(sizes: list[tuple[int, int]], photos: PhotoSettings) -> flo
     made-up photo of one megapixel."""
     total = sum(width * height for width, height in sizes)
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    try:
+        each = _seconds_of_one(noise, photos)
+    except (OSError, UserError):  # no room for temporary files: what follows needs none
+        each = USUAL_SECONDS
+    return total / 2**20 * each / THREADS / distributed.world()
+
+
+def _seconds_of_one(noise: np.ndarray, photos: PhotoSettings) -> float:
+    """Measure what a photo of one megapixel takes."""
     with tempfile.TemporaryDirectory() as scratch:
         photo = Path(scratch) / "photo.jpg"
         # blurred: photos are smooth, and coding takes longer for what is not
         Image.fromarray(noise).resize((1024, 1024), Image.Resampling.BICUBIC).save(photo)
         begin = time.monotonic()
         write_photo(photo, Path(scratch) / "out", "photo", torch.zeros(3, 32, 32), 0, photos)
-        each = time.monotonic() - begin
-    return total / 2**20 * each / THREADS / distributed.world()
+        return time.monotonic() - begin
 
 
 def _write_all(

@@ -30,7 +30,7 @@ from unlearnable.core.text import printable
 from unlearnable.core.units import LEVELS, add_noise
 from unlearnable.core.watch import Watch
 from unlearnable.core.weights import pack_weights
-from unlearnable.data.card import Card, check_unpublished
+from unlearnable.data.card import Card, check_outside, check_unpublished
 from unlearnable.data.images import Images, chunks
 from unlearnable.data.load import load
 from unlearnable.data.subsets import class_mask, find_classes
@@ -82,6 +82,7 @@ def protect(
     check_eps(method)
     out = Path(out) if out else None
     check_unpublished(out)
+    check_outside(data.source.get("source"), out)
     some = _some_classes(data, protected_classes)
     with held(out):
         return _protect(data, method, out, some, seed, pick_device(device), precision, callbacks)
@@ -260,8 +261,8 @@ def _check_space(out: Path, data: Images) -> None:
     need, free = 4 * data.x.numel(), shutil.disk_usage(parent).free
     if free < need:
         raise UserError(
-            f"No space left for {out}: about {need >> 20} MiB are needed and {free >> 20} MiB are "
-            "free."
+            f"No space left for {out}: about {need / 1e6:,.1f} MB are needed, and "
+            f"{free / 1e6:,.1f} MB are free."
         )
 
 

@@ -88,9 +88,10 @@ def _proof(protected: Path, card: Card, proof: Path | str | None) -> Verified | 
     if not (Path(proof) / "verify.json").exists():
         raise UserError(f"{proof} is not a folder that `unlearnable verify` wrote; check the path.")
     shown = Verified.read(Path(proof) / "verify.json")
-    if shown.digest != card.digest:
+    if (shown.digest, shown.written) != (card.digest, card.written):
         raise UserError(
-            f"{proof} is about other photos than {protected}; run `unlearnable verify` again."
+            f"{proof} is about other photos, or other noise, than {protected} now; run "
+            "`unlearnable verify` again."
         )
     return shown
 

@@ -32,7 +32,7 @@ from unlearnable.core.weights import (
     restore_weights,
     write_weights,
 )
-from unlearnable.data.card import check_unpublished
+from unlearnable.data.card import check_outside, check_unpublished
 from unlearnable.data.images import Images
 from unlearnable.training import augment
 from unlearnable.training.accuracy import balanced, by_class, right_by_class
@@ -79,6 +79,7 @@ def learn(
     require_seed(seed)
     out, recipe = Path(out) if out else None, recipe or Recipe()
     check_unpublished(out)
+    check_outside(data.source.get("source"), out)
     with held(out), own_code("model", recipe.model, "failed in training"):
         where = pick_device(device)
         return _learn(data, recipe, test, out, seed, where, precision, purpose, callbacks)

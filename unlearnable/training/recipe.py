@@ -135,6 +135,11 @@ class Recipe(Presets):
             positive="steps batch lr decay_every adv_step evals input_size",
             whole="adv_eps adv_l2 adv_steps momentum weight_decay",
         )
+        if self.adv_eps > 255 or self.adv_l2 > 1000 or (self.adv_step or 0) > 255:
+            raise UserError(
+                "adv_eps and adv_step are in /255 and end at 255; adv_l2 ends at 1000, with pixels "
+                "in [0, 1]."
+            )
         if self.adv_eps and self.adv_l2:
             raise UserError(
                 "Adversarial training has one radius; give adv_eps or adv_l2, not both."

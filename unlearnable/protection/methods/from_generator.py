@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.text import printable
 from unlearnable.core.typed_json import mismatch
 from unlearnable.data.card import find_private
 from unlearnable.models import check_named
@@ -71,15 +72,26 @@ class Generated(Method):
             check_named(family.generator_model, model, file)
         return cls(str(file), family, tuple(about["classes"]), about["shape"][2])
 
+    def check_classes(self, data: Images) -> None:
+        """Raise UserError for images of classes that the generator was not made with."""
+        present = [data.classes[c] for c in data.y.unique().tolist()]
+        if unknown := sorted({*present} - {*self.classes}):
+            knows = ", ".join(printable(c) for c in self.classes if c)
+            if not data.labeled:
+                raise UserError(
+                    f"{self.file} knows the classes {knows}; put the images into a sub-folder with "
+                    "the name of their class."
+                )
+            raise UserError(
+                f"{self.file} knows the classes {knows}, and not "
+                f"{', '.join(map(printable, unknown))}; give the folders those names, or protect "
+                "these images without a generator, into another folder."
+            )
+
     def craft(self, data: Images, run: Context) -> Noise:
         import torch
 
-        present = [data.classes[c] for c in data.y.unique().tolist()]
-        if not set(present) <= set(self.classes):
-            raise UserError(
-                f"{self.file} knows the classes {', '.join(self.classes)}; the images have "
-                f"{', '.join(present)}."
-            )
+        self.check_classes(data)
         if data.x.shape[2] != self.size:
             raise UserError(
                 f"{self.file} was made at {self.size} px, and the images have {data.x.shape[2]} px."
