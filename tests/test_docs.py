@@ -2,6 +2,7 @@
 few steps, their links lead somewhere, and README's numbers are those of docs/tables.csv."""
 
 import csv
+import json
 import re
 import shlex
 import shutil
@@ -189,6 +190,28 @@ def test_numbers_are_the_measured_ones():
     for row, column, value in dots:
         radius = 0 if column == "ordinary" else float(column.removeprefix("AT-"))
         assert value in known[row, column] | {str(figure("cifar10", row, radius))}
+
+
+def test_the_table_of_class_swap_is_its_record():
+    """Mean, deviation, and highest of three seeds, for each of the eleven learners."""
+    found: dict[str, list[float]] = {}
+    for line in (ROOT / "docs/records/class-swap.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        if row["noise"] == "brief" and row["images"] == 5000:
+            recipe = row["config"]["recipe"]
+            attack = ("N-FGSM" if recipe.get("attack") else "PGD") * ("adv_eps" in recipe)
+            radius = recipe.get("adv_eps", 0)
+            of = row["config"].get("countermeasure") or recipe.get("augmentation", "")
+            found.setdefault(f"{radius:g} {attack} {of}".strip(), []).append(row["accuracy"])
+    text = (ROOT / "docs/results.md").read_text().partition("## One noise against every learner")[2]
+    rows = [cells_of(line) for line in re.findall(r"^\|.+\|$", text, re.M)[2:13]]
+    names = ["0", "2 PGD", "2 N-FGSM", "4 PGD", "4 N-FGSM", "0  jpeg10", "0  gray", "0  bits2"]
+    names += ["0  posterize2", "0  ueraser", "0  cutout"]
+    assert {*names} == {*found} and all(len(found[name]) == 3 for name in names)
+    for name, (_, _, mean, highest, *_) in zip(names, rows, strict=True):
+        values = found[name]
+        spread = f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+        assert (mean.strip("*"), highest.strip("*")) == (spread, f"{max(values):.1f}"), name
 
 
 def cells_of(line: str) -> list[str]:

@@ -207,6 +207,16 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
         "no whole number": ([*rem, "--steps", "few"], "--steps takes a whole number"),
         "no steps": (["protect-photos", "empty", "out", "--train-steps", "0"], "above 0"),
         "no size": (["protect-photos", "empty", "out", "--size", "0"], "above 0"),
+        "a radius of no pixel": (["learn", "shapes", "--adv-eps", "1e300"], "end at 255"),
+        "a side of few pixels": (
+            ["protect-photos", "empty", "out", "--size", "8"],
+            "between 16 and 1024 pixels, not 8",
+        ),
+        "noise times a thousand": (["show", "empty", "--gain", "1000"], "at most 255"),
+        "unknown level": (
+            ["protect-photos", "empty", "out", "--level", "nope"],
+            "there are light, normal, strong.",
+        ),
         "missing argument": (["verify", "empty"], "needs PROTECTED"),
         "one argument more": (["show", "empty", "more"], "takes no argument 'more'"),
         "unknown table": (["reproduce", "time-costs"], "did you mean 'time-cost'?"),
@@ -227,7 +237,8 @@ folder, eps 0, eps negative, eps of no gray level, somebody's folder, a file as 
 device, not protected, nothing to export, no noise file, audit of what is not protected, unknown
 suite, unknown countermeasure, countermeasure of nothing, weights without a protocol, protocol
 without weights, unknown protocol, no such list, images beside folders,
-one cluster, unknown option, no whole number, no steps, no size, missing argument, one argument
+one cluster, unknown option, no whole number, no steps, no size, a radius of no pixel, a side of
+few pixels, noise times a thousand, unknown level, missing argument, one argument
 more, unknown table, unknown scale, photos as a method, report of what, no photos"""
 
 
@@ -345,6 +356,12 @@ def by_torchrun(*args, cwd):
 @pytest.mark.parametrize("words", ["ls presets", "protect rem --help"])
 def test_a_reader_that_has_seen_enough_is_no_error(words):
     command = f"'{sys.executable}' -m unlearnable {words} | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and not done.stderr
+
+
+def test_a_closed_output_is_no_error():
+    command = f"'{sys.executable}' -m unlearnable --version >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and not done.stderr
 

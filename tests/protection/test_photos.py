@@ -428,7 +428,7 @@ def test_further_images_from_the_generator(tmp_path):
     assert (
         0 < card.measured["linf"] <= 8 and not (tmp_path / "more out.private" / file.name).exists()
     )
-    with pytest.raises(UserError, match="knows the classes cat, dog; the images have cat, cow"):
+    with pytest.raises(UserError, match="knows the classes cat, dog, and not cow"):
         protect_photos(
             album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE
         )

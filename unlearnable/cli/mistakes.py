@@ -32,7 +32,9 @@ def one_sentence(words: list[str], kind: Any) -> Callable[[ParseErrorEvent], Non
                 names = " and ".join(_name(each.arg) for each in missing)
                 raise UserError(f"`{command}` needs {names}; see `{command} --help`.")
             case InvalidChoice(argument=argument, value=value, choices=choices):
-                raise unknown(_name(argument).lower(), value, [c for c in choices if c != "None"])
+                raise unknown(
+                    _name(argument).lower(), value, sorted({*map(str, choices)} - {"None"})
+                )
             case InstantiationFailure(argument=argument, message=message) if argument:
                 takes = KINDS.get(str(argument.lowered.metavar), "something else")
                 raise UserError(f"{_name(argument)} takes {takes} ({message}).")

@@ -277,7 +277,8 @@ def _result_lines(o: ProtectPhotos, card: "Card") -> list[str]:
             f"CIEDE2000 {m['color_difference']:.1f} (95th percentile "
             f"{m['color_difference_95']:.1f}), {describe_shift(m['color_shift'])}."
         )
-    if card.classes != NO_CLASSES or card.others:
+    several = card.fewest > 1  # a class of one photo cannot be divided
+    if several and (card.classes != NO_CLASSES or card.others):
         lines.append(f"Measure it: unlearnable verify {o.folder} {o.out}")
     lines.append(
         f"{o.out} holds photos only. Keep the originals and {private_folder(o.out)} (card, "
