@@ -39,12 +39,12 @@ from unlearnable.training.recipe import Recipe
 RESULTS = Path("results/among-others")
 
 
-def on_photos(source: Path, own: list[str], method: Method, asked: argparse.Namespace) -> None:
+def on_photos(source: Path, own: list[str], method: Method, options: argparse.Namespace) -> None:
     """Protect the photos of the classes ``own`` among the others' and verify them; store the
     proof's rows."""
     found = listing(source)
     mine = find_classes(tuple(own), found.classes)
-    recipe = shortened(Recipe.preset("photos"), asked.steps)
+    recipe = shortened(Recipe.preset("photos"), options.steps)
     about = noise(source.name, len(found.files), mine, method)
     place = RESULTS / "protected" / config_hash(about)
 
@@ -60,27 +60,27 @@ def on_photos(source: Path, own: list[str], method: Method, asked: argparse.Name
             place / "out",
             recipe,
             out=place / "verified",
-            radii=tuple(asked.radii),
+            radii=tuple(options.radii),
             countermeasures=(),
-            seeds=len(asked.seeds),
+            seeds=len(options.seeds),
         )
         return {"chance": done.chance, "rows": [asdict(row) for row in done.rows]}
 
-    splits = {"splits": len(asked.seeds)}
-    get_or_compute(RESULTS, about | splits | learning(recipe, asked), compute)
+    splits = {"splits": len(options.seeds)}
+    get_or_compute(RESULTS, about | splits | learning(recipe, options), compute)
 
 
-def on_images(source: str, own: list[str], method: Method, asked: argparse.Namespace) -> None:
+def on_images(source: str, own: list[str], method: Method, options: argparse.Namespace) -> None:
     """Protect the classes ``own`` of a named set, train every learner on the clean and on the
     partly protected images, and store what they reach on these classes and on the others."""
-    clean = load(source, limit=asked.limit, root=asked.data_root)
-    test = load(source, split="test", limit=asked.test_limit, root=asked.data_root)
+    clean = load(source, limit=options.limit, root=options.data_root)
+    test = load(source, split="test", limit=options.test_limit, root=options.data_root)
     mine = find_classes(tuple(own), clean.classes)
     theirs = tuple(name for name in clean.classes if name not in mine)
-    recipe, chance = shortened(Recipe.preset("short"), asked.steps), 100 / len(clean.classes)
-    learners = [of_radius(r) for r in asked.radii]
+    recipe, chance = shortened(Recipe.preset("short"), options.steps), 100 / len(clean.classes)
+    learners = [of_radius(r) for r in options.radii]
     learners += [pretrained("frozen", name) for name in installed()]
-    for seed in asked.seeds:
+    for seed in options.seeds:
         about = noise(source, len(clean), mine, method) | {"seed": seed}
         place = RESULTS / "protected" / config_hash(about)
 
@@ -106,7 +106,7 @@ def on_images(source: str, own: list[str], method: Method, asked: argparse.Names
             return {"chance": chance, "rows": found}
 
         tested = {"test": len(test)}
-        get_or_compute(RESULTS, about | tested | learning(recipe, asked), compute)
+        get_or_compute(RESULTS, about | tested | learning(recipe, options), compute)
 
 
 def noise(source: str, images: int, own: tuple[str, ...], method: Method) -> Json:
@@ -115,9 +115,9 @@ def noise(source: str, images: int, own: tuple[str, ...], method: Method) -> Jso
     return about | {"method": method.name, "settings": asdict(method)}
 
 
-def learning(recipe: Recipe, asked: argparse.Namespace) -> Json:
+def learning(recipe: Recipe, options: argparse.Namespace) -> Json:
     """What is tried on it."""
-    return {"recipe": asdict(recipe), "radii": asked.radii, "networks": [*installed()]}
+    return {"recipe": asdict(recipe), "radii": options.radii, "networks": [*installed()]}
 
 
 def shortened(recipe: Recipe, steps: int | None) -> Recipe:
@@ -173,11 +173,11 @@ def main() -> None:
     add("--test-limit", type=int, default=2000, help="of a named set: images to test on")
     add("--data-root", help="where the named sets lie")
     add("--steps", type=int, help="of noise and learners, to try the program (default: presets')")
-    asked = arguments.parse_args()
-    for name in asked.methods if asked.source else ():
-        run = on_images if asked.source in DATA else on_photos
-        source = asked.source if asked.source in DATA else Path(asked.source)
-        run(source, asked.own, method_of(name, asked.steps), asked)
+    options = arguments.parse_args()
+    for name in options.methods if options.source else ():
+        run = on_images if options.source in DATA else on_photos
+        source = options.source if options.source in DATA else Path(options.source)
+        run(source, options.own, method_of(name, options.steps), options)
     print(table())
 
 

@@ -94,9 +94,9 @@ def main() -> None:
     arguments.add_argument(
         "--radii", type=float, nargs="+", default=[0.0], help="0 is ordinary training"
     )
-    asked = arguments.parse_args()
-    for seed in asked.seeds:
-        run(asked.photos, seed, asked.radii)
+    options = arguments.parse_args()
+    for seed in options.seeds:
+        run(options.photos, seed, options.radii)
     print(table())
 
 

@@ -53,11 +53,11 @@ def main() -> None:
     arguments.add_argument(
         "--side", type=int, help="width of every photo, at 4:3 (default: mixed, 40 to 500 pixels)"
     )
-    asked = arguments.parse_args()
-    for count in asked.count:
+    options = arguments.parse_args()
+    for count in options.count:
         with tempfile.TemporaryDirectory() as scratch:
             photos = Path(scratch) / "photos"
-            generate(photos, count, asked.side)
+            generate(photos, count, options.side)
             command = [sys.executable, "-c", RUN, str(photos), str(Path(scratch) / "out")]
             memory, seconds = map(
                 float,

@@ -60,12 +60,12 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--programs", nargs="+", choices=FULL, default=[*FULL])
-    asked = parser.parse_args()
-    plan = TINY if asked.tiny else FULL
+    options = parser.parse_args()
+    plan = TINY if options.tiny else FULL
     warm()
     done = [
-        measured(name, main, cases, asked.seed, only, workers)
-        for name in asked.programs
+        measured(name, main, cases, options.seed, only, workers)
+        for name in options.programs
         for main, cases, only, workers in [plan[name]]
     ]
     print(rows(done))

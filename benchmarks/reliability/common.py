@@ -271,8 +271,8 @@ def program(about: str, main: Main, cases: int, *, workers: int = WORKERS) -> No
     parser.add_argument("--seed", type=int, default=0, help="of the first case; each next adds 1")
     parser.add_argument("--only", default="", help="cases of this kind only")
     parser.add_argument("--workers", type=int, default=workers, help="processes")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warm()
     name = Path(sys.argv[0]).stem
-    done = measured(name, main, asked.cases, asked.seed, asked.only, asked.workers)
+    done = measured(name, main, options.cases, options.seed, options.only, options.workers)
     sys.exit(done.failures > 0)

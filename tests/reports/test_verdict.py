@@ -6,7 +6,7 @@ from html import unescape
 
 from unlearnable.evaluation.results import Verified, VerifiedRow
 from unlearnable.reports.html import render
-from unlearnable.reports.verdict import NOT_TRIED, TITLES, in_words, verify_table
+from unlearnable.reports.verdict import NOT_TRIED, TITLES, describe_verdict, verify_table
 
 HELD = VerifiedRow("ordinary training", [90.0], [52.0], 0.05, "protected")
 FAILED = VerifiedRow("adversarial 2/255", [80.0], [75.0], 0.83, "not protected")
@@ -31,7 +31,7 @@ def test_the_table_names_who_is_not_stopped():
 
 
 def test_every_learner_stands_in_one_part():
-    words = in_words(proof(HELD, FAILED, WEAK, not_tried=["JPEG 10", "2 bits, cut off"]))
+    words = describe_verdict(proof(HELD, FAILED, WEAK, not_tried=["JPEG 10", "2 bits, cut off"]))
     said = {part.title: part.items for part in words.parts}
     assert list(said) == [*TITLES.values(), NOT_TRIED]
     assert said[TITLES["protected"]] == (
@@ -42,33 +42,35 @@ def test_every_learner_stands_in_one_part():
     assert [i.split(":")[0] for i in said[TITLES["no verdict"]]] == ["training after x"]
     untried = "JPEG 10; 2 bits, cut off; image generators, and whatever else people train"
     assert said[NOT_TRIED] == (untried,)
-    many = in_words(proof(HELD, not_tried=[f"JPEG {k}" for k in range(40)])).parts[-1].items[0]
+    many = (
+        describe_verdict(proof(HELD, not_tried=[f"JPEG {k}" for k in range(40)])).parts[-1].items[0]
+    )
     assert "JPEG 5; 34 more learners of `unlearnable audit`" in many and "JPEG 6" not in many
     assert words.headline.startswith("Not protected from adversarial 2/255: ") and not words.good
 
 
 def test_the_headline():
-    assert in_words(None).headline == "Protected; whether it works was not measured yet."
-    good = in_words(proof(HELD))
+    assert describe_verdict(None).headline == "Protected; whether it works was not measured yet."
+    good = describe_verdict(proof(HELD))
     assert good.good and good.headline == (
         "Protected from the learners that were tried: models that train on these photos learn "
         "5\u00a0% of what clean ones would teach them."
     )
-    assert in_words(proof(FAILED)).headline.startswith("Not protected: models")
-    assert "learn 5 to 83\u00a0%" in in_words(proof(HELD, FAILED)).headline
-    assert in_words(proof(HELD, WEAK)).headline.startswith("No verdict: the test models")
-    assert "about your classes" in in_words(proof(HELD, own_classes=["me"])).headline
+    assert describe_verdict(proof(FAILED)).headline.startswith("Not protected: models")
+    assert "learn 5 to 83\u00a0%" in describe_verdict(proof(HELD, FAILED)).headline
+    assert describe_verdict(proof(HELD, WEAK)).headline.startswith("No verdict: the test models")
+    assert "about your classes" in describe_verdict(proof(HELD, own_classes=["me"])).headline
 
 
 def test_the_size_of_the_test_and_the_spread():
     """Known answer: the sample deviation of 50 and 54 is 2.8."""
     rows = [replace(HELD, clean=[90.0, 92.0], protected=[50.0, 54.0])]
-    size, spread = in_words(proof(*rows, seeds=2, test_photos=15)).notes
+    size, spread = describe_verdict(proof(*rows, seeds=2, test_photos=15)).notes
     assert size.startswith(
         "Tested on 15 clean photos that were held out in each split, every class"
     )
     assert "Over 2 splits" in spread and "up to 2.8 points" in spread
-    assert "One split" in in_words(proof(HELD)).notes[-1]
+    assert "One split" in describe_verdict(proof(HELD)).notes[-1]
 
 
 def test_collateral_names_the_learner_that_moves_most():
@@ -77,7 +79,7 @@ def test_collateral_names_the_learner_that_moves_most():
         replace(FAILED, others_clean=[60.0], others_protected=[63.0]),
     ]
     done = proof(*rows, own_classes=["me"], test_photos=4, test_others=20)
-    size, _, others = in_words(done).notes
+    size, _, others = describe_verdict(done).notes
     assert "4 clean photos of yours and 20 of the others'" in size
     assert others == (
         "On the others' classes the same learners move by at most 3.0 points (adversarial 2/255: "
@@ -90,7 +92,7 @@ def test_collateral_names_the_learner_that_moves_most():
 
 def test_terminal_and_page_say_the_same():
     done = proof(HELD, FAILED, WEAK, test_photos=9, not_tried=["JPEG 10"])
-    words, said = in_words(done), verify_table(done)
+    words, said = describe_verdict(done), verify_table(done)
     values = {"photos": [], "classes": ["a", "b"], "most": 1, "histogram": []}
     card = {"measured": dict.fromkeys(("linf", "ssim", "psnr", "lowest_psnr"), 1.0)}
     page = render("report.html", words=words, proof=done, card=card, flags=[], rows=[], **values)

@@ -48,7 +48,7 @@ from unlearnable.protection.photo_plan import Plan, check_places, plan
 from unlearnable.protection.photos import LEVELS, SIZE, estimate, method_for, protect_photos
 from unlearnable.protection.protect import protect
 from unlearnable.reports.photo_page import FLAGS, report
-from unlearnable.reports.verdict import NOT_TRIED, in_words
+from unlearnable.reports.verdict import NOT_TRIED, describe_verdict
 from unlearnable.training.recipe import Recipe
 
 SHOWN = 12  # photos for which the unfinished noise is made, the same number of every class
@@ -298,7 +298,7 @@ def _measured_before(out: Path) -> Measured | None:
 def measured(proof: Verified) -> Measured:
     """The verdict of ``verify`` for the page, its learners as persons."""
     rows = [replace(row, learner=who(row.learner)) for row in proof.rows]
-    words = in_words(replace(proof, rows=rows))
+    words = describe_verdict(replace(proof, rows=rows))
     untried = [
         f"{NOT_TRIED}: {item}." for p in words.parts if p.title == NOT_TRIED for item in p.items
     ]

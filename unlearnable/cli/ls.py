@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 from unlearnable.cli.help import doc, sentence
 from unlearnable.cli.options import Command, Verb
 from unlearnable.cli.output import Done
-from unlearnable.data.sources import DATA, DOORS
+from unlearnable.data.sources import DATA, READERS
 from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.evaluation.suites import SUITES
 from unlearnable.models import MODELS
@@ -53,7 +53,7 @@ def listing() -> dict[str, dict[str, str]]:
         "models": {name: entry.about + _absent(name) for name, entry in MODELS.items()},
         "data": {
             **{name: entry.about for name, entry in DATA.items()},
-            **{name: entry.about for name, entry in DOORS.items()},
+            **{name: entry.about for name, entry in READERS.items()},
         },
         "countermeasures": {name: entry.about for name, entry in COUNTERMEASURES.items()},
         "augmentations": {name: entry.about for name, entry in AUGMENTATIONS.items()},

@@ -117,7 +117,12 @@ class ProtectPhotos(Verb):
         from unlearnable.data.image_files import count_files
         from unlearnable.data.others import read_others
         from unlearnable.protection.methods.clusters import UnlearnableClusters
-        from unlearnable.protection.photo_costs import MANY, costs_of_many, in_words, require_memory
+        from unlearnable.protection.photo_costs import (
+            MANY,
+            costs_of_many,
+            describe_costs,
+            require_memory,
+        )
         from unlearnable.protection.photo_plan import check_places, plan
         from unlearnable.protection.photos import method_for, protect_photos
 
@@ -148,7 +153,7 @@ class ProtectPhotos(Verb):
         if self.dry_run and count_files(self.folder) >= MANY:
             costs = costs_of_many(self.folder, self.out, method, photos, device=device)
             return Done(
-                "\n".join(in_words(costs, self.out)),
+                "\n".join(describe_costs(costs, self.out)),
                 {"out": self.out, "dry_run": True, **asdict(costs)},
             )
         require_memory(self.folder, size)

@@ -27,7 +27,7 @@ FORMS = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class LoadOptions:
     """What ``load`` was asked for. Readers may use limit, classes, and seed to read less; ``load``
     applies them to whatever they return. size: the side of the images, None for their own."""
 
@@ -46,26 +46,26 @@ def as_images(value: object, *, size: int | None = None) -> Images:
     ``Dataset`` of Hugging Face ``datasets``, or a ``torch.utils.data.Dataset`` of pairs of an image
     (PIL, or a uint8 array) and the number of its class. Raises UserError for anything else.
     """
-    return convert(value, "the data set", Asked(size=size))
+    return convert(value, "the data set", LoadOptions(size=size))
 
 
-def convert(value: object, where: str, asked: Asked, loader: str = "") -> Images:
+def convert(value: object, where: str, options: LoadOptions, loader: str = "") -> Images:
     """``as_images``. where: what ``value`` is, for messages. loader: its name, where that is a
     person's own code, which then answers for what ``value`` raises."""
     if isinstance(value, Images):
-        return value if asked.size is None else replace(value, x=resized(value.x, asked.size))
+        return value if options.size is None else replace(value, x=resized(value.x, options.size))
     if _is_hugging_face(value):
         from unlearnable.data.hub import from_dataset
 
-        return from_dataset(value, where, asked)
+        return from_dataset(value, where, options)
     if isinstance(value, tuple) and len(value) in (2, 3):
         x, y, classes = (*value, None)[:3]
-        return from_arrays(x, y, classes, where, asked.size)
+        return from_arrays(x, y, classes, where, options.size)
     if isinstance(value, torch.utils.data.Dataset):
         with own_code("loader", loader, "failed", all_of_it=True):
             pairs = _pairs(value, where)
             classes = getattr(value, "classes", None)
-        return _from_pairs(pairs, classes, where, asked.size)
+        return _from_pairs(pairs, classes, where, options.size)
     raise UserError(f"{where} is of type {type(value).__name__}; give {FORMS}.")
 
 

@@ -116,9 +116,9 @@ def source_of(
     skip_bad: bool = False,
 ) -> dict[str, Any]:
     """Return what ``load`` was asked for, as cards and results record it."""
-    asked = {"source": str(source), "limit": limit, "classes": classes and list(classes)}
-    asked |= {"seed": seed, "size": size}
-    return asked | {"skip_bad": True} if skip_bad else asked
+    known = {"source": str(source), "limit": limit, "classes": classes and list(classes)}
+    known |= {"seed": seed, "size": size}
+    return known | {"skip_bad": True} if skip_bad else known
 
 
 def imagenet100(

@@ -11,7 +11,7 @@ import torch
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import one_line
 from unlearnable.core.text import printable
-from unlearnable.data.convert import Asked, numbered, whole_numbers
+from unlearnable.data.convert import LoadOptions, numbered, whole_numbers
 from unlearnable.data.decoding import pixels, read
 from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
@@ -27,7 +27,7 @@ LABELS = ("label", "labels", "class", "fine_label", "cls", "target")
 SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
 
 
-def read_hub(source: str, asked: Asked) -> Images:
+def read_hub(source: str, options: LoadOptions) -> Images:
     """Read hf:NAME: a folder that ``save_to_disk`` wrote, a folder that ``load_dataset`` reads (of
     images, Parquet and so on), or the name of a data set on the hub. Raises UserError."""
     require_hf()
@@ -48,7 +48,7 @@ def read_hub(source: str, asked: Asked) -> Images:
             f"{printable(source)} cannot be loaded by datasets ({printable(one_line(e))}); check "
             "the name, or read it with a loader of your own, my_module:loader."
         ) from e
-    return from_dataset(found, source, asked)
+    return from_dataset(found, source, options)
 
 
 @contextmanager
@@ -66,20 +66,20 @@ def without_progress_bars() -> Iterator[None]:
 
 
 def from_dataset(
-    found: "datasets.Dataset | datasets.DatasetDict", where: str, asked: Asked
+    found: "datasets.Dataset | datasets.DatasetDict", where: str, options: LoadOptions
 ) -> Images:
     """Return the images of a data set with one column of images and one of classes, in its order;
-    only those are decoded that ``asked`` takes. Raises UserError for other columns, and for images
-    that differ in size where none is asked for."""
+    only those are decoded that ``options`` takes. Raises UserError for other columns, and for
+    images that differ in size where none is asked for."""
     import datasets
 
-    dataset = _split(found, where, asked.split)
+    dataset = _split(found, where, options.split)
     image, label = _columns(dataset.features, where)
     if not len(dataset):
         raise UserError(f"{where} holds no images.")
     y, names = _labels(dataset, label, where)
-    check_classes(asked.classes, names)
-    rows = chosen_rows(y, names, asked.limit, asked.classes, asked.seed)
+    check_classes(options.classes, names)
+    rows = chosen_rows(y, names, options.limit, options.classes, options.seed)
     chosen = dataset.select(rows).with_format(None)
     chosen = chosen.select_columns([image]).cast_column(image, datasets.Image(decode=False))
 
@@ -88,7 +88,7 @@ def from_dataset(
         if file is None:
             raise UserError(f"Row {rows[k]} of {where} has no image; take it out.")
         name = file["path"] or f"Row {rows[k]} of {where}"
-        return pixels(read(Path(name), file["bytes"]), asked.size)
+        return pixels(read(Path(name), file["bytes"]), options.size)
 
     arrays = in_threads(look, range(len(chosen)), "reading images")
     if len({a.shape for a in arrays}) > 1:

@@ -1,8 +1,8 @@
 """``load`` reads every source into the same ``Images``.
 
 A source is a name of ``DATA``, a folder of images with one sub-folder per class, a flat folder of
-images without classes, a protected folder, which loads exactly like a clean one, or what comes in
-through one of ``DOORS``: an .npz file, a data set of Hugging Face, a function of one's own.
+images without classes, a protected folder, which loads exactly like a clean one, or what one of
+``READERS`` reads: an .npz file, a data set of Hugging Face, a function of one's own.
 """
 
 import os
@@ -18,10 +18,10 @@ from unlearnable.core.text import printable
 from unlearnable.data import shapes
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.card import CARD, Card, find_private
-from unlearnable.data.convert import Asked
+from unlearnable.data.convert import LoadOptions
 from unlearnable.data.folders import read_folder, source_of
 from unlearnable.data.images import Images
-from unlearnable.data.sources import DATA, DOORS, LOADER, check_source, find_door
+from unlearnable.data.sources import DATA, LOADER, READERS, check_source, find_reader
 from unlearnable.data.subsets import check_classes, select
 
 
@@ -40,7 +40,7 @@ def load(
     """Load the images of a source. Raises UserError for a source that cannot be read.
 
     source: a name of ``DATA``, an image folder (one sub-folder per class, or images only), a
-    protected folder, whose "test" split is that of its originals, or as in ``DOORS``: FILE.npz,
+    protected folder, whose "test" split is that of its originals, or as in ``READERS``: FILE.npz,
     hf:NAME, my_module:loader.
     split: "train" or "test".
     limit: load at most this many images, the same number per class, drawn by ``seed``.
@@ -62,8 +62,8 @@ def load(
     path, root = Path(source), Path(root or os.environ.get("UNLEARNABLE_DATA", "data"))
     if str(source) in DATA:
         images = DATA[str(source)].load()(root, split, seed, limit, classes)
-    elif door := find_door(source):
-        images = DOORS[door].load()(str(source), Asked(split, limit, classes, seed, size))
+    elif reader := find_reader(source):
+        images = READERS[reader].load()(str(source), LoadOptions(split, limit, classes, seed, size))
     elif find_private(path, CARD):
         card = Card.read(path)
         if split == "test":
@@ -80,8 +80,8 @@ def load(
                 f"The image folder {path} has no test split; give test images with --test FOLDER."
             )
         images = read_folder(path, size, skip_bad)
-    asked = source_of(source, limit=limit, classes=classes, seed=seed, size=size, skip_bad=skip_bad)
-    return replace(select(images, limit, classes, seed), source=asked)
+    known = source_of(source, limit=limit, classes=classes, seed=seed, size=size, skip_bad=skip_bad)
+    return replace(select(images, limit, classes, seed), source=known)
 
 
 def originals_source(card: Card, folder: Path, typed: str | None) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def originals_source(card: Card, folder: Path, typed: str | None) -> dict[str, A
     not known, and for a function that was not typed: a file must not choose what is imported."""
     where = card.originals(folder)
     source = where["source"]
-    if find_door(source) == LOADER and source != typed:
+    if find_reader(source) == LOADER and source != typed:
         raise UserError(
             f"The card of {folder} names the function {printable(source)}, and a file must not "
             f"choose what is run; if it is yours, give --originals {printable(source)}."

@@ -13,7 +13,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.memory import memory_of_machine
 from unlearnable.core.plugins import one_line
 from unlearnable.core.text import printable
-from unlearnable.data.convert import Asked, from_arrays, numbered, whole_numbers
+from unlearnable.data.convert import LoadOptions, from_arrays, numbered, whole_numbers
 from unlearnable.data.images import Images
 
 # images and labels of a split: MedMNIST's names, Keras's
@@ -24,7 +24,7 @@ LARGE = 1 << 28  # bytes
 MOST_RATIO = 100
 
 
-def read_npz(source: str, asked: Asked) -> Images:
+def read_npz(source: str, options: LoadOptions) -> Images:
     """Read a split of an .npz file: ``train_images``, uint8 [N, H, W] or [N, H, W, 3], and
     ``train_labels``, whole numbers [N] or [N, 1], or the same as x_train and y_train; likewise for
     test. The classes are numbers, of all splits together. Raises UserError for a damaged file, and
@@ -32,7 +32,7 @@ def read_npz(source: str, asked: Asked) -> Images:
     path = Path(source)
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(archive, path, asked)
+            return _read(archive, path, options)
     except UserError:
         raise
     except Exception as e:  # a damaged archive can raise nearly anything
@@ -42,7 +42,7 @@ def read_npz(source: str, asked: Asked) -> Images:
         ) from e
 
 
-def _read(archive: zipfile.ZipFile, path: Path, asked: Asked) -> Images:
+def _read(archive: zipfile.ZipFile, path: Path, options: LoadOptions) -> Images:
     here = {name.removesuffix(".npy") for name in archive.namelist()}
     layout = next((each for each in LAYOUTS if {n.format("train") for n in each} <= here), None)
     if layout is None:
@@ -51,7 +51,7 @@ def _read(archive: zipfile.ZipFile, path: Path, asked: Asked) -> Images:
             f"{path} holds {found}, and not train_images and train_labels; save those arrays with "
             "numpy.savez."
         )
-    images, labels = (name.format(asked.split) for name in layout)
+    images, labels = (name.format(options.split) for name in layout)
     if not {images, labels} <= here:
         raise UserError(
             f"{path} has no {images} and {labels}; give clean test images with --test SOURCE."
@@ -59,7 +59,7 @@ def _read(archive: zipfile.ZipFile, path: Path, asked: Asked) -> Images:
     x = _array(archive, path, images)
     y = {k: _array(archive, path, name) for k, name in _label_names(layout[1], here)}
     most = max(int(whole_numbers(v, len(v), f"{path}, {k},").max(initial=0)) for k, v in y.items())
-    return from_arrays(x, y[asked.split], numbered(most + 1), f"{path}, {images},", asked.size)
+    return from_arrays(x, y[options.split], numbered(most + 1), f"{path}, {images},", options.size)
 
 
 def _label_names(name: str, here: set[str]) -> Iterable[tuple[str, str]]:

@@ -11,14 +11,14 @@ from unlearnable.core.plugins import Entry, names_object
 from unlearnable.data.card import CARD, check_finished, find_card, find_private
 
 if TYPE_CHECKING:
-    from unlearnable.data.convert import Asked
+    from unlearnable.data.convert import LoadOptions
     from unlearnable.data.images import Images
 
-Reader = Callable[[Path, str, int, int | None, tuple[str, ...] | None], "Images"]
+NamedReader = Callable[[Path, str, int, int | None, tuple[str, ...] | None], "Images"]
 """(root, split, seed, limit, classes) -> images. A reader may use the last two to read less;
 ``load`` applies them to whatever it returns."""
 
-DATA: dict[str, Entry[Reader]] = {
+DATA: dict[str, Entry[NamedReader]] = {
     "shapes": Entry(
         "10 classes of textured shapes on clutter, 32 px, generated from the seed: no files needed",
         "unlearnable.data.load:generated_shapes",
@@ -38,12 +38,12 @@ DATA: dict[str, Entry[Reader]] = {
 }
 
 
-Door = Callable[[str, "Asked"], "Images"]
+Reader = Callable[[str, "LoadOptions"], "Images"]
 """(source, what of it is asked for) -> images"""
 
 LOADER = "my_module:loader"  # the form of the name of a person's own function
 HF = "hf:"  # begins the name of a data set of Hugging Face
-DOORS: dict[str, Entry[Door]] = {
+READERS: dict[str, Entry[Reader]] = {
     "FILE.npz": Entry(
         "train_images, train_labels, test_images, test_labels, as in MedMNIST",
         "unlearnable.data.npz:read_npz",
@@ -59,9 +59,8 @@ DOORS: dict[str, Entry[Door]] = {
 }
 
 
-def find_door(source: str | Path) -> str | None:
-    """Return the key of DOORS through which ``source`` comes in; None for a name of DATA and for a
-    folder."""
+def find_reader(source: str | Path) -> str | None:
+    """Return the key of READERS that reads ``source``; None for a name of DATA and for a folder."""
     text = str(source)
     if text in DATA or Path(text).is_dir():
         return None
@@ -74,17 +73,17 @@ def find_door(source: str | Path) -> str | None:
 
 def check_source(source: str | Path) -> None:
     """Raise UserError unless ``source`` is a name of DATA, a folder into which no run writes, or a
-    file or a name that comes in through one of DOORS. A loader is not called and a hub not
+    file or a name that one of READERS reads. A loader is not called and a hub not
     asked."""
-    door = find_door(source)
-    if door == f"{HF}NAME":
+    reader = find_reader(source)
+    if reader == f"{HF}NAME":
         require_hf()
-    elif door == "FILE.npz" and not Path(source).is_file():
+    elif reader == "FILE.npz" and not Path(source).is_file():
         raise UserError(f"There is no file {source}; check the path.")
-    elif door is None and str(source) not in DATA:
+    elif reader is None and str(source) not in DATA:
         folder = Path(source)
         if not folder.is_dir():
-            known = ", ".join((*DATA, *DOORS))
+            known = ", ".join((*DATA, *READERS))
             raise UserError(
                 f"There is no folder {source} and no dataset of that name (known: {known})."
             )

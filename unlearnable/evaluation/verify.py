@@ -317,15 +317,15 @@ def load_pairs(
             f"{protected} was not made from the photos that are in {photos} now; run `unlearnable "
             "protect-photos` with both again, which protects what is new."
         )
-    hidden = read_sizes(protected, tuple(dict.fromkeys((working, *sizes))), fewest=1)
+    noisy = read_sizes(protected, tuple(dict.fromkeys((working, *sizes))), fewest=1)
     clean = originals[size]
-    if not torch.equal(clean.y, hidden[size].y) or clean.classes != hidden[size].classes:
+    if not torch.equal(clean.y, noisy[size].y) or clean.classes != noisy[size].classes:
         raise UserError(
             f"Photos are missing from {protected} or were added to it; protect them again."
         )
     order = _order(card, protected)
-    _refuse_originals(card, protected, hidden[working].subset(order))
-    pairs = [(originals[s], hidden[s].subset(order)) for s in sizes]
+    _refuse_originals(card, protected, noisy[working].subset(order))
+    pairs = [(originals[s], noisy[s].subset(order)) for s in sizes]
     if card.others is None:
         return pairs
     theirs = read_others_again(card.others, (working, *sizes), others)

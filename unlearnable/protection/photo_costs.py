@@ -127,7 +127,7 @@ def require_memory(folder: Path, side: int) -> None:
         )
 
 
-def in_words(costs: PhotoCosts, out: Path) -> list[str]:
+def describe_costs(costs: PhotoCosts, out: Path) -> list[str]:
     """Return the plan as lines for a person."""
     n, each = costs.photos, costs.reading + costs.writing
     bad = f"; {costs.bad} of them cannot be read" if costs.bad else ""

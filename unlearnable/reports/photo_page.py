@@ -19,7 +19,7 @@ from unlearnable.evaluation.store import Json
 from unlearnable.reports.contact_sheet import views
 from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.tables import mean_std
-from unlearnable.reports.verdict import in_words
+from unlearnable.reports.verdict import describe_verdict
 
 SIDE = 320  # pixels of a photo's longer side on the page
 FLAGS = {
@@ -54,7 +54,7 @@ def report(
             "protect-photos`."
         )
     shown = _proof(protected, card, proof)
-    words = in_words(shown)
+    words = describe_verdict(shown)
     photos, missing = _photos(protected, card, shown, count)
     counts = {int(db): n for db, n in card.measured["psnr_counts"].items()}
     text = render(

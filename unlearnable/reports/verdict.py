@@ -37,7 +37,7 @@ class Words:
     notes: tuple[str, ...] = ()
 
 
-def in_words(proof: Verified | None) -> Words:
+def describe_verdict(proof: Verified | None) -> Words:
     """Say what a proof found (None: nothing was measured)."""
     if proof is None:
         return Words("Protected; whether it works was not measured yet.", False)
@@ -60,7 +60,7 @@ def verify_table(proof: Verified) -> str:
 def verify_parts(proof: Verified) -> list[Table | str]:
     """Return the proof in parts: the table of accuracies, where anything was trained, and what it
     says, line by line."""
-    words = in_words(proof)
+    words = describe_verdict(proof)
     said = [words.headline]
     for part in words.parts:
         said += [f"{part.title}:", *(f"  - {item}" for item in part.items)]
