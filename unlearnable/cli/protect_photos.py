@@ -95,12 +95,6 @@ class ProtectPhotos(Verb):
         check_side(self.size)
         if self.model and not self.generator:
             raise UserError("--model names the network of a generator; give --generator too.")
-        fixed = (self.train_steps, self.level, self.size, self.gray_prob)
-        if self.generator and (self.pretrained or any(value is not None for value in fixed)):
-            raise UserError(
-                "A generator keeps the settings that it was made with; leave out --level, --size, "
-                "--train-steps, --gray-prob and --pretrained."
-            )
 
     def run(self) -> Done:
         check_folder(self.folder)
