@@ -92,9 +92,9 @@ class MIUE(MinMin):
 
 @dataclass(frozen=True)
 class AUE(MinMin):
-    """augmented unlearnable examples (2024): EM under the strong augmentation of contrastive
-    learners, to withstand them too. 60 epochs with a noise pass after each; strength 1.0 for 100
-    classes."""
+    """augmented unlearnable examples (Wang et al., NeurIPS 2024): EM under the strong augmentation
+    of contrastive learners, to withstand them too. 60 epochs with a noise pass after each; strength
+    1.0 for 100 classes."""
 
     name = "aue"
 
