@@ -56,6 +56,8 @@ PUBLISHED = (
     "report photos published --out published/page.html",
     "export published --noise published/noise.npy",
     "export published --imagefolder published/more",
+    "share set --out published/set.safetensors",
+    "audit set --test photos --out published/audit",
     "learn shapes --limit 20 --preset short --steps 1 --watch jsonl --watch-folder published/w",
     "learn shapes --limit 20 --preset short --steps 1 --out published/run",
 )
@@ -84,6 +86,7 @@ READ = (
     "export set --noise photos/cat/noise.npy",
     "export set --noise set/images.npy",
     "show set --out photos/cat/0.png",
+    "verify photos published --seeds 1 --radii 0 --out photos/verified",
 )
 
 

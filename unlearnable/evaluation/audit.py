@@ -11,7 +11,7 @@ from pathlib import Path
 from unlearnable.core.cluster import Cell, Cluster, Preparation, run_cells
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import config_hash, write_json
-from unlearnable.data.card import Card
+from unlearnable.data.card import Card, check_unpublished
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.evaluation.attacker import (
@@ -65,6 +65,7 @@ def audit(
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
     check_recipe(suite, recipe)
+    check_unpublished(out, Path(cells) if cells else None)
     sets, card = _sets(folder, test, root, originals), Card.read(folder)
     _check_folder(out, sets.protected.digest(), recipe, seed)
     results = Path(cells or out.parent / "cells")

@@ -15,7 +15,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
 from unlearnable.core.progress import Stages, announce_duration
 from unlearnable.core.text import printable
-from unlearnable.data.card import CARD, Card, find_private
+from unlearnable.data.card import CARD, Card, check_outside, find_private
 from unlearnable.data.folders import read_sizes, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, listing
 from unlearnable.data.images import Images
@@ -86,6 +86,7 @@ def verify(
     """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     _check(recipe, radii, seeds, holdout)
+    check_outside(str(photos), out)
     networks = installed() if networks is None else networks
     frozen = [pretrained("frozen", name) for name in networks]
     theirs = Path(others) if others else None
