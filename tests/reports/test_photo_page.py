@@ -77,7 +77,7 @@ def test_report_says_what_verify_measured(tmp_path):
         about |= {
             "recipe": {"steps": 300},
             "digest": card.digest,
-            "written": card.written,
+            "written_digest": card.written_digest,
             "rows": rows,
         } | MADE
         about["verdict"] = verdict
@@ -198,7 +198,9 @@ def proven(tmp_path_factory) -> Path:
     }
     write_json(
         root / "proof" / "verify.json",
-        about | {"recipe": {"steps": 300}, "digest": card.digest, "written": card.written} | MADE,
+        about
+        | {"recipe": {"steps": 300}, "digest": card.digest, "written_digest": card.written_digest}
+        | MADE,
     )
     return report(root / "out", root / "proof", out=root / "page.html")
 

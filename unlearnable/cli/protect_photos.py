@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unlearnable.data.card import Card
     from unlearnable.data.folders import Scan
     from unlearnable.protection.photo_plan import Plan
+    from unlearnable.protection.photos import PhotoMethod
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,6 @@ class ProtectPhotos(Verb):
         from unlearnable.data.folders import scan_photos
         from unlearnable.data.image_files import count_files
         from unlearnable.data.others import read_others
-        from unlearnable.protection.methods.clusters import UnlearnableClusters
         from unlearnable.protection.photo_costs import (
             MANY,
             costs_of_many,
@@ -118,7 +118,7 @@ class ProtectPhotos(Verb):
             require_memory,
         )
         from unlearnable.protection.photo_plan import check_places, plan
-        from unlearnable.protection.photos import method_for, protect_photos
+        from unlearnable.protection.photos import protect_photos
 
         check_places(self.folder, self.out, self.others)
         if self.watching.watch and inside(self.watching.watch_folder, self.out):
@@ -126,23 +126,7 @@ class ProtectPhotos(Verb):
                 f"{self.watching.watch_folder} lies in {self.out}, which is to be published; "
                 "choose another --watch-folder."
             )
-        method, size = method_for(
-            self.folder,
-            level=self.level,
-            size=self.size,
-            train_steps=self.train_steps,
-            gray_prob=self.gray_prob,
-            generator=self.generator,
-            model=self.model,
-            others=self.others is not None,
-            pretrained=self.pretrained,
-        )
-        if isinstance(method, UnlearnableClusters):
-            say(
-                f"{self.folder} has no sub-folders, so its photos have no classes: Unlearnable "
-                "Clusters is used, not noise-net. It protected nothing where it was measured "
-                "(docs/results.md); if you can, sort the photos into classes."
-            )
+        method, size = self._method()
         photos = PhotoSettings(size, self.format, self.keep_metadata)
         if self.dry_run and count_files(self.folder) >= MANY:
             costs = costs_of_many(self.folder, self.out, method, photos, device=device)
@@ -188,6 +172,30 @@ class ProtectPhotos(Verb):
         private = private_folder(self.out)
         data = {"out": self.out, "private": private, **card.to_json()}
         return Done("\n".join(_result_lines(self, card)), data)
+
+    def _method(self) -> "tuple[PhotoMethod, int]":
+        """The method, and the side at which it makes its noise."""
+        from unlearnable.protection.methods.clusters import UnlearnableClusters
+        from unlearnable.protection.photos import method_for
+
+        method, size = method_for(
+            self.folder,
+            level=self.level,
+            size=self.size,
+            train_steps=self.train_steps,
+            gray_prob=self.gray_prob,
+            generator=self.generator,
+            model=self.model,
+            others=self.others is not None,
+            pretrained=self.pretrained,
+        )
+        if isinstance(method, UnlearnableClusters):
+            say(
+                f"{self.folder} has no sub-folders, so its photos have no classes: Unlearnable "
+                "Clusters is used, not noise-net. It protected nothing where it was measured "
+                "(docs/results.md); if you can, sort the photos into classes."
+            )
+        return method, size
 
     def _estimate_lines(
         self, todo: "Plan", scan: "Scan", photos: PhotoSettings, device: str

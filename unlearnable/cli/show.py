@@ -42,6 +42,9 @@ class Show(Verb):
 
     def run(self) -> Done:
         check_protected(self.folder)
+        card = Card.read(self.folder)
+        check_unpublished(self.out)
+        check_outside(card.data.get("source"), self.out)
         from unlearnable.data.load import load
         from unlearnable.protection.export import originals_of
         from unlearnable.reports.contact_sheet import contact_sheet
@@ -53,9 +56,7 @@ class Show(Verb):
         name = self.folder.resolve()
         # a folder of photos, or without sub-folders, holds images only: the sheet goes beside it
         beside = name.with_name(f"{name.name}-sheet.png")
-        within = protected.labeled and Card.read(self.folder).photos is None
-        check_unpublished(self.out)
-        check_outside(clean.source.get("source"), self.out)
+        within = protected.labeled and card.photos is None
         out = self.out or (self.folder / "sheet.png" if within else beside)
         contact_sheet(clean, protected, out, count=self.count, gain=self.gain)
         return Done(str(out), {"file": out})

@@ -275,6 +275,22 @@ def config_hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def existing(path: Path) -> Path:
+    """Return ``path``, or where it is not there yet the nearest folder above it that is."""
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
+
+
+def require_space(out: Path, need: float) -> None:
+    """Raise UserError where the disk of ``out`` has fewer than ``need`` bytes left: now, and not
+    after the work whose result is to be written."""
+    free = shutil.disk_usage(existing(out)).free
+    if free < need:
+        raise UserError(
+            f"No space left for {out}: {need / 1e6:,.1f} MB or more are needed, and "
+            f"{free / 1e6:,.1f} MB are free."
+        )
+
+
 def inside(path: Path, folder: Path) -> bool:
     """Return whether ``path`` is ``folder`` or lies in it, with all links followed."""
     path, folder = (Path(os.path.realpath(p)) for p in (path, folder))

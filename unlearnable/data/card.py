@@ -201,7 +201,7 @@ class Card:
     others: OthersRecord | None = None
 
     @property
-    def written(self) -> str:
+    def written_digest(self) -> str:
         """What tells these protected photos from others of the same originals."""
         each = sorted((f.written, f.written_pixels) for f in self.files)
         return hashlib.sha256(json.dumps(each).encode()).hexdigest()[:16]

@@ -73,8 +73,7 @@ def find_reader(source: str | Path) -> str | None:
 
 def check_source(source: str | Path) -> None:
     """Raise UserError unless ``source`` is a name of DATA, a folder into which no run writes, or a
-    file or a name that one of READERS reads. A loader is not called and a hub not
-    asked."""
+    file or a name that one of READERS reads. A loader is not called and a hub not asked."""
     reader = find_reader(source)
     if reader == f"{HF}NAME":
         require_hf()

@@ -50,8 +50,7 @@ def detect(
     ]
     by_own = None
     if own is not None:
-        drawn = (_drawn(len(p[0]), most, seed) for p in (own, both))
-        train, test = (_sides(p, _residuals, i) for p, i in zip((own, both), drawn, strict=True))
+        train, test = (_sides(p, _residuals, _drawn(len(p[0]), most, seed)) for p in (own, both))
         by_own = round(_accuracy(train, test, 2, seed), 2)
     return Detection(
         pixels=round(told["pixels"], 2),

@@ -7,11 +7,10 @@ from typing import Any
 from unlearnable.models import MODELS
 from unlearnable.training.recipe import Protocol, Recipe
 
-PHOTO_RADII = (
-    0.0,
-    2.0,
-)  # of the learners that photos are verified by, in /255; 0: ordinary training
-PHOTO_COUNTERMEASURES = ("gray", "white-balance")  # after which they learn once more
+# whom photos are verified by: radii of adversarial training in /255, and further ones, each after
+# ordinary training on photos that went through a countermeasure
+PHOTO_RADII = (0.0, 2.0)
+PHOTO_COUNTERMEASURES = ("gray", "white-balance")
 
 Changes = tuple[tuple[str, str | float], ...]
 

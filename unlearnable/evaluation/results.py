@@ -177,13 +177,12 @@ class Verified(FromJson):
     """The proof for one folder of photos (verify.json).
 
     verdict: over all rows. near_duplicates: photos that have one before them; those stay on one
-    side of the split. size: pixels of a side at which the learners see the photos (a network
-    with ImageNet weights: 224). digest: of the photos at the size at which the noise was made;
-    written: of the protected ones (``Card.written``).
-    test_photos: of the smallest split; 0 in a proof of an earlier version. Among others' photos
-    they are the owner's, and test_others the others'; own_classes: the owner's, on which the
-    verdict is, empty without others. seed: the first of the ``seeds``. not_tried: learners of the
-    suites, in words.
+    side of the split. size: pixels of a side at which the learners see the photos (a network with
+    ImageNet weights: 224). digest: of the photos at the size at which the noise was made;
+    written_digest: of the protected ones, as ``Card`` has it. test_photos: of the smallest split; 0
+    in a proof of an earlier version. Among others' photos they are the owner's, and test_others the
+    others'; own_classes: the owner's, on which the verdict is, empty without others. seed: the
+    first of the ``seeds``. not_tried: learners of the suites, in words.
     """
 
     rows: list[VerifiedRow]
@@ -198,7 +197,7 @@ class Verified(FromJson):
     photos: str
     protected: str
     digest: str
-    written: str = ""
+    written_digest: str = ""
     test_photos: int = 0
     test_others: int = 0
     seed: int = 0

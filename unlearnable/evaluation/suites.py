@@ -11,8 +11,8 @@ def _recipe(name: str, **changes: str | float) -> Learner:
     return Learner(name, tuple(changes.items()))
 
 
+# PGD whatever the recipe's own attack is
 def _pgd(radius: float) -> Learner:
-    # whatever the recipe's own attack is
     return _recipe(f"adversarial {radius:g}/255", attack="pgd", adv_eps=radius)
 
 

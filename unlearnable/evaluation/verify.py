@@ -76,11 +76,10 @@ def verify(
     went through each of them (of ``TEST_TOO``, test photos as well). networks: with ImageNet
     weights, keys of ``PRETRAINED``, each frozen under a linear head (default: those whose weights
     are installed). seeds: how often everything is repeated, with other photos held out, from
-    ``seed`` on. size: the
-    side in pixels at which the learners see the photos (default: ``learner_size`` of that at which
-    the noise was made). holdout: the fraction of every class that is held out, near-duplicates
-    together. others: where the others' photos are now, if not where they were when these were
-    protected among them.
+    ``seed`` on. size: the side in pixels at which the learners see the photos (default:
+    ``learner_size`` of that at which the noise was made). holdout: the fraction of every class that
+    is held out, near-duplicates together. others: where the others' photos are now, if not where
+    they were when these were protected among them.
     cluster: of Ray, whose machines train (default: this process, one training after the other).
     Raises UserError for folders that do not belong together.
     """
@@ -102,18 +101,7 @@ def verify(
     if len(clean.classes) < 2:  # nothing to tell apart, clean or protected
         plan, held_out = [], {}
     run = Trainings(plan, held_out, recipe, device, precision)
-    trainings = trainings_of(run)
-    missing = [by for by, cell in trainings if not (out / cell.file).exists()]
-    cost = {
-        by: _seconds(by, len(clean), len(clean.classes), (clean.size, clean.size), recipe, device)
-        for by in dict.fromkeys(missing)
-    }
-    total = sum(cost[by] for by in missing)
-    if missing:
-        announce_duration(total, f"{len(missing)} trainings")
-    with nullcontext() if cluster else Stages("measuring", total or 1) as stages:
-        cells = [_counted(cell, cost.get(by, 0.0), stages) for by, cell in trainings]
-        results = run_cells(cells, run, out, cluster=cluster, device=device)
+    results = _train(run, out, clean, cluster)
     chance = 100 / len(clean.classes)
     rows = _rows(run, results, chance, own_classes)
     own = class_mask(clean, own_classes or clean.classes)
@@ -135,7 +123,7 @@ def verify(
         photos=str(photos),
         protected=str(protected),
         digest=card.digest,
-        written=card.written,
+        written_digest=card.written_digest,
         test_photos=test_photos,
         test_others=test_others,
         own_classes=[*own_classes],
@@ -173,6 +161,24 @@ def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> lis
         for name in countermeasures
     ]
     return by_radius + after
+
+
+def _train(run: Trainings, out: Path, clean: Images, cluster: Cluster | None) -> list[Result]:
+    """Run the trainings, those in ``out`` but for their results, after saying how long they take.
+    clean: the originals."""
+    trainings = trainings_of(run)
+    missing = [by for by, cell in trainings if not (out / cell.file).exists()]
+    size = clean.size, clean.size
+    cost = {
+        by: _seconds(by, len(clean), len(clean.classes), size, run.recipe, run.device)
+        for by in dict.fromkeys(missing)
+    }
+    total = sum(cost[by] for by in missing)
+    if missing:
+        announce_duration(total, f"{len(missing)} trainings")
+    with nullcontext() if cluster else Stages("measuring", total or 1) as stages:
+        cells = [_counted(cell, cost.get(by, 0.0), stages) for by, cell in trainings]
+        return run_cells(cells, run, out, cluster=cluster, device=run.device)
 
 
 def _counted(
@@ -318,19 +324,19 @@ def load_pairs(
             f"{protected} was not made from the photos that are in {photos} now; run `unlearnable "
             "protect-photos` with both again, which protects what is new."
         )
-    noisy = read_sizes(protected, tuple(dict.fromkeys((working, *sizes))), fewest=1)
+    written = read_sizes(protected, tuple(dict.fromkeys((working, *sizes))), fewest=1)
     clean = originals[size]
-    if not torch.equal(clean.y, noisy[size].y) or clean.classes != noisy[size].classes:
+    if not torch.equal(clean.y, written[size].y) or clean.classes != written[size].classes:
         raise UserError(
             f"Photos are missing from {protected} or were added to it; protect them again."
         )
     order = _order(card, protected)
-    _refuse_originals(card, protected, noisy[working].subset(order))
-    pairs = [(originals[s], noisy[s].subset(order)) for s in sizes]
+    _refuse_originals(card, protected, written[working].subset(order))
+    pairs = [(originals[s], written[s].subset(order)) for s in sizes]
     if card.others is None:
         return pairs
     theirs = read_others_again(card.others, (working, *sizes), others)
-    return [(theirs.joined(clean), theirs.joined(noisy)) for clean, noisy in pairs]
+    return [(theirs.joined(clean), theirs.joined(protected)) for clean, protected in pairs]
 
 
 def _refuse_originals(card: Card, protected: Path, there: Images) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.files import existing
 from unlearnable.core.memory import memory_of_machine
 from unlearnable.core.progress import format_duration
 from unlearnable.data.card import PhotoSettings
@@ -73,7 +74,6 @@ def costs_of_many(
         raise UserError(f"None of {len(some)} files of {folder} can be read; the first: {some[0]}.")
     reading, writing, size = (sum(values) / len(values) for values in zip(*(good[1:] or good)))
     training = noise_seconds(method, (side, side), n, classes, device=device)
-    place = next(p for p in (out, *out.absolute().parents) if p.exists())
     return PhotoCosts(
         photos=n,
         classes=classes,
@@ -85,7 +85,7 @@ def costs_of_many(
         bytes=size,
         state=n * STATE * 3 * side**2,
         memory=memory_for(n, side),
-        free=shutil.disk_usage(place).free,
+        free=shutil.disk_usage(existing(out)).free,
         there=memory_of_machine(),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import inside, refuse_links
+from unlearnable.core.files import existing, inside, refuse_links
 from unlearnable.core.text import printable
 from unlearnable.data.card import (
     CARD,
@@ -230,7 +230,7 @@ def check_places(folder: Path, out: Path, others: Path | str | None = None) -> N
             raise UserError(
                 f"{place} exists and is not this run's output; give another folder, or delete it."
             )
-    parent = next(p for p in (private, *private.absolute().parents) if p.exists())
+    parent = existing(private)
     # now, and not after the noise is made
     for place in (parent, out) if out.exists() else (parent,):
         if not os.access(place, os.W_OK | os.X_OK):

@@ -9,6 +9,7 @@ The output folder holds photos only. What must not be published with them lies b
 private folder (``data/card.py``): the card, the generator, and while a run is not done its state.
 """
 
+import math
 import shutil
 import tempfile
 import time
@@ -26,7 +27,13 @@ from unlearnable.core.callbacks import Callback
 from unlearnable.core.checkpoint import difference, held
 from unlearnable.core.distributed import on_first
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import move, read_json, remove_unfinished, write_json
+from unlearnable.core.files import (
+    move,
+    read_json,
+    remove_unfinished,
+    require_space,
+    write_json,
+)
 from unlearnable.data.card import MARKER, Card, PhotoRecord, PhotoSettings, private_folder
 from unlearnable.data.decoding import Format
 from unlearnable.data.folders import Scan, scan_photos
@@ -167,7 +174,7 @@ def protect_photos(
                 refuse_strangers(out, todo.before)
             on_first(lambda: _tidy(private))
             return todo.before
-        on_first(lambda: _check_space(out, todo, scan))
+        on_first(lambda: _require_space(out, todo, scan, photos))
         on_first(lambda: _claim(out, todo, photos, seed, scan))
         noise, new = private / WORK / "noise", []
         base = todo.before
@@ -203,21 +210,11 @@ def _finish(out: Path, card: Card) -> None:
     _tidy(private)
 
 
-def _check_space(out: Path, todo: Plan, scan: Scan) -> None:
-    """Raise UserError for a disk on which the photos surely have no room, before the noise is made;
-    those that an interrupted run has written need none."""
-    place = next(p for p in (out, *out.absolute().parents) if p.exists())
-    pixels_left = sum(
-        scan.sizes[row][0] * scan.sizes[row][1]
-        for row in todo.rows
-        if not any((out / todo.names[row]).with_suffix(f".{k}").exists() for k in ("png", "webp"))
-    )
-    need, free = int(LEAST_BYTES * pixels_left), shutil.disk_usage(place).free
-    if free < need:
-        raise UserError(
-            f"No space left for {out}: the photos need {need / 1e6:,.0f} MB or more, and "
-            f"{free / 1e6:,.0f} MB are free."
-        )
+def _require_space(out: Path, todo: Plan, scan: Scan, photos: PhotoSettings) -> None:
+    """Raise UserError for a disk on which the photos surely have no room; those that an interrupted
+    run has written need none."""
+    left = (row for row in todo.rows if not (out / _written(todo.names[row], photos)).exists())
+    require_space(out, LEAST_BYTES * sum(math.prod(scan.sizes[row]) for row in left))
 
 
 def _claim(out: Path, todo: Plan, photos: PhotoSettings, seed: int, scan: Scan) -> None:
@@ -327,6 +324,12 @@ def _seconds_of_one(noise: np.ndarray, photos: PhotoSettings) -> float:
         return time.monotonic() - begin
 
 
+def _written(name: str, photos: PhotoSettings) -> str:
+    """The name of the protected photo whose original has this one, both CLASS/NAME."""
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem}.{photos.format}"))
+
+
 def _write_all(
     out: Path, todo: Plan, clean: Images, noisy: Images, photos: PhotoSettings
 ) -> list[tuple[PhotoRecord, bool]]:
@@ -336,11 +339,11 @@ def _write_all(
 
     def one(k: int) -> tuple[PhotoRecord, bool]:
         row = todo.rows[k]
-        name = PurePosixPath(todo.names[row])
-        to = str(name.with_name(f"{name.stem}.{photos.format}"))
+        name = todo.names[row]
+        to = _written(name, photos)
         delta = noisy.x[k].short() - clean.x[k].short()
         done = write_photo(todo.files[row], out, to, delta, todo.method.eps, photos)
         prints = todo.fingerprints[row], done.pixels
-        return PhotoRecord(str(name), to, *prints, done.measured), done.lost_metadata
+        return PhotoRecord(name, to, *prints, done.measured), done.lost_metadata
 
     return in_processes(one, range(len(todo.rows)), "writing photos")

@@ -6,7 +6,6 @@ within the method's budget; labels, their order and the size of the images do no
 
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,7 +20,7 @@ from unlearnable.core.callbacks import Callback
 from unlearnable.core.checkpoint import Checkpoint, held, tidy
 from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write
+from unlearnable.core.files import atomic_write, require_space
 from unlearnable.core.finite import diverged, is_finite
 from unlearnable.core.plugins import own_code
 from unlearnable.core.presets import require_seed
@@ -106,7 +105,8 @@ def _protect(
     if out and (out / "card.json").exists():
         return _finished(out, {"protected_classes": some} | config)
     if out:
-        _check_space(out, data)
+        # images, noise table, and saved states of the run: about four times the images
+        require_space(out, 4 * data.x.numel())
     state = Checkpoint(out, config)
     own = class_mask(data, some) if some else None
     with Watch("surrogate", config, callbacks) as watch:
@@ -252,18 +252,6 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
     for i in chunks(data.x, 4096):
         x[i] = add_noise(data.x[i], delta[i])
     return Images(x, data.y, data.classes)
-
-
-def _check_space(out: Path, data: Images) -> None:
-    """Refuse a full disk before hours of work: images, noise table and saved states of the run need
-    about four times the images."""
-    parent = next(p for p in [out, *out.absolute().parents] if p.exists())
-    need, free = 4 * data.x.numel(), shutil.disk_usage(parent).free
-    if free < need:
-        raise UserError(
-            f"No space left for {out}: about {need / 1e6:,.1f} MB are needed, and "
-            f"{free / 1e6:,.1f} MB are free."
-        )
 
 
 def _write(out: Path, protected: Images, generator: nn.Module | None, card: Card) -> None:

@@ -88,7 +88,7 @@ def _proof(protected: Path, card: Card, proof: Path | str | None) -> Verified | 
     if not (Path(proof) / "verify.json").exists():
         raise UserError(f"{proof} is not a folder that `unlearnable verify` wrote; check the path.")
     shown = Verified.read(Path(proof) / "verify.json")
-    if (shown.digest, shown.written) != (card.digest, card.written):
+    if (shown.digest, shown.written_digest) != (card.digest, card.written_digest):
         raise UserError(
             f"{proof} is about other photos, or other noise, than {protected} now; run "
             "`unlearnable verify` again."

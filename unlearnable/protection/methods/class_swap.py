@@ -68,7 +68,7 @@ class ClassSwap(Method):
     lr: float = 0.1
     """peak of their learning rate"""
 
-    random_start: ClassVar[bool] = True
+    zero_start: ClassVar[bool] = False
 
     presets: ClassVar[dict[str, dict]] = {
         "paper": {},

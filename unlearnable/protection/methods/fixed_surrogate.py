@@ -99,7 +99,7 @@ class FixedSurrogate(OnSurrogate):
     step: float = 0.8
     """size of a noise step in /255"""
 
-    random_start: ClassVar[bool] = True  # the noise begins at a uniform draw, not at 0
+    zero_start: ClassVar[bool] = False  # the noise begins at 0, not at a uniform draw
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,7 +157,7 @@ class HYPO(FixedSurrogate):
     name = "hypo"
 
     step: float = 1.6
-    random_start: ClassVar[bool] = False
+    zero_start: ClassVar[bool] = True
 
     presets = {"paper": {}, "short": SHORT}
 

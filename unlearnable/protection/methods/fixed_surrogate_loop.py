@@ -119,5 +119,5 @@ def descend(
         return goal(t(z.repeat(m.eot_samples, 1, 1, 1), g), y.repeat(m.eot_samples))
 
     eps, step = in_unit(m.eps), in_unit(m.step)
-    start = (x + uniform(x, eps, g)).clamp(0, 1) - x if m.random_start else None
+    start = None if m.zero_start else (x + uniform(x, eps, g)).clamp(0, 1) - x
     return pgd(loss, x, eps=eps, step=step, steps=m.steps, minimize=True, start=start)
