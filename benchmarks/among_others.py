@@ -41,7 +41,7 @@ RESULTS = Path("results/among-others")
 
 def on_photos(source: Path, own: list[str], method: Method, options: argparse.Namespace) -> None:
     """Protect the photos of the classes ``own`` among the others' and verify them; store the
-    proof's rows."""
+    verification's rows."""
     found = listing(source)
     mine = find_classes(tuple(own), found.classes)
     recipe = shortened(Recipe.preset("photos"), options.steps)

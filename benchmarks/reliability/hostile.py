@@ -65,7 +65,8 @@ def prepare(folder: Path) -> None:
         f"protect rem {words} --train-steps 1 --steps 1 --adv-steps 1 --eot-samples 1 --out noise",
         f"learn shapes {words} --steps 1 --evals 1 --test-limit 20 --out learned",
         "protect-photos photos hidden --size 32 --train-steps 1",
-        "verify photos hidden --seeds 1 --radii 0 --model convnet --steps 1 --batch 16 --out proof",
+        "verify photos hidden --seeds 1 --radii 0 --model convnet --steps 1 --batch 16 "
+        "--out verified",
         f"audit noise --test-limit 20 {network} --steps 1 --evals 1 --adv-steps 1 --out aud/x",
     ):
         must(args.split(), folder)
@@ -123,9 +124,12 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     ),
     "card of photos": (
         "hidden.private/card.json",
-        lambda f: report(f / "hidden", f / "proof", out=f / "x.html"),
+        lambda f: report(f / "hidden", f / "verified", out=f / "x.html"),
     ),
-    "proof": ("proof/verify.json", lambda f: report(f / "hidden", f / "proof", out=f / "x.html")),
+    "verified": (
+        "verified/verify.json",
+        lambda f: report(f / "hidden", f / "verified", out=f / "x.html"),
+    ),
     "audit": ("aud/x/audit.json", lambda f: leaderboard(f / "aud" / "x", f / "board")),
     "generator": (
         "noise/generator.safetensors",

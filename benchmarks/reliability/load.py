@@ -27,7 +27,7 @@ SURE = 3.0  # seconds of the half, from which on that is judged: shorter ones ar
 FIXED = 1.0  # GiB that commands hold whatever they work on
 HANG = 600  # seconds
 LEARN = "--model convnet --batch 16 --steps 1 --evals 1"
-VERIFY = f"verify photos out --seeds 1 --radii 0 {LEARN} --out proof"
+VERIFY = f"verify photos out --seeds 1 --radii 0 {LEARN} --out verified"
 
 
 class Failed(Exception):
@@ -102,7 +102,7 @@ def classes(work: Path, n: int) -> None:
             "protect-photos photos out --dry-run": 60,
             "protect-photos photos out --size 8 --train-steps 1": 200,
             VERIFY: 120,
-            "report photos out --verified proof --out page.html": 20,
+            "report photos out --verified verified --out page.html": 20,
             "show out --count 20": 60,
             "export out --noise noise.npy": 60,
         },
@@ -148,7 +148,7 @@ def names(work: Path, n: int) -> None:
         path.rename(long / f"{k}{'n' * 249}.jpg")  # .webp would fit too
     must(work, "protect-photos photos out --train-steps 1", 30)
     must(work, VERIFY, 30)
-    must(work, "report photos out --verified proof --out page.html", 30)
+    must(work, "report photos out --verified verified --out page.html", 30)
     must(work, "show out", 30)
     for length, status in ((3400, 0), (3900, 2)):  # classes and names come to it
         room = length - len(os.fsencode(work))

@@ -1,7 +1,7 @@
 """Files made to do harm: pickles that call functions or forge types, generators, surrogates, cards
-and proofs that name modules, modules beside the images that shadow installed ones, names that lead
-elsewhere or speak to terminals and browsers, links. Nothing foreign may run, be imported or written
-to, and every case must end with a result or one sentence.
+and verifications that name modules, modules beside the images that shadow installed ones, names
+that lead elsewhere or speak to terminals and browsers, links. Nothing foreign may run, be imported
+or written to, and every case must end with a result or one sentence.
 
     python benchmarks/reliability/security.py --cases 300
 """
@@ -84,7 +84,7 @@ def pickles(work: Path, random_: random.Random) -> str | None:
 def names_of_modules(work: Path, random_: random.Random) -> str | None:
     """Files that name a module, which lies in the current folder."""
     name = random_.choice(("evil:net", "evil:run", "evil", "os:system", ":", "evil:net:net"))
-    kind = random_.choice(("generator", "surrogate", "card", "proof"))
+    kind = random_.choice(("generator", "surrogate", "card", "verified"))
     refused = True
     if kind == "generator":
         file = work / "hidden.private" / "generator.safetensors"
@@ -102,8 +102,8 @@ def names_of_modules(work: Path, random_: random.Random) -> str | None:
         _change(work / "noise" / "card.json", ("settings", "model"), name)
         args, refused = "show noise --out x.png", False
     else:
-        _change(work / "proof" / "verify.json", ("recipe", "model"), name)
-        args, refused = "report photos hidden --verified proof --out x.html", False
+        _change(work / "verified" / "verify.json", ("recipe", "model"), name)
+        args, refused = "report photos hidden --verified verified --out x.html", False
     return _ended(command(args.split(), work), work, refused=refused)
 
 
@@ -226,7 +226,7 @@ def prepare(folder: Path, kinds: list[str]) -> None:
         ["protect", "em", *TINY, "--out", "noise"],
         "learn shapes --model convnet --limit 20 --batch 16 --steps 1 --out learned".split(),
         "protect-photos photos hidden --size 32 --train-steps 1".split(),
-        "verify photos hidden --seeds 1 --radii 0 --steps 1 --batch 16 --out proof".split(),
+        "verify photos hidden --seeds 1 --radii 0 --steps 1 --batch 16 --out verified".split(),
     ):
         must(args, folder)
 

@@ -171,11 +171,11 @@ def test_a_verdict_names_persons():
         VerifiedRow("training after grayscale", [60.0], [55.0], 0.88, "not protected"),
     ]
     flags = ["few-seeds", "no-pretrained"]
-    proof = Verified(
+    verified = Verified(
         *(rows, "not protected", 17.0, flags, 0, 1, 48, 0.25, {}, "photos", "out", "digest"),
         not_tried=["JPEG 10"],
     )
-    shown = measured(proof)
+    shown = measured(verified)
     who = "someone who trains on black-and-white copies"
     assert shown.headline.startswith(f"Not protected from {who}: models") and not shown.good
     assert [(row.who, row.clean) for row in shown.tried] == [

@@ -92,7 +92,7 @@ def test_the_whole_path(tmp_path):
     )
     quick = ["--steps", 2, "--batch", 16, "--test-limit", 40, "--adv-steps", 1, "--evals", 1]
     audited = run("audit", out, *quick, cwd=tmp_path).stdout
-    assert "6 trainings, each once on clean" in audited and "Worst-case learnability" in audited
+    assert "6 trainings, of 3 learners on clean" in audited and "Worst-case learnability" in audited
     assert (tmp_path / "audits" / "rem" / "audit.json").exists()
     run("show", out, cwd=tmp_path)
     assert (out / "sheet.png").stat().st_size > 1000

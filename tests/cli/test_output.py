@@ -63,7 +63,7 @@ def test_messages_go_to_standard_error(protected):
     quick = [*LEARN, "--evals", 1]
     found, said = result("audit", "u", *quick, cwd=protected)
     assert found["worst"]["peak"] == max(row["peak"] for row in found["rows"])
-    assert "6 trainings, each once on clean" in said and "takes about" in said
+    assert "6 trainings, of 3 learners on clean" in said and "takes about" in said
     quiet = run("audit", "u", *quick, "--quiet", cwd=protected)
     assert "Worst-case" in quiet.stdout and "takes about" not in quiet.stdout + quiet.stderr
     files, said = result("report", "audits", "audits", cwd=protected)

@@ -112,7 +112,7 @@ def test_export_looks_before_it_writes(place):
     assert Path("c/cifar-10-batches-py/test_batch").exists()
 
 
-def test_a_proof_is_of_this_noise(place):
+def test_a_verification_is_of_this_noise(place):
     """Protected again with another seed: what was measured before says nothing of it."""
     verify("photos", "published", RECIPE, out="verified/published", **BRIEF)
     assert "Tested on" in report("published", "verified/published", out="a.html").read_text()
@@ -177,6 +177,8 @@ def test_a_link_to_nothing_is_refused_before_the_work(place):
 def test_a_dry_run_knows_what_was_typed(place):
     Path("photos/cat/bad.png").write_text("no image")
     command = ["protect-photos", "photos", "out", "--dry-run", "--size", "16", "--train-steps", "1"]
-    said = [typed(*command, *more, cwd=place).stdout for more in ([], ["--skip-bad"])]
-    assert "1 file cannot be used; nothing is done before" in said[0]
-    assert "1 file would be left out." in said[1]
+    done = [typed(*command, *more, cwd=place) for more in ([], ["--skip-bad"])]
+    assert "1 file cannot be used; repair it or take it out, or give --skip-bad." in done[0].stdout
+    assert "cannot be used: photos/cat/bad.png" in done[0].stderr
+    assert "1 file would be left out." in done[1].stdout
+    assert "left out: photos/cat/bad.png" in done[1].stderr

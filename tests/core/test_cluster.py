@@ -109,7 +109,7 @@ def test_results_are_sent_back_where_the_path_is_not_shared(two, tmp_path, quick
     assert numbers(tmp_path / "ray") == numbers(tmp_path / "here")
 
 
-def test_an_audit_and_a_proof_have_the_same_numbers_on_two_workers(two, tmp_path):
+def test_an_audit_and_a_verification_have_the_same_numbers_on_two_workers(two, tmp_path):
     from tests.protection.test_photos import METHOD, SIZE, album
 
     protect(load("shapes", limit=40), Uniform(), tmp_path / "protected")

@@ -238,7 +238,7 @@ def test_own_photos_come_first_and_names_are_kept(folder):
     assert torch.equal(joined.x[:4], own.images[SIZE].x)
 
 
-def test_the_proof_is_on_the_owners_classes(folder):
+def test_the_verdict_is_on_the_owners_classes(folder):
     done = verify(
         folder / "alice", folder / "out", RECIPE, out=folder / "verified",
         radii=(0.0,), countermeasures=(), networks=(), seeds=2, holdout=0.5,

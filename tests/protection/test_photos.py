@@ -1,4 +1,4 @@
-"""Own folders: native sizes, odd formats, hostile files, further images, and the proof."""
+"""Own folders: native sizes, odd formats, hostile files, further images, and their verification."""
 
 import hashlib
 import json

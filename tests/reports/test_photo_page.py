@@ -65,8 +65,8 @@ def test_report_says_what_verify_measured(tmp_path):
     )
     assert np.array_equal(noise, np.clip(128 + 8 * (second.astype(int) - first), 0, 255))
 
-    def proof(rows, verdict, flags=()):
-        folder = tmp_path / "proof"
+    def verified(rows, verdict, flags=()):
+        folder = tmp_path / "verified"
         about = {
             "chance": 50.0,
             "flags": list(flags),
@@ -99,27 +99,27 @@ def test_report_says_what_verify_measured(tmp_path):
         "verdict": "not protected",
     }
     weak = failed | {"clean": [55.0, 56.0], "verdict": "no verdict"}
-    said = proof([held, failed], "not protected")
+    said = verified([held, failed], "not protected")
     assert (
         "Not protected from adversarial 2/255: models that train on these photos learn 4 to "
         "84\u00a0% of" in said
     )
     assert "90.5" in said and "75.5" in said and said.count("– not protected") == 1
-    said = proof([held], "protected")
+    said = verified([held], "protected")
     assert "tried: models that train on these photos learn 4\u00a0% of" in said
     assert "Against whom it holds" in said and "Not tried" in said
-    assert "Not protected: models" in proof([failed], "not protected")
-    said = proof([held, weak], "no verdict", ["weak-baseline"])
+    assert "Not protected: models" in verified([failed], "not protected")
+    said = verified([held, weak], "no verdict", ["weak-baseline"])
     assert "No verdict: the test models" in said and said.count("– no verdict") == 1
-    assert "Not protected from adversarial 2/255" in proof([failed, weak], "not protected")
-    stored = tmp_path / "proof" / "verify.json"
+    assert "Not protected from adversarial 2/255" in verified([failed, weak], "not protected")
+    stored = tmp_path / "verified" / "verify.json"
     write_json(stored, json.loads(stored.read_text()) | {"digest": "another"})
     with pytest.raises(UserError, match="other photos"):
-        report(out, tmp_path / "proof", out=tmp_path / "x.html")
+        report(out, tmp_path / "verified", out=tmp_path / "x.html")
     for damaged, lacks in (({}, "no 'rows'"), ([], "no keys"), ({"rows": [{}]}, "no 'learner'")):
         write_json(stored, damaged)
         with pytest.raises(UserError, match=f"verify.json is not .*{lacks}.*; run the"):
-            report(out, tmp_path / "proof", out=tmp_path / "x.html")
+            report(out, tmp_path / "verified", out=tmp_path / "x.html")
     with pytest.raises(UserError, match=r"not a folder that .unlearnable verify. wrote"):
         report(out, tmp_path, out=tmp_path / "x.html")
     with pytest.raises(UserError, match="not a folder of protected photos"):
@@ -177,7 +177,7 @@ return {wide: document.documentElement.scrollWidth, window: innerWidth,
 
 @pytest.fixture(scope="module")
 def proven(tmp_path_factory) -> Path:
-    """A page with a proof."""
+    """A page with a verification."""
     root = tmp_path_factory.mktemp("proven")
     card = protect_photos(album(root / "photos"), root / "out", METHOD, size=SIZE)
     row = {
@@ -197,12 +197,12 @@ def proven(tmp_path_factory) -> Path:
         "verdict": "protected",
     }
     write_json(
-        root / "proof" / "verify.json",
+        root / "verified" / "verify.json",
         about
         | {"recipe": {"steps": 300}, "digest": card.digest, "written_digest": card.written_digest}
         | MADE,
     )
-    return report(root / "out", root / "proof", out=root / "page.html")
+    return report(root / "out", root / "verified", out=root / "page.html")
 
 
 @pytest.mark.parametrize("width, dark", [(390, False), (1200, False), (1200, True)])

@@ -261,23 +261,27 @@ def protect_folder(job: Protect, memory: Memory) -> ProtectedPhotos:
 def _done(out: Path, card: Card) -> ProtectedPhotos:
     """Say what was protected; the page is written where there is none yet, or an older one."""
     private = private_folder(out)
-    page, proof = private / "report.html", _proof_folder(out)
-    newest = max(p.stat().st_mtime for p in (private / CARD, proof / "verify.json") if p.exists())
+    page, verified = private / "report.html", _verified_folder(out)
+    newest = max(
+        p.stat().st_mtime for p in (private / CARD, verified / "verify.json") if p.exists()
+    )
     if not page.exists() or page.stat().st_mtime < newest:
-        report(out, proof if _measured_before(out) else None, out=page)
+        report(out, verified if _measured_before(out) else None, out=page)
     return ProtectedPhotos(out, private, card.shape[0], len(card.left_out), page)
 
 
-def _proof_folder(out: Path) -> Path:
+def _verified_folder(out: Path) -> Path:
     """Where the results of ``verify`` lie: with what must not be published."""
     return private_folder(out) / "verified"
 
 
 def measure(job: Measure) -> Measured:
-    proof = _proof_folder(job.out)
-    with _typed("verify", job.folder, job.out, "--out", proof):
-        done = verify(job.folder, job.out, _recipe(job.effort), out=proof, seeds=job.effort.seeds)
-    report(job.out, proof, out=private_folder(job.out) / "report.html")
+    verified = _verified_folder(job.out)
+    with _typed("verify", job.folder, job.out, "--out", verified):
+        done = verify(
+            job.folder, job.out, _recipe(job.effort), out=verified, seeds=job.effort.seeds
+        )
+    report(job.out, verified, out=private_folder(job.out) / "report.html")
     return measured(done)
 
 
@@ -289,23 +293,23 @@ def _recipe(effort: Effort) -> Recipe:
 def _measured_before(out: Path) -> Measured | None:
     """What an earlier run measured on these very photos, if any."""
     try:
-        proof = Verified.read(_proof_folder(out) / "verify.json")
-        return measured(proof) if proof.digest == Card.read(out).digest else None
+        verified = Verified.read(_verified_folder(out) / "verify.json")
+        return measured(verified) if verified.digest == Card.read(out).digest else None
     except UserError:
         return None
 
 
-def measured(proof: Verified) -> Measured:
+def measured(verified: Verified) -> Measured:
     """The verdict of ``verify`` for the page, its learners as persons."""
-    rows = [replace(row, learner=who(row.learner)) for row in proof.rows]
-    words = describe_verdict(replace(proof, rows=rows))
+    rows = [replace(row, learner=who(row.learner)) for row in verified.rows]
+    words = describe_verdict(replace(verified, rows=rows))
     untried = [
         f"{NOT_TRIED}: {item}." for p in words.parts if p.title == NOT_TRIED for item in p.items
     ]
     tried = (Tried(r.learner, r.verdict, _mean(r.clean), _mean(r.protected)) for r in rows)
-    care = (sentence(FLAGS[flag]) for flag in proof.flags if flag in FLAGS)
+    care = (sentence(FLAGS[flag]) for flag in verified.flags if flag in FLAGS)
     notes = *words.notes, *untried
-    return Measured(words.headline, words.good, tuple(tried), proof.chance, tuple(care), notes)
+    return Measured(words.headline, words.good, tuple(tried), verified.chance, tuple(care), notes)
 
 
 def _mean(values: list[float]) -> float:

@@ -123,8 +123,8 @@ class Audit(Verb):
             )
             learners = with_attacker(learners, attacker)
         say(
-            f"{2 * len(learners)} trainings, each once on clean and once on "
-            f"protected images: {'; '.join(learner.name for learner in learners)}."
+            f"{2 * len(learners)} trainings, of {len(learners)} learners on clean and on protected "
+            f"images: {'; '.join(learner.name for learner in learners)}."
         )
         before = preparation(learners, protected, attacker, device=device)
         time = estimate(learners, protected, self.recipe, device=device) + before

@@ -166,7 +166,7 @@ class ProtectPhotos(Verb):
             scan=scan,
             others=others,
         )
-        _warn_left_out((*card.left_out, *(others.problems if others else ())))
+        _warn("left out", (*card.left_out, *(others.problems if others else ())))
         for name in card.lost_metadata:
             logger.warning("metadata lost (damaged): %s", name)
         private = private_folder(self.out)
@@ -242,7 +242,7 @@ def _plan_lines(o: ProtectPhotos, scan: "Scan", size: int, todo: "Plan") -> list
 
     found, count, others = scan.listing, Counter(scan.listing.labels), todo.others
     new, problems = len(todo.rows), [*found.problems, *(others.problems if others else ())]
-    _warn_left_out(problems)
+    _warn("left out" if o.skip_bad else "cannot be used", problems)
     lines = []
     classes = others.own_classes if others else found.classes
     for c, name in enumerate(classes) if classes != NO_CLASSES else ():
@@ -261,12 +261,12 @@ def _plan_lines(o: ProtectPhotos, scan: "Scan", size: int, todo: "Plan") -> list
     )
     if n := len(problems):
         then = (
-            "would be left out"
+            "would be left out."
             if o.skip_bad
-            else "cannot be used; nothing is done before that is repaired, unless --skip-bad is "
-            "given"
+            else f"cannot be used; repair {'it' if n == 1 else 'them'} or take "
+            f"{'it' if n == 1 else 'them'} out, or give --skip-bad."
         )
-        lines.append(f"{n} file{'s' * (n > 1)} {then}.")
+        lines.append(f"{n} file{'s' * (n > 1)} {then}")
     return lines
 
 
@@ -294,9 +294,9 @@ def _result_lines(o: ProtectPhotos, card: "Card") -> list[str]:
     return lines
 
 
-def _warn_left_out(problems: Iterable[str]) -> None:
+def _warn(what: str, problems: Iterable[str]) -> None:
     for problem in problems:
-        logger.warning("left out: %s", problem)
+        logger.warning("%s: %s", what, problem)
 
 
 def command(args: list[str]) -> Command:

@@ -1,5 +1,5 @@
 """A learner: how someone trains on images that may be protected. The one description of it that
-audits, proofs for photos and the paper's tables share."""
+audits, verifications of photos and the paper's tables share."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any

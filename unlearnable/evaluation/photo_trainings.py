@@ -1,4 +1,5 @@
-"""The trainings of a proof: every learner on every division of the photos, clean and protected."""
+"""The trainings of a verification: every learner on every division of the photos, clean and
+protected."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def _split(pair: Pair, test: Tensor, seed: int) -> Split:
 
 @dataclass(frozen=True, eq=False)
 class Trainings:
-    """What all trainings of a proof read. held_out: by seed, which photos are, bool [N]."""
+    """What all trainings of a verification read. held_out: by seed, which photos are, bool [N]."""
 
     plan: Plan
     held_out: dict[int, Tensor]

@@ -158,10 +158,10 @@ class Audit(FromJson):
 
 @dataclass(frozen=True)
 class VerifiedRow(FromJson):
-    """One learner of a proof: its accuracies after training on clean and on protected photos, one
-    per seed. left: the part of what lies above chance that protected photos still teach, 0 to 1.
-    Among others' photos these are on the owner's classes, and others_clean, others_protected on the
-    others', whose photos are the same in both trainings."""
+    """One learner of a verification: its accuracies after training on clean and on protected
+    photos, one per seed. left: the part of what lies above chance that protected photos still
+    teach, 0 to 1. Among others' photos these are on the owner's classes, and others_clean,
+    others_protected on the others', whose photos are the same in both trainings."""
 
     learner: str
     clean: list[float]
@@ -174,13 +174,13 @@ class VerifiedRow(FromJson):
 
 @dataclass(frozen=True)
 class Verified(FromJson):
-    """The proof for one folder of photos (verify.json).
+    """The verification of one folder of photos (verify.json).
 
     verdict: over all rows. near_duplicates: photos that have one before them; those stay on one
     side of the split. size: pixels of a side at which the learners see the photos (a network with
     ImageNet weights: 224). digest: of the photos at the size at which the noise was made;
     written_digest: of the protected ones, as ``Card`` has it. test_photos: of the smallest split; 0
-    in a proof of an earlier version. Among others' photos they are the owner's, and test_others the
+    in one of an earlier version. Among others' photos they are the owner's, and test_others the
     others'; own_classes: the owner's, on which the verdict is, empty without others. seed: the
     first of the ``seeds``. not_tried: learners of the suites, in words.
     """
@@ -205,7 +205,7 @@ class Verified(FromJson):
     not_tried: list[str] = field(default_factory=list)
 
     @classmethod
-    def from_json(cls, data: Json, where: str = "This proof") -> Self:
+    def from_json(cls, data: Json, where: str = "This verification") -> Self:
         verified = super().from_json(data, where)
         rows = [VerifiedRow.from_json(row, where) for row in data["rows"]]
         if any({len(row.clean), len(row.protected)} != {verified.seeds} for row in rows):

@@ -1,7 +1,8 @@
-"""``verify``: the proof for one's own photos. Learners train on clean and on protected photos and
-are tested on clean ones that neither has seen: ordinarily, adversarially, on copies without their
-colors, and by a frozen network with ImageNet weights, over several seeds. Where the photos were
-protected among others', those are in every training and test, and the verdict is on the owner's."""
+"""``verify``: does the protection of one's own photos hold? Learners train on clean and on
+protected photos and are tested on clean ones that neither has seen: ordinarily, adversarially, on
+copies without their colors, and by a frozen network with ImageNet weights, over several seeds.
+Where the photos were protected among others', those are in every training and test, and the verdict
+is on the owner's."""
 
 from contextlib import nullcontext
 from dataclasses import asdict, replace

@@ -39,13 +39,13 @@ Trio = list[tuple[str, str]]  # of one photo: (data URI, caption) of original, p
 
 
 def report(
-    protected: Path | str, proof: Path | str | None = None, *, out: Path | str, count: int = 3
+    protected: Path | str, verified: Path | str | None = None, *, out: Path | str, count: int = 3
 ) -> Path:
     """Write the page and return its path.
 
-    proof: the folder that ``verify`` wrote (None: the page says that nothing was measured). count:
-    photos shown, one per class. Raises UserError for a folder without protected photos and for a
-    proof about other photos."""
+    verified: the folder that ``verify`` wrote (None: the page says that nothing was measured).
+    count: photos shown, one per class. Raises UserError for a folder without protected photos and
+    for a verification of other photos."""
     protected, out = Path(protected), Path(out)
     card = Card.read(protected) if find_private(protected, CARD) else None
     if not (card and card.photos and {"lowest_psnr", "psnr_counts"} <= card.measured.keys()):
@@ -53,7 +53,7 @@ def report(
             f"{protected} is not a folder of protected photos; make one with `unlearnable "
             "protect-photos`."
         )
-    shown = _proof(protected, card, proof)
+    shown = _verified(protected, card, verified)
     words = describe_verdict(shown)
     photos, missing = _photos(protected, card, shown, count)
     counts = {int(db): n for db, n in card.measured["psnr_counts"].items()}
@@ -66,7 +66,7 @@ def report(
         pretrained=card.method == "class-uap",
         classes=[printable(name) for name in card.classes if name],  # none in a flat folder
         count=card.shape[0],
-        proof=shown,
+        verified=shown,
         others=card.others,
         rows=[_bars(row) for row in shown.rows] if shown else [],
         flags=[(f, FLAGS.get(f, "see docs/checks.md.")) for f in shown.flags] if shown else [],
@@ -82,15 +82,17 @@ def report(
     return out
 
 
-def _proof(protected: Path, card: Card, proof: Path | str | None) -> Verified | None:
-    if not proof:
+def _verified(protected: Path, card: Card, verified: Path | str | None) -> Verified | None:
+    if not verified:
         return None
-    if not (Path(proof) / "verify.json").exists():
-        raise UserError(f"{proof} is not a folder that `unlearnable verify` wrote; check the path.")
-    shown = Verified.read(Path(proof) / "verify.json")
+    if not (Path(verified) / "verify.json").exists():
+        raise UserError(
+            f"{verified} is not a folder that `unlearnable verify` wrote; check the path."
+        )
+    shown = Verified.read(Path(verified) / "verify.json")
     if (shown.digest, shown.written_digest) != (card.digest, card.written_digest):
         raise UserError(
-            f"{proof} is about other photos, or other noise, than {protected} now; run "
+            f"{verified} is about other photos, or other noise, than {protected} now; run "
             "`unlearnable verify` again."
         )
     return shown
@@ -134,7 +136,7 @@ def _tint(m: Measured) -> str:
 
 
 def _photos(
-    protected: Path, card: Card, proof: Verified | None, count: int
+    protected: Path, card: Card, verified: Verified | None, count: int
 ) -> tuple[list[Trio], str]:
     """Return what is shown of ``count`` photos, one per class, and (if an original is missing) the
     folder that was looked in."""
@@ -142,7 +144,7 @@ def _photos(
     flat = card.classes == NO_CLASSES
     firsts = {label: path for path, label in reversed(files)}
     chosen = [p for p, _ in files] if flat else [firsts[label] for label in sorted(firsts)]
-    folders = _folders_of_originals(protected, card, proof)
+    folders = _folders_of_originals(protected, card, verified)
     trios = []
     for path in chosen[:count]:
         within = (path.parent.relative_to(protected) / path.stem).as_posix()
@@ -160,10 +162,10 @@ def _photos(
     return trios, "" if shown_all else printable(str(folders[0].absolute()))
 
 
-def _folders_of_originals(protected: Path, card: Card, proof: Verified | None) -> list[Path]:
-    """Return where the originals may lie. Card and proof hold the path as it was typed, which is
-    tried from here and from every folder above the protected photos."""
-    typed = [card.originals(protected)["source"], *([proof.photos] if proof else [])]
+def _folders_of_originals(protected: Path, card: Card, verified: Verified | None) -> list[Path]:
+    """Return where the originals may lie. Card and verification hold the path as it was typed,
+    which is tried from here and from every folder above the protected photos."""
+    typed = [card.originals(protected)["source"], *([verified.photos] if verified else [])]
     starts = [Path(), *protected.resolve().parents]
     return list(dict.fromkeys(start / name for name in typed for start in starts))
 
@@ -197,7 +199,7 @@ def _pair(path: Path, originals: list[Path], linf: float) -> tuple[np.ndarray, n
     return None
 
 
-def _settings(card: Card, proof: Verified | None) -> list[tuple[str, object]]:
+def _settings(card: Card, verified: Verified | None) -> list[tuple[str, object]]:
     """Return what is needed to repeat the run, (name, value)."""
     about = {k: getattr(card, k) for k in ("seed", "seconds", "hardware", "torch", "version")}
     about |= {"commit": card.commit, "command": card.command}
@@ -206,11 +208,11 @@ def _settings(card: Card, proof: Verified | None) -> list[tuple[str, object]]:
     if card.others:
         flat += [("others: folder", card.others.folder), ("others: photos", card.others.count)]
     flat += about.items()
-    if proof:
-        flat += _named("proof", proof.recipe)
+    if verified:
+        flat += _named("verification", verified.recipe)
         flat += [
-            ("proof: seeds", proof.seeds),
-            ("proof: near-duplicates kept together", proof.near_duplicates),
+            ("verification: seeds", verified.seeds),
+            ("verification: near-duplicates kept together", verified.near_duplicates),
         ]
     return flat
 

@@ -27,9 +27,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Words:
-    """A proof in words. headline: the verdict as a sentence; good: whether that is good news;
-    parts: against which learners it holds, against which not, and which were not tried; notes: what
-    the numbers rest on, a sentence each."""
+    """A verification in words. headline: the verdict as a sentence; good: whether that is good
+    news; parts: against which learners it holds, against which not, and which were not tried;
+    notes: what the numbers rest on, a sentence each."""
 
     headline: str
     good: bool
@@ -37,42 +37,42 @@ class Words:
     notes: tuple[str, ...] = ()
 
 
-def describe_verdict(proof: Verified | None) -> Words:
-    """Say what a proof found (None: nothing was measured)."""
-    if proof is None:
+def describe_verdict(verified: Verified | None) -> Words:
+    """Say what a verification found (None: nothing was measured)."""
+    if verified is None:
         return Words("Protected; whether it works was not measured yet.", False)
-    headline, good = _headline(proof)
-    if not proof.rows:
+    headline, good = _headline(verified)
+    if not verified.rows:
         return Words(headline, good)
     parts = [
-        Part(title, tuple(_row(row) for row in proof.rows if row.verdict == verdict))
+        Part(title, tuple(_row(row) for row in verified.rows if row.verdict == verdict))
         for verdict, title in TITLES.items()
     ]
-    parts.append(Part(NOT_TRIED, _untried(proof)))
-    return Words(headline, good, tuple(p for p in parts if p.items), _notes(proof))
+    parts.append(Part(NOT_TRIED, _untried(verified)))
+    return Words(headline, good, tuple(p for p in parts if p.items), _notes(verified))
 
 
-def verify_table(proof: Verified) -> str:
-    """Return the proof as plain text: the numbers, then what they say."""
-    return "\n".join(p if isinstance(p, str) else f"{to_text(p)}\n" for p in verify_parts(proof))
+def verify_table(verified: Verified) -> str:
+    """Return the verification as plain text: the numbers, then what they say."""
+    return "\n".join(p if isinstance(p, str) else f"{to_text(p)}\n" for p in verify_parts(verified))
 
 
-def verify_parts(proof: Verified) -> list[Table | str]:
-    """Return the proof in parts: the table of accuracies, where anything was trained, and what it
-    says, line by line."""
-    words = describe_verdict(proof)
+def verify_parts(verified: Verified) -> list[Table | str]:
+    """Return the verification in parts: the table of accuracies, where anything was trained, and
+    what it says, line by line."""
+    words = describe_verdict(verified)
     said = [words.headline]
     for part in words.parts:
         said += [f"{part.title}:", *(f"  - {item}" for item in part.items)]
     said += words.notes
-    if proof.flags:
-        said.append(f"Flags: {', '.join(proof.flags)} (docs/checks.md).")
-    return [*([_numbers(proof)] if proof.rows else []), *said]
+    if verified.flags:
+        said.append(f"Flags: {', '.join(verified.flags)} (docs/checks.md).")
+    return [*([_numbers(verified)] if verified.rows else []), *said]
 
 
-def _numbers(proof: Verified) -> Table:
+def _numbers(verified: Verified) -> Table:
     """The table of accuracies."""
-    mixed = bool(proof.own_classes)
+    mixed = bool(verified.own_classes)
     rows = tuple(
         (
             Cell(row.learner),
@@ -80,7 +80,7 @@ def _numbers(proof: Verified) -> Table:
             Cell(row.verdict if row.verdict == "protected" else row.verdict.upper()),
             *map(measured, (row.others_clean, row.others_protected) if mixed else ()),
         )
-        for row in proof.rows
+        for row in verified.rows
     )
     title = "Accuracy on clean photos that were held out, in %, by the photos trained on"
     more = ("others', clean", "others', protected") if mixed else ()
@@ -89,27 +89,27 @@ def _numbers(proof: Verified) -> Table:
     return Table(title, columns, rows)
 
 
-def _headline(proof: Verified) -> tuple[str, bool]:
-    if not proof.rows:
+def _headline(verified: Verified) -> tuple[str, bool]:
+    if not verified.rows:
         return (
             "No verdict: all photos are of one class, so there is nothing that a model could learn "
             "to tell apart.",
             False,
         )
-    judged = [row for row in proof.rows if row.verdict != "no verdict"]
-    if proof.verdict == "no verdict" or not judged:
+    judged = [row for row in verified.rows if row.verdict != "no verdict"]
+    if verified.verdict == "no verdict" or not judged:
         return "No verdict: the test models learn too little even from the clean photos.", False
     least, most = (round(100 * f(row.left for row in judged)) for f in (min, max))
     # the numbers are not to be divided over two lines
     left = f"{most}\u00a0%" if most == least else f"{least} to {most}\u00a0%"
-    about = " about your classes" if proof.own_classes else ""
+    about = " about your classes" if verified.own_classes else ""
     said = (
         f"models that train on these photos learn {left} of what clean ones would teach them{about}"
     )
-    if proof.verdict == "protected":
+    if verified.verdict == "protected":
         return f"Protected from the learners that were tried: {said}.", True
     failed = [row.learner for row in judged if row.verdict == "not protected"]
-    if len(failed) == len(proof.rows):
+    if len(failed) == len(verified.rows):
         return f"Not protected: {said}.", False
     return f"Not protected from {'; '.join(map(printable, failed))}: {said}.", False
 
@@ -123,45 +123,47 @@ def _row(row: VerifiedRow) -> str:
     )
 
 
-def _untried(proof: Verified) -> tuple[str, ...]:
-    known = [printable(name) for name in proof.not_tried[:UNTRIED]]
-    if (more := len(proof.not_tried) - len(known)) > 0:
+def _untried(verified: Verified) -> tuple[str, ...]:
+    known = [printable(name) for name in verified.not_tried[:UNTRIED]]
+    if (more := len(verified.not_tried) - len(known)) > 0:
         known.append(f"{more} more learners of `unlearnable audit` (verify.json names them)")
     return ("; ".join([*known, "image generators, and whatever else people train"]),)
 
 
-def _notes(proof: Verified) -> tuple[str, ...]:
-    return tuple(note for note in (_size(proof), _spread(proof), _collateral(proof)) if note)
+def _notes(verified: Verified) -> tuple[str, ...]:
+    return tuple(
+        note for note in (_size(verified), _spread(verified), _collateral(verified)) if note
+    )
 
 
-def _size(proof: Verified) -> str:
-    """What was tested on; a proof of an earlier version does not say it."""
-    guessing = f"Guessing reaches {proof.chance:.1f}\u00a0%."
-    if not proof.test_photos:
+def _size(verified: Verified) -> str:
+    """What was tested on; one of an earlier version does not say it."""
+    guessing = f"Guessing reaches {verified.chance:.1f}\u00a0%."
+    if not verified.test_photos:
         return guessing
-    whose = " of yours" if proof.own_classes else ""
-    more = f" and {proof.test_others} of the others'" if proof.own_classes else ""
-    splits = "in each split" if proof.seeds > 1 else "in one split"
+    whose = " of yours" if verified.own_classes else ""
+    more = f" and {verified.test_others} of the others'" if verified.own_classes else ""
+    splits = "in each split" if verified.seeds > 1 else "in one split"
     return (
-        f"Tested on {proof.test_photos} clean photos{whose}{more} that were held out {splits}, "
+        f"Tested on {verified.test_photos} clean photos{whose}{more} that were held out {splits}, "
         f"every class counted alike. {guessing}"
     )
 
 
-def _spread(proof: Verified) -> str:
+def _spread(verified: Verified) -> str:
     """How far the accuracies vary over the splits."""
-    if proof.seeds < 2:
+    if verified.seeds < 2:
         return "One split into training and test photos, so how far another would differ is open."
-    most = max(stdev(values) for row in proof.rows for values in (row.clean, row.protected))
+    most = max(stdev(values) for row in verified.rows for values in (row.clean, row.protected))
     return (
-        f"Over {proof.seeds} splits into training and test photos an accuracy varies by up to "
+        f"Over {verified.seeds} splits into training and test photos an accuracy varies by up to "
         f"{most:.1f} points (standard deviation, after ±)."
     )
 
 
-def _collateral(proof: Verified) -> str:
+def _collateral(verified: Verified) -> str:
     """What the noise does to the others' classes; nothing where there are no others."""
-    rows = [row for row in proof.rows if row.others_clean]
+    rows = [row for row in verified.rows if row.others_clean]
     if not rows:
         return ""
     lost = {row.learner: _mean(row.others_clean) - _mean(row.others_protected) for row in rows}

@@ -44,9 +44,9 @@ class ASR(Robust):
 
 @dataclass(frozen=True)
 class MIUE(MinMin):
-    """mutual-information unlearnable examples (2026): noise draws a class's features together and
-    apart from the other classes'. Its paper reports protection up to AT-6; expensive there (100
-    epochs, a noise pass per epoch)."""
+    """mutual-information unlearnable examples (Zhu et al., ICLR 2026): noise draws a class's
+    features together and apart from the other classes'. Its paper reports protection up to AT-6;
+    expensive there (100 epochs, a noise pass per epoch)."""
 
     name = "mi-ue"
 

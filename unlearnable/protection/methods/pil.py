@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PIL(Method):
-    """perturbation-induced linearization (2026): noise that one linear classifier reads, on images
-    that it cannot. Seconds on a CPU; undone by adversarial training beyond a small radius."""
+    """perturbation-induced linearization (Liu et al., ICLR 2026): noise that one linear classifier
+    reads, on images that it cannot. Seconds on a CPU; undone by adversarial training beyond a small
+    radius."""
 
     name = "pil"
 
