@@ -140,7 +140,7 @@ def test_the_protection_and_the_purifier_are_made_once(tmp_path, test, monkeypat
     assert preparation(learners, one.clean, one) == 0
     assert sorted(p.name for p in one.own_folder.iterdir()) == [
         "protected",
-        "u-net-30.safetensors",
+        "u-net-4-30.safetensors",
     ]
 
 
