@@ -138,13 +138,13 @@ def test_an_unknown_counter(noisy):
 
 
 def test_bilateral_by_hand(noisy):
-    """Its weights: a Gaussian of the distance times one of the colors' L1 difference, over 9 x 9
-    mirrored pixels."""
+    """OpenCV's weights: a Gaussian of the distance times one of the colors' L1 difference, over the
+    49 mirrored pixels that are at most 4 away."""
     x = np.pad(noisy.x[1].numpy().astype(float), ((0, 0), (4, 4), (4, 4)), mode="reflect")
     window, center = x[:, 3:12, 2:11], x[:, 7:8, 6:7]
     apart = np.abs(window - center).sum(0) / 75
-    near = np.add.outer(np.arange(-4, 5) ** 2, np.arange(-4, 5) ** 2) / 75**2
-    weight = np.exp(-(apart**2 + near) / 2)
+    squared = np.add.outer(np.arange(-4, 5) ** 2, np.arange(-4, 5) ** 2)
+    weight = np.exp(-(apart**2 + squared / 75**2) / 2) * (squared <= 16)
     known = (window * weight).sum((1, 2)) / weight.sum()
     assert (
         np.abs(apply_countermeasure("bilateral", noisy).x[1, :, 3, 2].numpy() - known).max() <= 0.6

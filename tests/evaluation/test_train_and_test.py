@@ -32,12 +32,15 @@ def test_what_a_result_is_found_by(images):
         key(images, at_2),
         key(images, Learner(countermeasure="gray")),
         key(images, Learner(countermeasure="gray", countermeasure_test=True)),
+        key(images, Learner(countermeasure="bilateral")),
         key(images, Learner(leaked=0.1), pairs=(images, images)),
         key(images, Learner(leaked=0.1), pairs=(images, other)),
         key(images, seed=1),
         key(other),
     ]
     assert all(a != b for k, a in enumerate(keys) for b in keys[:k])
+    assert key(images, Learner(countermeasure="bilateral"))["countermeasure_form"] == 2
+    assert "countermeasure_form" not in key(images, Learner(countermeasure="gray"))
 
 
 def test_settings_at_their_defaults_are_left_out(images):

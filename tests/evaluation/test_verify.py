@@ -73,7 +73,11 @@ def test_a_learner_that_ruins_clean_photos_is_flagged():
     assert _flags([fine, fine], 3, 10.0, 100, NETWORK) == []
     assert _flags([fine, ruined], 3, 10.0, 100, NETWORK) == ["ruins-clean"]
     assert _flags([], 3, 100.0, 0, NETWORK) == ["one-class"]
-    found = _flags([fine, ruined], 1, 10.0, 99, ())
+    uneven = VerifiedRow("training after y", [90.0] * 3, [12.0, 15.0, 60.0], 0.24, "protected")
+    assert _flags([fine, uneven], 3, 10.0, 100, NETWORK) == ["uneven-splits"]
+    failed = VerifiedRow("training after z", [90.0] * 3, [80.0] * 3, 0.9, "not protected")
+    assert _flags([fine, failed], 3, 10.0, 100, NETWORK) == []
+    found = _flags([fine, ruined, uneven], 1, 10.0, 99, ())
     assert {"small-test", "no-pretrained"} <= {*found} and set(found) <= set(
         FLAGS
     )  # the page says what it means

@@ -16,9 +16,10 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.browser import axe, browse
-from unlearnable import EM, REM, SEM, TAP, Recipe, Uniform, UserError, audit, load, protect
+from unlearnable import EM, HYPO, REM, SEM, TAP, Recipe, Uniform, UserError, audit, load, protect
 from unlearnable.cli.main import main
 from unlearnable.core.files import config_hash, write_json
+from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.published import Figure, figure
 from unlearnable.experiments.cell_values import filled, markdown
@@ -205,6 +206,26 @@ def test_a_result_is_found_by_what_was_measured(tmp_path):
     (tmp_path / "one.json").write_text('{"cells": [')
     with pytest.raises(UserError, match="cannot be read as JSON"):
         Records(tmp_path)
+
+
+def test_a_result_of_an_earlier_form_is_not_found(tmp_path, monkeypatch):
+    """Of a method and of a countermeasure whose numbers changed and whose settings did not."""
+    runner = Runner(get_scale("small", "cifar10"), tmp_path)
+    bilateral = Learner(countermeasure="bilateral")
+    assert "form" not in runner.config(NoiseSpec(TAP()), 0)
+    assert runner.config(NoiseSpec(HYPO()), 0)["form"] == 2
+    later = [
+        runner.config(NoiseSpec(HYPO()), 0),
+        runner.config(LearnerSpec(TAP(), learner=bilateral), 0),
+    ]
+    monkeypatch.setattr(HYPO, "form", 1)
+    monkeypatch.setitem(COUNTERMEASURES, "bilateral", replace(COUNTERMEASURES["bilateral"], form=1))
+    earlier = [
+        runner.config(NoiseSpec(HYPO()), 0),
+        runner.config(LearnerSpec(TAP(), learner=bilateral), 0),
+    ]
+    for before, now in zip(earlier, later):
+        assert canonical(before) != canonical(now)
 
 
 @pytest.fixture

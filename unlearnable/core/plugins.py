@@ -28,6 +28,8 @@ class Entry(Generic[T]):
     about: str
     target: str
     """module:attribute, inside this package"""
+    form: int = 1
+    """raised where the same name gives other numbers than before: earlier results are not found"""
 
     def load(self) -> T:
         """Import and return what ``target`` names."""

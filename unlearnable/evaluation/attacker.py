@@ -62,6 +62,7 @@ class Attacker:
             "settings": settings_of(self.method),
             "seed": self.seed,
             "images": self.clean.digest(),
+            **({"form": self.method.form} if self.method.form > 1 else {}),
         }
 
     def key(self, pairs: int) -> Json:

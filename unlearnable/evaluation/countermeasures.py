@@ -35,14 +35,16 @@ COUNTERMEASURES: dict[str, Entry[Change]] = {
     "bits2": Entry("2 bits per channel, rounded to the nearest level", f"{_HERE}:bits2"),
     "white-balance": Entry("white balance", f"{_HERE}:white_balance"),
     "mean3": Entry("mean over 3 x 3 pixels", f"{_HERE}:mean3"),
-    "gaussian3": Entry("Gaussian filter of 3 x 3 pixels, as OpenCV's", f"{_HERE}:gaussian3"),
+    "gaussian3": Entry(
+        "Gaussian filter of 3 x 3 pixels, as OpenCV's", f"{_HERE}:gaussian3", form=2
+    ),
     "median3": Entry("median over 3 x 3 pixels", f"{_HERE}:median3"),
-    "bilateral": Entry("bilateral filter (9, 75, 75)", f"{_HERE}:bilateral"),
+    "bilateral": Entry("bilateral filter (9, 75, 75), as OpenCV's", f"{_HERE}:bilateral", form=2),
     "class-means": Entry(
         "the mean image of its class taken out of every image", f"{_HERE}:class_means"
     ),
     "projection": Entry(
-        "without the directions that a linear classifier uses", f"{_HERE}:projection"
+        "without the directions that a linear classifier uses", f"{_HERE}:projection", form=2
     ),
     "d-vae": Entry(
         "a rate-constrained autoencoder of the images themselves (D-VAE); minutes of training",
@@ -59,6 +61,13 @@ def describe_countermeasure(name: str) -> str:
             "countermeasure", name, COUNTERMEASURES, ", or your own as my_module:function"
         )
     return COUNTERMEASURES[name].about if name in COUNTERMEASURES else name
+
+
+def form_of(name: str | None) -> dict[str, int]:
+    """What the countermeasure ``name`` adds to what a result is found by: its form, from the second
+    on."""
+    form = COUNTERMEASURES[name].form if name in COUNTERMEASURES else 1
+    return {"countermeasure_form": form} if form > 1 else {}
 
 
 def apply_countermeasure(name: str, data: "Images") -> "Images":

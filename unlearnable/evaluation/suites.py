@@ -4,7 +4,7 @@ from unlearnable.core.errors import UserError, unknown
 from unlearnable.evaluation.learners import Learner, pretrained
 from unlearnable.training.recipe import Recipe
 
-VERSION = 7  # of the suites: results of different versions never share a table
+VERSION = 8  # of the suites: results of different versions never share a table
 
 
 def _recipe(name: str, **changes: str | float) -> Learner:

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from unlearnable.core.seeding import generator
-from unlearnable.core.units import LEVELS, in_unit, round_pixels, to_pixels, to_unit
+from unlearnable.core.units import LEVELS, round_pixels
 from unlearnable.data.jpeg import as_jpeg, each_image, jpeg
 from unlearnable.training.augment import gray
 
@@ -78,16 +78,24 @@ def median_filter(x: Tensor, size: int) -> Tensor:
     return each_image(x, lambda image: image.filter(ImageFilter.MedianFilter(size)))
 
 
-def bilateral_filter(x: Tensor, size: int, color: float, space: float) -> Tensor:
-    """Average over size x size pixels, weighted by similarity of color (standard deviation
-    ``color``, in /255) and by distance (``space``, in pixels)."""
-    from kornia.filters import bilateral_blur  # takes seconds to import
-
-    out = torch.empty_like(x)
-    chunk = max(1, 2**18 // (x.shape[2] * x.shape[3]))  # kornia makes size^2 copies of a chunk
-    for i in torch.arange(len(x)).split(chunk):
-        y = bilateral_blur(to_unit(x[i]), size, in_unit(color), (space, space))
-        out[i] = to_pixels(y)
+def bilateral_filter(x: Tensor, diameter: int, color: float, space: float) -> Tensor:
+    """OpenCV's bilateral filter: average over the disc of ``diameter`` pixels, weighted by
+    similarity of color (the channels' absolute differences added up; standard deviation ``color``,
+    in /255) and by distance (``space``, in pixels). The border is mirrored."""
+    r = diameter // 2
+    disc = [(v, u) for v in range(-r, r + 1) for u in range(-r, r + 1) if v * v + u * u <= r * r]
+    out, (height, width) = torch.empty_like(x), x.shape[-2:]
+    for i in torch.arange(len(x)).split(max(1, 2**20 // (height * width))):
+        center = x[i].float()
+        padded = F.pad(center, (r, r, r, r), mode="reflect")
+        total, weights = torch.zeros_like(center), torch.zeros_like(center[:, :1])
+        for v, u in disc:
+            near = padded[..., r + v : r + v + height, r + u : r + u + width]
+            apart = (near - center).abs().sum(1, keepdim=True) / color
+            weight = torch.exp(-(apart**2 + (v * v + u * u) / space**2) / 2)
+            total += weight * near
+            weights += weight
+        out[i] = round_pixels(total / weights)
     return out
 
 
@@ -169,6 +177,6 @@ posterize2 = _named(posterize, bits=2)
 mean3 = _named(mean_filter, size=3)
 gaussian3 = _named(gaussian_filter)
 median3 = _named(median_filter, size=3)
-bilateral = _named(bilateral_filter, size=9, color=75, space=75)
+bilateral = _named(bilateral_filter, diameter=9, color=75, space=75)
 class_means: Named = without_class_means
 projection: Named = orthogonal_projection

@@ -284,6 +284,8 @@ def _flags(
         flags.append("ruins-clean")
     if any(row.verdict == "no verdict" for row in rows):
         flags.append("weak-baseline")
+    if any(row.verdict == "protected" and not _held_everywhere(row, chance) for row in rows):
+        flags.append("uneven-splits")
     if seeds < 3:
         flags.append("few-seeds")
     if test_photos < SMALL_TEST:
@@ -291,6 +293,12 @@ def _flags(
     if not networks:
         flags.append("no-pretrained")
     return flags
+
+
+def _held_everywhere(row: VerifiedRow, chance: float) -> bool:
+    """Whether no split by itself is beyond the line."""
+    by_split = (verdict(a, b, chance) for a, b in zip(row.clean, row.protected))
+    return "not protected" not in by_split
 
 
 # ── the photos ──

@@ -10,6 +10,7 @@ from unlearnable.core.files import config_hash, lock
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import clean_mask, mix_in_clean
+from unlearnable.evaluation.countermeasures import form_of
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.store import Json, get_or_compute, without_defaults
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
@@ -85,6 +86,7 @@ class Runner:
             "fraction": spec.fraction,
             "rest": spec.rest,
             "countermeasure": by.countermeasure,
+            **form_of(by.countermeasure),
             **{k: v for k, v in further.items() if k in ("countermeasure_test", "leaked")},
         }
 
@@ -170,6 +172,7 @@ class Runner:
             # every method is a dataclass, but their base class is not
             "settings": method and asdict(cast(Any, method)),
             "seed": seed,
+            **({"form": method.form} if method and method.form > 1 else {}),
         }
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 INPUT_SIZE = 224
-"""pixels of a side at which these networks saw ImageNet"""
+"""pixels of a side at which these networks saw ImageNet (EfficientNet-Lite2: 260)"""
 
 
 @dataclass(frozen=True)

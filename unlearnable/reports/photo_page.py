@@ -32,6 +32,8 @@ FLAGS = {
     "one-class": "all photos are of one class, so there is nothing to tell apart.",
     "no-pretrained": "no network that was trained elsewhere was tried, and with few photos that is "
     "how most people train. Install the weights that `unlearnable ls models` names.",
+    "uneven-splits": "one learner is held back on average, but not on every split into training "
+    "and test photos. More splits would tell more.",
     "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
     "differs from the next by many points.",
 }

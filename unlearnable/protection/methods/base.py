@@ -111,6 +111,9 @@ class Method(Presets, ABC):
     name: ClassVar[str]
     """what commands, cards and tables call it; default: the name of the class"""
 
+    form: ClassVar[int] = 1
+    """raised where the same settings give other noise than before: earlier results are not found"""
+
     least_images: ClassVar[int] = 2
     """so many images it needs at least"""
 

@@ -6,11 +6,12 @@ more than the image. A network makes the noises, each from a fixed random input.
 
 The paper's surrogate was trained elsewhere (CLIP). None is included here, so without ``surrogate``
 a network learns on the images themselves to tell by how much they are turned (Gidaris et al.,
-2018), which needs no labels. Three things differ from the authors' program. One network makes all
+2018), which needs no labels. Four things differ from the authors' program. One network makes all
 noises, each trained on its own cluster's images; theirs has one network per cluster, trained on all
 images. The distance is the one that k-means knows, squared Euclidean; theirs is the divergence of
 the features' softmax from the center's. Here a tanh keeps the noise within eps; theirs is clipped,
-which stops the gradient there.
+which stops the gradient there. The network is narrower and shallower (32 channels, one
+downsampling, two residual blocks; theirs 64, two, six), without weight decay (theirs 5e-4).
 """
 
 import math

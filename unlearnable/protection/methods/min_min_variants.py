@@ -46,9 +46,12 @@ class ASR(Robust):
 class MIUE(MinMin):
     """mutual-information unlearnable examples (Zhu et al., ICLR 2026): noise draws a class's
     features together and apart from the other classes'. Its paper reports protection up to AT-6;
-    expensive there (100 epochs, a noise pass per epoch)."""
+    expensive there (100 epochs, a noise pass per epoch). The authors mirror half of the images
+    at every visit and add the noise after that; here images are as they are, or with draws of T
+    image and noise move together."""
 
     name = "mi-ue"
+    form = 2
 
     steps: int = 10
     step: float | None = 0.2
@@ -97,6 +100,7 @@ class AUE(MinMin):
     1.0 for 100 classes."""
 
     name = "aue"
+    form = 2
 
     steps: int = 5
     reach: float = 0.5
@@ -138,6 +142,7 @@ class PUE(MinMin):
     its certificate."""
 
     name = "pue"
+    form = 2
 
     steps: int = 20
     eot_samples: int = 0

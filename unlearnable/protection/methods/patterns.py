@@ -101,6 +101,7 @@ class AR(Method):
     ordinary training; undone by adversarial training and by JPEG."""
 
     name = "ar"
+    form = 2
     eps: ClassVar[float] = LEVELS
     l2: float = 1.0
     """L2 norm of an image's noise, in [0, 1] units at 32 px (larger images: the same root mean
@@ -131,6 +132,7 @@ class OPS(Method):
     augmentation and a median filter. One pixel changes by up to 255."""
 
     name = "ops"
+    form = 2
     eps: ClassVar[float] = LEVELS
 
     @property
