@@ -1,7 +1,9 @@
 """Where a command must not write: among photos that are to be published, and into images that are
 read. Each is refused before any work."""
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,20 @@ import pytest
 from PIL import Image
 
 from tests.typed import typed
-from unlearnable import SEM, Uniform, UserError, load, protect, protect_photos, report, verify
+from unlearnable import (
+    SEM,
+    Uniform,
+    UserError,
+    learn,
+    load,
+    protect,
+    protect_photos,
+    report,
+    verify,
+)
 from unlearnable.data.card import private_folder
+from unlearnable.data.image_files import listing
+from unlearnable.protection.export import originals_of
 from unlearnable.training.recipe import Recipe
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
@@ -30,13 +44,18 @@ def album(root: Path, classes: tuple[str, ...] = ("cat", "dog"), each: int = 4) 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """photos/ and published/, its protected copies; set/, a protected data set of photos/."""
+    """photos/ and published/, its protected copies; set/ and generated/, protected data sets of
+    photos/; other/, more photos; empty folders of results and audits."""
     root = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)  # names that hold in a copy, too
         album(Path("photos"))
         protect_photos("photos", "published", METHOD, size=16)
         protect(load("photos", size=16), Uniform(), "set")
+        protect(load("photos", size=16), replace(METHOD, warm_start=False), "generated")
+        album(Path("other"))
+        Path("audits").mkdir()
+        Path("results").mkdir()
     return root
 
 
@@ -61,6 +80,12 @@ PUBLISHED = (
     "audit set --test photos --out published/audit",
     "learn shapes --limit 20 --preset short --steps 1 --watch jsonl --watch-folder published/w",
     "learn shapes --limit 20 --preset short --steps 1 --out published/run",
+    "report audits audits --out published",
+    "report results results --out published/cat",
+    "report results results --out tables --plots published/plots",
+    "reproduce main-comparison --show --results results --record published/record.json",
+    "reproduce main-comparison --results published",
+    "verify photos published --seeds 1 --radii 0 --out published/verified",
 )
 READ = (
     "protect uniform --data photos --size 16 --out photos/protected",
@@ -70,6 +95,14 @@ READ = (
     "export set --noise set/images.npy",
     "show set --out photos/cat/0.png",
     "verify photos published --seeds 1 --radii 0 --out photos/verified",
+    "report photos published --out photos/page.html",
+    "share generated --out photos/cat/set.safetensors",
+    "learn set --test other --preset short --steps 1 --out other/run",
+    "learn set --test other --preset short --steps 1 --out photos/run",
+    "audit set --test other --out photos/audit",
+    "audit set --test other --out audit --cells other/cells",
+    "protect uniform --data photos --size 16 --out out --watch jsonl --watch-folder photos/w",
+    "protect-photos photos new --size 16 --train-steps 1 --watch jsonl --watch-folder photos",
 )
 
 
@@ -182,3 +215,115 @@ def test_a_dry_run_knows_what_was_typed(place):
     assert "cannot be used: photos/cat/bad.png" in done[0].stderr
     assert "1 file would be left out." in done[1].stdout
     assert "left out: photos/cat/bad.png" in done[1].stderr
+
+
+def test_a_file_of_the_owners_is_not_replaced(place):
+    """What is there already is replaced only where this program wrote it."""
+    original = Path("other/cat/0.png").read_bytes()
+    for command in (
+        "report photos published --out other/cat/0.png",
+        "show set --out other/cat/0.png",
+        "reproduce main-comparison --show --results results --record other/cat/0.png",
+    ):
+        said = typed(*command.split(), cwd=place, status=2).stderr
+        assert "was not written by this command" in said
+        assert Path("other/cat/0.png").read_bytes() == original
+    for command in (
+        "show set --out sheet.png",
+        "report photos published --out page.html",
+    ):
+        for _ in range(2):  # its own, again
+            typed(*command.split(), cwd=place)
+
+
+def test_a_place_is_where_its_path_leads(place, monkeypatch):
+    monkeypatch.chdir("published")
+    assert report(".", out="../page.html").exists()
+    monkeypatch.chdir("cat")
+    with pytest.raises(UserError, match="are to be published"):
+        report("..", out="../../published/page.html")
+
+
+@pytest.mark.parametrize(
+    "outs",
+    [
+        "--imagefolder new --noise new/noise.npy",
+        "--noise n.npy --pt n.npy",
+        "--imagefolder new --webdataset new",
+        "--imagefolder new/cat --webdataset new",
+    ],
+)
+def test_exports_lie_apart(place, outs):
+    before = contents(place)
+    assert (
+        "lie inside each other" in typed("export", "set", *outs.split(), cwd=place, status=2).stderr
+    )
+    assert contents(place) == before
+
+
+def test_photos_are_paired_with_their_own_originals(place):
+    """Another ending sorts differently: a.png, a.old.png of a.jpg, a.old.jpg."""
+    for name in ("cat", "dog"):
+        for old, new in (("0", "a"), ("1", "a.old"), ("2", "b"), ("3", "b.min")):
+            Path(f"photos/{name}/{old}.png").rename(f"photos/{name}/{new}.png")
+            image = Image.open(f"photos/{name}/{new}.png")
+            image.save(f"photos/{name}/{new}.bmp")
+            Path(f"photos/{name}/{new}.png").unlink()
+    protect_photos("photos", "sorted", METHOD, size=16)
+    clean, protected = originals_of(Path("sorted")), load("sorted")
+    # photos are shrunk after the noise, so that it is smaller here than in the files
+    assert int((clean.x.short() - protected.x.short()).abs().max()) <= 8
+    names = [path.name for path, _ in listing(Path("photos")).files]
+    assert names[:2] != [path.stem + ".bmp" for path, _ in listing(Path("sorted")).files][:2]
+
+
+def test_photos_that_are_not_those_that_were_written(place):
+    shutil.copy("published/cat/0.png", "published/dog/9.png")
+    Path("published/cat/1.png").unlink()
+    for command in ("show published", "audit published --test other --out audit"):
+        said = typed(*command.split(), cwd=place, status=2).stderr
+        assert "Photos are missing from published, were renamed, or were added" in said
+    with pytest.raises(UserError, match="Photos are missing"):
+        verify("photos", "published", RECIPE, out="v", **BRIEF)
+    assert len(load("published")) == 8  # a learner takes what is there
+
+
+def test_an_original_in_place_of_a_protected_photo(place):
+    shutil.copyfile("photos/cat/0.png", "published/cat/0.png")
+    with pytest.raises(UserError, match="is not protected any more"):
+        protect_photos("photos", "published", METHOD, size=16)
+    Path("published/cat/0.png").unlink()
+    assert len(protect_photos("photos", "published", METHOD, size=16).files) == 8
+
+
+def test_classes_that_are_one_folder_elsewhere(tmp_path):
+    for names in (("Cat", "cat"), ("\u00e9", "e\u0301")):
+        folder = album(tmp_path / str(len(names[0].encode())), names)
+        with pytest.raises(UserError, match="one folder on Windows and macOS"):
+            protect_photos(folder, tmp_path / "out", METHOD, size=16)
+
+
+def test_one_class_teaches_nothing(place):
+    shutil.rmtree("photos/dog")
+    protect(load("photos", size=16), Uniform(), "one")
+    said = typed(
+        *["audit", "one", "--test", "photos", "--out", "audit"], cwd=place, status=2
+    ).stderr
+    assert "All images of one are of one class" in said
+    with pytest.raises(UserError, match="one class, and there is nothing"):
+        learn(load("photos", size=16), Recipe.preset("short", steps=1, batch=4))
+
+
+def test_a_finished_training_that_lost_a_key(place):
+    command = "learn photos --test photos --size 16 --preset short --steps 1 --batch 4 --out run"
+    typed(*command.split(), cwd=place)
+    whole = json.loads(Path("run/result.json").read_text())
+    for key in ("log", "accuracy", "seconds"):
+        Path("run/result.json").write_text(json.dumps({k: whole[k] for k in whole if k != key}))
+        assert "is not complete" in typed(*command.split(), cwd=place, status=2).stderr
+
+
+def test_weights_that_are_none(place):
+    Path("text.pth").write_text("hello")
+    command = "learn photos --test photos --size 16 --preset short --steps 1 --init-from text.pth"
+    assert "cannot be read as a state dict" in typed(*command.split(), cwd=place, status=2).stderr

@@ -9,7 +9,8 @@ from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Protected, Verb
 from unlearnable.cli.output import Done, written
 from unlearnable.core.errors import UserError
-from unlearnable.data.card import Card, check_outside, check_unpublished
+from unlearnable.core.files import inside
+from unlearnable.data.card import check_outside, check_unpublished
 from unlearnable.data.sources import check_protected, require_hf
 
 if TYPE_CHECKING:
@@ -82,8 +83,12 @@ class Export(Verb):
         that are published."""
         outs = (self.imagefolder, self.webdataset, self.hf, self.cifar, self.noise, self.pt)
         check_unpublished(*outs)
-        for source in (str(self.folder), Card.read(self.folder).data.get("source")):
-            check_outside(source, *outs)
+        check_outside(self.folder, *outs)
+        typed = [out for out in outs if out]
+        for k, one in enumerate(typed):
+            for other in typed[:k]:
+                if inside(one, other) or inside(other, one):
+                    raise UserError(f"{other} and {one} lie inside each other; keep them apart.")
         for file in filter(None, (self.noise, self.pt)):
             if file.exists():
                 raise UserError(f"{file} exists already; choose another name, or delete it.")

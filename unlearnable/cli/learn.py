@@ -99,7 +99,7 @@ class Learn(Verb):
                 seed=self.machine.seed,
                 device=str(device),
                 precision=self.machine.precision,
-                callbacks=self.watching.callbacks(out.resolve().name),
+                callbacks=self.watching.callbacks(out.resolve().name, self.data, self.test),
             )
         r, how, chance = done.result, self.recipe.protocol, 100 / len(data.classes)
         used = f"{self.recipe.model}, {how}: " if how != "plain" else ""

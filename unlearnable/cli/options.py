@@ -15,7 +15,7 @@ from unlearnable.core.callbacks import WRITERS, Callback, WriterName, check_writ
 from unlearnable.core.cluster import Cluster
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import Presets, require, require_seed
-from unlearnable.data.card import check_unpublished
+from unlearnable.data.card import check_outside, check_unpublished
 from unlearnable.training.recipe import Precision
 
 if TYPE_CHECKING:
@@ -153,10 +153,13 @@ class Watching:
     def __post_init__(self) -> None:
         check_writers(self.watch)
 
-    def callbacks(self, name: str) -> list[Callback]:
-        """The writers, in a folder of that name. Raises UserError for a place that is published."""
+    def callbacks(self, name: str, *sources: object) -> list[Callback]:
+        """The writers, in a folder of that name. sources: of the images that are read. Raises
+        UserError for a place that is published, or among those."""
         if self.watch:
             check_unpublished(self.watch_folder / name)
+            for source in sources:
+                check_outside(source, self.watch_folder / name)
         return [WRITERS[writer](self.watch_folder / name) for writer in self.watch]
 
 

@@ -165,15 +165,17 @@ def _protect(
 
     device = pick_device(machine.device)
     with distributed.processes(device):
+        data = load()
+        source = data.source.get("source")
         return protect(
-            load(),
+            data,
             method,
             out,
             protected_classes=protected_classes,
             seed=machine.seed,
             device=str(device),
             precision=machine.precision,
-            callbacks=watching.callbacks(out.resolve().name) if watching else (),
+            callbacks=watching.callbacks(out.resolve().name, source) if watching else (),
         )
 
 

@@ -162,7 +162,7 @@ class ProtectPhotos(Verb):
             seed=seed,
             device=device,
             precision=self.machine.precision,
-            callbacks=self.watching.callbacks(self.out.resolve().name),
+            callbacks=self.watching.callbacks(self.out.resolve().name, self.folder, self.others),
             scan=scan,
             others=others,
         )

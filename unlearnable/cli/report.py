@@ -47,7 +47,6 @@ class ReportPhotos(Verb):
         default = Path("verified") / name
         found = default if (default / "verify.json").exists() else None
         out = self.out or Path(f"{name}.html")
-        check_unpublished(out)
         return written([report(self.folder, self.verified or found, out=out, count=self.count)])
 
 
@@ -66,9 +65,11 @@ class ReportAudits(Verb):
 
     def run(self) -> Done:
         check_folder(self.folder)
+        out = self.out or self.folder
+        check_unpublished(out)
         from unlearnable.reports.leaderboard import leaderboard
 
-        return written(leaderboard(self.folder, self.out or self.folder))
+        return written(leaderboard(self.folder, out))
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ class ReportResults(Verb):
 
     def run(self) -> Done:
         check_folder(self.folder)
+        out = self.out or self.folder
+        check_unpublished(out, self.plots)
         from unlearnable.experiments.report import report_results
 
-        out = self.out or self.folder
         return written(report_results(self.folder, out, root=self.data_root, plots=self.plots))
 
 

@@ -9,7 +9,9 @@ from tyro.conf import Suppress
 from unlearnable.cli.options import Command, Flag, Machines, Verb, named
 from unlearnable.cli.output import Done, say
 from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.files import check_ours
 from unlearnable.core.presets import require_seed
+from unlearnable.data.card import check_unpublished
 from unlearnable.experiments.tables import TABLES
 from unlearnable.training.recipe import Precision
 
@@ -58,6 +60,9 @@ class Reproduce(Verb):
 
     def run(self) -> Done:
         cluster = self.machines.cluster()
+        check_unpublished(self.results, self.record)
+        if self.record:
+            check_ours(self.record, b'{"cells": [')
         if self.show and not self.results.is_dir():
             raise UserError(
                 f"There is no folder {self.results} with results; give one with --results, or "

@@ -7,6 +7,7 @@ from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Protected, Verb
 from unlearnable.cli.output import Done
 from unlearnable.core.errors import UserError
+from unlearnable.core.files import check_ours
 from unlearnable.core.presets import require
 from unlearnable.core.units import LEVELS
 from unlearnable.data.card import Card, check_outside, check_unpublished
@@ -47,7 +48,7 @@ class Show(Verb):
         check_outside(card.data.get("source"), self.out)
         from unlearnable.data.load import load
         from unlearnable.protection.export import originals_of
-        from unlearnable.reports.contact_sheet import contact_sheet
+        from unlearnable.reports.contact_sheet import MARK, contact_sheet
 
         clean, protected = (
             originals_of(self.folder, self.data_root, self.originals),
@@ -58,6 +59,7 @@ class Show(Verb):
         beside = name.with_name(f"{name.name}-sheet.png")
         within = protected.labeled and card.photos is None
         out = self.out or (self.folder / "sheet.png" if within else beside)
+        check_ours(out, MARK)
         contact_sheet(clean, protected, out, count=self.count, gain=self.gain)
         return Done(str(out), {"file": out})
 

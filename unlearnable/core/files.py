@@ -52,6 +52,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_ours(path: Path, mark: bytes) -> None:
+    """Raise UserError where a file is there that is not one of ours, which have ``mark`` in their
+    first bytes: a person's own would be lost."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            if mark not in file.read(4096):
+                raise UserError(
+                    f"{path} is there already and was not written by this command; choose another "
+                    "name, or delete it."
+                )
+
+
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path``. Filled, it takes its place in one step, or, if the block
@@ -266,7 +278,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as e:
         raise UserError(
-            f"{path} cannot be read as JSON ({e}); delete its folder and make it again."
+            f"{path} cannot be read as JSON ({e}); put it back as it was, or delete it and make it "
+            "again."
         ) from e
 
 

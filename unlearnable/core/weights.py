@@ -53,6 +53,10 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from e
 
 
+# what the unpickler raises where a file is none
+_OTHERS = (AttributeError, ImportError, LookupError, TypeError)
+
+
 def read_any_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors in ``path``: safetensors, or a state dict of torch (.pth, .pt), which is
     read without running anything in it. Raises UserError for a missing, damaged, or different
@@ -61,7 +65,7 @@ def read_any_weights(path: Path) -> dict[str, Tensor]:
         return read_weights(path)[0]
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as e:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) + _OTHERS as e:
         raise UserError(
             f"{path} cannot be read as a state dict of torch; check the path, or make it again."
         ) from e

@@ -139,28 +139,41 @@ def find_card(protected: Path) -> Path:
 
 
 def check_unpublished(*outs: Path | None) -> None:
-    """Raise UserError where something is to be written among protected photos: it would be
-    published with them."""
+    """Raise UserError where something is to be written among protected photos, or as their folder:
+    it would be published with them."""
     for out in filter(None, outs):
-        for parent in out.absolute().parents:
-            private = private_folder(parent)
-            if holds_card(private) or (private / MARKER).is_file():
-                raise UserError(
-                    f"{out} lies in {parent.name}, whose protected photos are to be published, and "
-                    "what is written there with them; choose a place elsewhere."
-                )
+        if photos := published(out):
+            raise UserError(
+                f"{out} lies in {photos.name}, whose protected photos are to be published, and "
+                "what is written there with them; choose a place elsewhere."
+            )
+
+
+def published(path: Path) -> Path | None:
+    """Return the folder of protected photos, finished or not, that ``path`` is or lies in."""
+    path = path.resolve()
+    for folder in (path, *path.parents):
+        private = private_folder(folder)
+        if holds_card(private) or (private / MARKER).is_file():
+            return folder
+    return None
 
 
 def check_outside(source: object, *outs: Path | None) -> None:
     """Raise UserError where something is to be written into a folder of images that is read: it
-    would be taken for one of them, or take their place. source: as ``load`` takes it."""
-    if not isinstance(source, str) or not Path(source).is_dir():
+    would be taken for one of them, or take their place. source: as ``load`` takes it; of a
+    protected folder, its originals are meant too."""
+    if not isinstance(source, str | Path) or not Path(source).is_dir():
         return
+    read: list[object] = [source]
+    if find_private(Path(source), CARD):
+        read.append(Card.read(Path(source)).data.get("source"))
     for out in filter(None, outs):
-        if inside(out, Path(source)):
-            raise UserError(
-                f"{out} lies in {source}, whose images are read; choose a place elsewhere."
-            )
+        for folder in read:
+            if isinstance(folder, str | Path) and inside(out, Path(folder)):
+                raise UserError(
+                    f"{out} lies in {folder}, whose images are read; choose a place elsewhere."
+                )
 
 
 @dataclass(frozen=True)
@@ -225,6 +238,8 @@ class Card:
         problem = mismatch(value, cls)
         if not problem and len(value["shape"]) != 4:
             problem = "wrong shape"
+        if not problem and (photos := value.get("photos")) and photos["size"] < 1:
+            problem = "wrong photos.size"
         if problem:
             raise UserError(f"{path} is not a complete card (it has {problem}); {remedy}.")
         return cls.from_json(value)

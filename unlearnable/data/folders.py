@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import allocate, atomic_write, lock
 from unlearnable.core.text import printable
 from unlearnable.data.arrays import read_npy
+from unlearnable.data.card import Card
 from unlearnable.data.decoding import pixels, read
 from unlearnable.data.image_files import Listing, entries, examine, listing
 from unlearnable.data.images import Images
@@ -73,6 +75,26 @@ def read_folder(
     if skip_bad:
         return scan_photos(folder, (size,), skip_bad=True, fewest=fewest).images[size]
     return read_sizes(folder, (size,), fewest=fewest)[size]
+
+
+def in_order_of_originals(folder: Path, card: Card) -> Tensor | None:
+    """Return the numbers of protected photos, as ``read_folder`` reads them, in the order of their
+    originals: with another ending, files may sort differently. None where a photo is missing, was
+    renamed, or was added."""
+    names = [p.relative_to(folder).as_posix() for p, _ in listing(folder, 1).files]
+    if not card.files:  # of a version that did not list them
+        return torch.arange(len(names))
+    at = {name: k for k, name in enumerate(names)}
+    written = [f.written for f in card.files]
+    return torch.tensor([at[name] for name in written]) if at.keys() == {*written} else None
+
+
+def incomplete(folder: Path) -> UserError:
+    """The error where protected photos are not those that were written."""
+    return UserError(
+        f"Photos are missing from {folder}, were renamed, or were added to it; put back what was "
+        "written, or protect them again."
+    )
 
 
 S = TypeVar("S", int, int | None)

@@ -91,6 +91,7 @@ def examine(
     ``skip_bad``, which leaves out that class.
     """
     found = _layout(folder)
+    _refuse_twin_classes(folder, found.classes)
 
     def attempt(file: tuple[Path, int]) -> A | UserError:
         path, _ = file
@@ -147,6 +148,22 @@ def _layout(folder: Path) -> Listing:
         )
     problems = [f"{_shown(p)} is a symbolic link; put the folder itself there." for p in links]
     return Listing(names, files, problems)
+
+
+def _refuse_twin_classes(folder: Path, names: tuple[str, ...]) -> None:
+    """Raise UserError for classes that Windows and macOS take for one folder."""
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(as_systems_compare(name), name)) != name:
+            raise UserError(
+                f"{_shown(folder)} has the classes {printable(other)} and {printable(name)}, which "
+                "are one folder on Windows and macOS; rename one of them."
+            )
+
+
+def as_systems_compare(name: str) -> str:
+    """A name as the file systems of Windows and macOS compare it."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _check_depth(folder: Path, names: tuple[str, ...], files: Sequence[object]) -> None:
@@ -258,10 +275,9 @@ def _belongs(file: tuple[Path, int], taken: set[tuple[int, str]]) -> bool:
 
 
 def _name(file: tuple[Path, int]) -> tuple[int, str]:
-    """What may be there only once: the class and the name without its ending, as the file
-    systems of Windows and macOS compare it."""
+    """What may be there only once: the class and the name without its ending."""
     path, c = file
-    return c, unicodedata.normalize("NFC", path.stem).casefold()
+    return c, as_systems_compare(path.stem)
 
 
 def _twins(files: list[tuple[Path, int]]) -> dict[Path, str]:

@@ -19,7 +19,7 @@ from unlearnable.data import shapes
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.card import CARD, Card, find_private
 from unlearnable.data.convert import LoadOptions
-from unlearnable.data.folders import read_folder, source_of
+from unlearnable.data.folders import in_order_of_originals, read_folder, source_of
 from unlearnable.data.images import Images
 from unlearnable.data.sources import DATA, LOADER, READERS, check_source, find_reader
 from unlearnable.data.subsets import check_classes, select
@@ -70,7 +70,7 @@ def load(
             where = originals_source(card, path, originals) | {"limit": limit}
             return load(**where, split="test", root=root)
         images = (
-            read_folder(path, size or card.photos.size, fewest=1)
+            _read_photos(path, card, size or card.photos.size)
             if card.photos
             else _read_protected(path, card)
         )
@@ -107,6 +107,12 @@ def generated_shapes(
     whole = -(-n // 10) * 10  # as many of every class
     x, y = shapes.generate(whole, 2 * seed + (split == "test"), classes=classes or shapes.CLASSES)
     return Images(torch.from_numpy(x), torch.from_numpy(y), shapes.CLASSES)
+
+
+def _read_photos(folder: Path, card: Card, size: int) -> Images:
+    """Protected photos, in the order of their originals where all are there."""
+    images, order = read_folder(folder, size, fewest=1), in_order_of_originals(folder, card)
+    return images if order is None else images.subset(order)
 
 
 def _read_protected(folder: Path, card: Card) -> Images:

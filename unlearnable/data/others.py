@@ -2,7 +2,6 @@
 never written, and stand for the rest of what a model learns to tell apart."""
 
 import os
-import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from unlearnable.core.files import inside
 from unlearnable.core.text import printable
 from unlearnable.data.card import OthersRecord
 from unlearnable.data.folders import Scan, scan_photos
-from unlearnable.data.image_files import NO_CLASSES
+from unlearnable.data.image_files import NO_CLASSES, as_systems_compare
 from unlearnable.data.images import Images
 from unlearnable.data.subsets import near_duplicates
 
@@ -124,11 +123,8 @@ def _named(classes: tuple[str, ...], folder: Path) -> tuple[str, ...]:
 
 
 def _refuse_shared_names(others: Others, photos: Path) -> None:
-    def key(name: str) -> str:
-        return unicodedata.normalize("NFC", name).casefold()
-
-    own = {key(name) for name in others.own_classes}
-    if shared := [name for name in others.classes if key(name) in own]:
+    own = {as_systems_compare(name) for name in others.own_classes}
+    if shared := [name for name in others.classes if as_systems_compare(name) in own]:
         raise UserError(
             f"{_shown(photos)} and {_shown(others.folder)} both have a class "
             f"{printable(shared[0])}; a class is yours or theirs, so rename one, or take theirs "

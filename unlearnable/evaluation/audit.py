@@ -11,7 +11,7 @@ from pathlib import Path
 from unlearnable.core.cluster import Cell, Cluster, Preparation, run_cells
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import config_hash, write_json
-from unlearnable.data.card import Card, check_unpublished
+from unlearnable.data.card import Card, check_outside, check_unpublished
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.evaluation.attacker import (
@@ -65,7 +65,10 @@ def audit(
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
     check_recipe(suite, recipe)
-    check_unpublished(out, Path(cells) if cells else None)
+    places = out, Path(cells) if cells else None
+    check_unpublished(*places)
+    check_outside(folder, *places)
+    check_outside(test and test.source.get("source"), *places)
     sets, card = _sets(folder, test, root, originals), Card.read(folder)
     _check_folder(out, sets.protected.digest(), recipe, seed)
     results = Path(cells or out.parent / "cells")
@@ -134,6 +137,8 @@ def _sets(
     """Load what belongs to a protected folder. Raises UserError where it does not fit together."""
     clean, protected = originals_of(folder, root, originals), load(folder).for_learning()
     test = test if test is not None else load(folder, split="test", root=root, originals=originals)
+    if len(clean.classes) < 2:
+        raise UserError(f"All images of {folder} are of one class; there is nothing to tell apart.")
     if test.classes != clean.classes:
         raise UserError(
             f"The test images have the classes {', '.join(test.classes[:5])}..., those of {folder} "

@@ -9,16 +9,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from unlearnable.core.cluster import Cell, Cluster, run_cells
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
 from unlearnable.core.progress import Stages, announce_duration
-from unlearnable.core.text import printable
-from unlearnable.data.card import CARD, Card, check_outside, find_private
-from unlearnable.data.folders import read_sizes, scan_photos
-from unlearnable.data.image_files import NO_CLASSES, listing
+from unlearnable.data.card import CARD, Card, check_outside, check_unpublished, find_private
+from unlearnable.data.folders import (
+    in_order_of_originals,
+    incomplete,
+    read_sizes,
+    scan_photos,
+)
+from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
 from unlearnable.data.others import read_others_again
 from unlearnable.data.subsets import (
@@ -40,7 +43,7 @@ from unlearnable.evaluation.photo_trainings import Pair, Trainings, trainings_of
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
 from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
 from unlearnable.models.pretrained import INPUT_SIZE, installed
-from unlearnable.protection.photo_files import fingerprint
+from unlearnable.protection.photo_files import fingerprint, refuse_originals
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -86,7 +89,8 @@ def verify(
     """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     _check(recipe, radii, seeds, holdout)
-    check_outside(str(photos), out)
+    check_unpublished(out)
+    check_outside(photos, out)
     networks = installed() if networks is None else networks
     frozen = [pretrained("frozen", name) for name in networks]
     theirs = Path(others) if others else None
@@ -334,36 +338,15 @@ def load_pairs(
             "protect-photos` with both again, which protects what is new."
         )
     written = read_sizes(protected, tuple(dict.fromkeys((working, *sizes))), fewest=1)
-    clean = originals[size]
-    if not torch.equal(clean.y, written[size].y) or clean.classes != written[size].classes:
-        raise UserError(
-            f"Photos are missing from {protected} or were added to it; protect them again."
-        )
-    order = _order(card, protected)
-    _refuse_originals(card, protected, written[working].subset(order))
+    clean, order = originals[size], in_order_of_originals(protected, card)
+    if order is None or clean.classes != written[size].classes:
+        raise incomplete(protected)
+    if not torch.equal(clean.y, written[size].y[order]):
+        raise incomplete(protected)
+    prints = [fingerprint(x) for x in written[working].x[order].numpy()]
+    refuse_originals(protected, card.files, prints)
     pairs = [(originals[s], written[s].subset(order)) for s in sizes]
     if card.others is None:
         return pairs
     theirs = read_others_again(card.others, (working, *sizes), others)
     return [(theirs.joined(clean), theirs.joined(protected)) for clean, protected in pairs]
-
-
-def _refuse_originals(card: Card, protected: Path, there: Images) -> None:
-    """Raise UserError where a file in ``protected`` is the original instead. there: its photos at
-    the noise's size, in the order of the card's files. Changed ones are measured as they are."""
-    for x, f in zip(there.x.numpy(), card.files):
-        if fingerprint(x) == f.original_pixels != f.written_pixels:
-            raise UserError(
-                f"{printable(str(protected / f.written))} is not protected any more: it is the "
-                "original. Delete it, and run `unlearnable protect-photos` with both folders again."
-            )
-
-
-def _order(card: Card, protected: Path) -> Tensor:
-    """The numbers of the protected photos in the order of their originals: another ending may sort
-    differently."""
-    names = [p.relative_to(protected).as_posix() for p, _ in listing(protected, 1).files]
-    if sorted(names) != sorted(f.written for f in card.files):
-        return torch.arange(len(names))  # renamed, or of a version that did not list them
-    at = {name: k for k, name in enumerate(names)}
-    return torch.tensor([at[f.written] for f in card.files])

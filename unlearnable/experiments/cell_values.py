@@ -151,6 +151,8 @@ def _cell(p: CellValue, beside: bool, chance: float | None) -> tables.Cell:
 
 def _printed(grid: Grid, scale: Scale, rows: list[tuple[str, list[CellValue]]]) -> tables.Table:
     about = f"ResNet-18 on all of {scale.data} with the authors' settings, {ANOTHER}."
+    if any("others" in p.paper for _, places in rows for p in places):
+        about += " Others are later groups, named in docs/choosing-a-method.md."
     return tables.Table(
         "Printed by others",
         (grid.heading, *grid.columns),

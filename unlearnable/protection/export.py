@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unlearnable.core.errors import UserError
 from unlearnable.data.card import Card
-from unlearnable.data.folders import read_folder
+from unlearnable.data.folders import in_order_of_originals, incomplete, read_folder
 from unlearnable.data.images import Images
 from unlearnable.data.load import load, originals_source
 
@@ -17,7 +17,8 @@ def originals_of(
 ) -> Images:
     """Load the images from which a protected folder was made. root: where the named sets lie.
     originals: their source, my_module:loader, where that is a function of one's own.
-    Raises UserError if they are not known, not there, or have changed."""
+    Raises UserError if they are not known, not there, or have changed, and where protected photos
+    are missing or were added."""
     card = Card.read(folder)
     where = originals_source(card, folder, originals)
     clean = (
@@ -25,6 +26,8 @@ def originals_of(
         if card.photos
         else load(**where, root=root)
     )
+    if card.photos and in_order_of_originals(folder, card) is None:
+        raise incomplete(folder)
     if clean.digest() != card.digest:
         raise UserError(
             f"The images of {card.data['source']} have changed since {folder} was made from them; "

@@ -22,6 +22,7 @@ from unlearnable.core.version import __version__
 from unlearnable.data.card import Card
 from unlearnable.data.decoding import PNG_LEVEL
 from unlearnable.data.hub import without_progress_bars
+from unlearnable.data.image_files import as_systems_compare
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.sources import require_hf
@@ -37,13 +38,21 @@ _LONGEST = 200  # bytes
 
 def read_for_export(folder: Path) -> tuple[Images, Card]:
     """Return the images of a protected folder, and its card. Raises UserError for photos, which lie
-    there at their own sizes."""
+    there at their own sizes, and for classes whose names are not text."""
     card = Card.read(folder)
     if card.photos:
         raise UserError(
             f"{folder} holds photos at their own sizes, which is an image folder already; publish "
             "it as it is."
         )
+    for name in card.classes:
+        try:
+            name.encode()
+        except UnicodeEncodeError as e:  # a file system may hold other bytes
+            raise UserError(
+                f"The class {printable(name)} has a name that is not UTF-8; rename its folder, and "
+                "protect the images again."
+            ) from e
     return load(folder), card
 
 
@@ -168,10 +177,11 @@ def _folder_names(images: Images) -> tuple[str, ...]:
                 f"The class '{printable(name)}' cannot be the name of a folder; use --webdataset "
                 "or --hf, which need none."
             )
-    if len({name.casefold() for name in images.classes}) != len(images.classes):
+    if len({as_systems_compare(name) for name in images.classes}) != len(images.classes):
         raise UserError(
-            "Two classes have the same name but for capital letters, which not every system tells "
-            "apart in folders; use --webdataset or --hf, which need none."
+            "Two classes have the same name but for capital letters, or for how accents are "
+            "written, which not every system tells apart in folders; use --webdataset or --hf, "
+            "which need none."
         )
     return tuple(f"{name}/" for name in images.classes)
 

@@ -13,8 +13,15 @@ from torch import Tensor
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import move, refuse_links
+from unlearnable.core.text import printable
 from unlearnable.core.units import add_noise
-from unlearnable.data.card import Measured, PhotoMeasured, PhotoSettings, private_folder
+from unlearnable.data.card import (
+    Measured,
+    PhotoMeasured,
+    PhotoRecord,
+    PhotoSettings,
+    private_folder,
+)
 from unlearnable.data.decoding import Format, is_gray, pixels, read, write
 from unlearnable.data.visibility import color_difference, color_shift, visibility
 
@@ -25,6 +32,17 @@ WINDOW = 256  # visibility is measured on the middle of large photos, at most th
 def fingerprint(x: np.ndarray) -> str:
     """Return what tells one photo, uint8 [3, S, S] at the noise's size, from others."""
     return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()[:16]
+
+
+def refuse_originals(protected: Path, files: Sequence[PhotoRecord], prints: Sequence[str]) -> None:
+    """Raise UserError where a protected photo is its original instead. prints: the fingerprints of
+    ``files`` as they are now. Photos that were changed otherwise are taken as they are."""
+    for f, now in zip(files, prints):
+        if now == f.original_pixels != f.written_pixels:
+            raise UserError(
+                f"{printable(str(protected / f.written))} is not protected any more: it is the "
+                "original. Delete it, and run `unlearnable protect-photos` with both folders again."
+            )
 
 
 def upsample_noise(noise: Tensor, height: int, width: int, eps: float) -> Tensor:

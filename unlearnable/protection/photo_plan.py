@@ -21,14 +21,15 @@ from unlearnable.data.card import (
     find_private,
     private_folder,
 )
-from unlearnable.data.decoding import WEBP_LONGEST
+from unlearnable.data.decoding import WEBP_LONGEST, pixels, read
 from unlearnable.data.folders import Scan
 from unlearnable.data.image_files import entries, listing
 from unlearnable.data.images import Images
 from unlearnable.data.others import Others
+from unlearnable.data.threads import in_threads
 from unlearnable.protection.methods.base import GeneratorMethod, Method
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
-from unlearnable.protection.photo_files import fingerprint
+from unlearnable.protection.photo_files import fingerprint, refuse_originals
 from unlearnable.protection.protect import check_images, settings_of
 
 
@@ -85,6 +86,8 @@ def plan(
     if not before.files:  # of a version that did not list them
         return Plan(files, names, prints, [], method, {}, before)
     kept = _kept(before, dict(zip(names, prints)), folder, out)
+    there = [*kept.values()]
+    refuse_originals(out, there, _prints([out / f.written for f in there], photos.size))
     rows = [k for k, name in enumerate(names) if name not in kept]
     if rows and not isinstance(method, Generated):
         method = _kept_generator(out, method)
@@ -146,6 +149,13 @@ def _kept(card: Card, now: dict[str, str], folder: Path, out: Path) -> dict[str,
             f"{written} and run the same command again."
         )
     return {f.original: f for f in there}
+
+
+def _prints(files: list[Path], size: int) -> list[str]:
+    """The fingerprints of photos at the noise's size. Raises UserError for a damaged one."""
+    return in_threads(
+        lambda path: fingerprint(pixels(read(path), size)), files, "reading protected photos"
+    )
 
 
 def refuse_strangers(out: Path, card: Card) -> None:
@@ -212,7 +222,7 @@ def check_places(folder: Path, out: Path, others: Path | str | None = None) -> N
             f"There is no folder {folder}; give one with a sub-folder of photos per class."
         )
     check_finished(folder)
-    check_unpublished(out)
+    check_unpublished(out.resolve().parent)
     private = private_folder(out)
     for place in (folder, *([Path(others)] if others else [])):
         if inside(out, place) or inside(place, out) or inside(place, private):

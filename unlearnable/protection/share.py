@@ -10,7 +10,7 @@ from safetensors.torch import save
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.weights import read_weights
-from unlearnable.data.card import Card, check_unpublished, find_private
+from unlearnable.data.card import Card, check_outside, check_unpublished, find_private
 from unlearnable.data.load import load
 from unlearnable.data.sources import DATA
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
@@ -32,6 +32,7 @@ def share(folder: Path | str, out: Path | str, *, private: bool = False) -> Path
     folder, out = Path(folder), Path(out)
     check_unpublished(out)
     card = Card.read(folder)
+    check_outside(card.data.get("source"), out)
     file = _generator(folder, card)
     if out.exists():
         raise UserError(f"{out} exists; give another name, or delete it.")

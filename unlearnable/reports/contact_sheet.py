@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from unlearnable.core.files import atomic_write
@@ -11,6 +12,7 @@ from unlearnable.core.units import LEVELS
 from unlearnable.data.images import Images
 
 GAIN = 8  # the noise is shown times this, around gray
+MARK = b"Software\x00unlearnable"  # near the beginning of a sheet that this program wrote
 GAP, HEAD = 6, 18  # pixels between images, and for a row's title
 
 
@@ -29,7 +31,9 @@ def contact_sheet(
     zoom = max(1, 96 // clean.size)
     page = sheet(clean.x[chosen], protected.x[chosen], gain=gain, zoom=zoom, titles=True)
     with atomic_write(path) as tmp:
-        page.save(tmp, format="PNG")
+        about = PngInfo()
+        about.add_text("Software", "unlearnable")
+        page.save(tmp, format="PNG", pnginfo=about)
 
 
 def choose(images: Images, count: int, seed: int = 0) -> list[int]:

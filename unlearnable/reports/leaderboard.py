@@ -5,6 +5,7 @@ table.
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -156,7 +157,10 @@ def collect(folder: Path) -> list[Board]:
     groups: dict[str, dict[str, list[tuple[str, Audit]]]] = {}
     for path in audit_files(folder):
         audit = Audit.read(path)
-        question = json.dumps({k: getattr(audit, k) for k in QUESTION}, sort_keys=True)
+        _check(audit, path)
+        asked = {k: getattr(audit, k) for k in QUESTION}
+        asked["learners"] = sorted(row.learner for row in audit.rows)
+        question = json.dumps(asked, sort_keys=True)
         method = json.dumps([audit.method, audit.settings], sort_keys=True)
         found = groups.setdefault(question, {}).setdefault(method, [])
         found.append((path.relative_to(folder).as_posix(), audit))
@@ -165,6 +169,14 @@ def collect(folder: Path) -> list[Board]:
             f"There is no audit.json under {folder}; make one with `unlearnable audit`."
         )
     return [_board(list(group.values())) for _, group in sorted(groups.items())]
+
+
+def _check(audit: Audit, path: Path) -> None:
+    """Raise UserError for an audit from which no row can be made."""
+    numbers = [audit.chance, *(x for row in audit.rows for x in (row.clean, row.peak))]
+    whole = audit.rows and {"model", "steps"} <= audit.recipe.keys() and audit.chance < 100
+    if not whole or not all(map(math.isfinite, numbers)):
+        raise UserError(f"{path} is not a complete audit; delete it, or make it again.")
 
 
 def audit_files(folder: Path) -> list[Path]:

@@ -8,9 +8,16 @@ import numpy as np
 from PIL import Image
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import atomic_write
+from unlearnable.core.files import atomic_write, check_ours
 from unlearnable.core.text import printable
-from unlearnable.data.card import CARD, Card, Measured, find_private
+from unlearnable.data.card import (
+    CARD,
+    Card,
+    Measured,
+    check_outside,
+    check_unpublished,
+    find_private,
+)
 from unlearnable.data.decoding import SUFFIXES, read
 from unlearnable.data.image_files import NO_CLASSES, listing
 from unlearnable.data.visibility import describe_shift
@@ -55,10 +62,13 @@ def report(
             f"{protected} is not a folder of protected photos; make one with `unlearnable "
             "protect-photos`."
         )
+    check_unpublished(out)
+    check_outside(card.data.get("source"), out)
+    check_ours(out, b'content="unlearnable"')
     shown = _verified(protected, card, verified)
     words = describe_verdict(shown)
     photos, missing = _photos(protected, card, shown, count)
-    counts = {int(db): n for db, n in card.measured["psnr_counts"].items()}
+    counts = _counts(card, protected)
     text = render(
         "report.html",
         title=f"{printable(protected.name)}: how well the photos are protected",
@@ -82,6 +92,19 @@ def report(
     with atomic_write(out) as tmp:
         tmp.write_text(text, encoding="utf-8")
     return out
+
+
+def _counts(card: Card, protected: Path) -> dict[int, int]:
+    """Photos per whole dB of PSNR. Raises UserError for a damaged card."""
+    try:
+        counts = {int(db): n for db, n in card.measured["psnr_counts"].items()}
+    except ValueError:
+        counts = {}
+    if not counts:
+        raise UserError(
+            f"The card of {protected} has wrong measured.psnr_counts; protect the images again."
+        )
+    return counts
 
 
 def _verified(protected: Path, card: Card, verified: Path | str | None) -> Verified | None:

@@ -45,6 +45,7 @@ from unlearnable.training.trainer import Trainer
 from unlearnable.training.views import network_and_view
 
 logger = logging.getLogger(__name__)
+_NEEDED = {"accuracy", "peak", "seconds"}  # of a finished result
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,8 @@ def learn(
     require_seed(seed)
     out, recipe = Path(out) if out else None, recipe or Recipe()
     check_unpublished(out)
-    check_outside(data.source.get("source"), out)
+    for images in filter(None, (data, test)):
+        check_outside(images.source.get("source"), out)
     with held(out), own_code("model", recipe.model, "failed in training"):
         where = pick_device(device)
         return _learn(data, recipe, test, out, seed, where, precision, purpose, callbacks)
@@ -100,6 +102,11 @@ def _learn(
     data.for_learning()
     if purpose == "learner":
         recipe.check_learner()
+        if len(data.classes) < 2:
+            raise UserError(
+                "All training images are of one class, and there is nothing to tell apart; give "
+                "images of two or more."
+            )
     if data.unclipped and (recipe.adversarial or recipe.augmentation):
         raise UserError(
             "The countermeasure projection moves pixels beyond 0 and 1; adversarial training and "
@@ -169,7 +176,13 @@ def _init_from(model: nn.Module, file: Path) -> str:
     saved = read_any_weights(file)
     digest = file_digest(file)[:16]
     own = model.state_dict()
-    fits = {k: v for k, v in saved.items() if k in own and own[k].shape == v.shape}
+    fits = {
+        k: v
+        for k, v in saved.items()
+        if k in own
+        and own[k].shape == v.shape
+        and own[k].is_floating_point() == v.is_floating_point()
+    }
     if sum(v.dim() > 1 and k not in fits for k, v in own.items()) > 1:
         raise UserError(
             f"{file} holds another network than the recipe's; give one in which all layers but the "
@@ -275,6 +288,8 @@ def _finished(out: Path, config: dict[str, Any], model: nn.Module, watch: Watch)
     result = read_json(out / "result.json")
     if not isinstance(result, dict) or result.get("config") != json.loads(json.dumps(config)):
         raise UserError(f"{out} holds the result of another run; give another --out, or delete it.")
+    if not (isinstance(result.get("log"), list) and result.keys() >= _NEEDED):
+        raise UserError(f"{out / 'result.json'} is not complete; delete {out} and train again.")
     file = out / "model.safetensors"
     restore_weights(model, read_weights(file)[0], file)
     watch.resume(result["log"])
