@@ -142,14 +142,14 @@ def check_unpublished(*outs: Path | None) -> None:
     """Raise UserError where something is to be written among protected photos, or as their folder:
     it would be published with them."""
     for out in filter(None, outs):
-        if photos := published(out):
+        if photos := _published_folder(out):
             raise UserError(
                 f"{out} lies in {photos.name}, whose protected photos are to be published, and "
                 "what is written there with them; choose a place elsewhere."
             )
 
 
-def published(path: Path) -> Path | None:
+def _published_folder(path: Path) -> Path | None:
     """Return the folder of protected photos, finished or not, that ``path`` is or lies in."""
     path = path.resolve()
     for folder in (path, *path.parents):
