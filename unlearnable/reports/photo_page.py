@@ -28,6 +28,7 @@ from unlearnable.reports.html import image_uri, render
 from unlearnable.reports.tables import mean_std
 from unlearnable.reports.verdict import describe_verdict
 
+TITLE = "how well the photos are protected"
 SIDE = 320  # pixels of a photo's longer side on the page
 FLAGS = {
     "weak-baseline": "even from the clean photos the models learned little, so their failure on "
@@ -64,14 +65,14 @@ def report(
         )
     check_unpublished(out)
     check_outside(card.data.get("source"), out)
-    check_ours(out, b'content="unlearnable"')
+    check_ours(out, TITLE.encode())
     shown = _verified(protected, card, verified)
     words = describe_verdict(shown)
     photos, missing = _photos(protected, card, shown, count)
     counts = _counts(card, protected)
     text = render(
         "report.html",
-        title=f"{printable(protected.name)}: how well the photos are protected",
+        title=f"{printable(protected.name)}: {TITLE}",
         words=words,
         name=printable(shlex.quote(str(protected))),
         card=card,
