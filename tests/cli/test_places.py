@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.typed import typed
 from unlearnable import (
+    HYPO,
     SEM,
     Uniform,
     UserError,
@@ -25,6 +26,7 @@ from unlearnable import (
 from unlearnable.data.card import private_folder
 from unlearnable.data.image_files import listing
 from unlearnable.protection.export import originals_of
+from unlearnable.protection.settings import method_of_card
 from unlearnable.training.recipe import Recipe
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
@@ -327,3 +329,40 @@ def test_weights_that_are_none(place):
     Path("text.pth").write_text("hello")
     command = "learn photos --test photos --size 16 --preset short --steps 1 --init-from text.pth"
     assert "cannot be read as a state dict" in typed(*command.split(), cwd=place, status=2).stderr
+
+
+def test_what_an_earlier_form_of_a_method_made_is_of_another_run(tmp_path, monkeypatch):
+    images, method = load("shapes", limit=20), HYPO.preset("short", train_steps=1, steps=1)
+    protect(images, method, tmp_path / "now")
+    assert json.loads((tmp_path / "now" / "card.json").read_text())["form"] == 2
+    assert len(protect(images, method, tmp_path / "now").images) == 20
+    assert method_of_card(tmp_path / "now") == method
+    with monkeypatch.context() as patch:
+        patch.setattr(HYPO, "form", 1)
+        protect(images, method, tmp_path / "before")
+    with pytest.raises(UserError, match="another run's"):
+        protect(images, method, tmp_path / "before")
+    with pytest.raises(UserError, match="of an earlier form of hypo"):
+        method_of_card(tmp_path / "before")
+
+
+def test_a_set_that_has_the_name_of_a_folder(place):
+    """The card's source is a name here, and no folder."""
+    protect(load("shapes", limit=20), Uniform(), "of-shapes")
+    typed(*["export", "of-shapes", "--imagefolder", "shapes"], cwd=place)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": []},
+        {"recipe": {}},
+        {"chance": 100.0},
+        {"rows": [{"learner": "a", "clean": 60.0, "protected": 20.0, "peak": float("nan")}]},
+    ],
+)
+def test_an_audit_from_which_no_row_can_be_made(tmp_path, change):
+    known = Path(__file__).parents[2] / "docs" / "audits" / "em-0.json"
+    (tmp_path / "audit.json").write_text(json.dumps(json.loads(known.read_text()) | change))
+    said = typed("report", "audits", ".", cwd=tmp_path, status=2).stderr
+    assert "is not a complete Audit" in said

@@ -224,7 +224,7 @@ def test_half_written_and_foreign_results_are_refused_in_a_sentence(protected, t
         ({"version": 1}, r"another suite version \(1, not"),
         ({"seed": 1}, r"another seed \(1, not 0\)"),
         ({"digest": "other"}, "another protected set"),
-        ({"recipe": {}}, "another recipe"),
+        ({"recipe": {"model": "other", "steps": 1}}, "another recipe"),
     ):
         whole = (out / "audit.json").read_text()
         (out / "audit.json").write_text(json.dumps(json.loads(whole) | changes))

@@ -294,7 +294,7 @@ def _measured_before(out: Path) -> Measured | None:
     """What an earlier run measured on these very photos, if any."""
     try:
         verified = Verified.read(_verified_folder(out) / "verify.json")
-        return measured(verified) if verified.digest == Card.read(out).digest else None
+        return measured(verified) if verified.is_of(Card.read(out)) else None
     except UserError:
         return None
 

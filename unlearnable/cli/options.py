@@ -156,11 +156,15 @@ class Watching:
     def callbacks(self, name: str, *sources: object) -> list[Callback]:
         """The writers, in a folder of that name. sources: of the images that are read. Raises
         UserError for a place that is published, or among those."""
+        self.check_place(name, *sources)
+        return [WRITERS[writer](self.watch_folder / name) for writer in self.watch]
+
+    def check_place(self, name: str, *sources: object) -> None:
+        """What ``callbacks`` raises, before any work."""
         if self.watch:
             check_unpublished(self.watch_folder / name)
             for source in sources:
                 check_outside(source, self.watch_folder / name)
-        return [WRITERS[writer](self.watch_folder / name) for writer in self.watch]
 
 
 @dataclass(frozen=True)

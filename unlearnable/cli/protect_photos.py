@@ -126,6 +126,8 @@ class ProtectPhotos(Verb):
                 f"{self.watching.watch_folder} lies in {self.out}, which is to be published; "
                 "choose another --watch-folder."
             )
+        name = self.out.resolve().name
+        self.watching.check_place(name, self.folder, self.others)
         method, size = self._method()
         photos = PhotoSettings(size, self.format, self.keep_metadata)
         if self.dry_run and count_files(self.folder) >= MANY:
@@ -162,13 +164,12 @@ class ProtectPhotos(Verb):
             seed=seed,
             device=device,
             precision=self.machine.precision,
-            callbacks=self.watching.callbacks(self.out.resolve().name, self.folder, self.others),
+            callbacks=self.watching.callbacks(name, self.folder, self.others),
             scan=scan,
             others=others,
         )
         _warn("left out", (*card.left_out, *(others.problems if others else ())))
-        for name in card.lost_metadata:
-            logger.warning("metadata lost (damaged): %s", name)
+        _warn("metadata lost (damaged)", card.lost_metadata)
         private = private_folder(self.out)
         data = {"out": self.out, "private": private, **card.to_json()}
         return Done("\n".join(_result_lines(self, card)), data)

@@ -62,7 +62,9 @@ class Reproduce(Verb):
         cluster = self.machines.cluster()
         check_unpublished(self.results, self.record)
         if self.record:
-            check_ours(self.record, b'{"cells": [')
+            from unlearnable.experiments.records import HEAD
+
+            check_ours(self.record, HEAD.encode())
         if self.show and not self.results.is_dir():
             raise UserError(
                 f"There is no folder {self.results} with results; give one with --results, or "

@@ -43,12 +43,16 @@ class Show(Verb):
 
     def run(self) -> Done:
         check_protected(self.folder)
+        from unlearnable.reports.contact_sheet import MARK
+
         card = Card.read(self.folder)
         check_unpublished(self.out)
         check_outside(card.data.get("source"), self.out)
+        if self.out:
+            check_ours(self.out, MARK)
         from unlearnable.data.load import load
         from unlearnable.protection.export import originals_of
-        from unlearnable.reports.contact_sheet import MARK, contact_sheet
+        from unlearnable.reports.contact_sheet import contact_sheet
 
         clean, protected = (
             originals_of(self.folder, self.data_root, self.originals),
@@ -59,7 +63,6 @@ class Show(Verb):
         beside = name.with_name(f"{name.name}-sheet.png")
         within = protected.labeled and card.photos is None
         out = self.out or (self.folder / "sheet.png" if within else beside)
-        check_ours(out, MARK)
         contact_sheet(clean, protected, out, count=self.count, gain=self.gain)
         return Done(str(out), {"file": out})
 

@@ -53,8 +53,11 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from e
 
 
-# what the unpickler raises where a file is none
-_OTHERS = (AttributeError, ImportError, LookupError, TypeError)
+# what torch raises of a file that is no state dict
+_NO_STATE_DICT = (
+    *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError),
+    *(AttributeError, ImportError, LookupError, TypeError),
+)
 
 
 def read_any_weights(path: Path) -> dict[str, Tensor]:
@@ -65,7 +68,7 @@ def read_any_weights(path: Path) -> dict[str, Tensor]:
         return read_weights(path)[0]
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) + _OTHERS as e:
+    except _NO_STATE_DICT as e:
         raise UserError(
             f"{path} cannot be read as a state dict of torch; check the path, or make it again."
         ) from e

@@ -6,6 +6,7 @@ them, in ``private_folder``.
 
 import hashlib
 import json
+import re
 from collections import Counter
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -170,7 +171,8 @@ def check_outside(source: object, *outs: Path | None) -> None:
         read.append(Card.read(Path(source)).data.get("source"))
     for out in filter(None, outs):
         for folder in read:
-            if isinstance(folder, str | Path) and inside(out, Path(folder)):
+            known = isinstance(folder, str | Path) and Path(folder).is_dir()
+            if known and inside(out, Path(str(folder))):
                 raise UserError(
                     f"{out} lies in {folder}, whose images are read; choose a place elsewhere."
                 )
@@ -187,6 +189,7 @@ class Card:
     protected photo, in the order of the originals. lost_metadata: the originals whose metadata was
     to be kept and could not. protected_classes: the only classes that have noise, and over which
     ``measured`` is; empty if all have. others: whose photos the protected ones are among, if any.
+    form: of the method (``Method.form``).
     """
 
     method: str
@@ -212,6 +215,7 @@ class Card:
     lost_metadata: tuple[str, ...] = ()
     protected_classes: tuple[str, ...] = ()
     others: OthersRecord | None = None
+    form: int = 1
 
     @property
     def written_digest(self) -> str:
@@ -238,8 +242,12 @@ class Card:
         problem = mismatch(value, cls)
         if not problem and len(value["shape"]) != 4:
             problem = "wrong shape"
-        if not problem and (photos := value.get("photos")) and photos["size"] < 1:
-            problem = "wrong photos.size"
+        if not problem and (photos := value.get("photos")):
+            counts = value["measured"].get("psnr_counts", {"0": 0})
+            if photos["size"] < 1:
+                problem = "wrong photos.size"
+            elif not counts or not all(re.fullmatch(r"-?\d{1,3}", db) for db in counts):
+                problem = "wrong measured.psnr_counts"
         if problem:
             raise UserError(f"{path} is not a complete card (it has {problem}); {remedy}.")
         return cls.from_json(value)
@@ -254,6 +262,7 @@ class Card:
             given[key] = dict(given[key])
         if missing := sorted(Measured.__required_keys__ - given["measured"].keys()):
             raise KeyError(missing[0])
+        given["form"] = value.get("form", 1)
         given["protected_classes"] = tuple(value.get("protected_classes", ()))
         if others := value.get("others"):
             given["others"] = OthersRecord.from_json(others)
@@ -273,6 +282,8 @@ class Card:
         value = asdict(self) | {"classes": [*self.classes], "shape": [*self.shape]}
         of_photos = {key: value.pop(key) for key in _OF_PHOTOS}
         some, others = value.pop("protected_classes"), value.pop("others")
+        form = value.pop("form")
+        value |= {"form": form} if form > 1 else {}
         value |= {"protected_classes": [*some]} if some else {}
         value |= {"others": others} if others else {}
         if self.photos:

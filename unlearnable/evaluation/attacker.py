@@ -62,7 +62,7 @@ class Attacker:
             "settings": settings_of(self.method),
             "seed": self.seed,
             "images": self.clean.digest(),
-            **({"form": self.method.form} if self.method.form > 1 else {}),
+            **self.method.form_key,
         }
 
     def key(self, pairs: int) -> Json:

@@ -8,12 +8,14 @@ from torch import Tensor, nn
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.progress import Progress
-from unlearnable.core.units import to_pixels, to_unit
+from unlearnable.core.units import in_unit, to_pixels, to_unit
 from unlearnable.data.images import Images, chunks
 
 NETWORK = "u-net-4"  # in the keys of results: earlier versions had others
 WIDTHS = (24, 48, 96, 96)  # channels at full size and at a half, a quarter, an eighth of the side
 STEPS, BATCH, VISITS = 400, 64, 10  # steps at least, and visits of every pair at least
+RATE, WARM_UP = 1e-3, 50  # of Adam, and steps until it is reached
+SCALE = in_unit(8)  # of the predicted noise: the usual budget
 PATCH = 64  # pixels: larger images are learned from windows of that side
 AT_ONCE = 256  # images of 32 x 32 that are denoised at a time
 
@@ -24,11 +26,11 @@ class Denoiser(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        steps = list(zip(WIDTHS, WIDTHS[1:]))
+        scales = list(zip(WIDTHS, WIDTHS[1:]))
         self.first = nn.Conv2d(3, WIDTHS[0], 3, padding=1)
         self.top = _convolutions(WIDTHS[0], WIDTHS[0])
-        self.down = nn.ModuleList(_convolutions(a, b, b, stride=2) for a, b in steps)
-        self.up = nn.ModuleList(_convolutions(a + b, a, a) for a, b in steps)
+        self.down = nn.ModuleList(_convolutions(a, b, b, stride=2) for a, b in scales)
+        self.up = nn.ModuleList(_convolutions(a + b, a, a) for a, b in scales)
         self.noise = nn.Conv2d(WIDTHS[0], 3, 3, padding=1)
         for parameter in self.noise.parameters():
             nn.init.zeros_(parameter)
@@ -43,8 +45,7 @@ class Denoiser(nn.Module):
         below = scales.pop()
         for up in reversed(self.up):
             below = up(torch.cat([F.interpolate(below, scale_factor=2.0), scales.pop()], 1))
-        # in units of 8/255, the size of noise
-        return x - 8 / 255 * self.noise(below)[..., :height, :width]
+        return x - SCALE * self.noise(below)[..., :height, :width]
 
 
 def _convolutions(*widths: int, stride: int = 1) -> nn.Sequential:
@@ -88,9 +89,10 @@ def train_denoiser(
     count = max(1, round(fraction * len(clean)))
     steps = steps_for(count) if steps is None else steps
     rows = np.random.default_rng(seed).permutation(len(clean))[:count]
-    torch.manual_seed(seed)
-    model = Denoiser().to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = Denoiser().to(device)
+    optimizer = torch.optim.Adam(model.parameters())
     with Progress("training a denoiser", steps) as progress:
         for step in range(steps):
             drawn = np.random.default_rng((seed, step))
@@ -100,8 +102,8 @@ def train_denoiser(
             noisy, goal = (
                 _batch(images, i, window, mirrored, device) for images in (protected, clean)
             )
-            for group in optimizer.param_groups:  # up over 50 steps, down to 0 over the second half
-                group["lr"] = 1e-3 * min(1.0, (step + 1) / 50, 2 * (1 - step / steps))
+            for group in optimizer.param_groups:  # down to 0 over the second half
+                group["lr"] = RATE * min(1.0, (step + 1) / WARM_UP, 2 * (1 - step / steps))
             training_step(model, optimizer, noisy, goal)
             progress.at(step + 1)
     return model.eval()

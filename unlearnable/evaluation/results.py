@@ -1,6 +1,7 @@
 """What evaluations find, as values that can be written as JSON and read back. Accuracies are in %,
 on clean test images."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal, Self
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
 from unlearnable.core.typed_json import mismatch
+from unlearnable.data.card import Card
 from unlearnable.evaluation.store import Json
 
 Verdict = Literal["protected", "not protected", "no verdict"]
@@ -118,6 +120,7 @@ class Audit(FromJson):
     protected images (docs/checks.md). method, settings, budget, psnr (dB), images: what was
     audited; digest: of the protected images. measured_with: hardware and versions. detection: None
     where the suite has no detector. pairs: where an attacker's own images come from, in words.
+    form: of the method (``Method.form``).
     """
 
     suite: str
@@ -136,6 +139,7 @@ class Audit(FromJson):
     measured_with: Json = field(default_factory=dict)
     detection: Detection | None = None
     pairs: str = ""
+    form: int = 1
 
     @property
     def worst(self) -> AuditRow:
@@ -148,12 +152,14 @@ class Audit(FromJson):
     @classmethod
     def from_json(cls, data: Json, where: str = "This audit") -> Self:
         audit = super().from_json(data, where)
-        seen = data.get("detection")
-        return replace(
-            audit,
-            rows=[AuditRow.from_json(row, where) for row in data["rows"]],
-            detection=seen and Detection.from_json(seen, where),
-        )
+        seen, rows = data.get("detection"), [AuditRow.from_json(row, where) for row in data["rows"]]
+        numbers = [audit.chance, *(x for row in rows for x in (row.clean, row.protected, row.peak))]
+        whole = rows and {"model", "steps"} <= audit.recipe.keys() and audit.chance < 100
+        if not whole or not all(map(math.isfinite, numbers)):
+            raise UserError(
+                f"{where} is not a complete Audit; run the command that wrote it again."
+            )
+        return replace(audit, rows=rows, detection=seen and Detection.from_json(seen, where))
 
 
 @dataclass(frozen=True)
@@ -203,6 +209,10 @@ class Verified(FromJson):
     seed: int = 0
     own_classes: list[str] = field(default_factory=list)
     not_tried: list[str] = field(default_factory=list)
+
+    def is_of(self, card: Card) -> bool:
+        """Whether these are the photos of ``card``, with the same noise."""
+        return (self.digest, self.written_digest) == (card.digest, card.written_digest)
 
     @classmethod
     def from_json(cls, data: Json, where: str = "This verification") -> Self:

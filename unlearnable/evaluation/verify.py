@@ -89,8 +89,10 @@ def verify(
     """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     _check(recipe, radii, seeds, holdout)
+    known = Card.read(protected).others if find_private(protected, CARD) else None
     check_unpublished(out)
-    check_outside(photos, out)
+    for place in (photos, others, known and known.folder):
+        check_outside(place, out)
     networks = installed() if networks is None else networks
     frozen = [pretrained("frozen", name) for name in networks]
     theirs = Path(others) if others else None
@@ -339,9 +341,11 @@ def load_pairs(
         )
     written = read_sizes(protected, tuple(dict.fromkeys((working, *sizes))), fewest=1)
     clean, order = originals[size], in_order_of_originals(protected, card)
-    if order is None or clean.classes != written[size].classes:
-        raise incomplete(protected)
-    if not torch.equal(clean.y, written[size].y[order]):
+    if (
+        order is None
+        or clean.classes != written[size].classes
+        or not torch.equal(clean.y, written[size].y[order])
+    ):
         raise incomplete(protected)
     prints = [fingerprint(x) for x in written[working].x[order].numpy()]
     refuse_originals(protected, card.files, prints)

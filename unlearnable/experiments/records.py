@@ -12,6 +12,8 @@ from unlearnable.evaluation.store import Json, read_cell, without_defaults
 from unlearnable.protection.methods import METHODS
 from unlearnable.training.recipe import Recipe
 
+HEAD = '{"cells": ['  # how a record begins
+
 
 class Recorded(TypedDict):
     """What every result in a record has."""
@@ -97,7 +99,7 @@ def write_records(results: list[Json], file: Path) -> int:
     when they were measured. Returns their number."""
     lines = sorted({json.dumps(result) for result in results})  # tables share cells
     with atomic_write(file) as tmp:
-        tmp.write_text('{"cells": [\n' + ",\n".join(lines) + "\n]}\n")
+        tmp.write_text(HEAD + "\n" + ",\n".join(lines) + "\n]}\n")
     return len(lines)
 
 

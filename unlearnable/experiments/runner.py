@@ -172,7 +172,7 @@ class Runner:
             # every method is a dataclass, but their base class is not
             "settings": method and asdict(cast(Any, method)),
             "seed": seed,
-            **({"form": method.form} if method and method.form > 1 else {}),
+            **(method.form_key if method else {}),
         }
 
 

@@ -33,6 +33,11 @@ def method_of_card(
     kind = kind or METHODS[card.method]
     if card.method != kind.name:
         raise UserError(f"{file} is of the method {card.method}, not {kind.name}; {REMEDY}.")
+    if card.form != kind.form:
+        raise UserError(
+            f"{file} is of an earlier form of {kind.name}, whose settings give other noise now; "
+            f"{REMEDY}."
+        )
     settings = _checked(card, kind, file)
     if model is None and isinstance(network := settings.get("model"), str):
         check_named(network, None, file)

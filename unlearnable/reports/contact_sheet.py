@@ -12,7 +12,8 @@ from unlearnable.core.units import LEVELS
 from unlearnable.data.images import Images
 
 GAIN = 8  # the noise is shown times this, around gray
-MARK = b"Software\x00unlearnable"  # near the beginning of a sheet that this program wrote
+SOFTWARE = "Software", "unlearnable"  # what the PNG says of its origin,
+MARK = "\0".join(SOFTWARE).encode()  # and how that stands near its beginning
 GAP, HEAD = 6, 18  # pixels between images, and for a row's title
 
 
@@ -32,7 +33,7 @@ def contact_sheet(
     page = sheet(clean.x[chosen], protected.x[chosen], gain=gain, zoom=zoom, titles=True)
     with atomic_write(path) as tmp:
         about = PngInfo()
-        about.add_text("Software", "unlearnable")
+        about.add_text(*SOFTWARE)
         page.save(tmp, format="PNG", pnginfo=about)
 
 

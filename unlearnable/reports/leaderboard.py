@@ -5,7 +5,6 @@ table.
 """
 
 import json
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +26,8 @@ from unlearnable.reports.tables import (
 
 TITLE = "Worst-case learnability"
 LEAD = "Highest accuracy on clean test images during training, in %: lower is better protected."
-QUESTION = ("suite", "version", "images", "recipe", "chance")  # what the audits of a table share
+# what the audits of a table share, beside their learners
+QUESTION = ("suite", "version", "images", "recipe", "chance")
 CLEAN = "clean images"
 DETECTOR = (
     "Detector: a network of two layers tells protected images from clean ones that often, in %; "
@@ -157,11 +157,10 @@ def collect(folder: Path) -> list[Board]:
     groups: dict[str, dict[str, list[tuple[str, Audit]]]] = {}
     for path in audit_files(folder):
         audit = Audit.read(path)
-        _check(audit, path)
         asked = {k: getattr(audit, k) for k in QUESTION}
         asked["learners"] = sorted(row.learner for row in audit.rows)
         question = json.dumps(asked, sort_keys=True)
-        method = json.dumps([audit.method, audit.settings], sort_keys=True)
+        method = json.dumps([audit.method, audit.form, audit.settings], sort_keys=True)
         found = groups.setdefault(question, {}).setdefault(method, [])
         found.append((path.relative_to(folder).as_posix(), audit))
     if not groups:
@@ -171,20 +170,14 @@ def collect(folder: Path) -> list[Board]:
     return [_board(list(group.values())) for _, group in sorted(groups.items())]
 
 
-def _check(audit: Audit, path: Path) -> None:
-    """Raise UserError for an audit from which no row can be made."""
-    numbers = [audit.chance, *(x for row in audit.rows for x in (row.clean, row.peak))]
-    whole = audit.rows and {"model", "steps"} <= audit.recipe.keys() and audit.chance < 100
-    if not whole or not all(map(math.isfinite, numbers)):
-        raise UserError(f"{path} is not a complete audit; delete it, or make it again.")
-
-
 def audit_files(folder: Path) -> list[Path]:
     """Return every audit.json under ``folder`` and the audits of other names directly in it."""
     others = (
         p
         for p in folder.glob("*.json")
-        if p.name != "audit.json" and '"suite"' in p.read_text(errors="replace")
+        if p.is_file()
+        and p.name != "audit.json"
+        and '"suite"' in p.read_text(encoding="utf-8", errors="replace")
     )
     return sorted([*folder.rglob("audit.json"), *others])
 

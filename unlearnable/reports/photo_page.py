@@ -69,7 +69,7 @@ def report(
     shown = _verified(protected, card, verified)
     words = describe_verdict(shown)
     photos, missing = _photos(protected, card, shown, count)
-    counts = _counts(card, protected)
+    counts = {int(db): n for db, n in card.measured["psnr_counts"].items()}
     text = render(
         "report.html",
         title=f"{printable(protected.name)}: {TITLE}",
@@ -95,19 +95,6 @@ def report(
     return out
 
 
-def _counts(card: Card, protected: Path) -> dict[int, int]:
-    """Photos per whole dB of PSNR. Raises UserError for a damaged card."""
-    try:
-        counts = {int(db): n for db, n in card.measured["psnr_counts"].items()}
-    except ValueError:
-        counts = {}
-    if not counts:
-        raise UserError(
-            f"The card of {protected} has wrong measured.psnr_counts; protect the images again."
-        )
-    return counts
-
-
 def _verified(protected: Path, card: Card, verified: Path | str | None) -> Verified | None:
     if not verified:
         return None
@@ -116,7 +103,7 @@ def _verified(protected: Path, card: Card, verified: Path | str | None) -> Verif
             f"{verified} is not a folder that `unlearnable verify` wrote; check the path."
         )
     shown = Verified.read(Path(verified) / "verify.json")
-    if (shown.digest, shown.written_digest) != (card.digest, card.written_digest):
+    if not shown.is_of(card):
         raise UserError(
             f"{verified} is about other photos, or other noise, than {protected} now; run "
             "`unlearnable verify` again."

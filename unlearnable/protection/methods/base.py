@@ -139,6 +139,11 @@ class Method(Presets, ABC):
             cls.name = cls.__name__
 
     @property
+    def form_key(self) -> dict[str, int]:
+        """What ``form`` adds to what a result is found by, from the second on."""
+        return {"form": self.form} if self.form > 1 else {}
+
+    @property
     def budget(self) -> str:
         """What bounds the noise, in words, for cards and tables."""
         return f"L-inf {self.eps:g}/255"

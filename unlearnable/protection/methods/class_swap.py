@@ -43,8 +43,9 @@ class ClassSwap(Method):
     """class swap (this project's): similar classes trade places in pairs. Every image is moved
     across the margin to its class's partner, as in TAP (Fowl et al., NeurIPS 2021), but on several
     clean-trained networks at once: adversarially trained ones, whose features outlive adversarial
-    training and JPEG, an ordinary one, and one that sees gray copies. Not measured against
-    pretrained networks."""
+    training and JPEG, an ordinary one, and one that sees gray copies. A purifier that an
+    attacker trains on pairs of their own brings most of it back; not measured against pretrained
+    networks."""
 
     name = "class-swap"
 
