@@ -9,10 +9,15 @@ from tests.typed import typed
 from unlearnable import Images, UserError
 from unlearnable.evaluation.learners import Learner, pretrained
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
-from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
-from unlearnable.evaluation.verify import _flags, _learners, learner_size
-from unlearnable.reports.photo_page import FLAGS
-from unlearnable.reports.verdict import verify_table
+from unlearnable.evaluation.verdict import (
+    left,
+    not_tried,
+    overall_verdict,
+    verdict,
+    verify_flags,
+)
+from unlearnable.evaluation.verify import _learners, learner_size
+from unlearnable.reports.verdict import FLAGS, verify_table
 from unlearnable.training.accuracy import accuracy
 
 
@@ -70,14 +75,14 @@ NETWORK = ("mobilenet-v2-imagenet",)
 def test_a_learner_that_ruins_clean_photos_is_flagged():
     fine = VerifiedRow("ordinary training", [90.0, 92.0, 91.0], [20.0] * 3, 0.1, "protected")
     ruined = VerifiedRow("training after x", [40.0] * 3, [20.0] * 3, 0.3, "protected")
-    assert _flags([fine, fine], 3, 10.0, 100, NETWORK) == []
-    assert _flags([fine, ruined], 3, 10.0, 100, NETWORK) == ["ruins-clean"]
-    assert _flags([], 3, 100.0, 0, NETWORK) == ["one-class"]
+    assert verify_flags([fine, fine], 3, 10.0, 100, NETWORK) == []
+    assert verify_flags([fine, ruined], 3, 10.0, 100, NETWORK) == ["ruins-clean"]
+    assert verify_flags([], 3, 100.0, 0, NETWORK) == ["one-class"]
     uneven = VerifiedRow("training after y", [90.0] * 3, [12.0, 15.0, 60.0], 0.24, "protected")
-    assert _flags([fine, uneven], 3, 10.0, 100, NETWORK) == ["uneven-splits"]
+    assert verify_flags([fine, uneven], 3, 10.0, 100, NETWORK) == ["uneven-splits"]
     failed = VerifiedRow("training after z", [90.0] * 3, [80.0] * 3, 0.9, "not protected")
-    assert _flags([fine, failed], 3, 10.0, 100, NETWORK) == []
-    found = _flags([fine, ruined, uneven], 1, 10.0, 99, ())
+    assert verify_flags([fine, failed], 3, 10.0, 100, NETWORK) == []
+    found = verify_flags([fine, ruined, uneven], 1, 10.0, 99, ())
     assert {"small-test", "no-pretrained"} <= {*found} and set(found) <= set(
         FLAGS
     )  # the page says what it means

@@ -47,8 +47,8 @@ from unlearnable.protection.photo_files import write_photo
 from unlearnable.protection.photo_plan import Plan, check_places, plan
 from unlearnable.protection.photos import LEVELS, SIZE, estimate, method_for, protect_photos
 from unlearnable.protection.protect import protect
-from unlearnable.reports.photo_page import FLAGS, report
-from unlearnable.reports.verdict import NOT_TRIED, describe_verdict
+from unlearnable.reports.photo_page import report
+from unlearnable.reports.verdict import FLAGS, NOT_TRIED, describe_verdict
 from unlearnable.training.recipe import Recipe
 
 SHOWN = 12  # photos for which the unfinished noise is made, the same number of every class
@@ -261,12 +261,12 @@ def protect_folder(job: Protect, memory: Memory) -> ProtectedPhotos:
 def _done(out: Path, card: Card) -> ProtectedPhotos:
     """Say what was protected; the page is written where there is none yet, or an older one."""
     private = private_folder(out)
-    page, verified = private / "report.html", _verified_folder(out)
+    page, measured_in = private / "report.html", _verified_folder(out)
     newest = max(
-        p.stat().st_mtime for p in (private / CARD, verified / "verify.json") if p.exists()
+        p.stat().st_mtime for p in (private / CARD, measured_in / "verify.json") if p.exists()
     )
     if not page.exists() or page.stat().st_mtime < newest:
-        report(out, verified if _measured_before(out) else None, out=page)
+        report(out, measured_in if _measured_before(out) else None, out=page)
     return ProtectedPhotos(out, private, card.shape[0], len(card.left_out), page)
 
 

@@ -1,13 +1,14 @@
-"""The verdict of ``verify``, and which learners it says nothing about."""
+"""The verdict of ``verify``, its flags, and which learners it says nothing about."""
 
 from dataclasses import asdict
 
-from unlearnable.evaluation.flags import is_weak
+from unlearnable.evaluation.flags import is_weak, ruins_clean_images
 from unlearnable.evaluation.learners import Learner
-from unlearnable.evaluation.results import Verdict
+from unlearnable.evaluation.results import Verdict, VerifiedRow
 from unlearnable.evaluation.suites import SUITES
 from unlearnable.training.recipe import Recipe
 
+SMALL_TEST = 100  # photos: with fewer, one photo is over a point, and chance alone several
 _FEARED = ("pretrained", "quick", "adaptive", "standard", "full")  # suites
 
 
@@ -33,6 +34,41 @@ def overall_verdict(verdicts: list[Verdict]) -> Verdict:
         if word in verdicts:
             return word
     return "protected"
+
+
+def verify_flags(
+    rows: list[VerifiedRow],
+    seeds: int,
+    chance: float,
+    test_photos: int,
+    networks: tuple[str, ...],
+) -> list[str]:
+    """Return the flags of docs/checks.md. rows: of every learner; seeds: how many splits; networks:
+    with ImageNet weights that were tried."""
+    flags = []
+    if not rows:
+        flags.append("one-class")
+        return flags
+    clean = [sum(row.clean) / len(row.clean) for row in rows]
+    if any(ruins_clean_images(accuracy, max(clean), chance) for accuracy in clean):
+        flags.append("ruins-clean")
+    if any(row.verdict == "no verdict" for row in rows):
+        flags.append("weak-baseline")
+    if any(row.verdict == "protected" and not _held_everywhere(row, chance) for row in rows):
+        flags.append("uneven-splits")
+    if seeds < 3:
+        flags.append("few-seeds")
+    if test_photos < SMALL_TEST:
+        flags.append("small-test")
+    if not networks:
+        flags.append("no-pretrained")
+    return flags
+
+
+def _held_everywhere(row: VerifiedRow, chance: float) -> bool:
+    """Whether no split by itself is beyond the line."""
+    by_split = (verdict(a, b, chance) for a, b in zip(row.clean, row.protected))
+    return "not protected" not in by_split
 
 
 def not_tried(tried: list[Learner]) -> list[str]:

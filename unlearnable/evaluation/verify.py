@@ -31,7 +31,6 @@ from unlearnable.data.subsets import (
     near_duplicates,
 )
 from unlearnable.evaluation.countermeasures import describe_countermeasure, try_countermeasure
-from unlearnable.evaluation.flags import ruins_clean_images
 from unlearnable.evaluation.learners import (
     PHOTO_COUNTERMEASURES,
     PHOTO_RADII,
@@ -41,7 +40,13 @@ from unlearnable.evaluation.learners import (
 )
 from unlearnable.evaluation.photo_trainings import Pair, Trainings, trainings_of
 from unlearnable.evaluation.results import Result, Verified, VerifiedRow
-from unlearnable.evaluation.verdict import left, not_tried, overall_verdict, verdict
+from unlearnable.evaluation.verdict import (
+    left,
+    not_tried,
+    overall_verdict,
+    verdict,
+    verify_flags,
+)
 from unlearnable.models.pretrained import INPUT_SIZE, installed
 from unlearnable.protection.photo_files import fingerprint, refuse_originals
 from unlearnable.training.pace import seconds_per_pass
@@ -51,7 +56,6 @@ from unlearnable.training.recipe import Recipe
 TEST_TOO = ("white-balance",)  # goes before every use of a model; test photos as they are ruin it
 LARGE = 128  # pixels, the side from which photos are large for a learner that starts from scratch
 USUAL = 32  # pixels, the side at which noise against those is made
-SMALL_TEST = 100  # photos: with fewer, one photo is over a point, and chance alone several
 
 
 def verify(
@@ -120,7 +124,7 @@ def verify(
         rows,
         overall_verdict([row.verdict for row in rows]),
         chance=round(chance, 2),
-        flags=_flags(rows, seeds, chance, test_photos, networks),
+        flags=verify_flags(rows, seeds, chance, test_photos, networks),
         near_duplicates=count_near_duplicates(groups),
         seeds=seeds,
         seed=seed,
@@ -272,39 +276,6 @@ def _row(
     means = sum(a) / len(a), sum(b) / len(b)
     share = round(left(*means, chance), 4)
     return VerifiedRow(by.name, a, b, share, verdict(*means, chance), other_a, other_b)
-
-
-def _flags(
-    rows: list[VerifiedRow],
-    seeds: int,
-    chance: float,
-    test_photos: int,
-    networks: tuple[str, ...],
-) -> list[str]:
-    flags = []
-    if not rows:
-        flags.append("one-class")
-        return flags
-    clean = [sum(row.clean) / len(row.clean) for row in rows]
-    if any(ruins_clean_images(accuracy, max(clean), chance) for accuracy in clean):
-        flags.append("ruins-clean")
-    if any(row.verdict == "no verdict" for row in rows):
-        flags.append("weak-baseline")
-    if any(row.verdict == "protected" and not _held_everywhere(row, chance) for row in rows):
-        flags.append("uneven-splits")
-    if seeds < 3:
-        flags.append("few-seeds")
-    if test_photos < SMALL_TEST:
-        flags.append("small-test")
-    if not networks:
-        flags.append("no-pretrained")
-    return flags
-
-
-def _held_everywhere(row: VerifiedRow, chance: float) -> bool:
-    """Whether no split by itself is beyond the line."""
-    by_split = (verdict(a, b, chance) for a, b in zip(row.clean, row.protected))
-    return "not protected" not in by_split
 
 
 # ── the photos ──

@@ -17,6 +17,23 @@ NOT_TRIED = "Not tried"
 UNTRIED = 6  # named at most
 
 
+FLAGS = {
+    "weak-baseline": "even from the clean photos the models learned little, so their failure on "
+    "the protected ones proves little. More photos or more training steps would tell more.",
+    "ruins-clean": "one learner learned less than half of what the best one did even from the "
+    "clean photos: what it does to the photos takes them away too, so its failure proves little.",
+    "small-test": "fewer than 100 photos were held out for testing, so one photo is over a point, "
+    "and chance alone moves the result by several.",
+    "one-class": "all photos are of one class, so there is nothing to tell apart.",
+    "no-pretrained": "no network that was trained elsewhere was tried, and with few photos that is "
+    "how most people train. Install the weights that `unlearnable ls models` names.",
+    "uneven-splits": "one learner is held back on average, but not on every split into training "
+    "and test photos. More splits would tell more.",
+    "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
+    "differs from the next by many points.",
+}
+
+
 @dataclass(frozen=True)
 class Part:
     """A heading and what stands under it, one phrase per learner."""
