@@ -65,7 +65,7 @@ class Audit(Verb):
         if self.test:
             check_source(self.test)
         from unlearnable.data.load import load
-        from unlearnable.evaluation.audit import audit
+        from unlearnable.evaluation.audit import audit, check_places
         from unlearnable.protection.export import originals_of, test_images_of
         from unlearnable.reports.tables import audit_rows, to_text
 
@@ -79,10 +79,11 @@ class Audit(Verb):
             root=self.data_root,
             originals=self.originals,
         )
-        self._announce(learners, clean, protected, test)
         seed = self.machine.seed
         name = self.folder.resolve().name + (f"-seed-{seed}" if seed else "")
         out = self.out or Path("audits") / name
+        check_places(self.folder, test, out, self.cells)  # before anything is timed
+        self._announce(learners, clean, protected, test)
         done = audit(
             self.folder,
             self.suite,

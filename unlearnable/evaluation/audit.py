@@ -65,10 +65,7 @@ def audit(
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
     recipe = recipe or Recipe.preset("short")
     check_recipe(suite, recipe)
-    places = out, Path(cells) if cells else None
-    check_unpublished(*places)
-    check_outside(folder, *places)
-    check_outside(test and test.source.get("source"), *places)
+    check_places(folder, test, out, Path(cells) if cells else None)
     sets, card = _sets(folder, test, root, originals), Card.read(folder)
     _check_folder(out, sets.protected.digest(), recipe, seed)
     results = Path(cells or out.parent / "cells")
@@ -116,6 +113,14 @@ def audit(
     )
     write_json(out / "audit.json", done.to_json())
     return done
+
+
+def check_places(folder: Path, test: Images | None, *outs: Path | None) -> None:
+    """Raise UserError where results would lie among photos to be published, or among images that
+    an audit of ``folder`` reads."""
+    check_unpublished(*outs)
+    check_outside(folder, *outs)
+    check_outside(test and test.source.get("source"), *outs)
 
 
 @dataclass(frozen=True, eq=False)
