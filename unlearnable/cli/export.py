@@ -88,7 +88,10 @@ class Export(Verb):
         for k, one in enumerate(typed):
             for other in typed[:k]:
                 if inside(one, other) or inside(other, one):
-                    raise UserError(f"{other} and {one} lie inside each other; keep them apart.")
+                    raise UserError(
+                        f"{other} and {one} are one place or lie inside each other; give every "
+                        "export a place of its own."
+                    )
         for file in filter(None, (self.noise, self.pt)):
             if file.exists():
                 raise UserError(f"{file} exists already; choose another name, or delete it.")
