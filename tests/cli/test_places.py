@@ -258,7 +258,8 @@ def test_a_place_is_where_its_path_leads(place, monkeypatch):
 def test_exports_lie_apart(place, outs):
     before = contents(place)
     assert (
-        "one place or lie inside each other" in typed("export", "set", *outs.split(), cwd=place, status=2).stderr
+        "one place or lie inside each other"
+        in typed("export", "set", *outs.split(), cwd=place, status=2).stderr
     )
     assert contents(place) == before
 
