@@ -351,6 +351,7 @@ def test_a_set_that_has_the_name_of_a_folder(place):
     """The card's source is a name here, and no folder."""
     protect(load("shapes", limit=20), Uniform(), "of-shapes")
     typed(*["export", "of-shapes", "--imagefolder", "shapes"], cwd=place)
+    assert Path("shapes/metadata.jsonl").exists()
 
 
 @pytest.mark.parametrize(

@@ -52,18 +52,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def check_ours(path: Path, mark: bytes) -> None:
-    """Raise UserError where a file is there that is not one of ours, which have ``mark`` in their
-    first bytes: a person's own would be lost."""
-    if path.is_file():
-        with open(path, "rb") as file:
-            if mark not in file.read(4096):
-                raise UserError(
-                    f"{path} is there already and was not written by this command; choose another "
-                    "name, or delete it."
-                )
-
-
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path``. Filled, it takes its place in one step, or, if the block
@@ -302,6 +290,18 @@ def require_space(out: Path, need: float) -> None:
             f"No space left for {out}: {need / 1e6:,.1f} MB or more are needed, and "
             f"{free / 1e6:,.1f} MB are free."
         )
+
+
+def check_ours(path: Path, mark: bytes) -> None:
+    """Raise UserError where a file is there that is not one of ours, which have ``mark`` in their
+    first bytes: a person's own would be lost."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            if mark not in file.read(4096):
+                raise UserError(
+                    f"{path} is there already and was not written by this command; choose another "
+                    "name, or delete it."
+                )
 
 
 def inside(path: Path, folder: Path) -> bool:

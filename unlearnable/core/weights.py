@@ -55,8 +55,15 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 # what torch raises of a file that is no state dict
 _NO_STATE_DICT = (
-    *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError),
-    *(AttributeError, ImportError, LookupError, TypeError),
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
 )
 
 

@@ -166,13 +166,14 @@ def check_outside(source: object, *outs: Path | None) -> None:
     protected folder, its originals are meant too."""
     if not isinstance(source, str | Path) or not Path(source).is_dir():
         return
-    read: list[object] = [source]
+    folders = [Path(source)]
     if find_private(Path(source), CARD):
-        read.append(Card.read(Path(source)).data.get("source"))
+        original = Card.read(Path(source)).data.get("source")
+        if isinstance(original, str) and Path(original).is_dir():
+            folders.append(Path(original))
     for out in filter(None, outs):
-        for folder in read:
-            known = isinstance(folder, str | Path) and Path(folder).is_dir()
-            if known and inside(out, Path(str(folder))):
+        for folder in folders:
+            if inside(out, folder):
                 raise UserError(
                     f"{out} lies in {folder}, whose images are read; choose a place elsewhere."
                 )

@@ -66,7 +66,7 @@ def verify_flags(
 
 
 def _held_everywhere(row: VerifiedRow, chance: float) -> bool:
-    """Whether no split by itself is beyond the line."""
+    """Whether the protection holds on every split by itself, not only on average."""
     by_split = (verdict(a, b, chance) for a, b in zip(row.clean, row.protected))
     return "not protected" not in by_split
 

@@ -86,8 +86,6 @@ def plan(
     if not before.files:  # of a version that did not list them
         return Plan(files, names, prints, [], method, {}, before)
     kept = _kept(before, dict(zip(names, prints)), folder, out)
-    there = [*kept.values()]
-    refuse_originals(out, there, _prints([out / f.written for f in there], photos.size))
     rows = [k for k, name in enumerate(names) if name not in kept]
     if rows and not isinstance(method, Generated):
         method = _kept_generator(out, method)
@@ -151,11 +149,13 @@ def _kept(card: Card, now: dict[str, str], folder: Path, out: Path) -> dict[str,
     return {f.original: f for f in there}
 
 
-def _prints(files: list[Path], size: int) -> list[str]:
-    """The fingerprints of photos at the noise's size. Raises UserError for a damaged one."""
-    return in_threads(
-        lambda path: fingerprint(pixels(read(path), size)), files, "reading protected photos"
+def refuse_unprotected(out: Path, kept: list[PhotoRecord], size: int) -> None:
+    """Raise UserError where a photo that counts as protected is its original. size: of the noise,
+    in pixels."""
+    prints = in_threads(
+        lambda f: fingerprint(pixels(read(out / f.written), size)), kept, "reading protected photos"
     )
+    refuse_originals(out, kept, prints)
 
 
 def refuse_strangers(out: Path, card: Card) -> None:

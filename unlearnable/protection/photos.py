@@ -55,6 +55,7 @@ from unlearnable.protection.photo_plan import (
     check_places,
     plan,
     refuse_strangers,
+    refuse_unprotected,
     shown,
 )
 from unlearnable.protection.protect import check_eps, protect, settings_of
@@ -169,6 +170,7 @@ def protect_photos(
     with held(private):
         todo = plan(folder, out, method, scan, photos, others=others, seed=seed)
         distributed.barrier()  # every process has seen what was there
+        on_first(lambda: refuse_unprotected(out, [*todo.kept.values()], size))
         if todo.before and todo.done:
             if todo.before.files:  # older cards have none
                 refuse_strangers(out, todo.before)
