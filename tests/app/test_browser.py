@@ -151,8 +151,10 @@ def test_from_a_dropped_folder_to_the_verdict_by_the_keyboard(served, browser, f
     before = browser.js(line)
     browser.press("ArrowRight")
     assert browser.js(line) != before
-    pictures = "[...document.querySelectorAll('.pair img')].map(i => [i.naturalWidth, i.width])"
-    assert all(natural == shown > 0 for natural, shown in browser.js(pictures)), "not 1:1"
+    pictures = "[...document.querySelectorAll('.pair img')]"
+    browser.js(f"Promise.all({pictures}.map(i => i.decode())).then(() => true)")  # all are there
+    sizes = browser.js(f"{pictures}.map(i => [i.naturalWidth, i.width])")
+    assert sizes and all(natural == shown for natural, shown in sizes), "not 1:1"
 
     browser.tab_to("start")
     browser.press("Enter")

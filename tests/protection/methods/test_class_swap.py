@@ -1,5 +1,5 @@
 """Class swap: every class has a partner, the noise lowers the margin that is written down, on all
-networks, and a killed run goes on."""
+networks, and is read as its class on the shortcut's; a killed run goes on."""
 
 import copy
 import sys
@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from unlearnable import ClassSwap, Frozen, Recipe, learn, load, protect
+from unlearnable import EM, ClassSwap, Frozen, Recipe, learn, load, protect
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods import class_swap_loop
 from unlearnable.protection.methods.base import Context
 from unlearnable.protection.methods.class_swap_loop import confusion, pairs
-from unlearnable.protection.methods.losses import margin
+from unlearnable.protection.methods.losses import lead, margin
 from unlearnable.training.augment import LUMA
 from unlearnable.training.pgd import uniform
 
@@ -23,16 +23,17 @@ TINY = {"model": NARROW, "train_steps": 4, "batch": 16, "steps": 2, "step": 2.0}
 
 @pytest.fixture(scope="module")
 def trained():
-    """Images, and five networks in the order of the method's."""
+    """Images, and six networks in the order of the method's; the last is the shortcut's."""
     data = load("shapes", limit=60)
     recipe = Recipe.preset("short", steps=40, batch=20, evals=1)
-    return data, [learn(data, recipe, seed=k).model for k in range(5)]
+    return data, [learn(data, recipe, seed=k).model for k in range(6)]
 
 
 def give(monkeypatch: pytest.MonkeyPatch, models: list[torch.nn.Module]) -> None:
     """Let class swap find these networks in place of those that it would train."""
     left = iter(models)
-    monkeypatch.setattr(class_swap_loop, "train_surrogate", lambda *a, **k: (next(left), 0))
+    for name in ("train_surrogate", "shortcut_network"):
+        monkeypatch.setattr(class_swap_loop, name, lambda *a, **k: (next(left), 0))
 
 
 def test_the_most_confused_become_pairs_first():
@@ -77,10 +78,13 @@ def test_one_step_is_the_sign_of_the_gradient_of_all_margins(trained, monkeypatc
     ahead = one_hot(data.y) - one_hot(torch.tensor(partner)[data.y])
     robust, other, half, plain, colorless = (
         (model.eval()(z) * ahead).sum(1)
-        for model, z in zip(models, (x, x, x, x, gray), strict=True)
+        for model, z in zip(models[:5], (x, x, x, x, gray), strict=True)
     )
+    read = models[5].eval()(x)
+    of_others = read.masked_fill(one_hot(data.y).bool(), -torch.inf)
+    leads = read[torch.arange(len(x)), data.y] - of_others.max(1).values
     goal = 5 * (robust + other) + 2 * half + plain.clamp(min=-1) / 2 + colorless.clamp(min=-1) / 2
-    goal.sum().backward()
+    (goal - leads.clamp(max=2) / 4).sum().backward()
     inside = (data.x > 8) & (data.x < 247)
     clear = inside & (x.grad != 0)
     assert torch.equal(noise[clear].double(), -8 * x.grad.sign()[clear])
@@ -92,18 +96,46 @@ def test_every_network_loses_a_quarter_of_its_margin(trained, monkeypatch):
     noisy = protect(data, ClassSwap(steps=10, step=2.0), precision="fp32").images.x
     partner = pairs(confusion(Frozen(models[0], bfloat16=False), data, torch.device("cpu")))
     target = torch.tensor(partner)[data.y]
-    for k, model in enumerate(models):
+    for k, model in enumerate(models[:5]):
         seen = [class_swap_loop.gray(x) if k == 4 else x for x in (data.x, noisy)]
         with torch.no_grad():
             before, after = (margin(model(x.float() / 255), data.y, target) for x in seen)
         assert after.mean() < 0.75 * before.mean()
 
 
+def test_the_shortcut_is_read(trained, monkeypatch):
+    data, models = trained
+    found = []
+    for weight in (0.0, 100.0):  # the others have next to no say
+        give(monkeypatch, models)
+        method = ClassSwap(steps=10, step=2.0, shortcut=weight)
+        noisy = protect(data, method, precision="fp32").images.x
+        with torch.no_grad():
+            found.append(float(lead(models[5](noisy.float() / 255), data.y).mean()))
+    without, with_it = found
+    assert with_it > without + 1
+
+
+def test_the_network_of_the_shortcut_comes_from_error_minimizing_noise(few):
+    method = ClassSwap(**TINY).shortcut_method
+    em = EM.preset("short", gray_prob=0.5, model=NARROW, batch=16, train_steps=8, decay_every=3)
+    assert method == em
+    run = Context(seed=5)
+    model, passes = class_swap_loop.shortcut_network(method, few, run)
+    by_itself = em.craft(few, Context(seed=5))
+    assert passes == by_itself.passes == em.passes(len(few))
+    theirs = by_itself.generator.state_dict()
+    assert all(torch.equal(v, theirs[k]) for k, v in model.state_dict().items())
+
+
 def test_without_a_radius_no_network_trains_adversarially():
     assert [s.name for s in ClassSwap(adv_eps=0).surrogates] == ["plain", "gray"]
     m = ClassSwap()
     assert [m.recipe(s).adv_eps for s in m.surrogates] == [4, 4, 2, 0, 0]
-    assert m.passes(5000) == 400 * 128 * (2 + 2 + 2 + 1 + 1) + 5000 * 24 * 5
+    swap = 400 * 128 * (2 + 2 + 2 + 1 + 1) + 5000 * 24 * 5
+    assert ClassSwap(shortcut=0).passes(5000) == swap
+    shortcut = 800 * 128 * (1 + 2) + 5000 * 2  # two noise steps at every visit, and at the end
+    assert m.passes(5000) == swap + shortcut + 5000 * 24
 
 
 def test_networks_that_train_alike_start_apart(monkeypatch):
@@ -128,6 +160,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(("module", "name", "at"), [
     ("unlearnable.training.learn", "training_step", 6),  # in the second network
+    ("unlearnable.protection.methods.min_min_loop", "pgd", 4),  # in the shortcut's
     ("unlearnable.protection.methods.fixed_surrogate_loop", "descend", 3),
 ])  # fmt: skip
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, module, name, at):
@@ -137,12 +170,12 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, module, name, a
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
     calls, real = 0, getattr(sys.modules[module], name)
 
-    def dying(*args):
+    def dying(*args, **named):
         nonlocal calls
         calls += 1
         if calls == at:
             raise Killed
-        return real(*args)
+        return real(*args, **named)
 
     with monkeypatch.context() as m:
         m.setattr(sys.modules[module], name, dying)

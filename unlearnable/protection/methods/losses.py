@@ -25,3 +25,9 @@ def distance_from_uniform(logits: Tensor) -> Tensor:
 def margin(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     """Return by how much the class y [n] is ahead of ``target`` [n], per image, in logits."""
     return (logits.gather(1, y[:, None]) - logits.gather(1, target[:, None]))[:, 0]
+
+
+def lead(logits: Tensor, y: Tensor) -> Tensor:
+    """Return by how much the class y [n] is ahead of the best other one, per image, in logits."""
+    others = logits.scatter(1, y[:, None], -torch.inf)
+    return logits.gather(1, y[:, None])[:, 0] - others.amax(1)
