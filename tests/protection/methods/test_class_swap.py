@@ -19,6 +19,7 @@ from unlearnable.training.pgd import uniform
 
 NARROW = "tests.networks:narrow"
 TINY = {"model": NARROW, "train_steps": 4, "batch": 16, "steps": 2, "step": 2.0}
+OVER = TINY | {"shortcut": 0.25}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_one_step_is_the_sign_of_the_gradient_of_all_margins(trained, monkeypatc
     give(monkeypatch, models)
     partner = [c ^ 1 for c in range(10)]
     monkeypatch.setattr(class_swap_loop, "pairs", lambda confused: partner)
-    m = ClassSwap(eot_samples=0, steps=1, step=16.0, batch=len(data))
+    m = ClassSwap(eot_samples=0, steps=1, step=16.0, batch=len(data), shortcut=0.25)
     noise = m.craft(data, Context()).delta
     x = data.x.float().double() / 255
     x = (x + uniform(x, 8 / 255, generator("cpu", 0, "fixed", 0, 0))).clamp(0, 1).requires_grad_()
@@ -117,7 +118,8 @@ def test_the_shortcut_is_read(trained, monkeypatch):
 
 
 def test_the_network_of_the_shortcut_comes_from_error_minimizing_noise(few):
-    method = ClassSwap(**TINY).shortcut_method
+    assert ClassSwap(**TINY).shortcut_method is None
+    method = ClassSwap(**OVER).shortcut_method
     em = EM.preset("short", gray_prob=0.5, model=NARROW, batch=16, train_steps=8, decay_every=3)
     assert method == em
     run = Context(seed=5)
@@ -133,9 +135,9 @@ def test_without_a_radius_no_network_trains_adversarially():
     m = ClassSwap()
     assert [m.recipe(s).adv_eps for s in m.surrogates] == [4, 4, 2, 0, 0]
     swap = 400 * 128 * (2 + 2 + 2 + 1 + 1) + 5000 * 24 * 5
-    assert ClassSwap(shortcut=0).passes(5000) == swap
+    assert m.passes(5000) == swap
     shortcut = 800 * 128 * (1 + 2) + 5000 * 2  # two noise steps at every visit, and at the end
-    assert m.passes(5000) == swap + shortcut + 5000 * 24
+    assert ClassSwap(shortcut=0.25).passes(5000) == swap + shortcut + 5000 * 24
 
 
 def test_networks_that_train_alike_start_apart(monkeypatch):
@@ -165,8 +167,8 @@ class Killed(BaseException):
 ])  # fmt: skip
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, module, name, at):
     data = load("shapes", limit=60)
-    whole = protect(data, ClassSwap(**TINY), tmp_path / "whole")
-    assert whole.card.passes == ClassSwap(**TINY).passes(60)
+    whole = protect(data, ClassSwap(**OVER), tmp_path / "whole")
+    assert whole.card.passes == ClassSwap(**OVER).passes(60)
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
     calls, real = 0, getattr(sys.modules[module], name)
 
@@ -180,7 +182,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, module, name, a
     with monkeypatch.context() as m:
         m.setattr(sys.modules[module], name, dying)
         with pytest.raises(Killed):
-            protect(data, ClassSwap(**TINY), tmp_path / "killed")
-    done = protect(data, ClassSwap(**TINY), tmp_path / "killed")
+            protect(data, ClassSwap(**OVER), tmp_path / "killed")
+    done = protect(data, ClassSwap(**OVER), tmp_path / "killed")
     assert torch.equal(done.images.x, whole.images.x) and done.card.passes == whole.card.passes
     assert not (tmp_path / "killed" / "state").exists()

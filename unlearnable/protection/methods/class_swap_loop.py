@@ -1,5 +1,5 @@
 """Class swap: the networks, which classes trade places, and the noise that moves every image across
-the margin and is read as its class all the same."""
+the margin; over a shortcut it is read as its class all the same."""
 
 from dataclasses import asdict, replace
 
