@@ -214,6 +214,25 @@ def test_the_table_of_class_swap_is_its_record():
         assert (mean.strip("*"), highest.strip("*")) == (spread, f"{max(values):.1f}"), name
 
 
+def test_the_table_of_the_shortcut_is_its_record():
+    found: dict[str, dict[int, float]] = {}
+    for line in (ROOT / "docs/records/class-swap.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        if row["noise"] == "shortcut 0.25":
+            config = row["config"]
+            pairs, radius = "own_pairs" in config, config["recipe"].get("adv_eps", 0)
+            name = "purifier" if pairs else config.get("countermeasure", f"{radius:g}")
+            found.setdefault(name, {})[row["noise_seed"]] = row["accuracy"]
+    text = (ROOT / "docs/results.md").read_text().partition("`--shortcut 0.25` adds")[2]
+    rows = [cells_of(line) for line in re.findall(r"^\|.+\|$", text, re.M)[2:8]]
+    for name, (_, seeds, mean, _) in zip(("0", "2", "4", "jpeg10", "gray", "purifier"), rows):
+        values = [found[name].get(seed) for seed in range(3)]
+        assert seeds == ", ".join("-" if v is None else f"{v:.1f}" for v in values), name
+        known = [v for v in values if v is not None]
+        spread = f"{statistics.mean(known):.1f} ± {statistics.stdev(known):.1f}"
+        assert mean.strip("*") == spread, name
+
+
 def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("| ").split("|")]
 
