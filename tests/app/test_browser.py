@@ -177,7 +177,7 @@ def test_from_a_dropped_folder_to_the_verdict_by_the_keyboard(served, browser, f
     browser.wait(".verdicts")
     verdict = browser.text(".verdicts")
     assert "Someone who trains on black-and-white copies" in verdict
-    assert re.search(r"Of 100 new photos it names \d+ rightly", verdict)
+    assert re.search(r"Of 100 new photos it recognizes \d+", verdict)
     assert browser.js("document.activeElement.className") in ("good", "bad")
     browser.open(f"{served.address.partition('?')[0]}report")
     browser.wait("h1")
