@@ -71,10 +71,11 @@ def test_messages_go_to_standard_error(protected):
 
 
 def test_verbose_says_where_and_how(protected):
-    said = run("protect", "uniform", *FEW, "--out", "v", "--verbose", cwd=protected).stderr
+    asked = ("protect", "uniform", *FEW, "--precision", "fp32", "--out", "v")
+    said = run(*asked, "--verbose", cwd=protected).stderr
     assert "unlearnable.protection.protect: noise on cpu" in said and "files in v" in said
     assert "float32" in said and "'eps': 8" in said
-    quiet = run("protect", "uniform", *FEW, "--out", "v", cwd=protected).stderr
+    quiet = run(*asked, cwd=protected).stderr
     assert quiet == "" and logging.getLogger("unlearnable").level == logging.NOTSET
 
 

@@ -58,7 +58,7 @@ def test_logistic_regression_is_at_the_optimum():
 
 def test_frozen_fits_the_head_to_images_and_mirror_images(few, unseen):
     """By hand: the features of the untouched body, whole images at the network's size."""
-    done = learn(few, FROZEN, test=unseen, seed=3)
+    done = learn(few, FROZEN, test=unseen, seed=3, precision="fp32")
     body = build(NARROW, 10, size=48, seed=0)
     body.load_state_dict(done.model.state_dict())
     x = F.interpolate(few.pixels(slice(None), "cpu"), (48, 48), mode="bilinear", antialias=True)
