@@ -83,7 +83,7 @@ def prepare(folder: Path) -> None:
     for protocol in (0, 2, 4, 5):
         (folder / f"noise{protocol}.pkl").write_bytes(pickle.dumps(noise, protocol))
     state = Checkpoint(folder / "run", {"seed": 0, "settings": {"eps": 8}})
-    state.save(1, {"done": 1, "table": torch.zeros(4, 3)}, force=True)
+    state.save(1, lambda: {"done": 1, "table": torch.zeros(4, 3)}, force=True)
     for k, kind in enumerate(("png", "jpg", "webp", "gif", "bmp", "tiff")):
         Image.effect_noise((24 + k, 20), 40).convert("RGB").save(folder / f"image.{kind}")
     cells = {"cells": [json.loads(next(folder.rglob("cell.json")).read_text())]}

@@ -115,8 +115,9 @@ NOISES = (
     "return Noise(noise, passes='many')", "return Noise(noise, passes=torch.ones(1))",
     "return Noise(noise, generator=nn.Linear(2, 2))", "data.x.zero_()",
     "net = nn.Linear(2, 2); net.weight.data /= 0; return Noise(noise, net)",
-    "net = nn.LazyLinear(2); return Noise(noise, net)", "run.state.save(1, {'a': noise / 0})",
-    "return Noise(noise.bool())", "return Noise(noise.short() * 200)", "run.seed = 3",
+    "net = nn.LazyLinear(2); return Noise(noise, net)",
+    "run.state.save(1, lambda: {'a': noise / 0})", "return Noise(noise.bool())",
+    "return Noise(noise.short() * 200)", "run.seed = 3",
     "return Noise(noise[:, :1])", "return Noise(-128 * noise)", "return Noise(noise, passes=-1)",
 )  # fmt: skip
 EPS = ("float = 0.5", "float = float('nan')", "float = None", "float", "str = 'much'", "int = 300",
