@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.typed import typed, typed_by
+from unlearnable.cli import main as main_module
 from unlearnable.cli.interrupts import SENTENCE, interruptible
+from unlearnable.core.errors import UserError
 
 TINY = ["--model", "convnet", "--batch", "16", "--data", "shapes", "--limit", "40"]
 NOISE = [*TINY, *["--train-steps", "4", "--steps", "1"]]
@@ -446,6 +448,23 @@ def test_a_signal_ends_a_command_with_one_sentence(tmp_path, number, status, cap
             raise ImportError("half imported") from interrupt
     assert e.value.code == status and signal.getsignal(number) == before
     assert capsys.readouterr().err == f"{SENTENCE}\n"
+
+
+def test_a_signal_is_no_mistake_of_the_person(monkeypatch, capsys):
+    """Where the code that it meets makes a damaged file of it."""
+
+    def run(command: object) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt as interrupt:
+            raise UserError("The file is damaged.") from interrupt
+
+    monkeypatch.setattr(main_module, "_run", run)
+    monkeypatch.setattr(sys, "argv", ["unlearnable", "ls"])
+    with pytest.raises(SystemExit) as e:
+        main_module.main()
+    assert e.value.code == 143 and capsys.readouterr().err == f"{SENTENCE}\n"
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path):

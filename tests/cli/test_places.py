@@ -138,6 +138,14 @@ def test_export_looks_before_it_writes(place):
     said = export("set", "--imagefolder", "new", "--noise", "noise.npy", status=2)
     assert "noise.npy exists already" in said
     assert Path("noise.npy").read_text() == "mine" and not Path("new").exists()
+    Path("noise.npy").unlink()
+    both = ("set", "--noise", "noise.npy", "--pt", "noise.pt")
+    export(*both, status=0)
+    Path("noise.pt").unlink()  # as if it had been killed between the two
+    export(*both, status=0)
+    export(*both, status=0)
+    Path("noise.pt").write_bytes(Path("noise.pt").read_bytes()[:-100])
+    assert "noise.pt exists already" in export(*both, status=2)
     assert "--test FOLDER" in export("set", "--imagefolder", "new", "--cifar", "c", status=2)
     assert not Path("new").exists()
     assert "give that too" in export("set", "--noise", "n.npy", "--test", "test", status=2)

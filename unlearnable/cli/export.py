@@ -71,6 +71,8 @@ class Export(Verb):
         self._check_places()
         test = self._test() if self.cifar else None  # raises before anything is written
         noise = self._noise() if self.noise or self.pt else None
+        if noise is not None:
+            self._check_files(noise)
         files = self._images() if any(shared) else []
         if self.cifar and test is not None:
             files.append(self._cifar(test, self.cifar))
@@ -92,8 +94,14 @@ class Export(Verb):
                         f"{other} and {one} are one place or lie inside each other; give every "
                         "export a place of its own."
                     )
-        for file in filter(None, (self.noise, self.pt)):
-            if file.exists():
+
+    def _check_files(self, noise: "Tensor") -> None:
+        """Raise UserError for files that are there, but for what the same command wrote before it
+        was killed."""
+        from unlearnable.protection.methods.noise_files import holds_noise, holds_noise_tensor
+
+        for file, holds in ((self.noise, holds_noise), (self.pt, holds_noise_tensor)):
+            if file and file.exists() and not holds(file, noise):
                 raise UserError(f"{file} exists already; choose another name, or delete it.")
 
     def _images(self) -> list[Path]:

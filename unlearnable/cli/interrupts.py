@@ -42,6 +42,12 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _received.clear()
+
+
+def interrupted() -> bool:
+    """Whether a signal has come."""
+    return bool(_received)
 
 
 def ignore() -> None:

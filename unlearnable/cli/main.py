@@ -12,7 +12,7 @@ import tyro
 from tyro._errors import on_parse_error
 
 from unlearnable.cli.help import REGISTRY, Page, page, union
-from unlearnable.cli.interrupts import interruptible
+from unlearnable.cli.interrupts import interrupted, interruptible
 from unlearnable.cli.mistakes import one_sentence
 from unlearnable.cli.options import Command, Verb
 from unlearnable.cli.output import give, speaking
@@ -157,6 +157,8 @@ def _check_processes(args: list[str]) -> None:
 
 
 def _stop(status: int, *sentences: str) -> None:
+    if interrupted():  # the code that a signal met has made a mistake of it
+        raise KeyboardInterrupt
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:  # the others say the same
         for sentence in sentences:
             print(f"unlearnable: {sentence}", file=sys.stderr)

@@ -58,3 +58,20 @@ def write_noise_tensor(noise: Tensor, path: Path) -> float:
     with atomic_write(path) as tmp, open(tmp, "wb") as f:
         torch.save(to_unit(noise), f)
     return float((noise < 0).float().mean())
+
+
+def holds_noise(path: Path, noise: Tensor) -> bool:
+    """Return whether ``write_noise`` has written this noise to ``path``."""
+    try:
+        return torch.equal(read_noise(path), noise)
+    except UserError:
+        return False
+
+
+def holds_noise_tensor(path: Path, noise: Tensor) -> bool:
+    """Return whether ``write_noise_tensor`` has written this noise to ``path``."""
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError):
+        return False
+    return isinstance(kept, Tensor) and torch.equal(kept, to_unit(noise))
