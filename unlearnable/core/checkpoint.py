@@ -105,6 +105,12 @@ class Checkpoint:
         distributed.barrier()
         self._claimed = True
 
+    def part(self, name: str, config: dict[str, Any]) -> "Checkpoint":
+        """Return the state of a part of the run, which lies beside this one and resumes with it.
+        Every process calls it."""
+        self.claim()
+        return Checkpoint(self.folder and self.folder / name, config)
+
     def load(self) -> State | None:
         """Return this process's part of the latest state, or None at the start. Raises UserError
         for a damaged one."""

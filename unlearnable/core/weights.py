@@ -53,8 +53,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from e
 
 
-# what torch raises of a file that is no state dict
-_NO_STATE_DICT = (
+# what torch raises of a file that it cannot read
+UNREADABLE = (
     AttributeError,
     EOFError,
     ImportError,
@@ -75,7 +75,7 @@ def read_any_weights(path: Path) -> dict[str, Tensor]:
         return read_weights(path)[0]
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except _NO_STATE_DICT as e:
+    except UNREADABLE as e:
         raise UserError(
             f"{path} cannot be read as a state dict of torch; check the path, or make it again."
         ) from e

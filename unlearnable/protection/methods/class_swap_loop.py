@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 import torch
 from torch import Tensor, nn
 
-from unlearnable.core.checkpoint import Checkpoint
 from unlearnable.data.images import Images
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.class_swap import SHORTCUT_ENOUGH, ClassSwap
@@ -59,8 +58,7 @@ def class_swap(m: ClassSwap, data: Images, run: Context) -> Noise:
 def shortcut_network(method: EM, data: Images, run: Context) -> tuple[nn.Module, int]:
     """Return the network that trains in turn with the noise of ``method``, and the passes that it
     cost. Its state lies beside that of the run, which resumes it."""
-    run.state.claim()
-    state = Checkpoint(run.state.folder and run.state.folder / "shortcut", asdict(method))
+    state = run.state.part("shortcut", asdict(method))
     made = min_min(method, data, replace(run, state=state))
     run.state.count_at_least(state.seconds)
     assert made.generator is not None

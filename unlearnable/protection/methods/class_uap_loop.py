@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unlearnable.core import distributed
-from unlearnable.core.checkpoint import Checkpoint, State
+from unlearnable.core.checkpoint import State
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.core.units import in_unit, to_pixels, to_unit
 from unlearnable.data.convert import resized
@@ -62,8 +62,7 @@ def coarse_noise(m: ClassUAP, data: Images, run: Context) -> tuple[Tensor | None
     state lies beside that of the run, which resumes it."""
     if (method := m.coarse_method()) is None:
         return None, 0
-    run.state.claim()
-    state = Checkpoint(run.state.folder and run.state.folder / "coarse", asdict(method))
+    state = run.state.part("coarse", asdict(method))
     small = replace(data, x=resized(data.x, COARSE_SIDE))
     made = noise_net(method, small, replace(run, state=state))
     run.state.count_at_least(state.seconds)

@@ -10,6 +10,7 @@ from torch import Tensor
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
 from unlearnable.core.units import to_unit
+from unlearnable.core.weights import UNREADABLE
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.pickles import load_pickle
 
@@ -72,6 +73,6 @@ def holds_noise_tensor(path: Path, noise: Tensor) -> bool:
     """Return whether ``write_noise_tensor`` has written this noise to ``path``."""
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError):
+    except UNREADABLE:
         return False
     return isinstance(kept, Tensor) and torch.equal(kept, to_unit(noise))
