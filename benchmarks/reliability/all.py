@@ -45,8 +45,7 @@ TINY: Plan = {
 def rows(figures: list[Figures]) -> str:
     """The table of docs/reliability.md."""
     about = provenance(torch.device("cpu"))
-    machine = about["hardware"].partition(", 1 process")[0]
-    where = f"{machine}; {about['commit']}; {time.strftime('%Y-%m-%d')}"
+    where = f"{about['hardware']}; {about['commit']}; {time.strftime('%Y-%m-%d')}"
     lines = [
         f"`{f.name}.py` | {f.cases:,} | {f.failures} | {f.seed} | {f.seconds:,.0f} | {where}"
         for f in figures

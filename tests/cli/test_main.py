@@ -385,7 +385,7 @@ def test_two_processes(tmp_path, extra):
     typed_by(2, "protect", *extra, *NOISE, "--limit", 41, "--out", tmp_path / "out", cwd=tmp_path)
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     x = np.load(tmp_path / "out" / "images.npy")
-    assert "2 process(es)" in card["hardware"] and card["measured"]["linf"] <= 8 and len(x) == 41
+    assert "2 processes" in card["hardware"] and card["measured"]["linf"] <= 8 and len(x) == 41
     from unlearnable.data.load import load
 
     clean = load("shapes", limit=41).x.numpy()
@@ -416,7 +416,7 @@ def test_torchrun_starts_the_processes(tmp_path):
     options = ("--preset", "short", "--steps", 1, "--batch", 16, "--test-limit", 40)
     said = by_torchrun("learn", "out", *options, cwd=tmp_path)
     assert said.count("Accuracy on 40") == 1
-    assert "2 process(es)" in json.loads((tmp_path / "out" / "card.json").read_text())["hardware"]
+    assert "2 processes" in json.loads((tmp_path / "out" / "card.json").read_text())["hardware"]
 
 
 def test_a_file_beside_the_images_does_not_run_as_a_library(tmp_path):

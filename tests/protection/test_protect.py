@@ -17,12 +17,16 @@ from unlearnable import (
     Imported,
     Method,
     Noise,
+    Recipe,
     UserError,
     build,
+    learn,
     load,
     protect,
     visibility,
 )
+from unlearnable.core import provenance
+from unlearnable.core.callbacks import Callback
 from unlearnable.protection.cifar_files import export_cifar
 from unlearnable.protection.export import noise_of, originals_of
 from unlearnable.protection.methods.noise_files import read_noise, write_noise, write_noise_tensor
@@ -336,3 +340,27 @@ def test_a_surrogate_that_diverges_makes_no_noise(few, tmp_path):
     with pytest.raises(UserError, match="NaN or infinite"):
         protect(few, method, tmp_path / "out")
     assert not [*tmp_path.rglob("*.npy")]
+
+
+@pytest.mark.parametrize("work", [protect, learn])
+def test_a_result_names_the_commit_that_its_run_began_with(few, monkeypatch, work):
+    """A checkout can move on in the hours that a noise takes."""
+    head = ["began"]
+    monkeypatch.setattr(provenance, "commit", lambda: head[0])
+
+    class Moves(Callback):
+        def begin(self, run):
+            pass
+
+        def log(self, scalars):
+            head[0] = "moved on"
+
+        def end(self, finished):
+            pass
+
+    if work is protect:
+        named = protect(few, EM(**TINY), callbacks=[Moves()]).card.commit
+    else:
+        recipe = Recipe(model=NARROW, steps=2, batch=16)
+        named = learn(few, recipe, test=few, callbacks=[Moves()]).result["commit"]
+    assert named == "began" and head[0] == "moved on"

@@ -1,12 +1,15 @@
 """``share`` and ``protect --generator``: a small file that gives the very noise again."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 
 from tests.typed import typed
 from unlearnable import EM, LSP, REM, UserError, load, protect
 from unlearnable.core.weights import read_weights
+from unlearnable.data.card import Card
 from unlearnable.protection.methods.shared import SHARED, Shared
 from unlearnable.protection.share import share
 
@@ -46,8 +49,6 @@ def test_nothing_private_is_inside_unless_asked_for(folder, shared, tmp_path):
 
 
 def test_a_file_does_not_choose_what_is_read(few, tmp_path):
-    from dataclasses import replace
-
     own = replace(few, source={"source": "my_module:load"})
     protect(own, COLD, tmp_path / "own")
     public = share(tmp_path / "own", tmp_path / "public.safetensors")
@@ -112,6 +113,16 @@ def test_noise_that_its_generator_does_not_give_again_is_refused(few, tmp_path, 
     said = typed("share", "out", cwd=tmp_path, status=2).stderr
     assert says in said and said.count("\n") == 1
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_noise_that_several_processes_drew_is_refused(folder, tmp_path):
+    several = tmp_path / "several"
+    shutil.copytree(folder, several)
+    card = Card.read(several)
+    replace(card, processes=2).write(several)
+    assert Card.read(several).processes == 2
+    with pytest.raises(UserError, match="made on several processes"):
+        share(several, tmp_path / "several.safetensors")
 
 
 def test_bad_files_get_one_sentence(folder, shared, tmp_path):

@@ -28,29 +28,38 @@ class Provenance(TypedDict):
     """The evidence that goes with a number, as result files hold it."""
 
     hardware: str
+    processes: int
     torch: str
     version: str
     commit: str | None
     command: str
 
 
-def provenance(device: torch.device) -> Provenance:
-    """Describe this run on ``device``."""
+def commit() -> str | None:
+    """Return the commit of the checkout that this program runs from; None where it is installed."""
     home = Path(__file__).parents[2]
-    commit = None
-    if (home / ".git").exists():  # else git would name the commit of a repository around ours
-        git = subprocess.run(
-            ["git", "-C", home, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        )
-        commit = git.stdout.strip() or None
+    if not (home / ".git").exists():  # else git would name the commit of a repository around ours
+        return None
+    git = subprocess.run(
+        ["git", "-C", home, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
+    return git.stdout.strip() or None
+
+
+def provenance(device: torch.device) -> Provenance:
+    """Describe this run on ``device``. Ask when it begins: a checkout can move on meanwhile."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()}"
+    threads = torch.get_num_threads()
+    count = distributed.world()
+    used = f"{threads} thread{'s' * (threads > 1)} on {os.cpu_count()} CPUs"
+    used += f", {count} processes" if count > 1 else ""
     compiled = f"{COMPILE}=1 " if os.environ.get(COMPILE) else ""
     return {
-        "hardware": f"{name}, {threads}, {distributed.world()} process(es)",
+        "hardware": f"{name}, {used}",
+        "processes": count,
         "torch": torch.__version__,
         "version": __version__,
-        "commit": commit,
+        "commit": commit(),
         "command": compiled
         + " ".join([Path(sys.argv[0]).name.replace("__main__.py", "unlearnable"), *sys.argv[1:]]),
     }

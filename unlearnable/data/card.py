@@ -190,7 +190,7 @@ class Card:
     protected photo, in the order of the originals. lost_metadata: the originals whose metadata was
     to be kept and could not. protected_classes: the only classes that have noise, and over which
     ``measured`` is; empty if all have. others: whose photos the protected ones are among, if any.
-    form: of the method (``Method.form``).
+    form: of the method (``Method.form``). processes: that made the noise.
     """
 
     method: str
@@ -217,6 +217,7 @@ class Card:
     protected_classes: tuple[str, ...] = ()
     others: OthersRecord | None = None
     form: int = 1
+    processes: int = 1
 
     @property
     def written_digest(self) -> str:
@@ -263,7 +264,8 @@ class Card:
             given[key] = dict(given[key])
         if missing := sorted(Measured.__required_keys__ - given["measured"].keys()):
             raise KeyError(missing[0])
-        given["form"] = value.get("form", 1)
+        for key in ("form", "processes"):
+            given[key] = value.get(key, 1)
         given["protected_classes"] = tuple(value.get("protected_classes", ()))
         if others := value.get("others"):
             given["others"] = OthersRecord.from_json(others)
@@ -283,8 +285,8 @@ class Card:
         value = asdict(self) | {"classes": [*self.classes], "shape": [*self.shape]}
         of_photos = {key: value.pop(key) for key in _OF_PHOTOS}
         some, others = value.pop("protected_classes"), value.pop("others")
-        form = value.pop("form")
-        value |= {"form": form} if form > 1 else {}
+        numbers = {key: value.pop(key) for key in ("form", "processes")}
+        value |= {key: number for key, number in numbers.items() if number > 1}
         value |= {"protected_classes": [*some]} if some else {}
         value |= {"others": others} if others else {}
         if self.photos:

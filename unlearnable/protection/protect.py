@@ -107,7 +107,7 @@ def _protect(
     if out:
         # images, noise table, and saved states of the run: about four times the images
         require_space(out, 4 * data.x.numel())
-    state = Checkpoint(out, config)
+    state, about = Checkpoint(out, config), provenance(where)
     own = class_mask(data, some) if some else None
     with Watch("surrogate", config, callbacks) as watch:
         noise = _craft(data, method, Context(seed, where, bfloat16, state, own, watch))
@@ -130,7 +130,7 @@ def _protect(
         passes=noise.passes,
         measured=visibility(before, after),
         seconds=round(state.seconds, 1),
-        **provenance(where),
+        **about,
     )
     if out:
         state.claim()

@@ -76,7 +76,7 @@ def _generator(folder: Path, card: Card) -> Path:
         reason = "it was warm-started, from the noise of earlier visits"
     elif family.stop_error:
         reason = "it was made when the surrogate was good enough, at a step that is not recorded"
-    elif not card.hardware.endswith(" 1 process(es)"):
+    elif card.processes > 1:
         reason = "it was made on several processes, each of which drew its own"
     if reason:
         raise UserError(

@@ -135,7 +135,7 @@ def _learn(
     if out and (out / "result.json").exists():
         with watch:
             return _finished(out, config, model, watch)
-    state = Checkpoint(out, config)
+    state, about = Checkpoint(out, config), provenance(where)
     trainer = Trainer(
         model,
         lr=recipe.lr,
@@ -161,7 +161,7 @@ def _learn(
         "log": log,
         "passes": distributed.sum_int(trainer.passes) or recipe.passes(len(data)),
         "seconds": round(state.seconds, 1),
-        **provenance(where),
+        **about,
     }
     if out and distributed.rank() == 0:
         write_weights(out / "model.safetensors", model)
