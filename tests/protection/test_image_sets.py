@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -192,12 +193,17 @@ def test_by_the_command_line(protected, tmp_path, monkeypatch):
 
     assert run("--imagefolder", "a", "--webdataset", "b").stdout.split() == ["a", "b"]
     assert "a exists already" in run("--imagefolder", "a", status=2).stderr
+    # and of several the first is not written where the second cannot be
+    assert "b exists already" in run("--imagefolder", "c", "--webdataset", "b", status=2).stderr
+    (tmp_path / "d" / "cifar-10-batches-py" / "batches.meta").mkdir(parents=True)
+    said = run("--imagefolder", "c", "--cifar", "d", status=2).stderr
+    assert f"{Path('d', 'cifar-10-batches-py')} exists already" in said
     assert "nothing to export; give --imagefolder" in run(status=2).stderr
     monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
     assert "pip install 'unlearnable[hf]'" in run("--hf", "c", status=2).stderr
     said = typed("protect", "uniform", "--data", "hf:x", cwd=tmp_path, status=2).stderr
     assert "pip install 'unlearnable[hf]'" in said
-    assert {p.name for p in tmp_path.iterdir()} == {"a", "b"}
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "b", "d"}
 
 
 def test_photos_are_an_image_folder_already(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from unlearnable.cli.help import doc
 from unlearnable.cli.options import Command, Protected, Verb
 from unlearnable.cli.output import Done, written
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import inside
+from unlearnable.core.files import inside, require_new_folder
 from unlearnable.data.card import check_outside, check_unpublished
 from unlearnable.data.sources import check_protected, require_hf
 
@@ -81,8 +81,8 @@ class Export(Verb):
         return written(files)
 
     def _check_places(self) -> None:
-        """Raise UserError for files that are there, and for places among images that are read, or
-        that are published."""
+        """Raise UserError for folders that are there, for places among images that are read, or
+        that are published, and for two exports to one place."""
         outs = (self.imagefolder, self.webdataset, self.hf, self.cifar, self.noise, self.pt)
         check_unpublished(*outs)
         check_outside(self.folder, *outs)
@@ -94,6 +94,13 @@ class Export(Verb):
                         f"{other} and {one} are one place or lie inside each other; give every "
                         "export a place of its own."
                     )
+        for folder in (self.imagefolder, self.webdataset, self.hf):
+            if folder:
+                require_new_folder(folder)
+        if self.cifar:
+            from unlearnable.protection.cifar_files import FOLDER
+
+            require_new_folder(self.cifar / FOLDER)
 
     def _check_files(self, noise: "Tensor") -> None:
         """Raise UserError for files that are there, but for what the same command wrote before it

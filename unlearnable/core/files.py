@@ -57,8 +57,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path``. Filled, it takes its place in one step, or, if the block
     raises, nothing does. Raises UserError for a full disk, for a folder that refuses, and where
     ``path`` is anything but an empty folder."""
-    if not path.name or (os.path.lexists(path) and not _is_empty_folder(path)):
-        raise UserError(f"{path} exists already; choose another folder, or delete it.")
+    require_new_folder(path)
     temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +75,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise _disk_error(e, path) from e
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_new_folder(path: Path) -> None:
+    """Raise UserError where ``path`` is anything but an empty folder."""
+    if not path.name or (os.path.lexists(path) and not _is_empty_folder(path)):
+        raise UserError(f"{path} exists already; choose another folder, or delete it.")
 
 
 def _is_empty_folder(path: Path) -> bool:
