@@ -41,6 +41,7 @@ def test_what_a_result_is_found_by(images):
     assert all(a != b for k, a in enumerate(keys) for b in keys[:k])
     assert key(images, Learner(countermeasure="bilateral"))["countermeasure_form"] == 2
     assert "countermeasure_form" not in key(images, Learner(countermeasure="gray"))
+    assert key(images, Learner(changes=(("augmentation", "cutout"),)))["augmentation_form"] == 2
 
 
 def test_settings_at_their_defaults_are_left_out(images):

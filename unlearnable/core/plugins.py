@@ -7,11 +7,11 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from unlearnable.core.errors import UserError
 
@@ -35,6 +35,13 @@ class Entry(Generic[T]):
         """Import and return what ``target`` names."""
         module, _, attribute = self.target.partition(":")
         return cast(T, getattr(importlib.import_module(module), attribute))
+
+
+def form_in_key(table: Mapping[str, Entry[Any]], name: str | None, key: str) -> dict[str, int]:
+    """What ``name`` of a table adds, as ``key``, to what a result is found by: its form, from the
+    second on."""
+    form = table[name].form if name is not None and name in table else 1
+    return {key: form} if form > 1 else {}
 
 
 def names_object(text: str) -> bool:

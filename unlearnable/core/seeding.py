@@ -24,6 +24,13 @@ def generator(device: torch.device | str, *key: object) -> torch.Generator:
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
+def seed_own_draws(*key: object) -> None:
+    """Seed torch's global generator, from which dropout, kornia, and a person's own code draw. Its
+    numbers are others than those of ``generator`` with the same key: an augmentation that repeated
+    the draws of T's flip would do to every mirrored image the same."""
+    torch.manual_seed(generator("cpu", "own draws", *key).initial_seed())
+
+
 def seed_of(purpose: Purpose, seed: int) -> int:
     """Return the seed for a network's weights and batches. With the run's own seed for both, a
     learner would start from the weights and see the batches that the noise was made on, which no

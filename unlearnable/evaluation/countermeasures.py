@@ -63,13 +63,6 @@ def describe_countermeasure(name: str) -> str:
     return COUNTERMEASURES[name].about if name in COUNTERMEASURES else name
 
 
-def form_of(name: str | None) -> dict[str, int]:
-    """What the countermeasure ``name`` adds to what a result is found by: its form, from the second
-    on."""
-    form = COUNTERMEASURES[name].form if name in COUNTERMEASURES else 1
-    return {"countermeasure_form": form} if form > 1 else {}
-
-
 def apply_countermeasure(name: str, data: "Images") -> "Images":
     """Return ``data`` after the countermeasure ``name`` of ``COUNTERMEASURES`` or a person's own
     ``my_module:function``, which takes and returns uint8 [N, 3, H, W]; labels and order stay. What

@@ -4,7 +4,10 @@ audits, verifications of photos and the paper's tables share."""
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from unlearnable.core.plugins import form_in_key
+from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.models import MODELS
+from unlearnable.training.augmentations import AUGMENTATIONS
 from unlearnable.training.recipe import Protocol, Recipe
 
 # whom photos are verified by: radii of adversarial training in /255, and further ones, each after
@@ -38,6 +41,14 @@ class Learner:
         """``base`` with this learner's changes."""
         changes: dict[str, Any] = dict(self.changes)
         return replace(base, **changes)
+
+    def forms(self, base: Recipe) -> dict[str, int]:
+        """What a result of this learner is found by beside its settings: the forms of what it does
+        to images, from the second on."""
+        countermeasure, augmentation = self.countermeasure, self.recipe(base).augmentation
+        return form_in_key(COUNTERMEASURES, countermeasure, "countermeasure_form") | form_in_key(
+            AUGMENTATIONS, augmentation, "augmentation_form"
+        )
 
 
 def of_radius(radius: float) -> Learner:

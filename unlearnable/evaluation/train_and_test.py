@@ -7,7 +7,7 @@ from pathlib import Path
 from unlearnable.core.device import pick_device
 from unlearnable.data.images import Images
 from unlearnable.evaluation.attacker import Attacker, Pairs, purifier
-from unlearnable.evaluation.countermeasures import apply_countermeasure, form_of
+from unlearnable.evaluation.countermeasures import apply_countermeasure
 from unlearnable.evaluation.denoiser import NETWORK, denoised, train_denoiser
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Result
@@ -72,7 +72,7 @@ def training_config(
     """Return what the result is found by; settings at their defaults are left out."""
     own = without_defaults(asdict(learner), Learner())
     own = {k: v for k, v in own.items() if k not in ("name", "changes")}
-    own |= form_of(learner.countermeasure)
+    own |= learner.forms(recipe)
     if learner.leaked and pairs:
         own |= {"pairs": [images.digest() for images in pairs], "denoiser": NETWORK}
     if learner.own_pairs and attacker:

@@ -10,7 +10,6 @@ from unlearnable.core.files import config_hash, lock
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
 from unlearnable.data.subsets import clean_mask, mix_in_clean
-from unlearnable.evaluation.countermeasures import form_of
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.store import Json, get_or_compute, without_defaults
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
@@ -86,7 +85,7 @@ class Runner:
             "fraction": spec.fraction,
             "rest": spec.rest,
             "countermeasure": by.countermeasure,
-            **form_of(by.countermeasure),
+            **by.forms(self.scale.recipe),
             **{k: v for k, v in further.items() if k in ("countermeasure_test", "leaked")},
         }
 

@@ -23,6 +23,7 @@ AUGMENTATIONS: dict[str, Entry[Augment]] = {
         "a gray square of half the side, wholly inside the image (DeVries and Taylor, 2017: it may "
         "reach over the edge)",
         f"{_HERE}:cutout",
+        form=2,  # the square hung on the flip, and never met the outermost columns of an image
     ),
     "mixup": Entry("images and labels blended in pairs (Zhang et al., 2018)", f"{_HERE}:mixup"),
     "cutmix": Entry(

@@ -19,11 +19,11 @@ from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import file_digest, read_json, write_json
 from unlearnable.core.finite import diverged, is_finite
-from unlearnable.core.plugins import own_code
+from unlearnable.core.plugins import form_in_key, own_code
 from unlearnable.core.presets import require_seed
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
-from unlearnable.core.seeding import Purpose, batch_rows, generator, seed_of
+from unlearnable.core.seeding import Purpose, batch_rows, generator, seed_of, seed_own_draws
 from unlearnable.core.units import in_unit
 from unlearnable.core.watch import Watch
 from unlearnable.core.weights import (
@@ -124,6 +124,7 @@ def _learn(
         "seed": seed,
         "purpose": purpose,
         "bfloat16": bfloat16,
+        **form_in_key(AUGMENTATIONS, recipe.augmentation, "augmentation_form"),
     }
     logger.debug("%s %s: %s", purpose, describe_place(where, bfloat16, out), config)
     own_seed = seed_of(purpose, seed)
@@ -253,7 +254,7 @@ def training_step(
     """Take step number ``step`` of ``recipe``; return the batch's mean loss, a tensor."""
     i = batch_rows(len(data), recipe.batch, seed, step)
     g = generator(device, seed, "learn", step, distributed.rank())
-    torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
+    seed_own_draws(seed, "learn", step, distributed.rank())
     x, y = t(data.pixels(i, device), g), data.labels(i, device)
     if recipe.augmentation:
         x, y = AUGMENTATIONS[recipe.augmentation].load()(x, y, len(data.classes))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unlearnable.core import distributed
 from unlearnable.core.checkpoint import State
 from unlearnable.core.device import to_device
-from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.core.seeding import batch_rows, generator, seed_own_draws
 from unlearnable.core.units import LEVELS, in_unit, quantize, to_unit
 from unlearnable.core.weights import read_weights, restore_weights
 from unlearnable.data.images import Images
@@ -198,7 +198,7 @@ class MinMinLoop:
         if not self.m.refresh_every:
             self.update_noise(i, step)
         g = generator(self.run.device, self.run.seed, "surrogate", step, distributed.rank())
-        torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
+        seed_own_draws(self.run.seed, "surrogate", step, distributed.rank())
         y = self.data.labels(i, self.run.device)
         z = self.t(self.protected(i), g)
         z = z + self.slots.surrogate_sees(self.trainer.frozen, z, y, g)

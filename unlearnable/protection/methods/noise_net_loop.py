@@ -13,7 +13,7 @@ from unlearnable.core.checkpoint import State
 from unlearnable.core.device import to_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.finite import diverged, is_finite
-from unlearnable.core.seeding import batch_rows, generator
+from unlearnable.core.seeding import batch_rows, generator, seed_own_draws
 from unlearnable.core.units import in_unit, quantize
 from unlearnable.core.weights import read_weights, restore_weights
 from unlearnable.data.images import Images, chunks
@@ -65,7 +65,7 @@ class NoiseNetLoop:
         m, frozen, radius = self.m, self.trainer.frozen, in_unit(self.m.adv_eps)
         i = batch_rows(len(self.data), m.batch, self.run.seed, step)
         g = generator(self.run.device, self.run.seed, "noise net", step, distributed.rank())
-        torch.manual_seed(g.initial_seed())  # for a user's model that draws by itself (dropout)
+        seed_own_draws(self.run.seed, "noise net", step, distributed.rank())
         for group in self.optimizer.param_groups:
             group["lr"] = m.net_lr * m.share_at(step)
         for _ in range(m.steps):
