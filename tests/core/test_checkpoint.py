@@ -1,6 +1,7 @@
 """The folder of a run: whose it is, what a kill leaves in it, what damage does to it."""
 
 import fcntl
+import itertools
 import json
 import os
 from dataclasses import replace
@@ -143,3 +144,22 @@ def test_a_marker_alone_keeps_nobody_out(few, tmp_path):
         with pytest.raises(UserError, match=says):
             learn(few, replace(TINY, steps=3), out=tmp_path / "other")
     assert json.loads((tmp_path / "other" / "state" / "latest").read_text())["step"] == 1
+
+
+def test_saves_that_take_long_come_less_often(tmp_path, monkeypatch):
+    """Else a run with a large table would do little but save it."""
+    now = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    state, saves = Checkpoint(tmp_path / "run", {}), []
+    for second in range(1000):
+        now[0] = max(now[0], float(second))
+
+        def value():
+            saves.append(now[0])
+            now[0] += 6 if len(saves) < 3 else 0.5  # what the save takes
+            return {"x": torch.zeros(1)}
+
+        state.save(second, value)
+        if len(saves) == 4:
+            break
+    assert [round(b - a) for a, b in itertools.pairwise(saves)] == [127, 127, 31]

@@ -1,6 +1,7 @@
 """Noise for some classes only: the others stay as they are, and everything else is as it was."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -70,12 +71,17 @@ def test_the_surrogate_sees_the_others_clean(method: MinMin, few):
     assert (seen[mask] != few.pixels(rows, "cpu")[mask]).flatten(1).any(1).all()
 
 
-def test_noise_for_a_tenth_costs_a_tenth(few):
+@pytest.mark.parametrize("name", ["sem", "tap", "hypo", "entf", "class-swap"])
+def test_noise_for_a_tenth_costs_a_tenth(name, few, tmp_path):
     """Known answer: the passes that are counted before are those of the run."""
-    method = SEM(**SMALL, adv_steps=1)
+    method = replace(tiny(name, tuple(few.x.shape), tmp_path), batch=40)
     assert method.passes(40, 40) == method.passes(40)
     done = protect(few, method, protected_classes=("3",))
     assert done.card.passes == method.passes(40, 4) < method.passes(40)
+
+
+def test_the_surrogates_error_is_that_of_what_is_protected(few):
+    method = SEM(**SMALL, adv_steps=1)
     error = MinMinLoop(method, few, Context(protected=own(few, few.classes[3]))).error()
     assert error in (0, 25, 50, 75, 100)  # of four images, not of 40
 

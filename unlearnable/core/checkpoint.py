@@ -26,6 +26,7 @@ from unlearnable.core.files import (
 from unlearnable.core.finite import diverged, is_finite
 
 SAVE_EVERY = 30.0  # seconds between saves, the most that a killed run loses
+QUICK = 1.5  # seconds of a save; one of twice as many comes half as often: 5 % of a run at most
 State = dict[str, Any]
 """tensors, numbers and nested dictionaries of them, all that a run resumes from"""
 
@@ -64,6 +65,7 @@ class Checkpoint:
         configuration."""
         self.folder = folder and folder / "state"
         self._begin = self._saved = time.monotonic()
+        self._slower = 1.0
         self._claimed = False
         if folder is None:
             return
@@ -150,12 +152,14 @@ class Checkpoint:
 
     def save(self, step: int, state: Callable[[], State], *, force: bool = False) -> None:
         """Save what ``state`` returns if ``SAVE_EVERY`` seconds have passed since the last save (by
-        rank 0's clock): putting a state together takes a tenth of a fast step. Raises UserError,
-        and keeps the last one, where a number of it is not finite."""
+        rank 0's clock), or longer where a save takes long: putting a state together takes a tenth
+        of a fast step. Raises UserError, and keeps the last one, where a number of it is not
+        finite."""
         if self.folder is None or not distributed.broadcast(
-            force or time.monotonic() - self._saved > SAVE_EVERY
+            force or time.monotonic() - self._saved > SAVE_EVERY * self._slower
         ):
             return
+        begin = time.monotonic()
         value = state()
         if distributed.sum_int(not is_finite(value)):
             raise diverged(f"After step {step}")
@@ -176,6 +180,7 @@ class Checkpoint:
             if old != own:
                 old.unlink()
         self._saved = time.monotonic()
+        self._slower = max(1.0, (self._saved - begin) / QUICK)
 
     def remove(self) -> None:
         """Delete the state and what killed writers left; call this when the results are written,

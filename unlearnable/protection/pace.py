@@ -2,6 +2,8 @@
 
 from unlearnable.data.images import Size
 from unlearnable.protection.methods.base import Method
+from unlearnable.protection.methods.class_swap import ClassSwap
+from unlearnable.protection.methods.fixed_surrogate import OnSurrogate
 from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
@@ -22,7 +24,7 @@ def noise_seconds(
 
     def estimate(m: Method, size: Size) -> float:
         probe, passes = m.probe(images), m.passes(images)
-        if isinstance(m, MinMin) and own is not None:
+        if isinstance(m, MinMin | OnSurrogate | ClassSwap) and own is not None:
             probe, passes = m.probe(images, own), m.passes(images, own)
         if probe is None:
             return 0.0

@@ -121,16 +121,18 @@ class ClassSwap(Method):
 
         return class_swap(self, data, run)
 
-    def passes(self, images: int) -> int:
+    def passes(self, images: int, protected: int | None = None) -> int:
+        """Count as ``Method.passes`` does, where so many of the images get noise (None: all)."""
         method, networks = self.shortcut_method, len(self.surrogates) + bool(self.shortcut)
         trainings = sum(self.recipe(s).passes(images) for s in self.surrogates)
-        trainings += method.passes(images) if method else 0
-        return trainings + images * self.steps * max(1, self.eot_samples) * networks
+        trainings += method.passes(images, protected) if method else 0
+        noisy = images if protected is None else protected
+        return trainings + noisy * self.steps * max(1, self.eot_samples) * networks
 
-    def probe(self, images: int) -> Recipe:
+    def probe(self, images: int, protected: int | None = None) -> Recipe:
         # of the adversarial trainings, one pass of two is N-FGSM's
         steps = len(self.surrogates) * self.train_steps
         steps += self.shortcut_method.train_steps if self.shortcut_method else 0
         training = steps * min(self.batch, images)
-        frozen = self.passes(images) - training
+        frozen = self.passes(images, protected) - training
         return mixed_probe(self.model, self.batch, frozen=frozen, training=training)

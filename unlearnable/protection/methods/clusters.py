@@ -56,6 +56,7 @@ class UnlearnableClusters(OnSurrogate):
     def training_passes(self, images: int) -> int:
         return super().training_passes(4 * images)  # the turns of every image
 
-    def passes(self, images: int) -> int:
+    def passes(self, images: int, protected: int | None = None) -> int:
+        # the noises are trained on all images, whichever of them get one
         noise = self.steps * min(self.batch, images) * max(1, self.eot_samples)
         return self.training_passes(images) + noise

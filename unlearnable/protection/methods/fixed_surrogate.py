@@ -69,13 +69,16 @@ class OnSurrogate(Method):
         """Passes of the surrogate's training on ``images`` images, if it is trained here."""
         return 0 if self.surrogate else self.surrogate_recipe().passes(images)
 
-    def probe(self, images: int) -> Recipe:
+    @abstractmethod
+    def passes(self, images: int, protected: int | None = None) -> int:
+        """Count as ``Method.passes`` does, where so many of the images get noise (None: all)."""
+
+    def probe(self, images: int, protected: int | None = None) -> Recipe:
         trained = self.training_passes(images)
         share = self.train_adv_steps if self.train_adv_eps else 0
         training = trained // (1 + share)
-        return mixed_probe(
-            self.model, self.batch, frozen=self.passes(images) - training, training=training
-        )
+        frozen = self.passes(images, protected) - training
+        return mixed_probe(self.model, self.batch, frozen=frozen, training=training)
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,9 @@ class FixedSurrogate(OnSurrogate):
 
         return on_fixed_surrogate(self, data, run)
 
-    def passes(self, images: int) -> int:
-        return self.training_passes(images) + images * self.steps * max(1, self.eot_samples)
+    def passes(self, images: int, protected: int | None = None) -> int:
+        noisy = images if protected is None else protected
+        return self.training_passes(images) + noisy * self.steps * max(1, self.eot_samples)
 
 
 SHORT = {

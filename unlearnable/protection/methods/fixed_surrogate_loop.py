@@ -52,13 +52,13 @@ def noise_on(
     data: Images,
     run: Context,
 ) -> tuple[Tensor | None, int]:
-    """Take the steps down ``goal``, which looks at the ``networks``, for every image, batch by
-    batch, resuming from ``run.state``. Returns the noise, int8 [N, 3, H, W] on rank 0, and the
-    passes that it cost."""
+    """Take the steps down ``goal``, which looks at the ``networks``, for every image that gets
+    noise, batch by batch, resuming from ``run.state``. Returns the noise, int8 [N, 3, H, W] on rank
+    0, and the passes that it cost."""
     delta = craft_rows(
         f"{m.name} noise",
         data,
-        batches(len(data), m.batch),
+        batches(len(data), m.batch, among=run.protected),
         run,
         lambda i, k: descend(m, goal, data, i, run, k),
         networks=networks,

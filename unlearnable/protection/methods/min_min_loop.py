@@ -251,7 +251,9 @@ class MinMinLoop:
 
     def delta(self) -> Tensor | None:
         """Return the noise of all images, int8 [N, 3, H, W], on rank 0."""
-        table = quantize(to_unit(self.table)).cpu()
+        table = self.table.cpu()
+        if table.dtype != torch.int8:  # part by part: in float32 a large table is four times itself
+            table = torch.cat([quantize(to_unit(part)) for part in table.split(4096)])
         if self.classwise:
             return table[self.data.y] if distributed.rank() == 0 else None
         return distributed.gather_rows(table, len(self.data))

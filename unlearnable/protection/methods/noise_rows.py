@@ -79,11 +79,13 @@ def craft_rows(
     *,
     networks: Sequence[Frozen] = (),
 ) -> Tensor | None:
-    """Make the noise of all images part by part: int8 [N, 3, H, W] on rank 0.
+    """Make the noise of the images in ``parts``, part by part: int8 [N, 3, H, W] on rank 0, 0 for
+    the others.
 
     make: (rows of the data set, number of the part) -> noise in [-1, 1]; networks: what it runs
     on, whose counts of passes belong to the state."""
-    table = torch.zeros((sum(map(len, parts)), *data.x.shape[1:]), dtype=torch.int8)
+    own = len(distributed.local_rows(len(data)))
+    table = torch.zeros((own, *data.x.shape[1:]), dtype=torch.int8)
 
     def state() -> State:
         return {"table": table, "passes": [network.passes for network in networks]}
@@ -94,6 +96,8 @@ def craft_rows(
             network.passes = passes
 
     for k in resumable(title, len(parts), run, state=state, restore=restore):
+        if not len(parts[k]):  # other processes have more
+            continue
         noise = quantize(make(parts[k], k)).cpu()
         for network in networks:
             network.require_finite()

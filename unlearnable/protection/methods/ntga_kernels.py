@@ -41,7 +41,13 @@ def ntga(m: NTGA, data: Images, run: Context) -> Tensor | None:
     g = generator("cpu", run.seed, "ntga order", distributed.rank())
     rows = rows[torch.randperm(len(rows), generator=g)]
     blocks = chunks(rows, len(data), min(m.block, len(rows)))
-    return craft_rows("NTGA noise", data, blocks, run, lambda i, k: attack(m, data, i, run, k))
+
+    def make(i: Tensor, k: int) -> Tensor:
+        if run.protected is not None and not run.protected[i].any():
+            return torch.zeros(len(i), *data.x.shape[1:])
+        return attack(m, data, i, run, k)
+
+    return craft_rows("NTGA noise", data, blocks, run, make)
 
 
 def attack(m: NTGA, data: Images, i: Tensor, run: Context, block: int) -> Tensor:
