@@ -16,6 +16,7 @@ from tests.typed import typed, typed_by
 from unlearnable.cli import main as main_module
 from unlearnable.cli.interrupts import SENTENCE, interruptible
 from unlearnable.core.errors import UserError
+from unlearnable.training.recipe import Recipe
 
 TINY = ["--model", "convnet", "--batch", "16", "--data", "shapes", "--limit", "40"]
 NOISE = [*TINY, *["--train-steps", "4", "--steps", "1"]]
@@ -532,3 +533,30 @@ def test_a_surrogate_from_elsewhere_chooses_no_module(tmp_path):
     assert not (tmp_path / "ran").exists()
     run(*tap, "--model", "mine:net", cwd=tmp_path)
     assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "args, says",
+    [
+        (("learn", "shapes", "--preset", "full", "--adv-steps", 50), "choose --attack pgd"),
+        (("verify", "a", "b", "--adv-step", 0.3), "choose --attack pgd"),
+        (("learn", "shapes", "--preset", "short", "--lr-decay", 0.5), "choose --schedule step"),
+        (("audit", "a", "--decay-every", 5), "choose --schedule step"),
+        (("learn", "shapes", "--preset", "frozen", "--steps", 9), "choose --protocol fine-tuned"),
+        (("protect", "ntga", "--filter", 5), "choose --kernel cnn"),
+        (("protect", "ntga", "--preset", "cnn", "--no-readout"), "choose --kernel fc"),
+        (("protect", "tap", "--train-adv-steps", 2), "give --train-adv-eps"),
+        (("protect", "tap", "--surrogate", "a", "--schedule", "onecycle"), "trained already"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(args, says, tmp_path):
+    said = run(*args, cwd=tmp_path, status=2).stderr
+    assert "does nothing here" in said and says in said and said.count("\n") == 1
+
+
+def test_what_is_not_changed_is_not_refused(tmp_path):
+    """PGD's steps in a preset stay there for the learners of a suite that use them."""
+    Recipe.preset("short", attack="n-fgsm").require_used("short")
+    Recipe.preset("full", attack="pgd", adv_steps=50).require_used("full")
+    said = run("audit", "a", "--preset", "full", "--adv-steps", 2, cwd=tmp_path, status=2).stderr
+    assert "does nothing" not in said

@@ -1,6 +1,6 @@
 """``audit``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,8 @@ class Audit(Verb):
     def run(self) -> Done:
         learners, cluster = find_suite(self.suite), self.machines.cluster()
         check_recipe(self.suite, self.recipe)
+        # the suites have learners of both attacks
+        replace(self.recipe, attack="pgd").require_used(self.preset)
         check_protected(self.folder)
         if self.test:
             check_source(self.test)

@@ -60,6 +60,7 @@ class Learn(Verb):
     def __post_init__(self) -> None:
         require(self, positive="test_limit")
         self.recipe.check_learner()
+        self.recipe.require_used(self.preset)
         if self.countermeasure:
             describe_countermeasure(self.countermeasure)
         elif self.countermeasure_test:

@@ -66,6 +66,8 @@ class Protect(Verb):
     watching: Watching = field(default_factory=Watching)
 
     def run(self) -> Done:
+        if not self.settings:
+            self.method.require_used(self.preset)
         check_source(self.data)
         check_model(str(vars(self.method).get("model", "convnet")))
         images = partial(self.selection.load, self.data)

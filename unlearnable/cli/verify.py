@@ -75,6 +75,7 @@ class Verify(Verb):
 
     def __post_init__(self) -> None:
         require(self, positive="seeds size")
+        self.recipe.require_used(self.preset)
         check_side(self.size)
         for name in self.countermeasures:
             describe_countermeasure(name)

@@ -23,6 +23,19 @@ class Presets:
             raise unknown("preset", name, cls.presets)
         return cls(**cls.presets[name] | changes)
 
+    def unused(self) -> dict[str, str]:
+        """Return which fields do nothing beside the values of others: their names, with spaces
+        between them, and why, in words that end in what to do."""
+        return {}
+
+    def require_used(self, preset: str) -> None:
+        """Raise UserError where a field that does nothing was changed from that of ``preset``."""
+        before = vars(type(self).preset(preset))
+        for names, why in self.unused().items():
+            for name in names.split():
+                if vars(self)[name] != before[name]:
+                    raise UserError(f"{name} does nothing here: {why}, or leave it out.")
+
 
 def require(owner: object, *, positive: str = "", whole: str = "") -> None:
     """Raise UserError unless every field named in ``positive`` is above 0, every field named in

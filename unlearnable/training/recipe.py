@@ -177,6 +177,24 @@ class Recipe(Presets):
                 "frozen or --protocol fine-tuned."
             )
 
+    def unused(self) -> dict[str, str]:
+        unused = {}
+        if self.protocol == "frozen":
+            names = "steps batch lr momentum weight_decay schedule decay_every lr_decay augment"
+            unused[names] = (
+                "the protocol frozen fits a linear head to features that it computes once; choose "
+                "--protocol fine-tuned"
+            )
+        if self.attack == "n-fgsm":
+            unused["adv_steps adv_step"] = (
+                "the attack n-fgsm takes one step of a size of its own; choose --attack pgd"
+            )
+        if self.schedule == "onecycle":
+            unused["decay_every lr_decay"] = (
+                "the schedule onecycle falls along a cosine; choose --schedule step"
+            )
+        return unused
+
     def lr_at(self, step: int) -> float:
         if self.schedule == "step":
             return self.lr * self.lr_decay ** (step // self.decay_every)

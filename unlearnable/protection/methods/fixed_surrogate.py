@@ -49,6 +49,17 @@ class OnSurrogate(Method):
             whole="steps eot_samples train_adv_eps train_adv_steps",
         )
 
+    def unused(self) -> dict[str, str]:
+        if self.surrogate:
+            names = "train_steps train_adv_eps train_adv_steps train_adv_step schedule"
+            return {names: "the surrogate is trained already; leave --surrogate out"}
+        if not self.train_adv_eps:
+            return {
+                "train_adv_steps train_adv_step": "it is of adversarial training, whose radius "
+                "is 0; give --train-adv-eps"
+            }
+        return {}
+
     def surrogate_recipe(self, *, augment: bool = True) -> Recipe:
         """Return how the surrogate trains here."""
         from unlearnable.training.recipe import Recipe

@@ -120,7 +120,7 @@ class AUE(MinMin):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self, whole="strength")
+        require(self, whole="strength", positive="eot_samples")  # without T it is EM
         if self.strength > 1:
             raise UserError(
                 f"The strength of the augmentation lies between 0 and 1, not at {self.strength}."

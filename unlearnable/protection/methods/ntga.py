@@ -54,6 +54,11 @@ class NTGA(Method):
     time: float = 64.0
     """training time t at which the prediction is attacked (learning rate times steps)"""
 
+    def unused(self) -> dict[str, str]:
+        if self.kernel == "cnn":
+            return {"readout": "convolutions end in a dense layer; choose --kernel fc"}
+        return {"filter stride dense": "it is of convolutions; choose --kernel cnn"}
+
     presets = {
         "paper": {},
         "cnn": {
