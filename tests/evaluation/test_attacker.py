@@ -13,11 +13,13 @@ from unlearnable import (
     EM,
     LSP,
     SUITES,
+    TAP,
     Imported,
     Recipe,
     Uniform,
     UserError,
     audit,
+    learn,
     load,
     protect,
     protect_photos,
@@ -102,6 +104,15 @@ def test_where_the_source_has_no_others_a_quarter_is_set_aside(tmp_path, test):
     assert len(learners) == len(SUITES["adaptive"]) - 1  # 500 and 4,000 are the same 20
     with pytest.raises(UserError, match="too few to set some aside"):
         attacker_of(folder, whole.subset(torch.arange(2)), test, results=tmp_path)
+
+
+def test_the_attacker_does_not_get_the_owners_surrogate(tmp_path, test):
+    recipe = replace(SHORT, model="convnet")
+    learn(load("shapes", limit=40), recipe, test=test, out=tmp_path / "run")
+    method = TAP(surrogate=str(tmp_path / "run"), model="convnet", steps=1, train_steps=1)
+    folder = make(tmp_path / "p", 40, method, seed=1)
+    found = of(folder, test, tmp_path).method
+    assert isinstance(found, TAP) and found.surrogate == "" and found.train_steps == 1
 
 
 def test_what_only_its_owner_can_run_again_is_refused_in_a_sentence(tmp_path, test):

@@ -1,6 +1,8 @@
 """The verdict: computed once from the numbers, and what the terminal says of it."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from unlearnable.evaluation.verdict import (
     verdict,
     verify_flags,
 )
-from unlearnable.evaluation.verify import _learners, learner_size
+from unlearnable.evaluation.verify import _learners, learner_size, made_on
 from unlearnable.reports.verdict import FLAGS, verify_table
 from unlearnable.training.accuracy import accuracy
 
@@ -69,23 +71,36 @@ def test_white_balance_goes_before_the_test_too():
     assert balanced.countermeasure_test and not gray.countermeasure_test
 
 
-NETWORK = ("mobilenet-v2-imagenet",)
+FINE = VerifiedRow("ordinary training", [90.0, 92.0, 91.0], [20.0] * 3, 0.1, "protected")
+FROZEN = replace(FINE, learner="frozen x", clean=[98.0] * 3, network="mobilenet-v2-imagenet")
+
+
+def flags(*rows: VerifiedRow) -> list[str]:
+    return verify_flags([FINE, *rows], 3, 10.0, 100)
 
 
 def test_a_learner_that_ruins_clean_photos_is_flagged():
-    fine = VerifiedRow("ordinary training", [90.0, 92.0, 91.0], [20.0] * 3, 0.1, "protected")
     ruined = VerifiedRow("training after x", [40.0] * 3, [20.0] * 3, 0.3, "protected")
-    assert verify_flags([fine, fine], 3, 10.0, 100, NETWORK) == []
-    assert verify_flags([fine, ruined], 3, 10.0, 100, NETWORK) == ["ruins-clean"]
-    assert verify_flags([], 3, 100.0, 0, NETWORK) == ["one-class"]
+    assert flags(FROZEN) == [] and flags(FROZEN, ruined) == ["ruins-clean"]
+    # 50 is half of 91 above chance, and less than half of what a pretrained network learns
+    assert flags(FROZEN, replace(ruined, clean=[50.6] * 3)) == []
+    assert verify_flags([], 3, 100.0, 0) == ["one-class"]
     uneven = VerifiedRow("training after y", [90.0] * 3, [12.0, 15.0, 60.0], 0.24, "protected")
-    assert verify_flags([fine, uneven], 3, 10.0, 100, NETWORK) == ["uneven-splits"]
+    assert flags(FROZEN, uneven) == ["uneven-splits"]
     failed = VerifiedRow("training after z", [90.0] * 3, [80.0] * 3, 0.9, "not protected")
-    assert verify_flags([fine, failed], 3, 10.0, 100, NETWORK) == []
-    found = verify_flags([fine, ruined, uneven], 1, 10.0, 99, ())
-    assert {"small-test", "no-pretrained"} <= {*found} and set(found) <= set(
-        FLAGS
-    )  # the page says what it means
+    assert flags(FROZEN, failed) == []
+    found = verify_flags([FINE, ruined, uneven], 1, 10.0, 99)
+    found += flags(replace(FROZEN, known=True))
+    assert {"small-test", "no-pretrained", "known-networks"} <= {*found} <= FLAGS.keys()
+
+
+def test_networks_that_the_noise_was_made_on_are_no_proof_by_themselves():
+    known = replace(FROZEN, known=True)
+    assert flags(known) == ["known-networks"] and flags(known, FROZEN) == []
+    settings = {"networks": ["mobilenet-v2-imagenet", "tests.networks:narrow"], "steps": 3}
+    assert made_on(SimpleNamespace(settings=settings)) == ["mobilenet-v2-imagenet"]
+    assert made_on(SimpleNamespace(settings={"steps": 3})) == []
+    assert known.named == "frozen x (the noise was made on it)" and FROZEN.named == "frozen x"
 
 
 def test_always_saying_the_largest_class_is_guessing():

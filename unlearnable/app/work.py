@@ -306,7 +306,7 @@ def measured(verified: Verified) -> Measured:
     untried = [
         f"{NOT_TRIED}: {item}." for p in words.parts if p.title == NOT_TRIED for item in p.items
     ]
-    tried = (Tried(r.learner, r.verdict, _mean(r.clean), _mean(r.protected)) for r in rows)
+    tried = (Tried(r.named, r.verdict, _mean(r.clean), _mean(r.protected)) for r in rows)
     care = (sentence(FLAGS[flag]) for flag in verified.flags if flag in FLAGS)
     notes = *words.notes, *untried
     return Measured(words.headline, words.good, tuple(tried), verified.chance, tuple(care), notes)

@@ -114,10 +114,15 @@ class Images:
         return h.hexdigest()
 
 
+def at_once(x: Tensor, images: int) -> int:
+    """How many images like those of ``x``, [N, C, H, W], have at most the pixels of ``images`` of
+    32 x 32; at least one. Hundreds of photos at a time take gigabytes."""
+    return max(1, images * 32 * 32 // x.shape[-2:].numel())
+
+
 def chunks(x: Tensor, images: int) -> tuple[Tensor, ...]:
-    """Split the row numbers of ``x``, [N, C, H, W], into parts with the pixels of at most
-    ``images`` images of 32 x 32, or one image: hundreds of photos at a time take gigabytes."""
-    return torch.arange(len(x)).split(max(1, images * 32 * 32 // x.shape[-2:].numel()))
+    """Split the row numbers of ``x``, [N, C, H, W], into parts of ``at_once`` images."""
+    return torch.arange(len(x)).split(at_once(x, images))
 
 
 def _index(i: Tensor | slice, device: torch.device) -> Tensor | slice:

@@ -21,6 +21,7 @@ from unlearnable.evaluation.denoiser import NETWORK, Denoiser, train_denoiser
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.store import Json
 from unlearnable.protection.methods.base import Method
+from unlearnable.protection.methods.fixed_surrogate import OnSurrogate
 from unlearnable.protection.protect import protect, settings_of
 from unlearnable.protection.settings import method_of_card
 from unlearnable.training.precision import Precision
@@ -116,10 +117,13 @@ def attacker_of(
 
 
 def _method(folder: Path, card: Card) -> Method:
-    """The method of the card with its settings. Raises UserError for one that is not a method of
-    this program for any images: what comes from elsewhere must not choose what is imported."""
+    """The method of the card with its settings, on a surrogate of the attacker's own. Raises
+    UserError for one that is not a method of this program for any images: what comes from elsewhere
+    must not choose what is imported."""
     try:
         method = method_of_card(folder)
+        if isinstance(method, OnSurrogate):  # the owner's was trained on the originals
+            method = replace(method, surrogate="")
         if "file" not in card.settings:
             return method
         problem = "its noise comes from a file"

@@ -152,7 +152,8 @@ def d_vae(x: Tensor, y: Tensor, steps: int | None = None) -> Tensor:
     height, width = x.shape[2:]
     steps = STEPS if steps is None else steps
     # to even sides, for the stride of 2
-    x = F.pad(x.float(), (0, -width % 2, 0, -height % 2), mode="replicate").to(torch.uint8)
+    x = torch.cat([x, x[..., -1:]], 3) if width % 2 else x
+    x = torch.cat([x, x[..., -1:, :]], 2) if height % 2 else x
     first = train_vae(x, y, RATES[0], stage=0, steps=steps)
     x = _split(first, x, y)[1]
     second = train_vae(x, y, RATES[1], stage=1, steps=steps)

@@ -167,7 +167,9 @@ class VerifiedRow(FromJson):
     """One learner of a verification: its accuracies after training on clean and on protected
     photos, one per seed. left: the part of what lies above chance that protected photos still
     teach, 0 to 1. Among others' photos these are on the owner's classes, and others_clean,
-    others_protected on the others', whose photos are the same in both trainings."""
+    others_protected on the others', whose photos are the same in both trainings. network: the
+    learner's ImageNet weights, a key of ``PRETRAINED``; empty where it starts from scratch. known:
+    whether the noise was made on that network."""
 
     learner: str
     clean: list[float]
@@ -176,6 +178,13 @@ class VerifiedRow(FromJson):
     verdict: Verdict
     others_clean: list[float] = field(default_factory=list)
     others_protected: list[float] = field(default_factory=list)
+    network: str = ""
+    known: bool = False
+
+    @property
+    def named(self) -> str:
+        """The learner, and whether the noise knew it, in words."""
+        return f"{self.learner} (the noise was made on it)" if self.known else self.learner
 
 
 @dataclass(frozen=True)

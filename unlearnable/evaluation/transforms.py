@@ -52,8 +52,10 @@ def gray_world(x: Tensor) -> Tensor:
 
 def bit_depth(x: Tensor, bits: int) -> Tensor:
     """Round each channel to the nearest of 2^bits levels from 0 to 255."""
-    top = 2**bits - 1
-    return round_pixels((x.float() * (top / LEVELS)).round() * (LEVELS / top))
+    top, out = 2**bits - 1, torch.empty_like(x)
+    for i in torch.arange(len(x)).split(CHUNK):
+        out[i] = round_pixels((x[i].float() * (top / LEVELS)).round() * (LEVELS / top))
+    return out
 
 
 def posterize(x: Tensor, bits: int) -> Tensor:

@@ -4,6 +4,7 @@ copies without their colors, and by a frozen network with ImageNet weights, over
 Where the photos were protected among others', those are in every training and test, and the verdict
 is on the owner's."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ from unlearnable.evaluation.verdict import (
     verdict,
     verify_flags,
 )
-from unlearnable.models.pretrained import INPUT_SIZE, installed
+from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED, installed
 from unlearnable.protection.photo_files import fingerprint, refuse_originals
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
@@ -114,7 +115,7 @@ def verify(
     run = Trainings(plan, held_out, recipe, device, precision)
     results = _train(run, out, clean, cluster)
     chance = 100 / len(clean.classes)
-    rows = _rows(run, results, chance, own_classes)
+    rows = _rows(run, results, chance, own_classes, made_on(card))
     own = class_mask(clean, own_classes or clean.classes)
     test_photos, test_others = (
         min((int((test & part).sum()) for test in held_out.values()), default=0)
@@ -124,7 +125,7 @@ def verify(
         rows,
         overall_verdict([row.verdict for row in rows]),
         chance=round(chance, 2),
-        flags=verify_flags(rows, seeds, chance, test_photos, networks),
+        flags=verify_flags(rows, seeds, chance, test_photos),
         near_duplicates=count_near_duplicates(groups),
         seeds=seeds,
         seed=seed,
@@ -242,8 +243,13 @@ def learner_size(noise_size: int) -> int:
 
 
 def _rows(
-    run: Trainings, results: list[Result], chance: float, own_classes: tuple[str, ...]
+    run: Trainings,
+    results: list[Result],
+    chance: float,
+    own_classes: tuple[str, ...],
+    made_on: Sequence[str],
 ) -> list[VerifiedRow]:
+    """made_on: the networks with ImageNet weights that the noise was made on."""
     rows, first = [], 0
     for pair, learners in run.plan:
         many = 2 * len(learners)
@@ -251,9 +257,17 @@ def _rows(
         last = first + many * len(run.held_out)
         for k, by in enumerate(learners):
             clean, protected = (results[first + 2 * k + side : last : many] for side in (0, 1))
-            rows.append(_row(by, clean, protected, chance, own_classes, theirs))
+            row = _row(by, clean, protected, chance, own_classes, theirs)
+            own = by.recipe(run.recipe)
+            network = own.model if own.protocol != "plain" else ""
+            rows.append(replace(row, network=network, known=network in made_on))
         first = last
     return rows
+
+
+def made_on(card: Card) -> Sequence[str]:
+    """The networks of ``PRETRAINED`` on which protected photos got their noise."""
+    return [name for name in card.settings.get("networks", ()) if name in PRETRAINED]
 
 
 def _row(

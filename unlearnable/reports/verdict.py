@@ -21,12 +21,16 @@ FLAGS = {
     "weak-baseline": "even from the clean photos the models learned little, so their failure on "
     "the protected ones proves little. More photos or more training steps would tell more.",
     "ruins-clean": "one learner learned less than half of what the best one did even from the "
-    "clean photos: what it does to the photos takes them away too, so its failure proves little.",
+    "clean photos (of those that start from scratch): what it does to the photos takes them away "
+    "too, so its failure proves little.",
     "small-test": "fewer than 100 photos were held out for testing, so one photo is over a point, "
     "and chance alone moves the result by several.",
     "one-class": "all photos are of one class, so there is nothing to tell apart.",
     "no-pretrained": "no network that was trained elsewhere was tried, and with few photos that is "
     "how most people train. Install the weights that `unlearnable ls models` names.",
+    "known-networks": "the only networks trained elsewhere that were tried are those that the "
+    "noise was made on, and it may do less to others. Install the weights of one more that "
+    "`unlearnable ls models` names.",
     "uneven-splits": "one learner is held back on average, but not on every split into training "
     "and test photos. More splits would tell more.",
     "few-seeds": "fewer than three splits into training and test photos were tried, and one split "
@@ -92,7 +96,7 @@ def _numbers(verified: Verified) -> Table:
     mixed = bool(verified.own_classes)
     rows = tuple(
         (
-            Cell(row.learner),
+            Cell(row.named),
             *map(measured, (row.clean, row.protected)),
             Cell(row.verdict if row.verdict == "protected" else row.verdict.upper()),
             *map(measured, (row.others_clean, row.others_protected) if mixed else ()),
@@ -125,7 +129,7 @@ def _headline(verified: Verified) -> tuple[str, bool]:
     )
     if verified.verdict == "protected":
         return f"Protected from the learners that were tried: {said}.", True
-    failed = [row.learner for row in judged if row.verdict == "not protected"]
+    failed = [row.named for row in judged if row.verdict == "not protected"]
     if len(failed) == len(verified.rows):
         return f"Not protected: {said}.", False
     return f"Not protected from {'; '.join(map(printable, failed))}: {said}.", False
@@ -135,7 +139,7 @@ def _row(row: VerifiedRow) -> str:
     """One learner: what it reached from protected and from clean photos, and what that leaves."""
     left = "" if row.verdict == "no verdict" else f"; {100 * row.left:.0f}\u00a0% is left"
     return (
-        f"{printable(row.learner)}: {mean_std(row.protected)}\u00a0% from protected photos, "
+        f"{printable(row.named)}: {mean_std(row.protected)}\u00a0% from protected photos, "
         f"{mean_std(row.clean)}\u00a0% from clean ones{left}"
     )
 

@@ -199,3 +199,10 @@ def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_image_is
         float(-v.log_softmax(1).mean()) - math.log(10) for v in logits
     )  # KL(uniform || guess)
     assert after < 0.7 * before
+
+
+def test_a_surrogate_that_a_learner_would_repeat_is_pointed_out(trained, caplog):
+    data, _, out = trained
+    for seed, warned in ((1, False), (0, True)):
+        TAP(surrogate=str(out), steps=0).craft(data, Context(seed=seed))
+        assert ("starts from the same weights" in caplog.text) == warned

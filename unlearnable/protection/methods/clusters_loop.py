@@ -26,7 +26,7 @@ from unlearnable.core.checkpoint import State
 from unlearnable.core.errors import UserError
 from unlearnable.core.seeding import batch_rows, generator
 from unlearnable.core.units import in_unit, quantize
-from unlearnable.data.images import Images
+from unlearnable.data.images import Images, chunks
 from unlearnable.models.layers import conv_bn_relu
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.clusters import UnlearnableClusters
@@ -60,7 +60,7 @@ def surrogate_of(m: UnlearnableClusters, data: Images, run: Context) -> tuple[nn
     """Return the surrogate and the passes that its training cost here."""
     if m.surrogate:
         folder = Path(m.surrogate)
-        return read_surrogate(folder, data, run.device, own=m.model, any_classes=True), 0
+        return read_surrogate(folder, data, run, own=m.model, any_classes=True), 0
     # T would flip: an image turned to the left and flipped is a flipped one turned to the right
     recipe = m.surrogate_recipe(augment=False)
     return train_surrogate(turned(data), recipe, run, features=True)
@@ -74,7 +74,10 @@ def turned(data: Images) -> Images:
     top, left = (height - side) // 2, (width - side) // 2
     every = max(1, math.ceil(4 * len(data) * 3 * side**2 / MAX_BYTES))
     square = data.x[::every, :, top : top + side, left : left + side]
-    x = torch.cat([square.rot90(k, (2, 3)) for k in range(4)])
+    x = torch.empty((4, *square.shape), dtype=square.dtype)
+    for k in range(4):
+        x[k] = square.rot90(k, (2, 3))
+    x = x.flatten(0, 1)
     return Images(x, torch.arange(4).repeat_interleave(len(square)), ("0", "90", "180", "270"))
 
 
@@ -83,7 +86,7 @@ def features_of(frozen: Frozen, data: Images, device: torch.device) -> Tensor:
     """Return the features of all images, [N, D], on the CPU. Every process looks at all of them,
     because all must agree on the clusters."""
     t = augment.for_size(*data.x.shape[-2:])
-    rows = torch.arange(len(data)).split(500)
+    rows = chunks(data.x, 500)
     return torch.cat([frozen.features(t.test(data.pixels(i, device))).cpu() for i in rows])
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from unlearnable.core import distributed
 from unlearnable.core.seeding import generator
 from unlearnable.core.units import in_unit
-from unlearnable.data.images import Images
+from unlearnable.data.images import Images, at_once
 from unlearnable.protection.methods.base import Context, Noise
 from unlearnable.protection.methods.class_swap import ClassSwap
 from unlearnable.protection.methods.fixed_surrogate import FeatureDistance, FixedSurrogate
@@ -28,7 +28,7 @@ def on_fixed_surrogate(m: FixedSurrogate, data: Images, run: Context) -> Noise:
     """Take ``m.steps`` sign steps down ``m.goal`` for every image, batch by batch, resuming from
     ``run.state``."""
     if m.surrogate:
-        model, trained = read_surrogate(Path(m.surrogate), data, run.device, own=m.model), 0
+        model, trained = read_surrogate(Path(m.surrogate), data, run, own=m.model), 0
     else:
         features = isinstance(m.goal, FeatureDistance)
         model, trained = train_surrogate(data, m.surrogate_recipe(), run, features=features)
@@ -95,7 +95,7 @@ def mean_by_class(look: Callable[[Tensor], Tensor], data: Images, device: torch.
     look: images [n, 3, H, W] in [0, 1] -> [n, D]."""
     count = torch.zeros(len(data.classes), device=device)
     total = torch.zeros(0)
-    for i in distributed.local_rows(len(data)).split(500):
+    for i in distributed.local_rows(len(data)).split(at_once(data.x, 500)):
         seen, y = look(data.pixels(i, device)), data.labels(i, device)
         if not len(total):
             total = seen.new_zeros(len(count), seen.shape[1])

@@ -1,9 +1,9 @@
 """The surrogate of a method: trained in turn with the noise, trained before it, or read from a
 folder."""
 
+import logging
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from unlearnable.core.errors import UserError
@@ -19,6 +19,8 @@ from unlearnable.training.frozen import require_head
 from unlearnable.training.learn import learn
 from unlearnable.training.recipe import Recipe
 from unlearnable.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 def untrained_surrogate(
@@ -65,7 +67,7 @@ def train_surrogate(
 
 
 def read_surrogate(
-    folder: Path, data: Images, device: torch.device, *, own: str, any_classes: bool = False
+    folder: Path, data: Images, run: Context, *, own: str, any_classes: bool = False
 ) -> nn.Module:
     """Read the model in a folder that ``learn`` wrote. own: the one network outside ``MODELS`` that
     it may be, because a folder from elsewhere must not choose what is imported. Raises UserError
@@ -75,8 +77,16 @@ def read_surrogate(
         raise UserError(
             f"{folder} holds no trained model; give a folder that `unlearnable learn` has finished."
         )
-    name = _network(folder)
+    name, seed = _network(folder)
     check_named(name, own, folder)
+    if seed == run.seed:
+        logger.warning(
+            "The surrogate in %s was trained with --seed %s. A learner of the same settings and "
+            "seed starts from the same weights and sees the same batches, as no outsider does: "
+            "give `learn` and `audit` another --seed, or train the surrogate with another.",
+            folder,
+            seed,
+        )
     weights, classes = read_weights(folder / "model.safetensors")[0], len(data.classes)
     if any_classes:
         last = list(build(name, 2, size=data.size).state_dict())[-1]  # the head's bias or weight
@@ -87,18 +97,19 @@ def read_surrogate(
     except RuntimeError as e:
         wanted = "as images of this size need it" if any_classes else f"on {classes} classes"
         raise UserError(f"The model in {folder} was not trained {wanted}; train another.") from e
-    return model.to(device)
+    return model.to(run.device)
 
 
-def _network(folder: Path) -> str:
-    """The name of the network in a folder that ``learn`` wrote. Raises UserError."""
+def _network(folder: Path) -> tuple[str, object]:
+    """The name of the network in a folder that ``learn`` wrote, and its seed. Raises UserError."""
     try:
-        name = read_json(folder / "result.json")["config"]["recipe"]["model"]
+        config = read_json(folder / "result.json")["config"]
+        name, seed = config["recipe"]["model"], config["seed"]
     except (KeyError, TypeError):
-        name = None
+        name = seed = None
     if not isinstance(name, str):
         raise UserError(
             f"{folder / 'result.json'} does not say which network was trained; train it again with "
             "`unlearnable learn`."
         )
-    return name
+    return name, seed
