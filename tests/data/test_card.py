@@ -49,6 +49,7 @@ def test_there_and_back(few, tmp_path):
     seen = dict.fromkeys(("color_difference", "color_difference_95", "color_shift"), 0.5)
     record = {"original": "cat/c.jpg", "written": "cat/c.png", "original_pixels": "0"}
     record |= {"written_pixels": "1", "measured": {"linf": 8, "psnr": 40.0, "ssim": 0.9} | seen}
+    record |= {"original_digests": ["f", "c"]}
     about |= {"files": [record], "lost_metadata": []}
     photos = Card.from_json(about)
     assert photos.photos == PhotoSettings(32, "png", False) and photos.left_out == ("a", "b")

@@ -23,6 +23,7 @@ from unlearnable import (
 from unlearnable.core.checkpoint import held
 from unlearnable.data.card import Card
 from unlearnable.data.decoding import read
+from unlearnable.data.folders import scan_photos
 from unlearnable.evaluation.verify import load_pairs
 from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
@@ -124,6 +125,68 @@ def test_changed_and_missing_originals_get_one_sentence(folder):
     (photos / "cat" / "0.png").write_bytes(original)
     assert protect_photos(photos, out, METHOD, size=SIZE).shape[0] == 6
     assert len(load_pairs(photos, out, SIZE)[0][0]) == 6
+
+
+def with_plate(path: Path, plate: bool) -> None:
+    """A photo whose number plate is lost in a small copy: the patch has the same mean."""
+    x = np.random.default_rng(5).integers(60, 196, (32 * SIZE, 32 * SIZE, 3), dtype=np.uint8)
+    x[:32, :32] = 128
+    if plate:
+        x[:32:2, :32], x[1:32:2, :32] = 90, 166
+    Image.fromarray(x).save(path)
+
+
+@pytest.fixture
+def plates(tmp_path) -> Path:
+    """A folder with photos, one of which shows a plate, and out, protected."""
+    photos = album(tmp_path / "photos")
+    with_plate(photos / "cat" / "plate.png", True)
+    protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
+    return tmp_path
+
+
+def test_an_edit_that_a_small_copy_does_not_show_is_noticed(plates):
+    """Else what was edited out stays in the published photo."""
+    photos, out = plates / "photos", plates / "out"
+    before = scan_photos(photos, (SIZE,)).images[SIZE].digest()
+    with_plate(photos / "cat" / "plate.png", False)
+    assert scan_photos(photos, (SIZE,)).images[SIZE].digest() == before
+    with pytest.raises(UserError, match=r"cat/plate.png was changed after"):
+        protect_photos(photos, out, METHOD, size=SIZE)
+    with pytest.raises(UserError, match="was not made from the photos that are in"):
+        load_pairs(photos, out, SIZE)
+    (out / "cat" / "plate.png").unlink()  # as the sentence says
+    protect_photos(photos, out, METHOD, size=SIZE)
+    x = np.asarray(read(out / "cat" / "plate.png"), int)[:32, :32, :3]
+    assert np.abs(x - 128).max() <= 8 and load_pairs(photos, out, SIZE)
+
+
+def test_the_same_photo_saved_anew_is_the_same(plates):
+    photos, out = plates / "photos", plates / "out"
+    path = photos / "cat" / "plate.png"
+    before = path.read_bytes()
+    exif = Image.Exif()
+    exif[0x010E] = "a note"
+    Image.open(path).save(path, compress_level=1, exif=exif)
+    assert path.read_bytes() != before
+    assert protect_photos(photos, out, METHOD, size=SIZE) == Card.read(out)
+
+
+@pytest.mark.parametrize("what", ["transparency", "metadata"])
+def test_what_was_taken_out_of_an_original_does_not_stay_published(tmp_path, what):
+    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    path, exif = photos / "cat" / "0.png", Image.Exif()
+    exif[0x010E] = "where I live"
+    image = Image.open(path).convert("RGBA")
+    image.save(path, exif=exif)
+    protect_photos(photos, out, METHOD, size=SIZE, keep_metadata=True)
+    if what == "transparency":
+        image.putpixel((0, 0), (*image.getpixel((0, 0))[:3], 0))
+        image.save(path, exif=exif)
+    else:
+        image.save(path)
+    with pytest.raises(UserError, match=r"cat/0.png was changed after"):
+        protect_photos(photos, out, METHOD, size=SIZE, keep_metadata=True)
 
 
 def test_what_keeps_no_generator_does_not_grow(tmp_path):

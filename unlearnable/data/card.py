@@ -72,13 +72,22 @@ class PhotoSettings:
 @dataclass(frozen=True)
 class PhotoRecord:
     """One protected photo. original, written: its files, as CLASS/NAME (NAME in a flat folder).
-    original_pixels, written_pixels: what tells them from others, at the noise's size."""
+    original_pixels, written_pixels: what tells them from others, at the noise's size.
+    original_digests: of the original's file and of what is in it, as ``decoding.Digests`` says; the
+    photo is as it was where one of them is still the same. Empty in a card of an earlier version.
+    """
 
     original: str
     written: str
     original_pixels: str
     written_pixels: str
     measured: PhotoMeasured
+    original_digests: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        given = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        return cls(**given | {"original_digests": tuple(value.get("original_digests", ()))})
 
 
 @dataclass(frozen=True)
@@ -274,10 +283,8 @@ class Card:
             given["photos"] = PhotoSettings(size, kind, keep)
             given["left_out"] = tuple(value.get("left_out", ()))
             given["lost_metadata"] = tuple(value.get("lost_metadata", ()))
-            given["files"] = tuple(  # older cards have none
-                PhotoRecord(*(each[f.name] for f in fields(PhotoRecord)))
-                for each in value.get("files", ())
-            )
+            # older cards have none
+            given["files"] = tuple(map(PhotoRecord.from_json, value.get("files", ())))
         return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
@@ -292,6 +299,8 @@ class Card:
         if self.photos:
             value |= {"method_settings": self.settings, "photos": of_photos.pop("photos")}
             value |= {key: [*names] for key, names in of_photos.items()}
+            for each in value["files"]:
+                each["original_digests"] = [*each["original_digests"]]
         return value
 
     def write(self, folder: Path) -> None:

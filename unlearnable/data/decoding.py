@@ -4,6 +4,7 @@ A file either reads as 8-bit color or is refused in one sentence. EXIF orientati
 that an image is read as every viewer shows it.
 """
 
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +229,39 @@ def pixels(image: Image.Image, size: int | None) -> np.ndarray:
     if size:
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image).transpose(2, 0, 1).copy()
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What tells an image file from an edited one, at its own size. file: of its bytes. content: of
+    its pixels, transparency and color profile. metadata: of the metadata that may be published. An
+    edit of a few pixels does not show in a small copy."""
+
+    file: str
+    content: str
+    metadata: str
+
+    def of_kept(self, keep_metadata: bool) -> tuple[str, str]:
+        """The digest of the file, and that of what a protected copy has of it."""
+        return self.file, self.content + self.metadata * keep_metadata
+
+
+def digests(path: Path, image: Image.Image) -> Digests:
+    """Return the digests of the image file ``path``, which ``image`` was read from."""
+
+    def digest(*parts: bytes) -> str:
+        whole = hashlib.sha256()
+        for part in parts:
+            whole.update(part)
+        return whole.hexdigest()[:16]
+
+    about = f"{image.mode} {image.size}".encode()
+    profile = image.info["icc_profile"] or b""
+    return Digests(
+        digest(path.read_bytes()),
+        digest(about, profile, image.tobytes()),
+        digest(image.info["exif"] or b""),
+    )
 
 
 def is_gray(x: np.ndarray) -> bool:

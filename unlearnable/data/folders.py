@@ -15,7 +15,7 @@ from unlearnable.core.files import allocate, atomic_write, lock
 from unlearnable.core.text import printable
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.card import Card
-from unlearnable.data.decoding import pixels, read
+from unlearnable.data.decoding import Digests, digests, pixels, read
 from unlearnable.data.image_files import Listing, entries, examine, listing
 from unlearnable.data.images import Images
 from unlearnable.data.threads import in_threads
@@ -25,11 +25,13 @@ from unlearnable.data.threads import in_threads
 class Scan:
     """A folder of photos that was read in one pass. images: the photos that can be protected, per
     size at which they were asked for; only these small copies are held in memory. listing: their
-    files, in the same order, and what was left out. sizes: their widths and heights, in pixels."""
+    files, in the same order, and what was left out. sizes: their widths and heights, in pixels.
+    digests: of every photo as it is now."""
 
     listing: Listing
     images: dict[int | None, Images]
     sizes: list[tuple[int, int]]
+    digests: list[Digests]
 
 
 def scan_photos(
@@ -47,9 +49,9 @@ def scan_photos(
     """
     folder, sizes = Path(folder), tuple(dict.fromkeys(sizes))
 
-    def look(path: Path) -> tuple[list[np.ndarray], tuple[int, int]]:
+    def look(path: Path) -> tuple[list[np.ndarray], tuple[int, int], Digests]:
         image = read(path)
-        return [pixels(image, size) for size in sizes], image.size
+        return [pixels(image, size) for size in sizes], image.size, digests(path, image)
 
     found, seen = examine(folder, look, fewest, skip_bad=skip_bad)
     if found.problems and not skip_bad:
@@ -60,10 +62,10 @@ def scan_photos(
             found.problems,
         )
     images = {
-        size: _stacked(folder, found, [small[k] for small, _ in seen], size, skip_bad=True)
+        size: _stacked(folder, found, [small[k] for small, *_ in seen], size, skip_bad=True)
         for k, size in enumerate(sizes)
     }
-    return Scan(found, images, [size for _, size in seen])
+    return Scan(found, images, [size for _, size, _ in seen], [own for *_, own in seen])
 
 
 def read_folder(

@@ -49,7 +49,7 @@ from unlearnable.evaluation.verdict import (
     verify_flags,
 )
 from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED, installed
-from unlearnable.protection.photo_files import fingerprint, refuse_originals
+from unlearnable.protection.photo_files import changed_since, fingerprint, refuse_originals
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
@@ -318,8 +318,9 @@ def load_pairs(
     working = card.photos.size
     size = size or learner_size(working)
     sizes = (size, *larger)
-    originals = scan_photos(photos, (working, *sizes), skip_bad=True, fewest=card.fewest).images
-    if originals[working].digest() != card.digest:
+    scan = scan_photos(photos, (working, *sizes), skip_bad=True, fewest=card.fewest)
+    originals = scan.images
+    if originals[working].digest() != card.digest or changed_since(card, scan):
         raise UserError(
             f"{protected} was not made from the photos that are in {photos} now; run `unlearnable "
             "protect-photos` with both again, which protects what is new."

@@ -16,6 +16,7 @@ from unlearnable.core.files import move, refuse_links
 from unlearnable.core.text import printable
 from unlearnable.core.units import add_noise
 from unlearnable.data.card import (
+    Card,
     Measured,
     PhotoMeasured,
     PhotoRecord,
@@ -23,6 +24,7 @@ from unlearnable.data.card import (
     private_folder,
 )
 from unlearnable.data.decoding import Format, is_gray, pixels, read, write
+from unlearnable.data.folders import Scan
 from unlearnable.data.visibility import color_difference, color_shift, visibility
 
 WORK = "work"  # in the private folder until all is done: photos, noise and state of the run
@@ -32,6 +34,27 @@ WINDOW = 256  # visibility is measured on the middle of large photos, at most th
 def fingerprint(x: np.ndarray) -> str:
     """Return what tells one photo, uint8 [3, S, S] at the noise's size, from others."""
     return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()[:16]
+
+
+def is_unchanged(record: PhotoRecord, pixels: str, digests: tuple[str, ...]) -> bool:
+    """Whether the original of a protected photo is as it was. pixels: its fingerprint now; digests:
+    those of the file and of its content now. Another decoder may read the same file differently,
+    and the same photo may be saved anew."""
+    if not record.original_digests:  # a card of an earlier version
+        return record.original_pixels == pixels
+    return record.original_pixels == pixels and not {*digests}.isdisjoint(record.original_digests)
+
+
+def changed_since(card: Card, scan: Scan) -> bool:
+    """Whether a photo was edited since it was protected, however little. scan: of the originals, in
+    the order of ``card.files``."""
+    own = [
+        each.of_kept(card.photos is not None and card.photos.keep_metadata) for each in scan.digests
+    ]
+    return any(
+        f.original_digests and {*now}.isdisjoint(f.original_digests)
+        for f, now in zip(card.files, own)
+    )
 
 
 def refuse_originals(protected: Path, files: Sequence[PhotoRecord], prints: Sequence[str]) -> None:

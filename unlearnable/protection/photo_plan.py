@@ -29,19 +29,21 @@ from unlearnable.data.others import Others
 from unlearnable.data.threads import in_threads
 from unlearnable.protection.methods.base import GeneratorMethod, Method
 from unlearnable.protection.methods.from_generator import GENERATOR, Generated
-from unlearnable.protection.photo_files import fingerprint, refuse_originals
+from unlearnable.protection.photo_files import fingerprint, is_unchanged, refuse_originals
 from unlearnable.protection.protect import check_images, settings_of
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What is to be done with a folder. files: its photos, of which ``names`` are within it; rows:
-    the numbers of those to protect, by ``method``; kept: those that are protected already, by name;
+    the numbers of those to protect, by ``method``; fingerprints, digests: what tells each from
+    others, and from itself after an edit; kept: those that are protected already, by name;
     before: the card of an earlier run, if any; others: whose photos they are among, if any."""
 
     files: list[Path]
     names: list[str]
     fingerprints: list[str]
+    digests: list[tuple[str, ...]]
     rows: list[int]
     method: Method
     kept: dict[str, PhotoRecord]
@@ -69,11 +71,12 @@ def plan(
     files, clean = [path for path, _ in scan.listing.files], scan.images[photos.size]
     names = [path.relative_to(folder).as_posix() for path in files]
     prints = [fingerprint(x) for x in clean.x.numpy()]
+    own: list[tuple[str, ...]] = [each.of_kept(photos.keep_metadata) for each in scan.digests]
     _refuse_protected(folder, out, files, prints)
     before = Card.read(out) if find_private(out, CARD) else None
     if before is None:
         _check_images(shown(clean, method, others), method)
-        return Plan(files, names, prints, [*range(len(files))], method, {}, None, others)
+        return Plan(files, names, prints, own, [*range(len(files))], method, {}, None, others)
     run = (method.name, settings_of(method), seed, photos)
     if (before.method, before.settings, before.seed, before.photos) != run or (
         not before.files and before.digest != clean.digest()
@@ -84,14 +87,14 @@ def plan(
         )
     others = _same_others(before, others, clean, out)
     if not before.files:  # of a version that did not list them
-        return Plan(files, names, prints, [], method, {}, before)
-    kept = _kept(before, dict(zip(names, prints)), folder, out)
+        return Plan(files, names, prints, own, [], method, {}, before)
+    kept = _kept(before, dict(zip(names, zip(prints, own))), folder, out)
     rows = [k for k, name in enumerate(names) if name not in kept]
     if rows and not isinstance(method, Generated):
         method = _kept_generator(out, method)
     if rows:
         _check_images(shown(clean.subset(torch.tensor(rows)), method, others), method)
-    return Plan(files, names, prints, rows, method, kept, before, others)
+    return Plan(files, names, prints, own, rows, method, kept, before, others)
 
 
 def _check_images(images: Images, method: Method) -> None:
@@ -131,11 +134,13 @@ def _same_others(before: Card, now: Others | None, own: Images, out: Path) -> Ot
     return now if own.labeled else replace(now, own_classes=before.others.own_classes)
 
 
-def _kept(card: Card, now: dict[str, str], folder: Path, out: Path) -> dict[str, PhotoRecord]:
+def _kept(
+    card: Card, now: dict[str, tuple[str, tuple[str, ...]]], folder: Path, out: Path
+) -> dict[str, PhotoRecord]:
     """The photos that are protected already, by name. Raises UserError for protected photos whose
-    originals (``now``: name -> fingerprint) were changed or taken away."""
+    originals (``now``: name -> fingerprint, digests) were changed or taken away."""
     there = [f for f in card.files if (out / f.written).exists()]
-    if stale := [f for f in there if now.get(f.original) != f.original_pixels]:
+    if stale := [f for f in there if not is_unchanged(f, *now.get(f.original, ("", ())))]:
         first = stale[0]
         what = "changed" if first.original in now else "taken away"
         more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""

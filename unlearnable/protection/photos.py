@@ -345,7 +345,7 @@ def _write_all(
         to = _written(name, photos)
         delta = noisy.x[k].short() - clean.x[k].short()
         done = write_photo(todo.files[row], out, to, delta, todo.method.eps, photos)
-        prints = todo.fingerprints[row], done.pixels
-        return PhotoRecord(name, to, *prints, done.measured), done.lost_metadata
+        prints, own = (todo.fingerprints[row], done.pixels), todo.digests[row]
+        return PhotoRecord(name, to, *prints, done.measured, own), done.lost_metadata
 
     return in_processes(one, range(len(todo.rows)), "writing photos")
