@@ -297,3 +297,31 @@ def test_the_card_says_what_the_eye_sees(first):
     assert 0 <= measured["color_shift"] <= 8
     page = report(first / "out", out=first / "page.html").read_text(encoding="utf-8")
     assert f"mean color shift {measured['color_shift']:.1f}/255" in page and "CIEDE2000" in page
+
+
+def test_a_file_that_is_not_protected_is_refused_wherever_it_lies(folder):
+    photos, out = folder / "photos", folder / "out"
+    for name in ("loose.png", "cat/deep/one.png", "cat/note.txt", "new/one.png"):
+        photo(out / name, 3) if name.endswith("png") else (out / name).write_text("x")
+        with pytest.raises(UserError, match=f"out/{name} has no original among the photos"):
+            protect_photos(photos, out, METHOD, size=SIZE)
+        (out / name).unlink()
+    (out / "LICENSE.txt").write_text("mine")
+    (out / ".DS_Store").write_text("")
+    assert protect_photos(photos, out, METHOD, size=SIZE) == Card.read(out)
+    # before any work where there is something to do
+    photo(photos / "dog" / "9.png", 93)
+    photo(out / "cat" / "stray.png", 3)
+    with pytest.raises(UserError, match="out/cat/stray.png has no original"):
+        protect_photos(photos, out, METHOD, size=SIZE)
+    assert not (out / "dog" / "9.png").exists()
+
+
+def test_a_class_folder_that_was_emptied_is_no_hindrance(folder):
+    photos, out = folder / "photos", folder / "out"
+    photo(photos / "bird" / "0.png", 70), photo(photos / "bird" / "1.png", 71)
+    with pytest.raises(UserError):  # the surrogate knows no birds
+        protect_photos(photos, out, METHOD, size=SIZE)
+    shutil.rmtree(photos / "bird")
+    (out / "bird").mkdir()
+    assert protect_photos(photos, out, METHOD, size=SIZE) == Card.read(out)

@@ -16,7 +16,7 @@ from unlearnable.core.text import printable
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.card import Card
 from unlearnable.data.decoding import Digests, digests, pixels, read
-from unlearnable.data.image_files import Listing, entries, examine, listing
+from unlearnable.data.image_files import Listing, entries, examine, images_elsewhere, listing
 from unlearnable.data.images import Images
 from unlearnable.data.threads import in_threads
 
@@ -103,8 +103,15 @@ S = TypeVar("S", int, int | None)
 
 
 def read_sizes(folder: Path, sizes: tuple[S, ...], *, fewest: int = 2) -> dict[S, Images]:
-    """Read a folder of images, each one once, at several sizes as ``read_folder`` reads them."""
+    """Read a folder of images, each one once, at several sizes as ``read_folder`` reads them.
+    Raises UserError for what would be left out (its ``details`` list all)."""
     found = listing(folder, fewest)
+    if left_out := found.problems + images_elsewhere(folder, found.classes):
+        raise UserError(
+            f"{len(left_out)} of what lies in {printable(str(folder))} would not be read; put the "
+            "images themselves into the folders of their classes, and take the rest out.",
+            left_out,
+        )
 
     def look(file: tuple[Path, int]) -> list[np.ndarray]:
         image = read(file[0])

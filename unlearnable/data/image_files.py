@@ -110,7 +110,7 @@ def examine(
         for file, s in zip(found.files, seen, strict=True)
         if not _belongs(file, taken)
     ]
-    others = found.problems + _elsewhere(folder, found.classes)
+    others = found.problems + images_elsewhere(folder, found.classes)
     files = [file for file in found.files if not _belongs(file, taken)]
     every = Listing(found.classes, files, others)
     listed = _without(folder, every, problems, fewest, skip_bad=skip_bad)
@@ -232,15 +232,13 @@ def _beside(folder: Path, classes: tuple[str, ...]) -> list[Path]:
     return [] if classes == NO_CLASSES else _image_names(folder)
 
 
-def _elsewhere(folder: Path, classes: tuple[str, ...]) -> list[str]:
+def images_elsewhere(folder: Path, classes: tuple[str, ...]) -> list[str]:
     """A sentence for everything outside the class folders that may be an image, so that nothing is
-    left out in silence."""
+    left out in silence; the contact sheet in a protected folder is not."""
     inner = (p for name in classes for p in entries(folder / name))
     deep = [p for p in inner if not (p.is_file() or p.is_symlink())]
-    return [
-        f"{_shown(p)} lies beside the class folders; put it into one."
-        for p in _beside(folder, classes)
-    ] + [
+    beside = [] if find_private(folder, CARD) else _beside(folder, classes)
+    return [f"{_shown(p)} lies beside the class folders; put it into one." for p in beside] + [
         f"{_shown(p)} is not a file; put the images of a class directly into its folder."
         for p in deep
     ]

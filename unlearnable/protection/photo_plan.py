@@ -2,6 +2,7 @@
 is new, and by which method that is protected."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +22,9 @@ from unlearnable.data.card import (
     find_private,
     private_folder,
 )
-from unlearnable.data.decoding import WEBP_LONGEST, pixels, read
+from unlearnable.data.decoding import SUFFIXES, WEBP_LONGEST, pixels, read
 from unlearnable.data.folders import Scan
-from unlearnable.data.image_files import entries, listing
+from unlearnable.data.image_files import entries
 from unlearnable.data.images import Images
 from unlearnable.data.others import Others
 from unlearnable.data.threads import in_threads
@@ -163,18 +164,31 @@ def refuse_unprotected(out: Path, kept: list[PhotoRecord], size: int) -> None:
     refuse_originals(out, kept, prints)
 
 
-def refuse_strangers(out: Path, card: Card) -> None:
-    """Raise UserError where ``out`` holds photos that its card does not name: nobody would know
-    that they are not protected."""
-    ours = {f.written for f in card.files}
-    there = (path.relative_to(out).as_posix() for path, _ in listing(out, 1).files)
-    if strange := sorted({*there} - ours):
+def refuse_strangers(out: Path, ours: set[str]) -> None:
+    """Raise UserError where ``out`` holds files that are not ``ours``: nobody would know that they
+    are not protected. Texts beside the class folders, as a license, are taken as they are."""
+    there = {path.relative_to(out).as_posix(): path for path in _files(out)} if out.exists() else {}
+    strange = sorted(
+        name
+        for name, path in there.items()
+        if name not in ours and ("/" in name or path.suffix.lower() in SUFFIXES)
+    )
+    if strange:
         more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
         raise UserError(
             f"{printable(str(out / strange[0]))}{more} has no original among the photos, or was "
             "not written by this program; move it elsewhere, or delete it, and run the same "
             "command again."
         )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file and link in ``folder``, however deep, but for hidden ones and system litter."""
+    for path in entries(folder):
+        if path.is_dir() and not path.is_symlink():
+            yield from _files(path)
+        else:
+            yield path
 
 
 def _kept_generator(out: Path, method: Method) -> Generated:

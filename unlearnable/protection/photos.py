@@ -28,6 +28,7 @@ from unlearnable.core.checkpoint import difference, held
 from unlearnable.core.distributed import on_first
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import (
+    config_hash,
     move,
     read_json,
     remove_unfinished,
@@ -171,13 +172,16 @@ def protect_photos(
         todo = plan(folder, out, method, scan, photos, others=others, seed=seed)
         distributed.barrier()  # every process has seen what was there
         on_first(lambda: refuse_unprotected(out, [*todo.kept.values()], size))
+        ours = {_written(name, photos) for name in todo.names}
+        ours |= {f.written for f in todo.kept.values()}
         if todo.before and todo.done:
             if todo.before.files:  # older cards have none
-                refuse_strangers(out, todo.before)
+                refuse_strangers(out, ours)
             on_first(lambda: _tidy(private))
             return todo.before
         on_first(lambda: _require_space(out, todo, scan, photos))
         on_first(lambda: _claim(out, todo, photos, seed, scan))
+        on_first(lambda: refuse_strangers(out, ours))
         noise, new = private / WORK / "noise", []
         base = todo.before
         if todo.rows:
@@ -207,7 +211,7 @@ def _finish(out: Path, card: Card) -> None:
     generator = private / WORK / "noise" / GENERATOR
     if generator.exists():
         move(generator, private / GENERATOR, private.parent)
-    refuse_strangers(out, card)
+    refuse_strangers(out, {f.written for f in card.files})
     card.write(private)
     _tidy(private)
 
@@ -230,6 +234,7 @@ def _claim(out: Path, todo: Plan, photos: PhotoSettings, seed: int, scan: Scan) 
         "photos": asdict(photos),
         "seed": seed,
         "digest": scan.images[photos.size].digest(),
+        "content": config_hash({"photos": [(d.content, d.metadata) for d in scan.digests]}),
         "new": len(todo.rows),
     }
     if todo.others:
