@@ -560,3 +560,75 @@ def test_what_is_not_changed_is_not_refused(tmp_path):
     Recipe.preset("full", attack="pgd", adv_steps=50).require_used("full")
     said = run("audit", "a", "--preset", "full", "--adv-steps", 2, cwd=tmp_path, status=2).stderr
     assert "does nothing" not in said
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """set, protected images of shapes; photos, a folder of images; and what is wrong with others"""
+    root = tmp_path_factory.mktemp("sets")
+    run("protect", "uniform", "--data", "shapes", "--limit", 20, "--out", "set", cwd=root)
+    for name in (
+        "photos/a",
+        "photos/b",
+        "others/c",
+        "others/d",
+        "small/a",
+        "small/b",
+        "photos/b/x",
+    ):
+        (root / name).mkdir(parents=True)
+    for k in range(3):
+        for name in ("photos/a", "photos/b", "others/c", "others/d"):
+            Image.new("RGB", (32, 32), (9 * k, 9, 9)).save(root / name / f"{k}.png")
+        for name in ("small/a", "small/b"):
+            Image.new("RGB", (4, 5), (9 * k, 9, 9)).save(root / name / f"{k}.png")
+    (root / "links" / "a").mkdir(parents=True)
+    for name in ("0.png", "1.png"):
+        (root / "links" / "a" / name).symlink_to(root / "photos" / "a" / name)
+    (root / "links" / "b").symlink_to(root / "photos" / "b")
+    x, y = np.zeros((9, 32, 32, 3), np.uint8), np.ones(9, int)
+    np.savez(root / "one.npz", train_images=x, train_labels=y, test_images=x, test_labels=y)
+    (root / "set-sheet.png").write_bytes(b"mine")
+    return root
+
+
+@pytest.mark.parametrize(
+    "args, says",
+    [
+        (("protect", "uniform", "--data", "set", "--out", "twice"), "is protected already"),
+        (("protect", "uniform", "--data", "photos", "--size", 32), "photos would not be read"),
+        (("protect", "uniform", "--data", "links", "--size", 32), "has 0 readable images"),
+        (("learn", "shapes", "--classes", "star", "star"), "'star' is named twice"),
+        (("protect", "em", "--data", "one.npz"), "All images are of one class, 1,"),
+        (("learn", "one.npz", "--test", "one.npz", "--limit", 9), "All training images are of one"),
+        (("protect", "uniform", "--data", "shapes", "--size", 64), "leave --size out"),
+        (("learn", "set", "--size", 16), "leave --size out"),
+        (("export", "set", "--cifar", "c", "--test", "others"), "images of the same classes"),
+        (
+            ("protect", "em", "--model", "airbench", "--data", "small", "--size", 5),
+            "cannot see images of 5 x 5 pixels",
+        ),
+        (("protect", "uniform", "--data", "others", "--size", 200_000), "choose a smaller --size"),
+        (("protect", "--data", "shapes", "rem"), "METHOD comes before the options"),
+        (("protect", "--generator", "set/othr.safetensors", "--data", "shapes"), "othr"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(sets, args, says):
+    before = sorted(sets.rglob("*"))
+    said = run(*args, cwd=sets, status=2).stderr
+    assert says in said and "Traceback" not in said
+    assert sorted(sets.rglob("*")) == before
+
+
+def test_a_protected_set_is_learned_by_some_of_its_classes(sets, tmp_path):
+    few = ["--preset", "short", "--steps", 1, "--batch", 4, "--evals", 1, "--out", tmp_path / "run"]
+    said = run("learn", "set", "--classes", "star", "heart", *few, cwd=sets).stdout
+    assert "chance 50.0" in said
+
+
+def test_a_limit_with_classes_gives_so_many_images(tmp_path):
+    run(
+        "protect", "uniform", "--limit", 25, "--classes", "star", "ring", "--out", "o", cwd=tmp_path
+    )
+    labels = np.load(tmp_path / "o" / "labels.npy")
+    assert np.bincount(labels).tolist() == [13, 12]

@@ -72,6 +72,11 @@ def parse(args: list[str]) -> Verb | None:
     called = commands.get(verb, Command(HELP, commands=commands, noun="VERB"))
     if called.commands and not rest:
         args = [*args, "--help"]
+    if called.commands and args[1].startswith("-") and args[1] not in ("-h", "--help"):
+        raise UserError(
+            f"{called.noun} comes before the options: `unlearnable {verb} {called.noun} "
+            f"{printable(args[1])} ...`; `unlearnable {verb}` lists what it can be."
+        )
     words = args[: 2 if verb in VERBS and called.commands else 1]
     called = called.commands.get(words[-1], called)
     try:

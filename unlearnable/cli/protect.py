@@ -21,6 +21,7 @@ from unlearnable.cli.output import Done
 from unlearnable.core.errors import UserError
 from unlearnable.core.plugins import own_code
 from unlearnable.core.text import printable
+from unlearnable.data.card import CARD, find_private
 from unlearnable.data.sources import DATA, check_source
 from unlearnable.models import check_model
 from unlearnable.protection.methods import METHODS, find_method
@@ -69,6 +70,7 @@ class Protect(Verb):
         if not self.settings:
             self.method.require_used(self.preset)
         check_source(self.data)
+        _refuse_protected(self.data)
         check_model(str(vars(self.method).get("model", "convnet")))
         images = partial(self.selection.load, self.data)
         done = _protect(
@@ -102,6 +104,7 @@ class FromGenerator(Verb):
         if not self.data:
             raise UserError("--data is missing: name the images to protect.")
         check_source(self.data)
+        _refuse_protected(self.data)
         further = Generated.of(self.generator, self.model)
         done = _protect(further, partial(self.selection.load, self.data), self.out, self.machine)
         return _described(done, self.out)
@@ -150,6 +153,16 @@ class FromGenerator(Verb):
             "not choose what is read; name them with --data."
             if source
             else f"{self.generator} does not say where its images are from; name them with --data."
+        )
+
+
+def _refuse_protected(data: str) -> None:
+    """Raise UserError for images that are protected already: the noise of both would add up, beyond
+    what the card says."""
+    if Path(data).is_dir() and find_private(Path(data), CARD):
+        raise UserError(
+            f"{data} is protected already, and noise on noise would go beyond the budget; give the "
+            "originals."
         )
 
 

@@ -48,8 +48,6 @@ class Show(Verb):
         card = Card.read(self.folder)
         check_unpublished(self.out)
         check_outside(card.data.get("source"), self.out)
-        if self.out:
-            check_ours(self.out, MARK)
         from unlearnable.data.load import load
         from unlearnable.protection.export import originals_of
         from unlearnable.reports.contact_sheet import contact_sheet
@@ -63,6 +61,7 @@ class Show(Verb):
         beside = name.with_name(f"{name.name}-sheet.png")
         within = protected.labeled and card.photos is None
         out = self.out or (self.folder / "sheet.png" if within else beside)
+        check_ours(out, MARK)
         contact_sheet(clean, protected, out, count=self.count, gain=self.gain)
         return Done(str(out), {"file": out})
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import allocate, atomic_write, lock
+from unlearnable.core.memory import memory_of_machine
 from unlearnable.core.text import printable
 from unlearnable.data.arrays import read_npy
 from unlearnable.data.card import Card
@@ -111,6 +112,15 @@ def read_sizes(folder: Path, sizes: tuple[S, ...], *, fewest: int = 2) -> dict[S
             f"{len(left_out)} of what lies in {printable(str(folder))} would not be read; put the "
             "images themselves into the folders of their classes, and take the rest out.",
             left_out,
+        )
+
+    # the images, and once more while they are put together
+    need = 2 * len(found.files) * sum(3 * (size or 0) ** 2 for size in sizes)
+    if need > (memory := memory_of_machine()):
+        raise UserError(
+            f"{len(found.files)} images of {max(size or 0 for size in sizes)} pixels a side take "
+            f"{need >> 30} GiB of memory, of which this machine has {memory >> 30}; choose a "
+            "smaller --size."
         )
 
     def look(file: tuple[Path, int]) -> list[np.ndarray]:

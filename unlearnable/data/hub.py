@@ -139,7 +139,9 @@ def _is_label(kind: object) -> bool:
 
     if isinstance(kind, datasets.ClassLabel):
         return True
-    return isinstance(kind, datasets.Value) and kind.dtype.startswith(("int", "uint", "string"))
+    return isinstance(kind, datasets.Value) and kind.dtype.startswith(
+        ("int", "uint", "string", "large_string", "bool")
+    )
 
 
 def _kind(kind: object) -> str:
@@ -163,6 +165,8 @@ def _labels(
             f"Row {values.index(None)} of {where} has nothing in its column {printable(label)}; "
             "take it out."
         )
+    if isinstance(values[0], bool):
+        values = [int(value) for value in values]
     if isinstance(values[0], str):
         names = tuple(sorted(set(values)))
         number = {name: k for k, name in enumerate(names)}

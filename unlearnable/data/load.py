@@ -68,7 +68,7 @@ def load(
         card = Card.read(path)
         if split == "test":
             where = originals_source(card, path, originals) | {"limit": limit}
-            return load(**where, split="test", root=root)
+            return select(load(**where, split="test", root=root), None, classes, seed)
         images = (
             _read_photos(path, card, size or card.photos.size)
             if card.photos
@@ -80,6 +80,12 @@ def load(
                 f"The image folder {path} has no test split; give test images with --test FOLDER."
             )
         images = read_folder(path, size, skip_bad)
+    height, width = images.x.shape[-2:]
+    if size and (height, width) != (size, size):
+        raise UserError(
+            f"The images of {source} have {width} x {height} pixels, and only those of image files "
+            f"can be resized, not to {size}; leave --size out."
+        )
     known = source_of(source, limit=limit, classes=classes, seed=seed, size=size, skip_bad=skip_bad)
     return replace(select(images, limit, classes, seed), source=known)
 
@@ -101,10 +107,12 @@ def originals_source(card: Card, folder: Path, typed: str | None) -> dict[str, A
 def generated_shapes(
     root: Path, split: str, seed: int, limit: int | None, classes: tuple[str, ...] | None
 ) -> Images:
-    """Generate the first ``limit`` images of ``shapes``, and of those only ``classes``."""
+    """Generate the first images of ``shapes``, and of those only ``classes``: as many of each as
+    ``limit`` images of them need."""
     check_classes(classes, shapes.CLASSES)
     n = limit or {"train": 4000, "test": 1000}[split]
-    whole = -(-n // 10) * 10  # as many of every class
+    each = -(-n // len(classes or shapes.CLASSES)) if limit else n // len(shapes.CLASSES)
+    whole = each * len(shapes.CLASSES)
     x, y = shapes.generate(whole, 2 * seed + (split == "test"), classes=classes or shapes.CLASSES)
     return Images(torch.from_numpy(x), torch.from_numpy(y), shapes.CLASSES)
 

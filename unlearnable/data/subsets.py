@@ -20,9 +20,11 @@ ROUNDING = 1e-4  # relative, more than that of a float32 mean of 768 numbers
 
 
 def check_classes(classes: tuple[str, ...] | None, names: tuple[str, ...]) -> None:
-    """Raise UserError if one of ``classes`` is not among a set's ``names``."""
+    """Raise UserError if one of ``classes`` is not among a set's ``names``, or is named twice."""
     if unknown := [c for c in classes or () if c not in names]:
         raise UserError(f"No class '{unknown[0]}' in this set; it has {', '.join(names)}.")
+    if twice := [c for k, c in enumerate(classes or ()) if c in (classes or ())[:k]]:
+        raise UserError(f"The class '{twice[0]}' is named twice; name each class once.")
 
 
 def find_classes(named: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:

@@ -133,13 +133,34 @@ def build(
         # torch.manual_seed would also reseed the GPUs, whose state is not restored here.
         torch.default_generator.manual_seed(seed)
         if name in MODELS:
-            return MODELS[name].load()(classes, size >= 128)
+            model = MODELS[name].load()(classes, size >= 128)
+            _check_small(model, name, tried_on)
+            return model
         model = _build_custom(name, classes)
     if tried_on is not None:
         from unlearnable.models.trial import try_network
 
         try_network(model, name, classes, tried_on)
     return model
+
+
+def _check_small(model: "nn.Module", name: str, size: tuple[int, int] | None) -> None:
+    """Raise UserError for images that are too small for a network of this program. size: their
+    height and width in pixels."""
+    import torch
+
+    if size is None or min(size) >= 32:  # what all are made for
+        return
+    mode = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 3, *size))
+    except RuntimeError as e:
+        raise UserError(
+            f"The network {name} cannot see images of {size[1]} x {size[0]} pixels; give larger "
+            "ones, or another network (`unlearnable ls models`)."
+        ) from e
+    model.train(mode)
 
 
 def _build_custom(name: str, classes: int) -> "nn.Module":

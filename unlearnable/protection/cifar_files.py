@@ -11,7 +11,9 @@ import torch
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_folder
+from unlearnable.core.text import printable
 from unlearnable.data.images import Images
+from unlearnable.protection.image_sets import require_text
 
 FOLDER = "cifar-10-batches-py"
 
@@ -19,11 +21,18 @@ FOLDER = "cifar-10-batches-py"
 def export_cifar(train: Images, test: Images, root: Path) -> Path:
     """Write 32 x 32 images in CIFAR-10's official Python layout (five training batches, one test
     batch) and return its folder. torchvision reads it once its check of the files' md5 is off.
-    Raises UserError for other sizes, and if the folder exists."""
+    Raises UserError for other sizes, for test images of other classes, for names of classes that
+    are not text, and if the folder exists."""
     if tuple(train.x.shape[1:]) != (3, 32, 32):
         raise UserError(
             f"The CIFAR layout holds 32 x 32 images; these are {list(train.x.shape[1:])}."
         )
+    if test.classes != train.classes:
+        raise UserError(
+            f"The test images have the classes {', '.join(map(printable, test.classes[:5]))}, not "
+            "those of the protected images; give test images of the same classes."
+        )
+    require_text(train.classes)
     folder = root / FOLDER
     names = list(train.classes)
     with atomic_folder(folder) as tmp:

@@ -45,15 +45,20 @@ def read_for_export(folder: Path) -> tuple[Images, Card]:
             f"{folder} holds photos at their own sizes, which is an image folder already; publish "
             "it as it is."
         )
-    for name in card.classes:
+    require_text(card.classes)
+    return load(folder), card
+
+
+def require_text(classes: tuple[str, ...]) -> None:
+    """Raise UserError for classes whose names are not text: a file system may hold other bytes."""
+    for name in classes:
         try:
             name.encode()
-        except UnicodeEncodeError as e:  # a file system may hold other bytes
+        except UnicodeEncodeError as e:
             raise UserError(
                 f"The class {printable(name)} has a name that is not UTF-8; rename its folder, and "
                 "protect the images again."
             ) from e
-    return load(folder), card
 
 
 def export_imagefolder(images: Images, card: Card, folder: Path) -> Path:

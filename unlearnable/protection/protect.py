@@ -196,11 +196,12 @@ def check_images(data: Images, method: Method) -> None:
             f"{name} needs classes, and these images have none; put the images of each class into "
             "a sub-folder of its own, or use unlearnable-clusters."
         )
-    if method.needs_labels and len(data.classes) < method.least_classes:
+    present = data.y.unique()  # a set may name classes of which it holds no image
+    if method.needs_labels and len(present) < method.least_classes:
+        only = printable(data.classes[int(present[0])])
         raise UserError(
-            f"All images are of one class, {printable(data.classes[0])}, and {name} makes noise "
-            "that keeps models from telling classes apart; add the images of another class, in a "
-            "sub-folder of their own."
+            f"All images are of one class, {only}, and {name} makes noise that keeps models from "
+            "telling classes apart; add the images of another class, in a sub-folder of their own."
         )
 
 

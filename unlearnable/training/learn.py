@@ -102,7 +102,7 @@ def _learn(
     data.for_learning()
     if purpose == "learner":
         recipe.check_learner()
-        if len(data.classes) < 2:
+        if len(data.y.unique()) < 2:
             raise UserError(
                 "All training images are of one class, and there is nothing to tell apart; give "
                 "images of two or more."

@@ -58,8 +58,10 @@ class Generated(Method):
         that it belongs to. model: the network it is, where that is your own (my_module:factory),
         because a file from elsewhere must not choose what is imported. Raises UserError for a file
         that is not a generator, or one of a method that cannot continue from it."""
-        if not file.is_file():  # photos have it in the folder beside them
-            file = find_private(file if file.is_dir() else file.parent, GENERATOR) or file
+        if file.is_dir():  # photos have it in the folder beside them
+            file = find_private(file, GENERATOR) or file
+        elif not file.is_file() and file.name == GENERATOR:
+            file = find_private(file.parent, GENERATOR) or file
         about = _about(file)
         family = _family(file, about)
         if not isinstance(family, GeneratorMethod):
