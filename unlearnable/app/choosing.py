@@ -142,7 +142,10 @@ class Strength(Step):
         assert ready is not None
         fixed = ready.level is not None
         with el("fieldset"):
-            el("legend", "The stronger the noise, the better it protects, and the more it is seen.")
+            el(
+                "legend",
+                "The stronger the noise, the more it is seen. Only Normal was measured to protect.",
+            )
             for level, (title, about) in words.LEVELS.items():
                 choose = self.trying(partial(desk.choose, level))
                 off = self.busy or fixed

@@ -62,11 +62,11 @@ class ProtectPhotos(Verb):
     networks that are trained from scratch, as measured (docs/photographs.md); light is the least
     visible and did not protect; strong is plain to see and was not measured (default: normal)"""
     size: int | None = None
-    """side at which the noise is made, in pixels: more is slower and protects less (default: 32).
-    The photos keep their own sizes"""
+    """side at which the noise is made, in pixels: more is slower and protects less (default: 32,
+    with --pretrained 224). The photos keep their own sizes"""
     train_steps: int | None = None
-    """training steps of the noise's own networks (default: 300, with --others 800); with
-    --pretrained also steps of its pattern (default: 100)"""
+    """training steps of the noise's own networks (default: 300; with --others, or where no
+    sub-folders tell classes, 800); with --pretrained also steps of its pattern (default: 100)"""
     gray_prob: float | None = None
     """fraction of gray views for which the noise is made, 0 to 1 (default: 0.5, with --others 0).
     Models that train on grayscale copies get past the noise all the same (docs/photographs.md)"""
@@ -78,8 +78,8 @@ class ProtectPhotos(Verb):
     skip_bad: Flag = False
     """protect the rest when some files cannot be read"""
     pretrained: Flag = False
-    """make the noise against networks with ImageNet weights as well (class-uap, at 224 px, around
-    noise-net's coarse noise). The weights of two of them must be installed; docs/pretrained.md says
+    """protect also from networks that have learned from other photos before: slower, and with a
+    pattern on smooth areas. The weights of two of them must be installed; docs/pretrained.md says
     which, and what it is worth"""
     generator: Path | None = None
     """an earlier OUT, or its generator.safetensors: protect further photos of any of its classes

@@ -59,8 +59,9 @@ class Verify(Verb):
     """ordinary training again, on photos after each of these: names of `unlearnable ls
     countermeasures`, or my_module:function"""
     networks: tuple[str, ...] | None = None
-    """with ImageNet weights, names of `unlearnable ls models`: each is frozen under a linear head
-    (default: those whose weights are installed; `unlearnable learn --protocol frozen` says how)"""
+    """networks that have learned from other photos before, of which only the last layer learns from
+    yours: names of `unlearnable ls models` (default: those whose weights are installed;
+    docs/pretrained.md says how)"""
     size: int | None = None
     """side at which the learners that start from scratch see the photos, in pixels (default: 1.5
     times that at which the noise against them was made)"""

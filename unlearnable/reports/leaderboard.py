@@ -43,9 +43,10 @@ OLDER = (
 SUBMIT = (  # what stands between backticks is typed
     "Protect a table's images with your method: as a file of your own, `unlearnable protect "
     "my_module:Method --data cifar10 --limit 5000 --out protected/mine`, or as noise made "
-    "elsewhere, `unlearnable protect imported --file noise.pkl`.",
-    "Run `unlearnable audit protected/mine --suite standard`. Repeat it with other protected sets "
-    "for other seeds (`--seed 1` of both commands).",
+    "elsewhere, `unlearnable protect imported --file noise.pkl --data cifar10 --limit 5000 --out "
+    "protected/mine`.",
+    "Run `unlearnable audit protected/mine --suite standard --test-limit 2000`. Repeat both for "
+    "other seeds: `--seed 1`, and `--out protected/mine-1` of the first.",
     "Copy each `audit.json` that it writes under `audits/` to `docs/audits/mine-0.json` in a clone "
     "of the repository, one file per method and seed, and run `unlearnable report audits "
     "docs/audits`.",
