@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from unlearnable import EM, METHODS, REM, SEM, NoiseNet, Recipe, learn, load
+from unlearnable.app import words
 from unlearnable.cli.main import main, parse
 from unlearnable.cli.verify import STATUS
 from unlearnable.data import shapes
@@ -190,6 +191,55 @@ def test_numbers_are_the_measured_ones():
     for row, column, value in dots:
         radius = 0 if column == "ordinary" else float(column.removeprefix("AT-"))
         assert value in known[row, column] | {str(figure("cifar10", row, radius))}
+
+
+def photo_rows(page: str, after: str) -> dict[str, list[str]]:
+    """learner -> the cells of the first table of a page after the text ``after``."""
+    text = (ROOT / page).read_text().partition(after)[2]
+    table = re.search(r"(?:^\|.+\|\n)+", text, re.M)
+    assert table
+    return {name: cells for name, *cells in map(cells_of, table[0].splitlines()[2:])}
+
+
+def whole(cell: str) -> str:
+    """A mean as README has it, in whole percent."""
+    return str(int(float(cell.strip("*").split()[0]) + 0.5))
+
+
+def test_the_numbers_of_photographs_are_the_same_everywhere():
+    default = photo_rows("docs/photographs.md", "## The default")
+    both = photo_rows("docs/pretrained.md", "`--radii 0 --countermeasures jpeg50 site`:")
+    said = photo_rows("README.md", "guessing gives 17)")
+    assert len(default) == 8 and len(said) == 9
+    names = {
+        "ordinary training": "a small model, from scratch",
+        "AT-2": "the same, by adversarial training (2/255)",
+        "after white balance": "on white-balanced copies",
+        "after JPEG 50, at 48 px": "on copies after JPEG 50",
+        "after grayscale": "on grayscale copies",
+        "frozen MobileNetV2": "a frozen pretrained network (MobileNetV2)",
+    }
+    for name, shown in names.items():
+        clean, protected, *_ = default[name]
+        cells = next(cells for key, cells in both.items() if key.startswith(name))
+        two = [whole(cells[k]) for k in (1, 3)]
+        row = [cell.replace("*", "") for cell in said[shown]]
+        assert row == [whole(clean), whole(protected), ", ".join(two)], name
+    app = " ".join([words.HOLDS_BACK, *map(" ".join, words.NOT_STOPPED)])
+    ordinary, frozen, gray = (
+        [whole(cell) for cell in default[name][:2]]
+        for name in ("ordinary training", "frozen MobileNetV2", "after grayscale")
+    )
+    assert f"recognized {ordinary[1]} of 100 new photos instead of {ordinary[0]}" in app
+    assert f"recognized {frozen[1]} of 100 after protected photos, {frozen[0]} after" in app
+    assert f"recognized {gray[1]} of 100, and {gray[0]} after clean" in app
+    kept = [
+        cells[k].strip("*% ")
+        for k in (2, 4)
+        for cells in [both[next(key for key in both if key.startswith("frozen MobileNetV2"))]]
+    ]
+    template = ROOT / "unlearnable/reports/templates/report.html"
+    assert f"it kept {kept[0]} and {kept[1]}% of what it learns" in template.read_text()
 
 
 def test_the_table_of_class_swap_is_its_record():

@@ -42,8 +42,8 @@ NOT_STOPPED = (
     ),
     (
         "Models that were trained elsewhere before,",
-        "which is how most people start: one recognized 79 of 100 after protected photos, 86 "
-        "after clean ones.",
+        "which is how most people start: one whose last layer alone learned anew recognized 79 of "
+        "100 after protected photos, 86 after clean ones.",
     ),
     (
         "Models trained on black-and-white copies.",
