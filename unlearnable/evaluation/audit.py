@@ -110,6 +110,7 @@ def audit(
         detection=_detection(results, sets, attacker, seed) if suite in WITH_DETECTOR else None,
         pairs=attacker.where if attacker else "",
         form=card.form,
+        test_images=len(sets.test),
     )
     write_json(out / "audit.json", done.to_json())
     return done

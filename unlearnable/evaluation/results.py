@@ -120,7 +120,7 @@ class Audit(FromJson):
     protected images (docs/checks.md). method, settings, budget, psnr (dB), images: what was
     audited; digest: of the protected images. measured_with: hardware and versions. detection: None
     where the suite has no detector. pairs: where an attacker's own images come from, in words.
-    form: of the method (``Method.form``).
+    form: of the method (``Method.form``). test_images: how many; 0 in one of an earlier version.
     """
 
     suite: str
@@ -140,6 +140,7 @@ class Audit(FromJson):
     detection: Detection | None = None
     pairs: str = ""
     form: int = 1
+    test_images: int = 0
 
     @property
     def worst(self) -> AuditRow:

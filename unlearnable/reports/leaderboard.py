@@ -27,7 +27,7 @@ from unlearnable.reports.tables import (
 TITLE = "Worst-case learnability"
 LEAD = "Highest accuracy on clean test images during training, in %: lower is better protected."
 # what the audits of a table share, beside their learners
-QUESTION = ("suite", "version", "images", "recipe", "chance")
+QUESTION = ("suite", "version", "images", "test_images", "recipe", "chance")
 CLEAN = "clean images"
 DETECTOR = (
     "Detector: a network of two layers tells protected images from clean ones that often, in %; "
@@ -191,6 +191,8 @@ def _board(methods: list[list[tuple[str, Audit]]]) -> Board:
         f"Suite {first.suite}, version {first.version}: {first.images}, {first.recipe['model']}, "
         f"{first.recipe['steps']} steps"
     )
+    if first.test_images:
+        title += f", {first.test_images:,} test images"
     standings.sort(key=lambda s: (not s.ranked, s.worst))
     clean = _clean([audit for found in methods for _, audit in found])
     return Board(title, first.chance, clean, tuple(standings), first.version)
