@@ -121,7 +121,7 @@ report audits audits
 report results RECORDS --out results
 reproduce main-comparison --show --results RECORDS
 protect-photos photos protected --train-steps 2
-verify photos protected {LEARNER} --seeds 1 --radii 0
+verify photos protected --model convnet --steps 2 --batch 16 --seeds 1 --radii 0
 report photos protected
 """
 RUN = """

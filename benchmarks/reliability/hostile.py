@@ -32,6 +32,7 @@ from unlearnable.data.decoding import read
 from unlearnable.data.load import load
 from unlearnable.experiments.records import Records
 from unlearnable.protection.export import noise_of
+from unlearnable.protection.methods.base import Context
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.methods.noise_files import read_noise
 from unlearnable.protection.methods.surrogate import read_surrogate
@@ -94,7 +95,7 @@ def prepare(folder: Path) -> None:
 
 def _learner(folder: Path) -> None:
     few = load("shapes", limit=10)
-    read_surrogate(folder / "learned", few, torch.device("cpu"), own="convnet")
+    read_surrogate(folder / "learned", few, Context(seed=1), own="convnet")
 
 
 def _state(folder: Path) -> None:

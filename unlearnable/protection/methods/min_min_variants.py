@@ -120,11 +120,16 @@ class AUE(MinMin):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self, whole="strength", positive="eot_samples")  # without T it is EM
+        require(self, whole="strength")
         if self.strength > 1:
             raise UserError(
                 f"The strength of the augmentation lies between 0 and 1, not at {self.strength}."
             )
+
+    def unused(self) -> dict[str, str]:
+        if self.eot_samples:
+            return {}
+        return {"strength": "it is of the augmentation; give --eot-samples 1 or more"}
 
     @property
     def slots(self) -> Slots:
