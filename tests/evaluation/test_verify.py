@@ -66,6 +66,11 @@ def test_learners_from_scratch_see_photos_at_another_size(noise, learner):
     assert learner_size(noise) == learner
 
 
+def test_a_learner_that_is_named_twice_is_tried_once():
+    names = [by.name for by in _learners((0.0, 2.0, 0.0), ("gray", "gray"))]
+    assert len(names) == len({*names}) == 3
+
+
 def test_white_balance_goes_before_the_test_too():
     balanced, gray = _learners((), ("white-balance", "gray"))
     assert balanced.countermeasure_test and not gray.countermeasure_test

@@ -98,7 +98,7 @@ def verify(
     check_unpublished(out)
     for place in (photos, others, known and known.folder):
         check_outside(place, out)
-    networks = installed() if networks is None else networks
+    networks = installed() if networks is None else tuple(dict.fromkeys(networks))
     frozen = [pretrained("frozen", name) for name in networks]
     theirs = Path(others) if others else None
     sizes = [INPUT_SIZE] * bool(frozen)
@@ -163,14 +163,14 @@ def _check(recipe: Recipe, radii: tuple[float, ...], seeds: int, holdout: float)
 
 
 def _learners(radii: tuple[float, ...], countermeasures: tuple[str, ...]) -> list[Learner]:
-    by_radius = [of_radius(r) for r in radii]
+    by_radius = [of_radius(r) for r in dict.fromkeys(radii)]
     after = [
         Learner(
             f"training after {describe_countermeasure(name)}",
             countermeasure=name,
             countermeasure_test=name in TEST_TOO,
         )
-        for name in countermeasures
+        for name in dict.fromkeys(countermeasures)
     ]
     return by_radius + after
 
