@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
 from PIL import Image
 
 from unlearnable.reports.plots import PALETTE
@@ -16,6 +17,19 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals["palette"] = PALETTE
+
+
+def typed(text: str) -> Markup:
+    """Return a text in which what stands between backticks looks like what is typed; a line is not
+    broken inside a word of it."""
+    parts = []
+    for k, part in enumerate(text.split("`")):
+        words = Markup(" ").join(Markup("<span>{}</span>").format(word) for word in part.split())
+        parts.append(Markup("<code>{}</code>").format(words) if k % 2 else escape(part))
+    return Markup("").join(parts)
+
+
+TEMPLATES.filters["typed"] = typed
 
 
 def render(template: str, **values: object) -> str:
