@@ -130,7 +130,8 @@ MEMBERS = (
     "__doc__ = None", "presets = property(fail)", "__eq__ = fail", "other: tuple[int, ...] = (1,)",
     "needs_labels = property(fail)", "__slots__ = ()", "other: complex = 1j",
 )  # fmt: skip
-LEARN = "--model mine:net --batch 16 --steps 4 --evals 2 --adv-steps 1"
+VERIFY = "--model mine:net --batch 16 --steps 4 --evals 2"
+LEARN = f"{VERIFY} --adv-steps 1"
 NOISE = "--model mine:net --batch 16 --limit 40 --train-steps 3 --steps 2"
 VERBS = {
     "learn": f"learn shapes {LEARN} --limit 40 --test-limit 21 --out out",
@@ -141,7 +142,7 @@ VERBS = {
     "protect entf": f"protect entf {NOISE} --step 2 --out out",
     "protect on": f"protect tap {NOISE} --step 2 --surrogate learned --out out",
     "protect clusters": f"protect unlearnable-clusters {NOISE} --clusters 3 --out out",
-    "verify": f"verify photos hidden --seeds 1 --radii 0 --out out {LEARN}",
+    "verify": f"verify photos hidden --seeds 1 --radii 0 --out out {VERIFY}",
     "audit": f"audit noise --test-limit 20 --out out/a --cells out/cells {LEARN}",
     "further": "protect-photos photos out --generator first/generator.safetensors --model mine:net",
     "function": f"learn shapes {LEARN.replace('mine:net', 'tiny:net')} --limit 40 --test-limit 20 "
