@@ -132,7 +132,8 @@ MEMBERS = (
 )  # fmt: skip
 VERIFY = "--model mine:net --batch 16 --steps 4 --evals 2"
 LEARN = f"{VERIFY} --adv-steps 1"
-NOISE = "--model mine:net --batch 16 --limit 40 --train-steps 3 --steps 2"
+ON = "--model mine:net --batch 16 --limit 40 --steps 2"
+NOISE = f"{ON} --train-steps 3"
 VERBS = {
     "learn": f"learn shapes {LEARN} --limit 40 --test-limit 21 --out out",
     "learn at": f"learn shapes {LEARN} --adv-eps 2 --limit 40 --test-limit 21 --out out",
@@ -140,7 +141,7 @@ VERBS = {
     "protect em": f"protect em {NOISE} --noise-type classwise --out out",
     "protect tap": f"protect tap {NOISE} --step 2 --out out",
     "protect entf": f"protect entf {NOISE} --step 2 --out out",
-    "protect on": f"protect tap {NOISE} --step 2 --surrogate learned --out out",
+    "protect on": f"protect tap {ON} --step 2 --surrogate learned --out out",
     "protect clusters": f"protect unlearnable-clusters {NOISE} --clusters 3 --out out",
     "verify": f"verify photos hidden --seeds 1 --radii 0 --out out {VERIFY}",
     "audit": f"audit noise --test-limit 20 --out out/a --cells out/cells {LEARN}",

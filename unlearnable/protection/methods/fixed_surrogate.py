@@ -52,7 +52,7 @@ class OnSurrogate(Method):
     def unused(self) -> dict[str, str]:
         if self.surrogate:
             names = "train_steps train_adv_eps train_adv_steps train_adv_step schedule"
-            return {names: "the surrogate is trained already; leave --surrogate out"}
+            return {names: "the surrogate is trained already; train one here, without --surrogate"}
         if not self.train_adv_eps:
             return {
                 "train_adv_steps train_adv_step": "it is of adversarial training, whose radius "
