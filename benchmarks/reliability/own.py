@@ -141,7 +141,7 @@ VERBS = {
     "protect em": f"protect em {NOISE} --noise-type classwise --out out",
     "protect tap": f"protect tap {NOISE} --step 2 --out out",
     "protect entf": f"protect entf {NOISE} --step 2 --out out",
-    "protect on": f"protect tap {ON} --step 2 --surrogate learned --out out",
+    "protect on": f"protect tap {ON} --step 2 --surrogate learned --seed 1 --out out",
     "protect clusters": f"protect unlearnable-clusters {NOISE} --clusters 3 --out out",
     "verify": f"verify photos hidden --seeds 1 --radii 0 --out out {VERIFY}",
     "audit": f"audit noise --test-limit 20 --out out/a --cells out/cells {LEARN}",
