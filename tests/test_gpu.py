@@ -10,6 +10,8 @@ from unlearnable import REM, Images, learn, protect
 from unlearnable.core.device import COMPILE
 from unlearnable.core.seeding import generator
 from unlearnable.core.units import to_unit
+from unlearnable.evaluation import rate_vae
+from unlearnable.evaluation.countermeasures import apply_countermeasure
 from unlearnable.models import build
 from unlearnable.training.frozen import Frozen
 from unlearnable.training.pgd import total_loss
@@ -86,3 +88,12 @@ def test_noise_and_learner_run_there(few: Images, tmp_path) -> None:
     recipe = Recipe.preset("short", steps=4, adv_eps=2.0, evals=1)
     result = learn(done.images, recipe, test=few, device="cuda").result
     assert torch.cuda.get_device_name() in result["hardware"]
+
+
+def test_d_vae_trains_there_and_draws_as_on_the_cpu(
+    few: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_vae, "STEPS", 3)
+    cpu, gpu = (apply_countermeasure("d-vae", few, device).x for device in ("cpu", "cuda"))
+    assert not gpu.is_cuda and gpu.dtype == torch.uint8
+    assert float((cpu.int() - gpu.int()).abs().float().mean()) < 1

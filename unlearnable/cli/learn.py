@@ -135,9 +135,9 @@ class Learn(Verb):
             clean = originals_of(Path(self.data), chosen.data_root, self.originals)
             data = mix_in_clean(data, clean, self.clean_fraction, self.machine.seed)
         if self.countermeasure:
-            data = apply_countermeasure(self.countermeasure, data)
+            data = apply_countermeasure(self.countermeasure, data, self.machine.device)
         if self.countermeasure and self.countermeasure_test:
-            test = apply_countermeasure(self.countermeasure, test)
+            test = apply_countermeasure(self.countermeasure, test, self.machine.device)
         return data, test
 
 

@@ -19,6 +19,7 @@ Change = Callable[["Tensor", "Tensor"], "Tensor"]
 """(images, labels) -> images"""
 _HERE = "unlearnable.evaluation.transforms"
 TRIED = 32  # images of the trial of a person's own
+TRAINED = ("d-vae",)  # these train networks, on the device on which they find the images
 
 COUNTERMEASURES: dict[str, Entry[Change]] = {
     "jpeg10": Entry("JPEG compression of quality 10", f"{_HERE}:jpeg10"),
@@ -63,15 +64,18 @@ def describe_countermeasure(name: str) -> str:
     return COUNTERMEASURES[name].about if name in COUNTERMEASURES else name
 
 
-def apply_countermeasure(name: str, data: "Images") -> "Images":
+def apply_countermeasure(name: str, data: "Images", device: str = "cpu") -> "Images":
     """Return ``data`` after the countermeasure ``name`` of ``COUNTERMEASURES`` or a person's own
     ``my_module:function``, which takes and returns uint8 [N, 3, H, W]; labels and order stay. What
-    ``projection`` returns is ``unclipped``.
+    ``projection`` returns is ``unclipped``. device: of the networks that some of them train.
 
     Raises UserError for an unknown name and for a result of another shape or type."""
     describe_countermeasure(name)
     if name in COUNTERMEASURES:
-        x = COUNTERMEASURES[name].load()(data.x, data.y)
+        from unlearnable.core.device import pick_device
+
+        where = pick_device(device if name in TRAINED else "cpu")
+        x = COUNTERMEASURES[name].load()(data.x.to(where), data.y).cpu()
     else:
         x = _own(name, data)
     source = {**data.source, "countermeasure": name}

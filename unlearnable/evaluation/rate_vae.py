@@ -90,11 +90,11 @@ def loss_of(
 def train_vae(
     x: Tensor, y: Tensor, rate: float, *, stage: int = 0, steps: int = STEPS, weight: float = WEIGHT
 ) -> RateVAE:
-    """Train on x, uint8 [N, 3, H, W] with even sides, and labels y [N], with
-    Adam. stage: names the random draws."""
+    """Train on x, uint8 [N, 3, H, W] with even sides, and labels y [N], with Adam, on the device
+    of x. stage: names the random draws."""
     with torch.random.fork_rng([]):
         torch.manual_seed(generator("cpu", "D-VAE", stage).initial_seed())
-        model = RateVAE(int(y.max()) + 1, (x.shape[2], x.shape[3]))
+        model = RateVAE(int(y.max()) + 1, (x.shape[2], x.shape[3])).to(x.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     with Progress(f"purifying without clean images ({stage + 1} of 2)", steps) as progress:
         for step in range(steps):
@@ -124,7 +124,7 @@ def training_step(
     window = to_unit(x[i, :, top : top + PATCH, left : left + PATCH])
     draw = torch.randn(len(i), LATENT, window.shape[2] // 2, window.shape[3] // 2, generator=g)
     optimizer.zero_grad()
-    loss_of(model, window, y[i], draw, (top, left), rate, weight).backward()
+    loss_of(model, window, y[i], draw.to(x.device), (top, left), rate, weight).backward()
     optimizer.step()
 
 

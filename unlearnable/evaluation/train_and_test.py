@@ -41,7 +41,7 @@ def train_and_test(
 
     def compute(run: Path) -> Json:
         purified = _purified(learner, train, seed, pairs, attacker, device, wait)
-        shown, seen = _seen(learner, purified, test)
+        shown, seen = _seen(learner, purified, test, device)
         done = learn(
             shown,
             learner.recipe(recipe),
@@ -111,10 +111,10 @@ def _purified(
     return replace(train, x=denoised(denoiser.to(where), train.x, where))
 
 
-def _seen(learner: Learner, train: Images, test: Images) -> tuple[Images, Images]:
+def _seen(learner: Learner, train: Images, test: Images, device: str) -> tuple[Images, Images]:
     """The training and test images after the learner's countermeasure."""
     if learner.countermeasure:
-        train = apply_countermeasure(learner.countermeasure, train)
+        train = apply_countermeasure(learner.countermeasure, train, device)
         if learner.countermeasure_test:
-            test = apply_countermeasure(learner.countermeasure, test)
+            test = apply_countermeasure(learner.countermeasure, test, device)
     return train, test
