@@ -264,6 +264,36 @@ def test_the_table_of_class_swap_is_its_record():
         assert (mean.strip("*"), highest.strip("*")) == (spread, f"{max(values):.1f}"), name
 
 
+def test_the_table_of_class_swap_on_all_images_is_its_record():
+    found: dict[str, dict[int, dict]] = {}
+    for line in (ROOT / "docs/records/class-swap.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        recipe = row["config"]["recipe"]
+        if row["images"] != 50000 or not row["noise"].startswith("brief"):
+            continue
+        of = row["config"].get("countermeasure") or recipe.get("augmentation", "")
+        attack = recipe["attack"] if recipe.get("adv_eps") else ""
+        name = f"{recipe['model']} {recipe.get('adv_eps', 0):g} {attack} {of}"
+        found.setdefault(" ".join(name.split()), {})[row["noise_seed"]] = row
+    text = (ROOT / "docs/results.md").read_text().partition("**All 50,000 images**")[2]
+    rows = [cells_of(line) for line in re.findall(r"^\|.+\|$", text, re.M)[2:11]]
+    names = ["0", "2 n-fgsm", "4 n-fgsm", "4 pgd", "0 jpeg10", "0 gray"]
+    names += ["0 posterize2", "0 cutout", "0 ueraser"]
+    ours = {f"airbench-half {name}" for name in names}
+    assert {name for name in found if name.startswith("airbench")} == ours
+    for name, (_, _, seeds, mean, peak, *_) in zip(names, rows, strict=True):
+        by_seed = found[f"airbench-half {name}"]
+        values = [by_seed[k]["accuracy"] for k in sorted(by_seed)]
+        told = [f"{by_seed[k]['accuracy']:.1f}" if k in by_seed else "-" for k in range(3)]
+        assert seeds == ", ".join(told), name
+        spread = f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+        highest = f"{max(row['peak'] for row in by_seed.values()):.1f}"
+        assert (mean.strip("*"), peak.strip("*")) == (spread, highest), name
+    text = text[: text.index("SEM(4) with views is")]
+    for name in ("4 n-fgsm", "0 jpeg10", "0"):
+        assert f"{found[f'resnet18 {name}'][1]['accuracy']:.1f}" in text
+
+
 def test_the_table_of_the_shortcut_is_its_record():
     found: dict[str, dict[int, float]] = {}
     for line in (ROOT / "docs/records/class-swap.jsonl").read_text().splitlines():
