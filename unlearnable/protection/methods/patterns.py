@@ -98,7 +98,8 @@ class LSP(Method):
 class AR(Method):
     """autoregressive noise (Sandoval-Segura et al., NeurIPS 2022): every class has its own rule by
     which a pixel follows from its neighbors, accepted as the authors' program does. Collapses
-    ordinary training; undone by adversarial training and by JPEG."""
+    ordinary training in its paper, and not in a short one here (docs/results.md); undone by
+    adversarial training and by JPEG."""
 
     name = "ar"
     form = 2
@@ -128,8 +129,9 @@ class AR(Method):
 @dataclass(frozen=True)
 class OPS(Method):
     """one-pixel shortcut (Wu et al., ICLR 2023): one pixel per class takes one color; no two
-    classes share both. Collapses ordinary and adversarial training; undone by Cutout, random
-    augmentation and a median filter. One pixel changes by up to 255."""
+    classes share both. In its paper it collapses ordinary and adversarial training; here it takes
+    20 points of ordinary training and none of adversarial (docs/results.md). Undone by Cutout,
+    random augmentation and a median filter. One pixel changes by up to 255."""
 
     name = "ops"
     form = 2
