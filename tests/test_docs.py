@@ -264,6 +264,17 @@ def test_the_table_of_class_swap_is_its_record():
         assert (mean.strip("*"), highest.strip("*")) == (spread, f"{max(values):.1f}"), name
 
 
+def test_the_records_of_class_swap_tell_noises_apart():
+    """The digest of the images that a learner trained on belongs to one seed and size."""
+    of: dict[str, set[tuple]] = {}
+    for line in (ROOT / "docs/records/class-swap.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        noise = row["images"], row["noise_seed"]
+        if train := row["config"].get("train"):
+            of.setdefault(train, set()).add(noise)
+    assert of and all(len(noises) == 1 for noises in of.values())
+
+
 def test_the_table_of_class_swap_on_all_images_is_its_record():
     found: dict[str, dict[int, dict]] = {}
     for line in (ROOT / "docs/records/class-swap.jsonl").read_text().splitlines():

@@ -31,11 +31,11 @@ from unlearnable.core.errors import UserError
 from unlearnable.data.decoding import read
 from unlearnable.data.load import load
 from unlearnable.experiments.records import Records
-from unlearnable.protection.export import noise_of
 from unlearnable.protection.methods.base import Context
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.methods.noise_files import read_noise
 from unlearnable.protection.methods.surrogate import read_surrogate
+from unlearnable.protection.originals import noise_of
 from unlearnable.reports.leaderboard import leaderboard
 from unlearnable.reports.photo_page import report
 

@@ -25,7 +25,7 @@ from unlearnable import (
 )
 from unlearnable.data.card import private_folder
 from unlearnable.data.image_files import listing
-from unlearnable.protection.export import originals_of
+from unlearnable.protection.originals import originals_of
 from unlearnable.protection.settings import method_of_card
 from unlearnable.training.recipe import Recipe
 

@@ -9,16 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.kills import Killed
 from unlearnable import LSP, TAP, Recipe, UserError, learn, protect
 from unlearnable.core import checkpoint, files
 from unlearnable.core.checkpoint import Checkpoint, held
 from unlearnable.core.files import Busy, atomic_write, lock
 
 TINY = Recipe.preset("short", model="tests.networks:narrow", steps=2, batch=16, evals=2)
-
-
-class Killed(BaseException):
-    """As from outside: nothing may catch it."""
 
 
 def stop_after(monkeypatch, n):

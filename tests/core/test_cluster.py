@@ -243,5 +243,5 @@ def test_ray_is_an_extra_and_its_options_are_checked_first(tmp_path, monkeypatch
     (tmp_path / "protected").mkdir()
     for args in (["reproduce", "eot"], ["audit", "protected"], ["verify", "a", "protected"]):
         said = typed(*args, "--ray", cwd=tmp_path, status=2).stderr
-        assert "Ray is an extra and is not installed: pip install 'unlearnable[ray]'" in said
+        assert "Ray is not installed, an extra: pip install 'unlearnable[ray]'" in said
     assert [p.name for p in tmp_path.iterdir()] == ["protected"]

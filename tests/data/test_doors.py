@@ -29,7 +29,7 @@ from unlearnable import (
 from unlearnable.data import npz
 from unlearnable.data.card import Card
 from unlearnable.data.load import originals_source
-from unlearnable.protection.export import originals_of
+from unlearnable.protection.originals import originals_of
 
 G = np.random.default_rng(0)
 X = G.integers(0, 256, (12, 8, 8, 3), np.uint8)

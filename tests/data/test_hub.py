@@ -13,7 +13,7 @@ datasets = pytest.importorskip(
 )
 
 from unlearnable import Uniform, UserError, as_images, load, protect  # noqa: E402
-from unlearnable.protection.export import originals_of  # noqa: E402
+from unlearnable.protection.originals import originals_of  # noqa: E402
 
 X = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
 NAMES = ["zebra", "ant", "bee"]

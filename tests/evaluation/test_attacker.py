@@ -42,7 +42,7 @@ from unlearnable.evaluation.results import Audit, Result
 from unlearnable.evaluation.site_photos import photos_from_site
 from unlearnable.evaluation.suites import VERSION
 from unlearnable.evaluation.transforms import from_site
-from unlearnable.protection.export import originals_of
+from unlearnable.protection.originals import originals_of
 from unlearnable.reports.leaderboard import collect, leaderboard
 from unlearnable.reports.tables import audit_rows, to_text
 

@@ -30,7 +30,7 @@ from unlearnable.evaluation.results import Audit
 from unlearnable.evaluation.store import get_or_compute, without_defaults
 from unlearnable.evaluation.suites import VERSION, check_recipe
 from unlearnable.models import pretrained as weights
-from unlearnable.protection.export import noise_of
+from unlearnable.protection.originals import noise_of
 from unlearnable.reports.leaderboard import collect
 from unlearnable.reports.tables import audit_rows, to_text
 

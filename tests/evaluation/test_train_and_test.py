@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from unlearnable import Recipe, load
+from unlearnable.core.files import config_hash
 from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.store import without_defaults
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
@@ -42,6 +43,24 @@ def test_what_a_result_is_found_by(images):
     assert key(images, Learner(countermeasure="bilateral"))["countermeasure_form"] == 2
     assert "countermeasure_form" not in key(images, Learner(countermeasure="gray"))
     assert key(images, Learner(changes=(("augmentation", "cutout"),)))["augmentation_form"] == 2
+
+
+def test_what_the_settings_only_name_counts(images, tmp_path):
+    """Other weights in the same file, and a stated precision, are another training."""
+    weights = tmp_path / "model.safetensors"
+    keys = []
+    for content in (b"a", b"b"):
+        weights.write_bytes(content)
+        keys.append(key(images, recipe=replace(RECIPE, init_from=str(weights))))
+    assert keys[0] != keys[1] and keys[0].keys() == keys[1].keys()
+    for precision in ("fp32", "bf16"):
+        config = training_config(ORDINARY, images, images, 0, recipe=RECIPE, precision=precision)
+        assert config == {**key(images), "precision": precision}
+
+
+def test_a_radius_of_2_is_one_of_2_0(images):
+    keys = [config_hash(key(images, recipe=replace(RECIPE, adv_eps=r))) for r in (2, 2.0)]
+    assert keys[0] == keys[1]
 
 
 def test_settings_at_their_defaults_are_left_out(images):

@@ -24,13 +24,14 @@ from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.published import Figure, figure
 from unlearnable.experiments.cell_values import filled, markdown
 from unlearnable.experiments.flags import grid_flags
-from unlearnable.experiments.grid import LearnerSpec, NoiseSpec
+from unlearnable.experiments.grid import Grid, LearnerSpec, NoiseSpec, Row, learner
 from unlearnable.experiments.records import Records, canonical, write_records
 from unlearnable.experiments.report import report_results
 from unlearnable.experiments.reproduce import chosen, reproduce, write_record
 from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale, get_scale
 from unlearnable.experiments.tables import TABLES
+from unlearnable.protection.methods.min_min_variants import AUE, MIUE
 
 AT_2 = Learner(changes=(("adv_eps", 2.0),))
 TINY = Scale(
@@ -116,6 +117,28 @@ def test_every_table_stands_at_every_scale_and_asks_for_nothing_twice(scale, dat
         assert len({row.name for row in grid.rows}) == len(grid.rows) and len(
             set(grid.columns)
         ) == len(grid.columns)
+
+
+def test_a_twin_s_result_never_shares_a_mean_with_today_s(tmp_path):
+    runner = Runner(TINY, tmp_path)
+    cell = learner(EM())
+    spec, grid = cell.spec, Grid(("ordinary",), (Row("EM", (cell,)),))
+    twins = [made_up(runner, spec, seed) | {"twin": True} for seed in (0, 1)]
+    write_records(twins, tmp_path / "old.json")
+    assert runner.found(spec).keys() == {0, 1}
+    new = made_up(runner, spec, 1)
+    write_json(tmp_path / config_hash(new["config"]) / "cell.json", new)
+    today = Runner(TINY, tmp_path)
+    assert today.found(spec) == {1: new}
+    assert "twin" in grid_flags(grid, runner) and "twin" not in grid_flags(grid, today)
+
+
+def test_fewer_surrogate_steps_keep_the_number_of_noise_passes():
+    authors, shorter = get_scale("paper", "cifar10"), get_scale("gpu", "cifar10")
+    for kind, passes in ((AUE, 60), (MIUE, 100)):
+        for at in (authors, shorter):
+            method = at.method(kind)
+            assert method.train_steps // method.refresh_every in (passes - 2, passes - 1, passes)
 
 
 def test_the_authors_settings(tmp_path):
@@ -426,8 +449,8 @@ def test_without_matplotlib_there_are_tables(tmp_path, monkeypatch, caplog):
     md, _, page = (p.read_text() for p in report_results(tmp_path, tmp_path / "out"))
     assert "| REM(2)" in md and "![" not in md and "svg class" not in page
     assert caplog.messages == [
-        "The plots are left out, because matplotlib is not installed; run `pip install "
-        "'unlearnable[plots]'`."
+        "The plots are left out, because matplotlib is not installed, an extra: pip install "
+        "'unlearnable[plots]' (in a clone: pip install '.[plots]')."
     ]
     with pytest.raises(UserError, match=r"unlearnable\[plots\]"):
         report_results(tmp_path, tmp_path / "other", plots=tmp_path / "plots")

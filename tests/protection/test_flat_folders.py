@@ -24,7 +24,7 @@ from unlearnable import (
 from unlearnable.cli.main import main
 from unlearnable.data.decoding import read
 from unlearnable.data.image_files import examine, listing
-from unlearnable.protection.export import originals_of
+from unlearnable.protection.originals import originals_of
 from unlearnable.protection.photos import method_for
 
 NAMES = ("a b.png", "c.jpg", "d.png", "e.webp")

@@ -25,8 +25,8 @@ from unlearnable.data.card import Card
 from unlearnable.data.decoding import read
 from unlearnable.data.folders import scan_photos
 from unlearnable.evaluation.verify import load_pairs
-from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
+from unlearnable.protection.originals import originals_of
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
 SIZE = 16

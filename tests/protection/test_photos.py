@@ -41,8 +41,8 @@ from unlearnable.data.image_files import listing
 from unlearnable.data.subsets import holdout_split, near_duplicates
 from unlearnable.evaluation.results import Verified
 from unlearnable.evaluation.verify import load_pairs
-from unlearnable.protection.export import originals_of
 from unlearnable.protection.methods.from_generator import Generated
+from unlearnable.protection.originals import originals_of
 from unlearnable.protection.photo_files import WORK, upsample_noise
 from unlearnable.protection.photos import method_for
 from unlearnable.protection.protect import apply_noise

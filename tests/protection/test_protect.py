@@ -28,8 +28,8 @@ from unlearnable import (
 from unlearnable.core import provenance
 from unlearnable.core.callbacks import Callback
 from unlearnable.protection.cifar_files import export_cifar
-from unlearnable.protection.export import noise_of, originals_of
 from unlearnable.protection.methods.noise_files import read_noise, write_noise, write_noise_tensor
+from unlearnable.protection.originals import noise_of, originals_of
 
 NARROW = "tests.networks:narrow"
 TINY = {"model": NARROW, "train_steps": 2, "batch": 16, "steps": 2, "eot_samples": 1}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests import own_networks
+from tests.kills import Killed
 from unlearnable import EM, REM, Recipe, UserError, accuracy, build, learn, load, protect
 from unlearnable.core import checkpoint, seeding
 from unlearnable.core.checkpoint import Checkpoint
@@ -97,10 +98,6 @@ def test_fewer_images_than_processes_are_refused(monkeypatch):
 
 def _weights(model):
     return torch.cat([p.detach().flatten() for p in model.parameters()])
-
-
-class Killed(BaseException):
-    """As from outside: nothing may catch it."""
 
 
 def killed_at(monkeypatch, n):

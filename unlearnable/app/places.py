@@ -18,7 +18,7 @@ def subfolders(folder: Path) -> list[str]:
         with os.scandir(folder) as there:
             names = [e.name for e in there if not e.name.startswith(".") and e.is_dir()]
     except OSError as e:
-        raise UserError(f"{printable(str(folder))}: {os.strerror(e.errno or 0)}.") from e
+        raise UserError(f"{printable(folder)}: {os.strerror(e.errno or 0)}.") from e
     return sorted(names, key=str.casefold)[:MOST_FOLDERS]
 
 
@@ -58,7 +58,7 @@ def place_in(folder: Path, name: str) -> Path:
         raise UserError(f"The name {printable(name)} cannot be copied; rename the file.")
     target = folder.joinpath(*parts)
     if target.exists():
-        raise UserError(f"{printable(str(target))} is there already.")
+        raise UserError(f"{printable(target)} is there already.")
     return target
 
 

@@ -13,7 +13,7 @@ from os import environ
 from typing import TYPE_CHECKING
 
 from unlearnable.app.messages import Effort
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, install
 
 if TYPE_CHECKING:
     import uvicorn
@@ -24,10 +24,7 @@ HOST = "127.0.0.1"
 def require_nicegui() -> None:
     """Raise UserError where NiceGUI is not installed."""
     if importlib.util.find_spec("nicegui") is None:
-        raise UserError(
-            "NiceGUI is not installed, which is an extra: pip install 'unlearnable[app]' (in a "
-            "clone: pip install '.[app]')."
-        )
+        raise UserError(f"NiceGUI is not installed, an extra: {install('app')}.")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 import torch
@@ -45,7 +46,7 @@ from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.pace import noise_seconds
 from unlearnable.protection.photo_files import write_photo
 from unlearnable.protection.photo_plan import Plan, check_places, plan
-from unlearnable.protection.photos import LEVELS, SIZE, estimate, method_for, protect_photos
+from unlearnable.protection.photos import BUDGETS, SIZE, estimate, method_for, protect_photos
 from unlearnable.protection.protect import protect
 from unlearnable.reports.photo_page import report
 from unlearnable.reports.verdict import FLAGS, NOT_TRIED, describe_verdict
@@ -104,13 +105,13 @@ def look(job: Look, memory: Memory, send: Send) -> None:
     check_folder(job.folder)
     if class_names(job.folder) == NO_CLASSES:
         raise UserError(
-            f"The photos in {printable(str(job.folder))} are not sorted, and for unsorted photos "
+            f"The photos in {printable(job.folder)} are not sorted, and for unsorted photos "
             "the protection did nothing where it was measured; put the photos of each person, "
             "product, or whatever else a model would tell apart into a sub-folder of its own."
         )
     scan = memory.scanned(job.folder)
     names, count = scan.listing.classes, Counter(scan.listing.labels)
-    inside = f"{printable(str(job.folder))}/"
+    inside = f"{printable(job.folder)}/"
     send(
         Found(
             job.folder,
@@ -150,7 +151,7 @@ def _level_there(out: Path) -> Level | None:
     for name in (CARD, MARKER):  # a folder that grows is as its card says
         try:
             eps = read_json(private_folder(out) / name)["settings"]["eps"]
-            return next(level for level, most in LEVELS.items() if most == eps)
+            return next(level for level, most in BUDGETS.items() if most == eps)
         except (UserError, KeyError, TypeError, StopIteration):
             pass
     return None
@@ -306,11 +307,7 @@ def measured(verified: Verified) -> Measured:
     untried = [
         f"{NOT_TRIED}: {item}." for p in words.parts if p.title == NOT_TRIED for item in p.items
     ]
-    tried = (Tried(r.named, r.verdict, _mean(r.clean), _mean(r.protected)) for r in rows)
+    tried = (Tried(r.named, r.verdict, fmean(r.clean), fmean(r.protected)) for r in rows)
     care = (sentence(FLAGS[flag]) for flag in verified.flags if flag in FLAGS)
     notes = *words.notes, *untried
     return Measured(words.headline, words.good, tuple(tried), verified.chance, tuple(care), notes)
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

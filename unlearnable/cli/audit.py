@@ -68,12 +68,12 @@ class Audit(Verb):
             check_source(self.test)
         from unlearnable.data.load import load
         from unlearnable.evaluation.audit import audit, check_places
-        from unlearnable.protection.export import originals_of, test_images_of
+        from unlearnable.protection.originals import clean_test_images, originals_of
         from unlearnable.reports.tables import audit_rows, to_text
 
         clean = originals_of(self.folder, self.data_root, self.originals)  # raises before any work
         protected = load(self.folder).for_learning()
-        test = test_images_of(
+        test = clean_test_images(
             self.folder,
             self.test,
             protected.size,

@@ -131,10 +131,10 @@ class Export(Verb):
         return files
 
     def _test(self) -> "Images":
-        from unlearnable.protection.export import originals_of, test_images_of
+        from unlearnable.protection.originals import clean_test_images, originals_of
 
         clean = originals_of(self.folder, self.data_root, self.originals)  # raises where it changed
-        return test_images_of(
+        return clean_test_images(
             self.folder, self.test, clean.size, root=self.data_root, originals=self.originals
         )
 
@@ -145,7 +145,7 @@ class Export(Verb):
         return export_cifar(load(self.folder), test, folder)
 
     def _noise(self) -> "Tensor":
-        from unlearnable.protection.export import noise_of
+        from unlearnable.protection.originals import noise_of
 
         return noise_of(self.folder, self.data_root, self.originals)
 

@@ -117,7 +117,7 @@ class Learn(Verb):
         from unlearnable.data.load import load
         from unlearnable.data.subsets import mix_in_clean
         from unlearnable.evaluation.countermeasures import apply_countermeasure
-        from unlearnable.protection.export import originals_of
+        from unlearnable.protection.originals import originals_of
 
         data, chosen = self.selection.load(self.data).for_learning(), self.selection
         folder = bool(self.test) and Path(self.test or "").is_dir()

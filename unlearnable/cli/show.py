@@ -49,7 +49,7 @@ class Show(Verb):
         check_unpublished(self.out)
         check_outside(card.data.get("source"), self.out)
         from unlearnable.data.load import load
-        from unlearnable.protection.export import originals_of
+        from unlearnable.protection.originals import originals_of
         from unlearnable.reports.contact_sheet import contact_sheet
 
         clean, protected = (

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, install
 from unlearnable.core.files import atomic_write, config_hash, read_json, write_json
 
 if TYPE_CHECKING:
@@ -205,6 +205,6 @@ def check_writers(names: Sequence[WriterName]) -> None:
 def _require(package: Literal["tensorboard", "wandb"]) -> None:
     if not find_spec(package):
         raise UserError(
-            f"{package} is not installed, which writes the training's numbers; run `pip install "
-            f"'unlearnable[{package}]'`."
+            f"{package}, which writes the training's numbers, is not installed, an extra: "
+            f"{install(package)}."
         )

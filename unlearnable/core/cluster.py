@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, install
 from unlearnable.core.files import Busy
 from unlearnable.core.presets import require
 
@@ -55,10 +55,7 @@ class Cluster:
                 f"A cell takes a fraction of one GPU or a whole number of them, not {self.gpus:g}."
             )
         if find_spec("ray") is None:
-            raise UserError(
-                "Ray is an extra and is not installed: pip install 'unlearnable[ray]' (in a clone: "
-                "pip install '.[ray]')."
-            )
+            raise UserError(f"Ray is not installed, an extra: {install('ray')}.")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> UserE
     return UserError(f"There is no {kind} '{name}'; {hint} {', '.join(known)}{more}.")
 
 
+def install(extra: str) -> str:
+    """How to install an extra of this program, for the end of a sentence."""
+    return f"pip install 'unlearnable[{extra}]' (in a clone: pip install '.[{extra}]')"
+
+
 def refused_by_system(e: OSError) -> str:
     """The sentence for a name that is too long, a folder that may not be searched, a full disk: an
     error of the system with a number."""

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, install
 from unlearnable.core.files import atomic_write
 from unlearnable.core.memory import memory_of_machine
 from unlearnable.core.text import printable
@@ -90,21 +90,21 @@ def read(path: Path, data: bytes | None = None) -> Image.Image:
     except Image.DecompressionBombError as e:
         # a small file could fill the memory
         raise UserError(
-            f"{printable(str(path))} has more pixels than any photo; make it smaller."
+            f"{printable(path)} has more pixels than any photo; make it smaller."
         ) from e
     except PermissionError as e:
-        raise UserError(f"{printable(str(path))} may not be read; check its permissions.") from e
+        raise UserError(f"{printable(path)} may not be read; check its permissions.") from e
     except UserError:
         raise
     except Exception as e:
         if not HEIF and _is_heif(source):
             raise UserError(
-                f"{printable(str(path))} is HEIC, which needs an extra: pip install "
-                "'unlearnable[heif]' (in a clone: pip install '.[heif]'), or save it as JPEG."
+                f"{printable(path)} is HEIC, which needs an extra: {install('heif')}, or save "
+                "it as JPEG."
             ) from e
         # On broken files decoders also raise RuntimeError (AVIF), IndexError (GIF) and others.
         raise UserError(
-            f"{printable(str(path))} cannot be read as an image; repair it, save it as JPEG or "
+            f"{printable(path)} cannot be read as an image; repair it, save it as JPEG or "
             "PNG, or take it out."
         ) from e
 
@@ -137,7 +137,7 @@ def _check(image: ImageFile.ImageFile, source: _File) -> None:
     """Raise UserError for what is not one image of 8 bits per channel that fits the memory."""
     if image.width * image.height > MOST_PIXELS:
         raise Image.DecompressionBombError
-    name = printable(str(source.path))
+    name = printable(source.path)
     frames = getattr(image, "n_frames", 1)
     # Phones store a second view or a brightness map behind the photo (MPO,
     # HEIF); viewers show the first.
@@ -197,7 +197,7 @@ def _space(image: ImageFile.ImageFile, source: _File, found: dict[bytes, bytes])
             primaries, transfer = (number_behind(head, b"colrnclx", at, 2) for at in (0, 2))
             return Space.of_code(primaries or 2, transfer or 2)  # 2: unspecified
     except UserError as e:
-        raise UserError(f"{printable(str(source.path))} {e}") from e
+        raise UserError(f"{printable(source.path)} {e}") from e
     if image.format != "PNG" or "srgb" in image.info:
         return Space()
     return Space.of_png(image.info.get("gamma"), image.info.get("chromaticity"))

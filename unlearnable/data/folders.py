@@ -59,7 +59,7 @@ def scan_photos(
         n = len(found.problems)
         files, mend = ("1 file", "repair it") if n == 1 else (f"{n} files", "repair them")
         raise UserError(
-            f"{files} in {printable(str(folder))} cannot be protected; {mend}, or give --skip-bad.",
+            f"{files} in {printable(folder)} cannot be protected; {mend}, or give --skip-bad.",
             found.problems,
         )
     images = {
@@ -109,7 +109,7 @@ def read_sizes(folder: Path, sizes: tuple[S, ...], *, fewest: int = 2) -> dict[S
     found = listing(folder, fewest)
     if left_out := found.problems + images_elsewhere(folder, found.classes):
         raise UserError(
-            f"{len(left_out)} of what lies in {printable(str(folder))} would not be read; put the "
+            f"{len(left_out)} of what lies in {printable(folder)} would not be read; put the "
             "images themselves into the folders of their classes, and take the rest out.",
             left_out,
         )

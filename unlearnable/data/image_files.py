@@ -60,9 +60,9 @@ def listing(folder: Path, fewest: int = 2) -> Listing:
     ours = find_private(folder, CARD)  # perhaps with its contact sheet
     if not ours and (loose := _beside(folder, found.classes)):
         raise UserError(
-            f"{_shown(folder)} holds sub-folders and images beside them ({_shown(loose[0])}); put "
-            "each image into the sub-folder of its class, or all into one folder without "
-            "sub-folders."
+            f"{printable(folder)} holds sub-folders and images beside them "
+            f"({printable(loose[0])}); put each image into the sub-folder of its class, or all "
+            "into one folder without sub-folders."
         )
     return _without(folder, found, [_link(path) for path, _ in found.files], fewest)
 
@@ -130,23 +130,23 @@ def _layout(folder: Path) -> Listing:
         names = tuple(p.name for p in inner if p not in links)
         if links and not names:
             raise UserError(
-                f"The class folders of {_shown(folder)} are symbolic links, the first to "
-                f"{_shown(links[0].resolve())}; put the folders themselves there, or give the one "
-                "that they lie in."
+                f"The class folders of {printable(folder)} are symbolic links, the first to "
+                f"{printable(links[0].resolve())}; put the folders themselves there, or give the "
+                "one that they lie in."
             )
         names = names or (NO_CLASSES if _image_names(folder) else ())
         files = [(p, c) for c, name in enumerate(names) for p in _files(folder / name)]
         _check_depth(folder, names, files)
     except OSError as e:
         raise UserError(
-            f"{printable(str(e.filename))} cannot be read ({e.strerror}); check its permissions."
+            f"{printable(e.filename)} cannot be read ({e.strerror}); check its permissions."
         ) from e
     if not names:
         raise UserError(
-            f"{_shown(folder)} holds no images and no sub-folders; put the images of each class "
+            f"{printable(folder)} holds no images and no sub-folders; put the images of each class "
             "into a sub-folder of its own."
         )
-    problems = [f"{_shown(p)} is a symbolic link; put the folder itself there." for p in links]
+    problems = [f"{printable(p)} is a symbolic link; put the folder itself there." for p in links]
     return Listing(names, files, problems)
 
 
@@ -156,8 +156,8 @@ def _refuse_twin_classes(folder: Path, names: tuple[str, ...]) -> None:
     for name in names:
         if (other := first.setdefault(as_systems_compare(name), name)) != name:
             raise UserError(
-                f"{_shown(folder)} has the classes {printable(other)} and {printable(name)}, which "
-                "are one folder on Windows and macOS; rename one of them."
+                f"{printable(folder)} has the classes {printable(other)} and {printable(name)}, "
+                "which are one folder on Windows and macOS; rename one of them."
             )
 
 
@@ -173,8 +173,8 @@ def _check_depth(folder: Path, names: tuple[str, ...], files: Sequence[object]) 
     deep = [folder / name for name in names if any(p.is_dir() for p in entries(folder / name))]
     if deep:
         raise UserError(
-            f"The sub-folders of {_shown(folder)} ({', '.join(map(printable, names))}) hold "
-            f"folders and no images; give one of them, for instance {_shown(deep[0])}."
+            f"The sub-folders of {printable(folder)} ({', '.join(map(printable, names))}) hold "
+            f"folders and no images; give one of them, for instance {printable(deep[0])}."
         )
 
 
@@ -196,7 +196,7 @@ def _without(
         n = count[c]
         if n >= fewest:
             continue
-        which = f"The class folder {_shown(folder / name)}" if name else f"The folder {folder}"
+        which = f"The class folder {printable(folder / name)}" if name else f"The folder {folder}"
         if not skip_bad or max(count.values(), default=0) < fewest:
             needs = f"every class needs {least}" if name else f"it needs {least}"
             first = f" First problem: {said[0]}" if said else ""
@@ -238,32 +238,29 @@ def images_elsewhere(folder: Path, classes: tuple[str, ...]) -> list[str]:
     inner = (p for name in classes for p in entries(folder / name))
     deep = [p for p in inner if not (p.is_file() or p.is_symlink())]
     beside = [] if find_private(folder, CARD) else _beside(folder, classes)
-    return [f"{_shown(p)} lies beside the class folders; put it into one." for p in beside] + [
-        f"{_shown(p)} is not a file; put the images of a class directly into its folder."
+    return [f"{printable(p)} lies beside the class folders; put it into one." for p in beside] + [
+        f"{printable(p)} is not a file; put the images of a class directly into its folder."
         for p in deep
     ]
 
 
-def _shown(path: Path) -> str:
-    """A path on one line, whatever its name holds."""
-    return printable(str(path))
-
-
 def _link(path: Path) -> str | None:
     if path.is_symlink():
-        return f"{_shown(path)} is a symbolic link; put the image itself there."
+        return f"{printable(path)} is a symbolic link; put the image itself there."
     return None
 
 
 def _long_name(path: Path) -> str | None:
     if len(os.fsencode(path.stem)) > LONGEST:
-        return f"{_shown(path)} has too long a name to be written with another ending; shorten it."
+        return (
+            f"{printable(path)} has too long a name to be written with another ending; shorten it."
+        )
     return None
 
 
 def _other(path: Path) -> str | None:
     if kind := _OTHERS.get(path.suffix.lower()):
-        return f"{_shown(path)} is {kind}, not an image; save what you want to protect as JPEG."
+        return f"{printable(path)} is {kind}, not an image; save what you want to protect as JPEG."
     return None
 
 
@@ -285,6 +282,6 @@ def _twins(files: list[tuple[Path, int]]) -> dict[Path, str]:
     for path, c in files:
         if (other := first.setdefault(_name((path, c)), path)) != path:
             twins[path] = (
-                f"{_shown(path)} would get the same name as {printable(other.name)}; rename it."
+                f"{printable(path)} would get the same name as {printable(other.name)}; rename it."
             )
     return twins

@@ -63,18 +63,20 @@ def read_others(
     among them."""
     _check_folder(folder)
     if folder.resolve() == photos.resolve():
-        raise UserError(f"{_shown(folder)} cannot be yours and the others'; give another folder.")
+        raise UserError(
+            f"{printable(folder)} cannot be yours and the others'; give another folder."
+        )
     if inside(folder, photos) or inside(photos, folder):
         raise UserError(
-            f"{_shown(folder)} and {_shown(photos)} lie inside each other; put the others' photos "
-            "into a folder elsewhere."
+            f"{printable(folder)} and {printable(photos)} lie inside each other; put the others' "
+            "photos into a folder elsewhere."
         )
     scan = scan_photos(folder, (size,), skip_bad=True)
     if (problems := scan.listing.problems) and not skip_bad:
         n = len(problems)
         files, mend = ("1 file", "it") if n == 1 else (f"{n} files", "them")
         raise UserError(
-            f"{files} in {_shown(folder)} cannot be used; repair {mend}, or give --skip-bad.",
+            f"{files} in {printable(folder)} cannot be used; repair {mend}, or give --skip-bad.",
             problems,
         )
     own_classes = _named(own.listing.classes, photos)
@@ -96,7 +98,7 @@ def read_others_again(record: OthersRecord, sizes: tuple[int, ...], folder: Path
     )
     if replace(found.record(sizes[0]), folder=record.folder) != record:
         raise UserError(
-            f"The photos in {_shown(folder)} are not the {record.count} among which yours were "
+            f"The photos in {printable(folder)} are not the {record.count} among which yours were "
             "protected; put them back as they were, or protect yours again into another folder."
         )
     return found
@@ -112,7 +114,7 @@ def _others(
 def _check_folder(folder: Path, else_: str = "") -> None:
     if not folder.is_dir():
         raise UserError(
-            f"There is no folder {_shown(folder)}; give the one that holds the others' photos"
+            f"There is no folder {printable(folder)}; give the one that holds the others' photos"
             f"{else_}."
         )
 
@@ -126,7 +128,7 @@ def _refuse_shared_names(others: Others, photos: Path) -> None:
     own = {as_systems_compare(name) for name in others.own_classes}
     if shared := [name for name in others.classes if as_systems_compare(name) in own]:
         raise UserError(
-            f"{_shown(photos)} and {_shown(others.folder)} both have a class "
+            f"{printable(photos)} and {printable(others.folder)} both have a class "
             f"{printable(shared[0])}; a class is yours or theirs, so rename one, or take theirs "
             "out."
         )
@@ -138,8 +140,8 @@ def _refuse_own_photos(others: Others, scan: Scan, own: Scan, size: int) -> None
     groups = near_duplicates(torch.cat([own.images[size].x, others.images[size].x]))
     # a group bears the number of its first photo, and the owner's come first
     pairs = [
-        f"{_shown(scan.listing.files[k][0])} is nearly the same photo as "
-        f"{_shown(own.listing.files[g][0])}"
+        f"{printable(scan.listing.files[k][0])} is nearly the same photo as "
+        f"{printable(own.listing.files[g][0])}"
         for k, g in enumerate(groups[first:].tolist())
         if g < first
     ]
@@ -149,7 +151,3 @@ def _refuse_own_photos(others: Others, scan: Scan, own: Scan, size: int) -> None
             f"{pairs[0]}{more}; take it out of the others', where it would stay unprotected.",
             [f"{pair}." for pair in pairs[1:]],
         )
-
-
-def _shown(path: Path) -> str:
-    return printable(str(path))

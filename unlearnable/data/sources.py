@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, install
 from unlearnable.core.plugins import Entry, names_object
 from unlearnable.data.card import CARD, check_finished, find_card, find_private
 
@@ -93,10 +93,7 @@ def check_source(source: str | Path) -> None:
 def require_hf() -> None:
     """Raise UserError where Hugging Face datasets is not installed."""
     if importlib.util.find_spec("datasets") is None:
-        raise UserError(
-            "Hugging Face datasets is not installed, which is an extra: pip install "
-            "'unlearnable[hf]' (in a clone: pip install '.[hf]')."
-        )
+        raise UserError(f"Hugging Face datasets is not installed, an extra: {install('hf')}.")
 
 
 def check_folder(folder: Path) -> None:

@@ -63,7 +63,8 @@ class Attacker:
             "settings": settings_of(self.method),
             "seed": self.seed,
             "images": self.clean.digest(),
-            **self.method.form_key,
+            **({"precision": self.precision} if self.precision != "auto" else {}),
+            **self.method.further_key,
         }
 
     def key(self, pairs: int) -> Json:

@@ -30,7 +30,7 @@ from unlearnable.evaluation.site_photos import photos_from_site
 from unlearnable.evaluation.store import Json, get_or_compute
 from unlearnable.evaluation.suites import VERSION, WITH_DETECTOR, check_recipe, find_suite
 from unlearnable.evaluation.train_and_test import train_and_test, training_config
-from unlearnable.protection.export import originals_of
+from unlearnable.protection.originals import originals_of
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
@@ -232,6 +232,7 @@ def _cells(run: _Trainings) -> list[Cell[_Trainings, Result]]:
                 recipe=run.recipe,
                 pairs=run.pairs(),
                 attacker=run.attacker,
+                precision=run.precision,
             )
             work = partial(_train, job=k, side=side)
             file = f"{config_hash(config)}/cell.json"

@@ -2,8 +2,10 @@
 audits, verifications of photos and the paper's tables share."""
 
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from unlearnable.core.files import file_digest
 from unlearnable.core.plugins import form_in_key
 from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.models import MODELS
@@ -42,12 +44,16 @@ class Learner:
         changes: dict[str, Any] = dict(self.changes)
         return replace(base, **changes)
 
-    def forms(self, base: Recipe) -> dict[str, int]:
+    def further_key(self, base: Recipe) -> dict[str, Any]:
         """What a result of this learner is found by beside its settings: the forms of what it does
-        to images, from the second on."""
-        countermeasure, augmentation = self.countermeasure, self.recipe(base).augmentation
-        return form_in_key(COUNTERMEASURES, countermeasure, "countermeasure_form") | form_in_key(
-            AUGMENTATIONS, augmentation, "augmentation_form"
+        to images, from the second on, and the weights that it starts from, which the settings only
+        name."""
+        recipe = self.recipe(base)
+        start = Path(recipe.init_from)
+        return (
+            form_in_key(COUNTERMEASURES, self.countermeasure, "countermeasure_form")
+            | form_in_key(AUGMENTATIONS, recipe.augmentation, "augmentation_form")
+            | ({"init_from": file_digest(start)[:16]} if start.is_file() else {})
         )
 
 

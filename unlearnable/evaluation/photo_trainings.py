@@ -77,7 +77,7 @@ def trainings_of(run: Trainings) -> list[tuple[Learner, Cell[Trainings, Result]]
         (
             by,
             Cell(
-                _file(by, images, split, run.recipe),
+                _file(by, images, split, run),
                 partial(_train, pair=p, seed=split.seed, learner=k, side=side),
             ),
         )
@@ -88,8 +88,10 @@ def trainings_of(run: Trainings) -> list[tuple[Learner, Cell[Trainings, Result]]
     ]
 
 
-def _file(by: Learner, images: Images, split: Split, recipe: Recipe) -> str:
-    config = training_config(by, images, split.test, split.seed, recipe=recipe)
+def _file(by: Learner, images: Images, split: Split, run: Trainings) -> str:
+    config = training_config(
+        by, images, split.test, split.seed, recipe=run.recipe, precision=run.precision
+    )
     return f"{config_hash(config)}/cell.json"
 
 

@@ -54,7 +54,14 @@ def train_and_test(
         return Result.from_json(done.result).to_json()
 
     config = training_config(
-        learner, train, test, seed, recipe=recipe, pairs=pairs, attacker=attacker
+        learner,
+        train,
+        test,
+        seed,
+        recipe=recipe,
+        pairs=pairs,
+        attacker=attacker,
+        precision=precision,
     )
     return Result.from_json(get_or_compute(results, config, compute, wait=wait))
 
@@ -68,15 +75,19 @@ def training_config(
     recipe: Recipe,
     pairs: Pairs | None = None,
     attacker: Attacker | None = None,
+    precision: Precision = "auto",
 ) -> Json:
-    """Return what the result is found by; settings at their defaults are left out."""
+    """Return what the result is found by; settings at their defaults are left out. A stated
+    ``precision`` counts, and ``auto`` takes what was measured on any machine."""
     own = without_defaults(asdict(learner), Learner())
     own = {k: v for k, v in own.items() if k not in ("name", "changes")}
-    own |= learner.forms(recipe)
+    own |= learner.further_key(recipe)
     if learner.leaked and pairs:
         own |= {"pairs": [images.digest() for images in pairs], "denoiser": NETWORK}
     if learner.own_pairs and attacker:
         own["own_pairs"] = attacker.key(learner.own_pairs)
+    if precision != "auto":
+        own["precision"] = precision
     if len(test.y.bincount(minlength=len(test.classes)).unique()) > 1:
         own["accuracy"] = "balanced"  # an earlier version counted all images alike
     return own | {

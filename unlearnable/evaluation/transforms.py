@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from unlearnable.core.seeding import generator
-from unlearnable.core.units import LEVELS, round_pixels
+from unlearnable.core.units import LEVELS, round_pixels, to_unit
 from unlearnable.data.jpeg import as_jpeg, each_image, jpeg
 from unlearnable.training.augment import gray
 
@@ -120,7 +120,7 @@ def orthogonal_projection(x: Tensor, y: Tensor) -> Tensor:
     linear classifier of the images uses, one per class, from x; labels y [N]. Returns float32 in
     the unit of [0, 1], which values may leave on both sides: clipping them would put class
     information back."""
-    pixels = x.flatten(1).float() / 255
+    pixels = to_unit(x).flatten(1)
     basis = torch.linalg.qr(F.normalize(linear_classifier(pixels, y)).T).Q  # [3 H W, classes]
     for i in torch.arange(len(x)).split(CHUNK):
         pixels[i] -= pixels[i] @ basis @ basis.T

@@ -39,6 +39,8 @@ def _flags(spec: LearnerSpec, runner: Runner) -> set[str]:
             ordinary[seed].accuracy if seed in ordinary else None,
         )
     }
+    if any(result.get("twin") for result in runner.found(spec).values()):
+        names.add("twin")
     if len(results) == 1:
         names.add("few-seeds")
     if results and spec.method is not None and spec.fraction < 1:

@@ -53,11 +53,17 @@ class Records:
                 f"A result of {config.get('method') or 'the clean images'} is not complete (it has "
                 f"{problem}); delete it and run `unlearnable reproduce` again."
             )
-        self._results.setdefault(canonical(config), {})[config.get("seed", 0)] = result
+        of, seed = self._results.setdefault(canonical(config), {}), config.get("seed", 0)
+        if not result.get("twin") or seed not in of:
+            of[seed] = result
 
     def of(self, text: str) -> dict[int, Json]:
-        """Return the results of the configuration with that ``canonical`` text, by seed."""
-        return self._results.get(text, {})
+        """Return the results of the configuration with that ``canonical`` text, by seed. Those of
+        learners that started as the twin of the noise's network, as an earlier version's did, only
+        where there are no others: the two are not one experiment."""
+        results = self._results.get(text, {})
+        today = {seed: result for seed, result in results.items() if not result.get("twin")}
+        return today or results
 
     def hardware(self) -> set[str]:
         """Return what the results were measured on."""

@@ -85,7 +85,7 @@ class Runner:
             "fraction": spec.fraction,
             "rest": spec.rest,
             "countermeasure": by.countermeasure,
-            **by.forms(self.scale.recipe),
+            **by.further_key(self.scale.recipe),
             **{k: v for k, v in further.items() if k in ("countermeasure_test", "leaked")},
         }
 
@@ -159,7 +159,15 @@ class Runner:
             device=self.device,
             precision=self.precision,
         )
-        config = training_config(spec.learner, images, self.test, seed, recipe=recipe, pairs=pairs)
+        config = training_config(
+            spec.learner,
+            images,
+            self.test,
+            seed,
+            recipe=recipe,
+            pairs=pairs,
+            precision=self.precision,
+        )
         return {"result": f"{self.trainings.name}/{config_hash(config)}/cell.json"}
 
     def _noise_config(self, method: Method | None, seed: int) -> Json:
@@ -171,7 +179,8 @@ class Runner:
             # every method is a dataclass, but their base class is not
             "settings": method and asdict(cast(Any, method)),
             "seed": seed,
-            **(method.form_key if method else {}),
+            **(method.further_key if method else {}),
+            **({"precision": self.precision} if self.precision != "auto" else {}),
         }
 
 

@@ -53,10 +53,15 @@ class Scale:
         method = kind.preset(preset or own, **changes)
         if self.surrogate_steps and isinstance(method, MinMin):
             decay = self.surrogate_steps * 2 // 5  # the authors' 2,000 of 5,000
+            between = method.refresh_every
+            if not method.stop_error:  # as many passes over the noise as the preset has
+                between = -(-between * self.surrogate_steps // method.train_steps)
             stepped: dict[str, Any] = (
                 {"decay_every": decay} if method.slots.schedule == "step" else {}
             )
-            return replace(method, train_steps=self.surrogate_steps, **stepped)
+            return replace(
+                method, train_steps=self.surrogate_steps, refresh_every=between, **stepped
+            )
         return method
 
     @property

@@ -2,9 +2,6 @@
 
 from unlearnable.data.images import Size
 from unlearnable.protection.methods.base import Method
-from unlearnable.protection.methods.class_swap import ClassSwap
-from unlearnable.protection.methods.fixed_surrogate import OnSurrogate
-from unlearnable.protection.methods.min_min import MinMin
 from unlearnable.training.pace import seconds_per_pass
 from unlearnable.training.precision import Precision
 
@@ -23,9 +20,8 @@ def noise_seconds(
     own: so many of them get noise (None: all); the rest serve the surrogate alone."""
 
     def estimate(m: Method, size: Size) -> float:
-        probe, passes = m.probe(images), m.passes(images)
-        if isinstance(m, MinMin | OnSurrogate | ClassSwap) and own is not None:
-            probe, passes = m.probe(images, own), m.passes(images, own)
+        count = (images, own) if m.counts_protected and own is not None else (images,)
+        probe, passes = m.probe(*count), m.passes(*count)
         if probe is None:
             return 0.0
         return passes * seconds_per_pass(

@@ -63,7 +63,7 @@ def refuse_originals(protected: Path, files: Sequence[PhotoRecord], prints: Sequ
     for f, now in zip(files, prints):
         if now == f.original_pixels != f.written_pixels:
             raise UserError(
-                f"{printable(str(protected / f.written))} is not protected any more: it is the "
+                f"{printable(protected / f.written)} is not protected any more: it is the "
                 "original. Delete it, and run `unlearnable protect-photos` with both folders again."
             )
 

@@ -129,7 +129,7 @@ def _same_others(before: Card, now: Others | None, own: Images, out: Path) -> Ot
         )
     if now.images[own.size].digest() != before.others.digest:
         raise UserError(
-            f"The photos in {printable(str(now.folder))} are not the {before.others.count} among "
+            f"The photos in {printable(now.folder)} are not the {before.others.count} among "
             f"which {out} was protected; put them back as they were, or give another output folder."
         )
     return now if own.labeled else replace(now, own_classes=before.others.own_classes)
@@ -145,9 +145,7 @@ def _kept(
         first = stale[0]
         what = "changed" if first.original in now else "taken away"
         more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
-        original, written = (
-            printable(str(p)) for p in (folder / first.original, out / first.written)
-        )
+        original, written = (printable(p) for p in (folder / first.original, out / first.written))
         raise UserError(
             f"{original}{more} was {what} after it was protected; put it back as it was, or delete "
             f"{written} and run the same command again."
@@ -176,7 +174,7 @@ def refuse_strangers(out: Path, ours: set[str]) -> None:
     if strange:
         more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
         raise UserError(
-            f"{printable(str(out / strange[0]))}{more} has no original among the photos, or was "
+            f"{printable(out / strange[0])}{more} has no original among the photos, or was "
             "not written by this program; move it elsewhere, or delete it, and run the same "
             "command again."
         )
@@ -215,15 +213,15 @@ def _refuse_protected(folder: Path, out: Path, files: list[Path], prints: list[s
         raise UserError(f"{folder} holds photos that are protected already; {again}")
     for place in {folder.resolve().parent, out.resolve().parent}:
         for path in sorted(place.glob("*.private/card.json")):
-            known = _written(path.parent)
+            known = _known_prints(path.parent)
             for file, own in zip(files, prints):
                 if own in known:
                     raise UserError(
-                        f"{printable(str(file))} is a protected photo already ({path}); {again}"
+                        f"{printable(file)} is a protected photo already ({path}); {again}"
                     )
 
 
-def _written(private: Path) -> set[str]:
+def _known_prints(private: Path) -> set[str]:
     """The fingerprints of the protected photos that a card lists."""
     try:
         files = Card.read(private).files
@@ -281,6 +279,6 @@ def check_format(scan: Scan, kind: str) -> None:
     for (path, _), size in zip(scan.listing.files, scan.sizes, strict=True):
         if kind == "webp" and max(size) > WEBP_LONGEST:
             raise UserError(
-                f"{printable(str(path))} has {size[0]} x {size[1]} pixels, and WebP holds at most "
+                f"{printable(path)} has {size[0]} x {size[1]} pixels, and WebP holds at most "
                 f"{WEBP_LONGEST} per side; give --format png."
             )

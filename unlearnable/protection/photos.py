@@ -64,7 +64,11 @@ from unlearnable.training.precision import Precision
 
 PhotoMethod = MinMin | NoiseNet | Generated | UnlearnableClusters | ClassUAP
 Level = Literal["light", "normal", "strong"]
-LEVELS: dict[Level, int] = {"light": 4, "normal": 8, "strong": 16}  # how far a pixel moves, in /255
+BUDGETS: dict[Level, int] = {
+    "light": 4,
+    "normal": 8,
+    "strong": 16,
+}  # how far a pixel moves, in /255
 SIZE = 32  # pixels, the side at which the noise is made
 LEAST_BYTES = 0.5  # per pixel of a photo that is written without loss; one and more is usual
 USUAL_SECONDS = 0.5  # to read, write and check a photo of one megapixel on one core
@@ -100,7 +104,7 @@ def method_for(
             )
         further = Generated.of(generator, model)
         return further, further.size
-    changes: dict[str, float] = {"eps": LEVELS[level or "normal"]}
+    changes: dict[str, float] = {"eps": BUDGETS[level or "normal"]}
     if pretrained:
         if gray_prob is not None or class_names(folder) == NO_CLASSES and not others:
             raise UserError(
@@ -173,7 +177,7 @@ def protect_photos(
         todo = plan(folder, out, method, scan, photos, others=others, seed=seed)
         distributed.barrier()  # every process has seen what was there
         on_first(lambda: refuse_unprotected(out, [*todo.kept.values()], size))
-        ours = {_written(name, photos) for name in todo.names}
+        ours = {_output_name(name, photos) for name in todo.names}
         ours |= {f.written for f in todo.kept.values()}
         if todo.before and todo.done:
             if todo.before.files:  # older cards have none
@@ -220,7 +224,7 @@ def _finish(out: Path, card: Card) -> None:
 def _require_space(out: Path, todo: Plan, scan: Scan, photos: PhotoSettings) -> None:
     """Raise UserError for a disk on which the photos surely have no room; those that an interrupted
     run has written need none."""
-    left = (row for row in todo.rows if not (out / _written(todo.names[row], photos)).exists())
+    left = (row for row in todo.rows if not (out / _output_name(todo.names[row], photos)).exists())
     require_space(out, LEAST_BYTES * sum(math.prod(scan.sizes[row]) for row in left))
 
 
@@ -332,7 +336,7 @@ def _seconds_of_one(noise: np.ndarray, photos: PhotoSettings) -> float:
         return time.monotonic() - begin
 
 
-def _written(name: str, photos: PhotoSettings) -> str:
+def _output_name(name: str, photos: PhotoSettings) -> str:
     """The name of the protected photo whose original has this one, both CLASS/NAME."""
     path = PurePosixPath(name)
     return str(path.with_name(f"{path.stem}.{photos.format}"))
@@ -348,7 +352,7 @@ def _write_all(
     def one(k: int) -> tuple[PhotoRecord, bool]:
         row = todo.rows[k]
         name = todo.names[row]
-        to = _written(name, photos)
+        to = _output_name(name, photos)
         delta = noisy.x[k].short() - clean.x[k].short()
         done = write_photo(todo.files[row], out, to, delta, todo.method.eps, photos)
         prints, own = (todo.fingerprints[row], done.pixels), todo.digests[row]

@@ -166,7 +166,7 @@ def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str
         "digest": data.digest(),
         "seed": seed,
         "bfloat16": bfloat16,
-        **method.form_key,
+        **method.further_key,
     }
 
 

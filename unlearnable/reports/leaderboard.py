@@ -7,6 +7,7 @@ table.
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import atomic_write
@@ -68,11 +69,11 @@ class Standing:
     @property
     def by(self) -> str:
         """The learner with the highest mean peak."""
-        return max(self.peaks, key=lambda name: _mean(self.peaks[name]))
+        return max(self.peaks, key=lambda name: fmean(self.peaks[name]))
 
     @property
     def worst(self) -> float:
-        return _mean(self.peaks[self.by])
+        return fmean(self.peaks[self.by])
 
     @property
     def seeds(self) -> int:
@@ -126,10 +127,6 @@ class Board:
     @property
     def learners(self) -> tuple[str, ...]:
         return tuple(self.clean)
-
-
-def _mean(values: tuple[float, ...]) -> float:
-    return sum(values) / len(values)
 
 
 def _listed(values: dict[str, object]) -> str:
@@ -225,7 +222,7 @@ def _clean(audits: list[Audit]) -> dict[str, tuple[float, ...]]:
         for row in audit.rows:
             found.setdefault(row.learner, {}).setdefault(audit.seed, []).append(row.clean)
     return {
-        learner: tuple(_mean(tuple(values)) for values in by_seed.values())
+        learner: tuple(fmean(tuple(values)) for values in by_seed.values())
         for learner, by_seed in found.items()
     }
 
@@ -318,7 +315,7 @@ def _row(
 
 def _clean_row(board: Board, lead: int) -> tuple[Cell, ...]:
     """What the learners reach where nothing is protected. lead: columns before the learners."""
-    best = max(board.clean, key=lambda name: _mean(board.clean[name]))
+    best = max(board.clean, key=lambda name: fmean(board.clean[name]))
     accuracies = [measured(values, chance=board.chance) for values in board.clean.values()]
     worst = measured(board.clean[best], chance=board.chance)
     ordinary = replace(accuracies[0], heat=None)
@@ -332,11 +329,11 @@ def _long(boards: list[Board]) -> Table:
     """One row per method and learner, for the CSV file."""
     rows = []
     for board in boards:
-        of_clean = {n: f"{_mean(values):.2f}" for n, values in board.clean.items()}
+        of_clean = {n: f"{fmean(values):.2f}" for n, values in board.clean.items()}
         for s in board.standings:
             about = (board.title, s.method, s.audits[0].budget, str(s.seeds))
             rows += [
-                (*about, n, f"{_mean(p):.2f}", of_clean[n], s.date) for n, p in s.peaks.items()
+                (*about, n, f"{fmean(p):.2f}", of_clean[n], s.date) for n, p in s.peaks.items()
             ]
     columns = ("table", "method", "budget", "seeds", "learner", "peak", "clean", "date")
     return Table(TITLE, columns, tuple(tuple(map(Cell, row)) for row in rows))

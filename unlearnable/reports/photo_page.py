@@ -157,7 +157,7 @@ def _photos(
                 [(image_uri(Image.fromarray(x), SIDE), name + title) for title, x in shown]
             )
     shown_all = len(trios) == len(chosen[:count])
-    return trios, "" if shown_all else printable(str(folders[0].absolute()))
+    return trios, "" if shown_all else printable(folders[0].absolute())
 
 
 def _folders_of_originals(protected: Path, card: Card, verified: Verified | None) -> list[Path]:

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from unlearnable.core.errors import install
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -34,8 +36,7 @@ PALETTE = (
 COLORS = {"clean": 0, "the clean rest alone": 0, "EM": 1, "REM": 2, "SEM": 3, "TAP": 4, "NTGA": 5}
 MARKERS = ("o", "D", "s", "^", "X", "v")
 NOT_INSTALLED = (
-    "The plots are left out, because matplotlib is not installed; run `pip install "
-    "'unlearnable[plots]'`."
+    f"The plots are left out, because matplotlib is not installed, an extra: {install('plots')}."
 )
 STYLE: dict[Any, Any] = {  # matplotlib lists its names as literals
     "font.family": "sans-serif",

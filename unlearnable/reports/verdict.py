@@ -1,8 +1,7 @@
 """The verdict of ``verify`` in plain words, the same on the terminal and on the page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import stdev
+from statistics import fmean, stdev
 
 from unlearnable.core.text import printable
 from unlearnable.evaluation.results import Verdict, Verified, VerifiedRow
@@ -187,7 +186,7 @@ def _collateral(verified: Verified) -> str:
     rows = [row for row in verified.rows if row.others_clean]
     if not rows:
         return ""
-    lost = {row.learner: _mean(row.others_clean) - _mean(row.others_protected) for row in rows}
+    lost = {row.learner: fmean(row.others_clean) - fmean(row.others_protected) for row in rows}
     row = max(rows, key=lambda row: abs(lost[row.learner]))
     moved = (
         f"{mean_std(row.others_protected)}\u00a0% instead of {mean_std(row.others_clean)}\u00a0%"
@@ -196,7 +195,3 @@ def _collateral(verified: Verified) -> str:
         f"On the others' classes the same learners move by at most {abs(lost[row.learner]):.1f} "
         f"points ({printable(row.learner)}: {moved})."
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

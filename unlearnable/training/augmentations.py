@@ -30,7 +30,9 @@ AUGMENTATIONS: dict[str, Entry[Augment]] = {
         "a box of another image, with its share of the label (Yun et al., 2019)", f"{_HERE}:cutmix"
     ),
     "randaugment": Entry(
-        "two random operations per batch (Cubuk et al., 2020)", f"{_HERE}:randaugment"
+        "two of kornia's random operations per batch, after Cubuk et al. (2020; here brightness "
+        "adds and contrast multiplies, theirs multiplies and blends with the mean)",
+        f"{_HERE}:randaugment",
     ),
     "gray": Entry("grayscale with probability 1/2", f"{_HERE}:gray"),
     "channel-offsets": Entry(

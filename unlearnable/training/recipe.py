@@ -1,7 +1,7 @@
 """How a learner trains."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, TypedDict, get_args
 
 from unlearnable.core.errors import UserError, unknown
@@ -130,6 +130,9 @@ class Recipe(Presets):
     }
 
     def __post_init__(self) -> None:
+        for f in fields(self):  # a radius of 2 is one of 2.0, also where results are found by it
+            if f.type is float and isinstance(value := getattr(self, f.name), int):
+                object.__setattr__(self, f.name, float(value))
         require(
             self,
             positive="steps batch lr decay_every adv_step evals input_size",

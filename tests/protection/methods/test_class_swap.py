@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
+from tests.kills import Killed, killed_at_call
 from unlearnable import EM, ClassSwap, Frozen, Recipe, learn, load, protect
 from unlearnable.core.seeding import generator
 from unlearnable.protection.methods import class_swap_loop
@@ -156,10 +157,6 @@ def test_networks_that_train_alike_start_apart(monkeypatch):
     assert of["robust1"] not in (3, 4, 5)  # nor a seed that somebody would take beside it
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize(("module", "name", "at"), [
     ("unlearnable.training.learn", "training_step", 6),  # in the second network
     ("unlearnable.protection.methods.min_min_loop", "pgd", 4),  # in the shortcut's
@@ -170,19 +167,9 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, module, name, a
     whole = protect(data, ClassSwap(**OVER), tmp_path / "whole")
     assert whole.card.passes == ClassSwap(**OVER).passes(60)
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
-    calls, real = 0, getattr(sys.modules[module], name)
-
-    def dying(*args, **named):
-        nonlocal calls
-        calls += 1
-        if calls == at:
-            raise Killed
-        return real(*args, **named)
-
-    with monkeypatch.context() as m:
-        m.setattr(sys.modules[module], name, dying)
-        with pytest.raises(Killed):
-            protect(data, ClassSwap(**OVER), tmp_path / "killed")
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        killed_at_call(m, sys.modules[module], name, at)
+        protect(data, ClassSwap(**OVER), tmp_path / "killed")
     done = protect(data, ClassSwap(**OVER), tmp_path / "killed")
     assert torch.equal(done.images.x, whole.images.x) and done.card.passes == whole.card.passes
     assert not (tmp_path / "killed" / "state").exists()

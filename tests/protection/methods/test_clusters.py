@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.kills import Killed, killed_at_call
 from unlearnable import (
     Context,
     Frozen,
@@ -146,10 +147,6 @@ def test_labels_do_not_count(trained):
     assert not torch.equal(first.delta, m.craft(data, Context(seed=1)).delta)
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("stage", ["learn", "noise"])
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     data = load("shapes", limit=40)
@@ -161,18 +158,9 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
         if stage == "learn"
         else (ClusterNoise, "step")
     )
-    calls, real = [], getattr(owner, name)
-
-    def dying(*args):
-        calls.append(0)
-        if len(calls) == 3:
-            raise Killed
-        return real(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, dying)
-        with pytest.raises(Killed):
-            protect(data, m, tmp_path / "out")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        killed_at_call(patch, owner, name, 3)
+        protect(data, m, tmp_path / "out")
     done = protect(data, m, tmp_path / "out")
     assert torch.equal(done.images.x, whole.images.x) and done.card.passes == whole.card.passes
 

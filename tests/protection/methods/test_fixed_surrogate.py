@@ -3,12 +3,14 @@ model is refused."""
 
 import copy
 import math
+import shutil
 import sys
 
 import pytest
 import torch
 from torch import nn
 
+from tests.kills import Killed, killed_at_call
 from unlearnable import (
     HYPO,
     PIL,
@@ -24,6 +26,7 @@ from unlearnable import (
     protect,
 )
 from unlearnable.core.seeding import generator
+from unlearnable.core.weights import write_weights
 from unlearnable.protection.methods.base import Context
 from unlearnable.protection.methods.fixed_surrogate import FeatureDistance
 from unlearnable.protection.methods.fixed_surrogate_loop import (
@@ -136,10 +139,6 @@ def test_without_t_the_border_of_a_large_image_is_protected_too(kind):
     assert torch.allclose(noise, torch.tensor(-8 / 255))
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("stage", ["learn", "noise"])
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     """Killed once while the surrogate trains and once between two batches of noise."""
@@ -147,25 +146,15 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stage):
     method = TAP(**SIZES, steps=2)
     whole = protect(data, method, tmp_path / "whole").images
     monkeypatch.setattr("unlearnable.core.checkpoint.SAVE_EVERY", 0.0)
-    calls, name = 0, "training_step" if stage == "learn" else "descend"
+    name = "training_step" if stage == "learn" else "descend"
     module = sys.modules[
         "unlearnable.training.learn"
         if stage == "learn"
         else "unlearnable.protection.methods.fixed_surrogate_loop"
     ]
-    real = getattr(module, name)
-
-    def dying(*args):
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise Killed
-        return real(*args)
-
-    with monkeypatch.context() as m:
-        m.setattr(module, name, dying)
-        with pytest.raises(Killed):
-            protect(data, method, tmp_path / "killed")
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        killed_at_call(m, module, name, 3)
+        protect(data, method, tmp_path / "killed")
     done = protect(data, method, tmp_path / "killed")
     assert torch.equal(done.images.x, whole.x) and not (tmp_path / "killed" / "state").exists()
     assert done.card.passes == protect(data, method, tmp_path / "whole").card.passes
@@ -206,3 +195,35 @@ def test_a_surrogate_that_a_learner_would_repeat_is_pointed_out(trained, caplog)
     for seed, warned in ((1, False), (0, True)):
         TAP(surrogate=str(out), steps=0).craft(data, Context(seed=seed))
         assert ("starts from the same weights" in caplog.text) == warned
+
+
+def test_another_surrogate_in_the_same_folder_is_another_run(trained, tmp_path):
+    data, model, out = trained
+    folder = shutil.copytree(out, tmp_path / "run")
+    method = TAP(surrogate=str(folder), steps=1)
+    first = protect(data, method, tmp_path / "protected")
+    again = protect(data, method, tmp_path / "protected")
+    assert again.card.surrogate == first.card.surrogate != ""
+    assert torch.equal(again.images.x, first.images.x)
+    with torch.no_grad():
+        other = copy.deepcopy(model)
+        next(other.parameters()).add_(0.1)
+    write_weights(folder / "model.safetensors", other)
+    with pytest.raises(UserError, match="another run's"):
+        protect(data, method, tmp_path / "protected")
+
+
+def test_class_means_are_of_what_the_network_is_shown():
+    """From 128 pixels on T's test view is the center crop, which training and noise see too."""
+    x = torch.randint(0, 256, (4, 3, 128, 128), dtype=torch.uint8)
+    sizes = []
+
+    def look(images: torch.Tensor) -> torch.Tensor:
+        sizes.append(tuple(images.shape[-2:]))
+        return images.flatten(1)
+
+    data = Images(x, torch.arange(4) % 2, ("a", "b"))
+    means = mean_by_class(look, data, torch.device("cpu"))
+    assert set(sizes) == {(112, 112)}
+    crop = x[:, :, 8:-8, 8:-8].float().flatten(1) / 255
+    assert torch.allclose(means, torch.stack([crop[::2].mean(0), crop[1::2].mean(0)]), atol=1e-6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import Presets
@@ -139,8 +139,9 @@ class Method(Presets, ABC):
             cls.name = cls.__name__
 
     @property
-    def form_key(self) -> dict[str, int]:
-        """What ``form`` adds to what a result is found by, from the second on."""
+    def further_key(self) -> dict[str, Any]:
+        """What a result is found by beside the settings: ``form``, from the second on, and what
+        lies in files that a setting only names."""
         return {"form": self.form} if self.form > 1 else {}
 
     @property
@@ -151,6 +152,10 @@ class Method(Presets, ABC):
     @abstractmethod
     def craft(self, data: Images, run: Context) -> Noise:
         """Make the noise for every image of ``data``, resuming from ``run.state``."""
+
+    counts_protected: ClassVar[bool] = False
+    """whether ``passes`` and ``probe`` also take how many of the images get noise (None: all); the
+    rest serve the surrogate alone"""
 
     def passes(self, images: int) -> int:
         """Count the forward and backward passes of one image that noise for ``images`` images costs

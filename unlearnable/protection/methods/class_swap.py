@@ -121,6 +121,8 @@ class ClassSwap(Method):
 
         return class_swap(self, data, run)
 
+    counts_protected = True
+
     def passes(self, images: int, protected: int | None = None) -> int:
         """Count as ``Method.passes`` does, where so many of the images get noise (None: all)."""
         method, networks = self.shortcut_method, len(self.surrogates) + bool(self.shortcut)

@@ -124,7 +124,7 @@ def _first_centers(x: Tensor, k: int, g: torch.Generator) -> Tensor:
     return x[rows]
 
 
-class NoiseNetwork(nn.Module):
+class ClusterNoiseNetwork(nn.Module):
     """From fixed random inputs [k, 3, H, W] to noises [k, 3, H, W] in [-1, 1]: down to half the
     size, two residual blocks, and up again. Its batch is always all k, so that batch norm has no
     statistics to remember."""
@@ -165,7 +165,7 @@ class ClusterNoise:
         self.t = augment.for_size(*data.x.shape[-2:])
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(run.seed)
-            self.network = NoiseNetwork().to(run.device)
+            self.network = ClusterNoiseNetwork().to(run.device)
         g = generator("cpu", run.seed, "noise inputs")
         self.inputs = torch.rand(len(centers), *data.x.shape[1:], generator=g).to(run.device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=m.lr)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from unlearnable.core.files import file_digest
 from unlearnable.core.presets import require
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
 
@@ -60,6 +62,13 @@ class OnSurrogate(Method):
             }
         return {}
 
+    @property
+    def further_key(self) -> dict[str, Any]:
+        weights = Path(self.surrogate) / "model.safetensors"
+        if not self.surrogate or not weights.is_file():  # what ``read_surrogate`` refuses
+            return super().further_key
+        return super().further_key | {"surrogate": file_digest(weights)[:16]}
+
     def surrogate_recipe(self, *, augment: bool = True) -> Recipe:
         """Return how the surrogate trains here."""
         from unlearnable.training.recipe import Recipe
@@ -80,6 +89,8 @@ class OnSurrogate(Method):
         """Passes of the surrogate's training on ``images`` images, if it is trained here."""
         return 0 if self.surrogate else self.surrogate_recipe().passes(images)
 
+    counts_protected = True
+
     @abstractmethod
     def passes(self, images: int, protected: int | None = None) -> int:
         """Count as ``Method.passes`` does, where so many of the images get noise (None: all)."""
@@ -93,7 +104,7 @@ class OnSurrogate(Method):
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class TowardClass:
     """Look like the class ``shift`` after the own one."""
 
     shift: int = 0
@@ -121,7 +132,7 @@ class FixedSurrogate(OnSurrogate):
 
     @property
     @abstractmethod
-    def goal(self) -> CrossEntropy | FeatureDistance:
+    def goal(self) -> TowardClass | FeatureDistance:
         """What the noise lowers on the finished surrogate."""
 
     def craft(self, data: Images, run: Context) -> Noise:
@@ -160,8 +171,8 @@ class TAP(FixedSurrogate):
     presets = {"paper": {}, "short": SHORT}
 
     @property
-    def goal(self) -> CrossEntropy:
-        return CrossEntropy(shift=1)
+    def goal(self) -> TowardClass:
+        return TowardClass(shift=1)
 
 
 @dataclass(frozen=True)
@@ -179,8 +190,8 @@ class HYPO(FixedSurrogate):
     presets = {"paper": {}, "short": SHORT}
 
     @property
-    def goal(self) -> CrossEntropy:
-        return CrossEntropy()
+    def goal(self) -> TowardClass:
+        return TowardClass()
 
 
 @dataclass(frozen=True)

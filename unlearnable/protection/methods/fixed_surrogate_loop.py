@@ -92,11 +92,12 @@ def _nearest_other(features: Tensor, centers: Tensor, y: Tensor) -> Tensor:
 def mean_by_class(look: Callable[[Tensor], Tensor], data: Images, device: torch.device) -> Tensor:
     """Return the mean of ``look`` over the clean images of every class, [classes, D].
 
-    look: images [n, 3, H, W] in [0, 1] -> [n, D]."""
+    look: images [n, 3, H, W] in [0, 1], as T shows them to a test -> [n, D]."""
+    t = augment.for_size(*data.x.shape[-2:])
     count = torch.zeros(len(data.classes), device=device)
     total = torch.zeros(0)
     for i in distributed.local_rows(len(data)).split(at_once(data.x, 500)):
-        seen, y = look(data.pixels(i, device)), data.labels(i, device)
+        seen, y = look(t.test(data.pixels(i, device))), data.labels(i, device)
         if not len(total):
             total = seen.new_zeros(len(count), seen.shape[1])
         total.index_add_(0, y, seen)

@@ -129,6 +129,8 @@ class MinMin(GeneratorMethod):
         drawn = sum(level.draws for level in noise.of(noise.draws)) if noise else 1
         return self.steps * self.copies * (self.slots.noise_sees.passes + drawn)
 
+    counts_protected = True
+
     def passes(self, images: int, protected: int | None = None) -> int:
         """Count as ``Method.passes`` does, where so many of the images get noise (None: all)."""
         return sum(self._passes(images, protected))

@@ -15,7 +15,7 @@ from unlearnable.protection.methods.base import Context
 from unlearnable.training.frozen import Frozen
 
 
-def chunks(rows: Tensor, images: int, size: int) -> tuple[Tensor, ...]:
+def process_chunks(rows: Tensor, images: int, size: int) -> tuple[Tensor, ...]:
     """Divide this process's ``rows`` of ``images`` into chunks of about ``size``: equally many on
     every process, because all save together and class-wise noise sums gradients over them."""
     largest = -(-images // distributed.world())
@@ -36,7 +36,7 @@ def batches(
         rows, images = rows[among[rows]], int(among.sum())
     if shuffle is not None:
         rows = rows[torch.randperm(len(rows), generator=shuffle)]
-    return chunks(rows, images, batch // distributed.world())
+    return process_chunks(rows, images, batch // distributed.world())
 
 
 def places(i: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from unlearnable.core.seeding import generator
 from unlearnable.core.units import in_unit
 from unlearnable.data.images import Images
 from unlearnable.protection.methods.base import Context
-from unlearnable.protection.methods.noise_rows import chunks, craft_rows
+from unlearnable.protection.methods.noise_rows import craft_rows, process_chunks
 from unlearnable.protection.methods.ntga import NTGA
 from unlearnable.training.pgd import pgd
 
@@ -40,7 +40,7 @@ def ntga(m: NTGA, data: Images, run: Context) -> Tensor | None:
     # shuffled, because folders come class by class and a block must hold many classes
     g = generator("cpu", run.seed, "ntga order", distributed.rank())
     rows = rows[torch.randperm(len(rows), generator=g)]
-    blocks = chunks(rows, len(data), min(m.block, len(rows)))
+    blocks = process_chunks(rows, len(data), min(m.block, len(rows)))
 
     def make(i: Tensor, k: int) -> Tensor:
         if run.protected is not None and not run.protected[i].any():

@@ -1,4 +1,4 @@
-"""What can be taken out of a protected folder: its originals and its noise."""
+"""What belongs to a protected folder: its originals, clean test images, and its noise."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def originals_of(
     return clean
 
 
-def test_images_of(
+def clean_test_images(
     folder: Path,
     test: str | None,
     size: int,
