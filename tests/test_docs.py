@@ -264,6 +264,30 @@ def test_the_table_of_class_swap_is_its_record():
         assert (mean.strip("*"), highest.strip("*")) == (spread, f"{max(values):.1f}"), name
 
 
+def test_the_table_of_the_suite_adaptive_is_that_of_its_audits():
+    audits: dict[str, list[dict]] = {}
+    for path in sorted((ROOT / "docs/audits").glob("*-adaptive-*.json")):
+        audit = json.loads(path.read_text())
+        audits.setdefault(audit["method"], []).append(audit)
+    text = (ROOT / "docs/results.md").read_text().partition("### The worst case, suite adaptive")[2]
+    lines = re.findall(r"^\|.+\|$", text, re.M)
+    head, rows, told = cells_of(lines[0]), lines[2:19], lines[19:26]
+    methods = [name.partition(" ")[0] for name in head[2:]]
+    assert {*methods} == {*audits} and [len(audits[m]) for m in methods] == [2] * 6 + [1]
+    names = [row["learner"] for row in audits["em"][0]["rows"]]
+    assert [cells_of(line)[0] for line in rows] == names
+    for k, line in enumerate(rows):
+        for method, cell in zip(methods, cells_of(line)[2:], strict=True):
+            values = [audit["rows"][k]["protected"] for audit in audits[method]]
+            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+            assert cell.strip("*") == f"{statistics.mean(values):.1f}{spread}", (method, line)
+    keys = ["pixels", "residuals", "own_pairs", "classes_clean", "classes_protected"]
+    for key, line in zip(keys, told[2:], strict=True):
+        for method, cell in zip(methods, cells_of(line)[1:], strict=True):
+            values = [audit["detection"][key] for audit in audits[method]]
+            assert cell == f"{statistics.mean(values):.1f}", (method, line)
+
+
 def test_the_records_of_class_swap_tell_noises_apart():
     """The digest of the images that a learner trained on belongs to one seed and size."""
     of: dict[str, set[tuple]] = {}
