@@ -130,7 +130,8 @@ def test_a_twin_s_result_never_shares_a_mean_with_today_s(tmp_path):
     write_json(tmp_path / config_hash(new["config"]) / "cell.json", new)
     today = Runner(TINY, tmp_path)
     assert today.found(spec) == {1: new}
-    assert "twin" in grid_flags(grid, runner) and "twin" not in grid_flags(grid, today)
+    assert "twin-learner" in grid_flags(grid, runner)
+    assert "twin-learner" not in grid_flags(grid, today)
 
 
 def test_fewer_surrogate_steps_keep_the_number_of_noise_passes():

@@ -40,7 +40,7 @@ def _flags(spec: LearnerSpec, runner: Runner) -> set[str]:
         )
     }
     if any(result.get("twin") for result in runner.found(spec).values()):
-        names.add("twin")
+        names.add("twin-learner")
     if len(results) == 1:
         names.add("few-seeds")
     if results and spec.method is not None and spec.fraction < 1:
