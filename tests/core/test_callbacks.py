@@ -173,3 +173,8 @@ def test_by_the_command_line(tmp_path):
     assert file.name.startswith("surrogate-") and len(file.read_text().splitlines()) == 2
     said = typed("learn", "em", "--watch", "csv", cwd=tmp_path, status=2).stderr
     assert "jsonl" in said and said.count("\n") == 1
+
+
+def test_a_folder_for_what_nobody_writes_is_refused(tmp_path):
+    said = typed("learn", "shapes", "--watch-folder", "w", cwd=tmp_path, status=2).stderr
+    assert said.count("\n") == 1 and "give --watch jsonl too" in said

@@ -220,6 +220,7 @@ def wrong(x): return x.float()
 def sparse(x): return x.to_sparse()
 def raises(x): raise ValueError("two\\nlines")
 def leaves(x): sys.exit(0)
+def two(x, y): return x
 number = 3
 """
 
@@ -235,6 +236,7 @@ def test_a_persons_own(noisy, tmp_path, monkeypatch):
         ("number", "is not a function"),
         ("raises", r"'mine:raises' failed on \d+ images, ValueError: two lines \(.*mine.py:5\)"),
         ("leaves", "SystemExit: 0"),
+        ("two", r"failed on \d+ images, TypeError: two\(\) missing 1 required"),
     ):
         for call in (apply_countermeasure, try_countermeasure):
             with pytest.raises(UserError, match=said):

@@ -342,6 +342,11 @@ def test_a_record_gives_the_same_tables(tmp_path):
     for table in tables:
         grid = table.grid(at)
         assert filled(grid, runner) == filled(grid, Runner(at, tmp_path / "docs"))
+    # a record of some tables keeps what it holds of others
+    assert (
+        write_record(tables[1:], at, tmp_path / "docs", tmp_path / "docs" / "small.json") == cells
+    )
+    assert len(Records(tmp_path / "docs")) == cells
     with pytest.raises(UserError, match="nothing to record"):
         write_record(
             tables, get_scale("paper", "cifar10"), tmp_path / "results", tmp_path / "x.json"

@@ -145,6 +145,9 @@ def test_noise_goes_out_and_comes_in(few, tmp_path, suffix):
     assert isinstance(raw, np.ndarray) and raw.dtype == np.int8 and raw.shape == tuple(few.x.shape)
     back = protect(few, Imported(file=str(file)), tmp_path / "back")
     assert torch.equal(back.images.x, done.images.x)
+    write_noise(-noise, file)  # other noise under the same name
+    with pytest.raises(UserError, match="another run's"):
+        protect(few, Imported(file=str(file)), tmp_path / "back")
 
 
 def test_noise_that_int8_does_not_hold_is_not_exported(few, tmp_path):

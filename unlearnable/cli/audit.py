@@ -1,5 +1,6 @@
 """``audit``."""
 
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +102,7 @@ class Audit(Verb):
             cluster=cluster,
         )
         table = audit_rows(done)
-        more = "All audits in one table: unlearnable report audits audits/"
+        more = f"All audits in one table: unlearnable report audits {shlex.quote(str(out.parent))}"
         data = {"out": out, **done.to_json()}
         return Done(f"{to_text(table)}\n{more}", data, tables=lambda: [table, more])
 

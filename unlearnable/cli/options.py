@@ -152,6 +152,10 @@ class Watching:
 
     def __post_init__(self) -> None:
         check_writers(self.watch)
+        if self.watch_folder != Path("watch") and not self.watch:
+            raise UserError(
+                "--watch-folder is where --watch writes; give --watch jsonl too, or leave it out."
+            )
 
     def callbacks(self, name: str, *sources: object) -> list[Callback]:
         """The writers, in a folder of that name. sources: of the images that are read. Raises

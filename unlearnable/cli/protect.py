@@ -1,5 +1,6 @@
 """``protect``: one sub-command per method, or a person's own as my_module:Class."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -201,8 +202,8 @@ def _described(done: "Protected", out: Path) -> Done:
         + (f"only {', '.join(map(printable, some))} protected, " if some else "")
         + f"noise at most {m['linf']}/255, PSNR "
         f"{m['psnr']} dB, SSIM {m['ssim']}, made in {done.card.seconds:.0f} s.\n"
-        f"See it: unlearnable show {out}    "
-        f"Measure it: unlearnable learn {out}"
+        f"See it: unlearnable show {shlex.quote(str(out))}    "
+        f"Measure it: unlearnable learn {shlex.quote(str(out))}"
     )
     return Done(text, {"out": out, "images": len(done.images), **done.card.to_json()})
 

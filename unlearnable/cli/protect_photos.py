@@ -1,6 +1,7 @@
 """``protect-photos``: a folder of one's own photos."""
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -287,7 +288,8 @@ def _result_lines(o: ProtectPhotos, card: "Card") -> list[str]:
         )
     several = card.fewest > 1  # a class of one photo cannot be divided
     if several and (card.classes != NO_CLASSES or card.others):
-        lines.append(f"Measure it: unlearnable verify {o.folder} {o.out}")
+        folders = " ".join(shlex.quote(str(folder)) for folder in (o.folder, o.out))
+        lines.append(f"Measure it: unlearnable verify {folders}")
     lines.append(
         f"{o.out} holds photos only. Keep the originals and {private_folder(o.out)} (card, "
         "generator) to yourself."

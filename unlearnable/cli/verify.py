@@ -1,5 +1,6 @@
 """``verify``."""
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,7 +110,9 @@ class Verify(Verb):
             precision=self.machine.precision,
             cluster=cluster,
         )
-        page = f"As a page: unlearnable report photos {self.protected}"
+        page = f"As a page: unlearnable report photos {shlex.quote(str(self.protected))}"
+        if self.out:
+            page += f" --verified {shlex.quote(str(out))}"
         return Done(
             f"{verify_table(done)}\n{page}",
             {"out": out, **done.to_json()},

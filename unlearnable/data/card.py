@@ -199,8 +199,8 @@ class Card:
     protected photo, in the order of the originals. lost_metadata: the originals whose metadata was
     to be kept and could not. protected_classes: the only classes that have noise, and over which
     ``measured`` is; empty if all have. others: whose photos the protected ones are among, if any.
-    form: of the method (``Method.form``). processes: that made the noise. surrogate: 16 digits of
-    the sha256 of the weights, where the surrogate was trained before.
+    form: of the method (``Method.form``). processes: that made the noise. file_digest: 16 digits of
+    the sha256 of the file that a setting names (weights of a surrogate, a generator, noise).
     """
 
     method: str
@@ -228,7 +228,7 @@ class Card:
     others: OthersRecord | None = None
     form: int = 1
     processes: int = 1
-    surrogate: str = ""
+    file_digest: str = ""
 
     @property
     def written_digest(self) -> str:
@@ -277,7 +277,7 @@ class Card:
             raise KeyError(missing[0])
         for key in ("form", "processes"):
             given[key] = value.get(key, 1)
-        given["surrogate"] = value.get("surrogate", "")
+        given["file_digest"] = value.get("file_digest", "")
         given["protected_classes"] = tuple(value.get("protected_classes", ()))
         if others := value.get("others"):
             given["others"] = OthersRecord.from_json(others)
@@ -295,10 +295,10 @@ class Card:
         value = asdict(self) | {"classes": [*self.classes], "shape": [*self.shape]}
         of_photos = {key: value.pop(key) for key in _OF_PHOTOS}
         some, others = value.pop("protected_classes"), value.pop("others")
-        surrogate = value.pop("surrogate")
+        digest = value.pop("file_digest")
         numbers = {key: value.pop(key) for key in ("form", "processes")}
         value |= {key: number for key, number in numbers.items() if number > 1}
-        value |= {"surrogate": surrogate} if surrogate else {}
+        value |= {"file_digest": digest} if digest else {}
         value |= {"protected_classes": [*some]} if some else {}
         value |= {"others": others} if others else {}
         if self.photos:

@@ -88,7 +88,7 @@ def _own(name: str, data: "Images") -> "Tensor":
     function, where = load_object("countermeasure", name)
     if not callable(function):
         raise UserError(f"countermeasure '{name}': that {where} is not a function; name one.")
-    with own_code("countermeasure", name, f"failed on {len(data)} images"):
+    with own_code("countermeasure", name, f"failed on {len(data)} images", all_of_it=True):
         x = function(data.x.clone())
     if not isinstance(x, torch.Tensor) or x.dtype != torch.uint8 or x.shape != data.x.shape:
         raise UserError(

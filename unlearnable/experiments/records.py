@@ -37,7 +37,7 @@ class Records:
     def __init__(self, folder: Path):
         self._results: dict[str, dict[int, Json]] = {}
         for path in sorted(folder.glob("*.json")):
-            for result in _recorded(path):
+            for result in read_records(path):
                 self.add(result)
         for path in sorted(folder.glob("*/cell.json")):
             self.add(resolved(read_cell(path), folder))
@@ -88,7 +88,7 @@ def resolved(cell: Json, folder: Path) -> Json:
     return read_cell(folder / cell["result"]) | {"config": cell["config"]}
 
 
-def _recorded(path: Path) -> list[Json]:
+def read_records(path: Path) -> list[Json]:
     """The results in a record; none for a JSON file of another program."""
     record: object = read_json(path)
     results = record.get("cells", []) if isinstance(record, dict) else []

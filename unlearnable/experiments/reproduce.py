@@ -15,7 +15,7 @@ from unlearnable.evaluation.store import Json
 from unlearnable.experiments.cell_values import cell_rows, markdown, result_tables
 from unlearnable.experiments.flags import grid_flags
 from unlearnable.experiments.grid import Grid, LearnerSpec, NoiseSpec, Spec, Table, narrowed
-from unlearnable.experiments.records import write_records
+from unlearnable.experiments.records import canonical, read_records, write_records
 from unlearnable.experiments.runner import Runner
 from unlearnable.experiments.scale import Scale
 from unlearnable.experiments.tables import TABLES
@@ -100,8 +100,8 @@ def _grids(
 
 
 def write_record(tables: list[Table], scale: Scale, results: Path | str, file: Path) -> int:
-    """Write every result of these tables into one file, to be kept with the project, and return
-    their number. Raises UserError where there is none."""
+    """Write every result of these tables into one file, to be kept with the project, beside those
+    that it holds already, and return the number of all. Raises UserError where there is none."""
     runner = Runner(scale, Path(results))
     specs = dict.fromkeys(spec for table in tables for spec in table.grid(scale).specs())
     found = [result for spec in specs for result in runner.found(spec).values()]
@@ -109,6 +109,13 @@ def write_record(tables: list[Table], scale: Scale, results: Path | str, file: P
         raise UserError(
             f"{results} has no result of these tables at that scale; nothing to record."
         )
+    if file.exists():
+        new = {(canonical(r["config"]), r["config"].get("seed")) for r in found}
+        found += [
+            r
+            for r in read_records(file)
+            if (canonical(r["config"]), r["config"].get("seed")) not in new
+        ]
     return write_records(found, file)
 
 

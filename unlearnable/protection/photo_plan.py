@@ -79,8 +79,11 @@ def plan(
         _check_images(shown(clean, method, others), method)
         return Plan(files, names, prints, own, [*range(len(files))], method, {}, None, others)
     run = (method.name, settings_of(method), seed, photos)
+    other_file = before.file_digest and before.file_digest != method.further_key.get(
+        "file_digest", before.file_digest
+    )
     if (before.method, before.settings, before.seed, before.photos) != run or (
-        not before.files and before.digest != clean.digest()
+        other_file or (not before.files and before.digest != clean.digest())
     ):
         raise UserError(
             f"{out} holds another run's protected photos; give another folder, or delete it and "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.files import file_digest
 from unlearnable.core.presets import Presets
 
 if TYPE_CHECKING:
@@ -141,8 +142,16 @@ class Method(Presets, ABC):
     @property
     def further_key(self) -> dict[str, Any]:
         """What a result is found by beside the settings: ``form``, from the second on, and what
-        lies in files that a setting only names."""
-        return {"form": self.form} if self.form > 1 else {}
+        lies in the file that a setting only names (``named_file``)."""
+        form = {"form": self.form} if self.form > 1 else {}
+        if self.named_file is None or not self.named_file.is_file():  # which ``craft`` refuses
+            return form
+        return form | {"file_digest": file_digest(self.named_file)[:16]}
+
+    @property
+    def named_file(self) -> Path | None:
+        """The file that a setting names and the noise hangs on, if any."""
+        return None
 
     @property
     def budget(self) -> str:

@@ -6,9 +6,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from unlearnable.core.files import file_digest
 from unlearnable.core.presets import require
 from unlearnable.protection.methods.base import Context, Method, Noise, mixed_probe
 
@@ -63,11 +62,8 @@ class OnSurrogate(Method):
         return {}
 
     @property
-    def further_key(self) -> dict[str, Any]:
-        weights = Path(self.surrogate) / "model.safetensors"
-        if not self.surrogate or not weights.is_file():  # what ``read_surrogate`` refuses
-            return super().further_key
-        return super().further_key | {"surrogate": file_digest(weights)[:16]}
+    def named_file(self) -> Path | None:
+        return Path(self.surrogate) / "model.safetensors" if self.surrogate else None
 
     def surrogate_recipe(self, *, augment: bool = True) -> Recipe:
         """Return how the surrogate trains here."""

@@ -49,6 +49,10 @@ class Generated(Method):
     """height of the images it was trained on, in pixels"""
 
     @property
+    def named_file(self) -> Path:
+        return Path(self.file)
+
+    @property
     def eps(self) -> float:
         return self.family.eps
 

@@ -29,6 +29,10 @@ class Imported(Method):
     def __post_init__(self) -> None:
         require(self, positive="eps")
 
+    @property
+    def named_file(self) -> Path:
+        return Path(self.file)
+
     def craft(self, data: Images, run: Context) -> Noise:
         from unlearnable.protection.methods.noise_files import read_noise
 
