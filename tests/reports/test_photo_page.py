@@ -150,6 +150,19 @@ def test_originals_are_found_from_elsewhere_or_missed_aloud(tmp_path, monkeypatc
     assert len(page.images) == 3 and "Some photos are not shown" in page.text
 
 
+@pytest.mark.parametrize("change", ["added", "missing"])
+def test_no_page_on_other_photos_than_those_that_were_written(tmp_path, change):
+    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    protect_photos(photos, out, METHOD, size=SIZE)
+    if change == "added":
+        shutil.copy(photos / "cat/0 my image.png", out / "cat/stranger.png")
+    else:
+        (out / "cat/0 my image.png").unlink()
+    with pytest.raises(UserError, match="are missing from .*, or were added to it"):
+        report(out, out=tmp_path / "x.html")
+    assert not (tmp_path / "x.html").exists()
+
+
 def test_names_cannot_become_markup_or_escape_sequences(tmp_path):
     photos = album(tmp_path / "<i>photos", classes=("<b>cat\x1b[31m", "d\u202eog"))
     out = tmp_path / "out <script> it's"

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from unlearnable.core.device import pick_device
+from unlearnable.core.files import config_hash
 from unlearnable.data.images import Images
 from unlearnable.evaluation.attacker import Attacker, Pairs, purifier
 from unlearnable.evaluation.countermeasures import apply_countermeasure
@@ -63,7 +64,8 @@ def train_and_test(
         attacker=attacker,
         precision=precision,
     )
-    return Result.from_json(get_or_compute(results, config, compute, wait=wait))
+    found = get_or_compute(results, config, compute, wait=wait)
+    return Result.from_json(found, str(results / config_hash(config) / "cell.json"))
 
 
 def training_config(

@@ -19,6 +19,7 @@ from unlearnable.data.card import (
     find_private,
 )
 from unlearnable.data.decoding import SUFFIXES, read
+from unlearnable.data.folders import in_order_of_originals, incomplete
 from unlearnable.data.image_files import NO_CLASSES, listing
 from unlearnable.data.visibility import describe_shift
 from unlearnable.evaluation.results import Verified, VerifiedRow
@@ -48,6 +49,8 @@ def report(
             f"{protected} is not a folder of protected photos; make one with `unlearnable "
             "protect-photos`."
         )
+    if in_order_of_originals(protected, card) is None:
+        raise incomplete(protected)
     check_unpublished(out)
     check_outside(card.data.get("source"), out)
     check_ours(out, TITLE.encode())
