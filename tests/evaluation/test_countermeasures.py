@@ -226,21 +226,24 @@ number = 3
 
 
 def test_a_persons_own(noisy, tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "counter.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
-    assert torch.equal(apply_countermeasure("mine:invert", noisy).x, 255 - noisy.x)
+    assert torch.equal(apply_countermeasure("counter:invert", noisy).x, 255 - noisy.x)
     for name, said in (
         ("wrong", "must return uint8"),
         ("sparse", "returned torch.sparse_coo on cpu"),
         ("other", "no 'other'"),
         ("number", "is not a function"),
-        ("raises", r"'mine:raises' failed on \d+ images, ValueError: two lines \(.*mine.py:5\)"),
+        (
+            "raises",
+            r"'counter:raises' failed on \d+ images, ValueError: two lines \(.*counter.py:5\)",
+        ),
         ("leaves", "SystemExit: 0"),
         ("two", r"failed on \d+ images, TypeError: two\(\) missing 1 required"),
     ):
         for call in (apply_countermeasure, try_countermeasure):
             with pytest.raises(UserError, match=said):
-                call(f"mine:{name}", noisy)
+                call(f"counter:{name}", noisy)
 
 
 def test_denoiser_learns_the_noise_of_the_leaked_pairs(monkeypatch):

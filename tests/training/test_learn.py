@@ -336,3 +336,14 @@ def test_accuracy_is_not_taken_from_logits_that_are_none(few, tmp_path, name, sa
     with pytest.raises(UserError, match=said):
         learn(few, own(name, batch=4), test=few, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_test_images_may_name_the_same_classes_in_another_order(few):
+    """As a folder does, whose classes come by name: labels follow the names."""
+    order = torch.randperm(len(few.classes), generator=torch.Generator().manual_seed(0))
+    names = tuple(few.classes[k] for k in order.tolist())
+    other = replace(few, y=order.argsort()[few.y], classes=names)
+    assert torch.equal(other.in_classes_of(few).y, few.y)
+    assert learn(few, TINY, test=other).result["log"] == learn(few, TINY, test=few).result["log"]
+    with pytest.raises(UserError, match="give test images of the same classes"):
+        learn(few, TINY, test=replace(few, classes=("x", *few.classes[1:])))

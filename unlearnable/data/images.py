@@ -75,6 +75,14 @@ class Images:
         """Select images by a mask, bool [N], or by their indices, int64."""
         return replace(self, x=self.x[rows], y=self.y[rows])
 
+    def in_classes_of(self, other: "Images") -> Self:
+        """Return the images with their labels counted as in ``other``, whose classes may stand in
+        another order: a folder's come by name. Where the classes are not the same, unchanged."""
+        if self.classes == other.classes or {*self.classes} != {*other.classes}:
+            return self
+        at = torch.tensor([other.classes.index(name) for name in self.classes])
+        return replace(self, y=at[self.y], classes=other.classes)
+
     def pixels(self, i: Tensor | slice, device: torch.device | str) -> Tensor:
         """Return the images ``i`` as float32 in [0, 1] on ``device``."""
         x, _ = self._copy_on(torch.device(device))

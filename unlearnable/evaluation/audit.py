@@ -146,6 +146,7 @@ def _sets(
     test = test if test is not None else load(folder, split="test", root=root, originals=originals)
     if len(clean.classes) < 2:
         raise UserError(f"All images of {folder} are of one class; there is nothing to tell apart.")
+    test = test.in_classes_of(clean)
     if test.classes != clean.classes:
         raise UserError(
             f"The test images have the classes {', '.join(test.classes[:5])}..., those of {folder} "

@@ -38,20 +38,21 @@ class Records:
         self._results: dict[str, dict[int, Json]] = {}
         for path in sorted(folder.glob("*.json")):
             for result in read_records(path):
-                self.add(result)
+                self.add(result, path)
         for path in sorted(folder.glob("*/cell.json")):
-            self.add(resolved(read_cell(path), folder))
+            self.add(resolved(read_cell(path), folder), path)
 
     def __len__(self) -> int:
         return sum(map(len, self._results.values()))
 
-    def add(self, result: Json) -> None:
-        """Add a result with its configuration. Raises UserError for an incomplete one."""
+    def add(self, result: Json, path: Path | None = None) -> None:
+        """Add a result with its configuration. path: where it lies, for the message. Raises
+        UserError for an incomplete one."""
         config = result["config"]
         if problem := mismatch(result, Result if config.get("what") == "learner" else NoiseResult):
             raise UserError(
-                f"A result of {config.get('method') or 'the clean images'} is not complete (it has "
-                f"{problem}); delete it and run `unlearnable reproduce` again."
+                f"{path or 'A result'} is not a complete result of `unlearnable reproduce` (it has "
+                f"{problem}); give the folder or record that it wrote."
             )
         of, seed = self._results.setdefault(canonical(config), {}), config.get("seed", 0)
         if not result.get("twin") or seed not in of:

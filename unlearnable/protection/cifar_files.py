@@ -27,6 +27,7 @@ def export_cifar(train: Images, test: Images, root: Path) -> Path:
         raise UserError(
             f"The CIFAR layout holds 32 x 32 images; these are {list(train.x.shape[1:])}."
         )
+    test = test.in_classes_of(train)
     if test.classes != train.classes:
         raise UserError(
             f"The test images have the classes {', '.join(map(printable, test.classes[:5]))}, not "

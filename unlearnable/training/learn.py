@@ -112,6 +112,7 @@ def _learn(
             "The countermeasure projection moves pixels beyond 0 and 1; adversarial training and "
             "augmentations would clip them back, which undoes it. Choose one or the other."
         )
+    test = test and test.in_classes_of(data)
     if test is not None and test.classes != data.classes:
         raise UserError(
             f"The test images have the classes {', '.join(test.classes[:5])}..., not those of the "
