@@ -18,6 +18,7 @@ from unlearnable.core.typed_json import mismatch
 
 CARD = "card.json"
 MARKER = "run.json"  # in the private folder until all photos are done: what the run is
+_LEFT_OUT = {"form": 1, "processes": 1, "file_digest": ""}  # of card.json at these values
 _OF_PHOTOS = ("photos", "left_out", "files", "lost_metadata")  # keys of a card for photos only
 
 
@@ -275,9 +276,7 @@ class Card:
             given[key] = dict(given[key])
         if missing := sorted(Measured.__required_keys__ - given["measured"].keys()):
             raise KeyError(missing[0])
-        for key in ("form", "processes"):
-            given[key] = value.get(key, 1)
-        given["file_digest"] = value.get("file_digest", "")
+        given |= {key: value.get(key, default) for key, default in _LEFT_OUT.items()}
         given["protected_classes"] = tuple(value.get("protected_classes", ()))
         if others := value.get("others"):
             given["others"] = OthersRecord.from_json(others)
@@ -295,10 +294,8 @@ class Card:
         value = asdict(self) | {"classes": [*self.classes], "shape": [*self.shape]}
         of_photos = {key: value.pop(key) for key in _OF_PHOTOS}
         some, others = value.pop("protected_classes"), value.pop("others")
-        digest = value.pop("file_digest")
-        numbers = {key: value.pop(key) for key in ("form", "processes")}
-        value |= {key: number for key, number in numbers.items() if number > 1}
-        value |= {"file_digest": digest} if digest else {}
+        own = {key: value.pop(key) for key in _LEFT_OUT}
+        value |= {key: found for key, found in own.items() if found != _LEFT_OUT[key]}
         value |= {"protected_classes": [*some]} if some else {}
         value |= {"others": others} if others else {}
         if self.photos:

@@ -24,7 +24,7 @@ from unlearnable.protection.methods.base import Method
 from unlearnable.protection.methods.fixed_surrogate import OnSurrogate
 from unlearnable.protection.protect import protect, settings_of
 from unlearnable.protection.settings import method_of_card
-from unlearnable.training.precision import Precision
+from unlearnable.training.precision import Precision, precision_key
 
 MOST_PAIRS = 4000  # protected in one run, of which smaller attackers use a part
 SET_ASIDE = 0.25  # of the images, where the source has fewer others than that
@@ -63,7 +63,7 @@ class Attacker:
             "settings": settings_of(self.method),
             "seed": self.seed,
             "images": self.clean.digest(),
-            **({"precision": self.precision} if self.precision != "auto" else {}),
+            **precision_key(self.precision),
             **self.method.further_key,
         }
 

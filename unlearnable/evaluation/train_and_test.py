@@ -14,7 +14,7 @@ from unlearnable.evaluation.learners import Learner
 from unlearnable.evaluation.results import Result
 from unlearnable.evaluation.store import Json, get_or_compute, without_defaults
 from unlearnable.training.learn import learn
-from unlearnable.training.precision import Precision
+from unlearnable.training.precision import Precision, precision_key
 from unlearnable.training.recipe import Recipe
 
 
@@ -79,17 +79,14 @@ def training_config(
     attacker: Attacker | None = None,
     precision: Precision = "auto",
 ) -> Json:
-    """Return what the result is found by; settings at their defaults are left out. A stated
-    ``precision`` counts, and ``auto`` takes what was measured on any machine."""
+    """Return what the result is found by; settings at their defaults are left out."""
     own = without_defaults(asdict(learner), Learner())
     own = {k: v for k, v in own.items() if k not in ("name", "changes")}
-    own |= learner.further_key(recipe)
+    own |= learner.further_key(recipe) | precision_key(precision)
     if learner.leaked and pairs:
         own |= {"pairs": [images.digest() for images in pairs], "denoiser": NETWORK}
     if learner.own_pairs and attacker:
         own["own_pairs"] = attacker.key(learner.own_pairs)
-    if precision != "auto":
-        own["precision"] = precision
     if len(test.y.bincount(minlength=len(test.classes)).unique()) > 1:
         own["accuracy"] = "balanced"  # an earlier version counted all images alike
     return own | {

@@ -109,14 +109,9 @@ def write_record(tables: list[Table], scale: Scale, results: Path | str, file: P
         raise UserError(
             f"{results} has no result of these tables at that scale; nothing to record."
         )
-    if file.exists():
-        new = {(canonical(r["config"]), r["config"].get("seed")) for r in found}
-        found += [
-            r
-            for r in read_records(file)
-            if (canonical(r["config"]), r["config"].get("seed")) not in new
-        ]
-    return write_records(found, file)
+    before = read_records(file) if file.exists() else []
+    kept = {(canonical(r["config"]), r["config"].get("seed")): r for r in [*before, *found]}
+    return write_records([*kept.values()], file)
 
 
 def _check_names(

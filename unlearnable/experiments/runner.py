@@ -18,7 +18,7 @@ from unlearnable.experiments.records import Records, canonical, resolved
 from unlearnable.experiments.scale import Scale
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.protect import Protected, protect
-from unlearnable.training.precision import Precision
+from unlearnable.training.precision import Precision, precision_key
 
 MOST_SENT = 1 << 32  # bytes of images
 
@@ -180,7 +180,7 @@ class Runner:
             "settings": method and asdict(cast(Any, method)),
             "seed": seed,
             **(method.further_key if method else {}),
-            **({"precision": self.precision} if self.precision != "auto" else {}),
+            **precision_key(self.precision),
         }
 
 

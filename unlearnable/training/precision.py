@@ -13,6 +13,12 @@ from unlearnable.training import small_conv
 from unlearnable.training.recipe import Precision as Precision
 
 
+def precision_key(precision: Precision) -> dict[str, str]:
+    """What a stated precision adds to what a result is found by; ``auto`` takes what was measured
+    on any machine."""
+    return {} if precision == "auto" else {"precision": precision}
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 convolutions are fast here."""
     if device.type == "cuda":
