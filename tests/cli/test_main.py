@@ -307,14 +307,14 @@ def test_own_method_and_what_is_none(tmp_path):
         .read_text()
         .split("```python\n")[1]
     )
-    (tmp_path / "stripes.py").write_text(example.split("```")[0])
-    said = run(
-        "protect", "stripes:Stripes", "--data", "shapes", "--limit", 40, "--period", 6, cwd=tmp_path
-    ).stdout
-    assert (
-        "noise at most 8/255" in said
-        and (tmp_path / "protected" / "Stripes" / "card.json").exists()
-    )
+    file = tmp_path / "stripes.py"
+    file.write_text(example.split("```")[0])
+    words = ["protect", "stripes:Stripes", "--data", "shapes", "--limit", 40, "--period", 6]
+    said = run(*words, cwd=tmp_path).stdout
+    assert "noise at most 8/255" in said and run(*words, cwd=tmp_path).stdout == said
+    assert (tmp_path / "protected" / "Stripes" / "card.json").exists()
+    file.write_text(f"{file.read_text()}\n# another method now")
+    assert "another run's" in run(*words, cwd=tmp_path, status=2).stderr
     assert "--period" in run("protect", "stripes:Stripes", "--help", cwd=tmp_path).stdout
     for name, says in (
         ("stripes:np", "is not a dataclass"),

@@ -1,5 +1,6 @@
 """A result is found by the images, the learner and the seed, and by nothing else."""
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -56,6 +57,21 @@ def test_what_the_settings_only_name_counts(images, tmp_path):
     for precision in ("fp32", "bf16"):
         config = training_config(ORDINARY, images, images, 0, recipe=RECIPE, precision=precision)
         assert config == {**key(images), "precision": precision}
+
+
+def test_own_code_counts_by_its_content(images, tmp_path, monkeypatch):
+    """A network or countermeasure that was edited is another one; nothing is imported for it."""
+    monkeypatch.chdir(tmp_path)
+    keys = []
+    for line in ("raise SystemExit", "raise SystemExit  # edited"):
+        (tmp_path / "mine_to_edit.py").write_text(line)
+        for recipe, by in (
+            (replace(RECIPE, model="mine_to_edit:net"), ORDINARY),
+            (RECIPE, Learner(countermeasure="mine_to_edit:filter")),
+        ):
+            keys.append(key(images, by, recipe=recipe))
+    assert keys[0] != keys[2] and keys[1] != keys[3] and "mine_to_edit" not in sys.modules
+    assert keys[0].keys() == keys[2].keys() == {*key(images), "own_code"}
 
 
 def test_a_radius_of_2_is_one_of_2_0(images):

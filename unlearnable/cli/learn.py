@@ -75,6 +75,7 @@ class Learn(Verb):
         from unlearnable.core import distributed
         from unlearnable.core.device import pick_device
         from unlearnable.core.files import config_hash, file_digest
+        from unlearnable.core.plugins import own_code_key
         from unlearnable.training.learn import learn
         from unlearnable.training.precision import use_bfloat16
 
@@ -90,6 +91,7 @@ class Learn(Verb):
             settings["bfloat16"] = True
         if self.recipe.init_from and (start := Path(self.recipe.init_from)).is_file():
             settings["init_from"] = file_digest(start)
+        settings |= own_code_key(self.recipe.model)
         out = self.out or Path("runs") / config_hash(settings)
         with distributed.processes(device):
             done = learn(

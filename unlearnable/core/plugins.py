@@ -2,6 +2,7 @@
 network or method from the current folder."""
 
 import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.files import config_hash, file_digest
 
 T = TypeVar("T")
 PACKAGE = str(Path(__file__).parents[1])
@@ -47,6 +49,25 @@ def form_in_key(table: Mapping[str, Entry[Any]], name: str | None, key: str) -> 
 def names_object(text: str) -> bool:
     """Whether ``text`` has the form my_module:attribute."""
     return re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", text) is not None
+
+
+def own_code_key(*names: str | None) -> dict[str, str]:
+    """What code of a person's own among ``names`` (my_module:attribute; others do not count) adds
+    to what a result is found by: a hash of its files. What these import does not count."""
+    modules = (name.partition(":")[0] for name in names if name and names_object(name))
+    digests = [file_digest(file) for file in map(_source, modules) if file is not None]
+    return {"own_code": config_hash({"files": digests})} if digests else {}
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module, which is not imported; None where that cannot be told."""
+    with working_directory_importable():
+        importlib.invalidate_caches()
+        try:
+            spec = importlib.util.find_spec(module)
+        except Exception:  # a package around it fails on import: ``load_object`` says so
+            return None
+    return Path(spec.origin) if spec and spec.has_location and spec.origin else None
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from unlearnable.core.typed_json import mismatch
 
 CARD = "card.json"
 MARKER = "run.json"  # in the private folder until all photos are done: what the run is
-_LEFT_OUT = {"form": 1, "processes": 1, "file_digest": ""}  # of card.json at these values
+# of card.json at these values
+_LEFT_OUT = {"form": 1, "processes": 1, "file_digest": "", "own_code": ""}
 _OF_PHOTOS = ("photos", "left_out", "files", "lost_metadata")  # keys of a card for photos only
 
 
@@ -202,6 +203,7 @@ class Card:
     ``measured`` is; empty if all have. others: whose photos the protected ones are among, if any.
     form: of the method (``Method.form``). processes: that made the noise. file_digest: 16 digits of
     the sha256 of the file that a setting names (weights of a surrogate, a generator, noise).
+    own_code: a hash of the code of a person's own method or network, if any.
     """
 
     method: str
@@ -230,6 +232,7 @@ class Card:
     form: int = 1
     processes: int = 1
     file_digest: str = ""
+    own_code: str = ""
 
     @property
     def written_digest(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.core.files import file_digest
-from unlearnable.core.plugins import form_in_key
+from unlearnable.core.plugins import form_in_key, own_code_key
 from unlearnable.evaluation.countermeasures import COUNTERMEASURES
 from unlearnable.models import MODELS
 from unlearnable.training.augmentations import AUGMENTATIONS
@@ -46,14 +46,15 @@ class Learner:
 
     def further_key(self, base: Recipe) -> dict[str, Any]:
         """What a result of this learner is found by beside its settings: the forms of what it does
-        to images, from the second on, and the weights that it starts from, which the settings only
-        name."""
+        to images, from the second on, and what the settings only name, the weights that it starts
+        from and a person's own code."""
         recipe = self.recipe(base)
         start = Path(recipe.init_from)
         return (
             form_in_key(COUNTERMEASURES, self.countermeasure, "countermeasure_form")
             | form_in_key(AUGMENTATIONS, recipe.augmentation, "augmentation_form")
             | ({"init_from": file_digest(start)[:16]} if start.is_file() else {})
+            | own_code_key(recipe.model, self.countermeasure)
         )
 
 

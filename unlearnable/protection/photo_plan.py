@@ -79,8 +79,10 @@ def plan(
         _check_images(shown(clean, method, others), method)
         return Plan(files, names, prints, own, [*range(len(files))], method, {}, None, others)
     run = (method.name, settings_of(method), seed, photos)
-    other_file = before.file_digest and before.file_digest != method.further_key.get(
-        "file_digest", before.file_digest
+    key = method.further_key
+    other_file = any(
+        known and known != key.get(name, known)
+        for name, known in (("file_digest", before.file_digest), ("own_code", before.own_code))
     )
     if (before.method, before.settings, before.seed, before.photos) != run or (
         other_file or (not before.files and before.digest != clean.digest())

@@ -40,6 +40,7 @@ from unlearnable.protection.methods.base import (
     Noise,
     check_method,
     check_noise,
+    own_names,
 )
 from unlearnable.training.precision import Precision, use_bfloat16
 
@@ -142,14 +143,8 @@ def _protect(
 def _craft(data: Images, method: Method, run: Context) -> Noise:
     """Let ``method`` make its noise. Raises UserError where its code or its network fails, if that
     is a person's own, and for a surrogate that diverged."""
-    kind = type(method)
-    name = (
-        ""
-        if kind.__module__.startswith(Method.__module__.partition(".")[0] + ".")
-        else f"{kind.__module__}:{kind.__qualname__}"
-    )
-    network = str(getattr(getattr(method, "family", method), "model", ""))
-    with own_code("method", name, "failed"), own_code("model", network, "failed"):
+    own, network = own_names(method)
+    with own_code("method", own, "failed"), own_code("model", network, "failed"):
         noise = check_noise(method.craft(data, run), method)
     if noise.generator is not None and not is_finite(noise.generator.state_dict()):
         raise diverged(f"The surrogate of {method.name}")

@@ -19,7 +19,7 @@ from unlearnable.core.device import describe_place, pick_device
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import file_digest, read_json, write_json
 from unlearnable.core.finite import diverged, is_finite
-from unlearnable.core.plugins import form_in_key, own_code
+from unlearnable.core.plugins import form_in_key, own_code, own_code_key
 from unlearnable.core.presets import require_seed
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
@@ -126,6 +126,7 @@ def _learn(
         "purpose": purpose,
         "bfloat16": bfloat16,
         **form_in_key(AUGMENTATIONS, recipe.augmentation, "augmentation_form"),
+        **own_code_key(recipe.model),
     }
     logger.debug("%s %s: %s", purpose, describe_place(where, bfloat16, out), config)
     own_seed = seed_of(purpose, seed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import file_digest
+from unlearnable.core.plugins import own_code_key
 from unlearnable.core.presets import Presets
 
 if TYPE_CHECKING:
@@ -68,6 +69,15 @@ class Noise:
     delta: Tensor | None
     generator: nn.Module | None = None
     passes: int = 0
+
+
+def own_names(method: Method) -> tuple[str, str]:
+    """Return a method as my_module:Method, empty for one of this package, and the network that its
+    settings name, if any."""
+    kind, package = type(method), Method.__module__.partition(".")[0]
+    ours = kind.__module__.startswith(f"{package}.")
+    own = "" if ours else f"{kind.__module__}:{kind.__qualname__}"
+    return own, str(getattr(getattr(method, "family", method), "model", ""))
 
 
 def check_noise(noise: object, method: Method) -> Noise:
@@ -141,12 +151,12 @@ class Method(Presets, ABC):
 
     @property
     def further_key(self) -> dict[str, Any]:
-        """What a result is found by beside the settings: ``form``, from the second on, and what
-        lies in the file that a setting only names (``named_file``)."""
-        form = {"form": self.form} if self.form > 1 else {}
-        if self.named_file is None or not self.named_file.is_file():  # which ``craft`` refuses
-            return form
-        return form | {"file_digest": file_digest(self.named_file)[:16]}
+        """What a result is found by beside the settings: ``form``, from the second on, what lies in
+        the file that a setting only names (``named_file``), and a person's own code."""
+        key = {"form": self.form} if self.form > 1 else {}
+        if self.named_file is not None and self.named_file.is_file():  # else ``craft`` refuses
+            key |= {"file_digest": file_digest(self.named_file)[:16]}
+        return key | own_code_key(*own_names(self))
 
     @property
     def named_file(self) -> Path | None:
