@@ -220,6 +220,11 @@ def mistakes(root: Path) -> dict[str, tuple[list, str]]:
             ["protect-photos", "empty", "out", "--level", "nope"],
             "there are light, normal, strong.",
         ),
+        "an option of several, and none": (
+            [*rem, "--watch", "--seed", "1"],
+            "--watch needs a value",
+        ),
+        "no seeds": (["reproduce", "eot", "--seeds"], "--seeds needs a value"),
         "missing argument": (["verify", "empty"], "needs PROTECTED"),
         "one argument more": (["show", "empty", "more"], "takes no argument 'more'"),
         "unknown table": (["reproduce", "time-costs"], "did you mean 'time-cost'?"),

@@ -13,7 +13,7 @@ from tyro._errors import on_parse_error
 
 from unlearnable.cli.help import REGISTRY, Page, page, union
 from unlearnable.cli.interrupts import interrupted, interruptible
-from unlearnable.cli.mistakes import one_sentence
+from unlearnable.cli.mistakes import one_sentence, require_values
 from unlearnable.cli.options import Command, Verb
 from unlearnable.cli.output import give, speaking
 from unlearnable.core.errors import UserError, refused_by_system, unknown
@@ -79,6 +79,7 @@ def parse(args: list[str]) -> Verb | None:
         )
     words = args[: 2 if verb in VERBS and called.commands else 1]
     called = called.commands.get(words[-1], called)
+    require_values(args, called.options)
     try:
         with redirect_stdout(Page()) as shown, on_parse_error(one_sentence(words, called.options)):
             return tyro.cli(

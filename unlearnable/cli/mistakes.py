@@ -1,7 +1,7 @@
 """What tyro refuses on a command line, in one sentence instead of a box."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -54,14 +54,29 @@ def _unexpected(token: str, command: str, kind: Any) -> str:
     return f"`{command}` has no option {token.partition('=')[0]}; {hint}"
 
 
-def option_names(value: Any) -> list[str]:
+def require_values(args: list[str], kind: Any) -> None:
+    """Raise UserError for an option that takes several values, is given none (``--watch``), and
+    would do nothing."""
+    lists = [name for name, default in options(kind) if default == ()]
+    for at, following in zip(args, [*args[1:], "--"]):
+        if at in lists and following.startswith("--"):
+            raise UserError(f"{at} needs a value or more; give one, or leave it out.")
+
+
+def option_names(kind: Any) -> list[str]:
     """The options that come of a dataclass or an instance of one, nested ones included."""
-    names: list[str] = []
-    for field in dataclasses.fields(value):
-        inner = getattr(value, field.name, None) or field.default_factory
-        inner = inner if dataclasses.is_dataclass(inner) else None
-        names += option_names(inner) if inner else [f"--{field.name.replace('_', '-')}"]
-    return names
+    return [name for name, _ in options(kind)]
+
+
+def options(kind: Any) -> Iterator[tuple[str, object]]:
+    """Yield those options, each with its default."""
+    for field in dataclasses.fields(kind):
+        inner = getattr(kind, field.name, None) or field.default_factory
+        if dataclasses.is_dataclass(inner):
+            yield from options(inner)
+        else:
+            name = field.name.replace("_", "-")
+            yield f"--{name}", getattr(kind, field.name, field.default)
 
 
 def _name(argument: Any) -> str:

@@ -56,6 +56,10 @@ class Reproduce(Verb):
     machines: Machines = field(default_factory=Machines)
 
     def __post_init__(self) -> None:
+        if not self.seeds and not self.show:
+            raise UserError(
+                "--seeds needs a value or more; give one, or --show to measure nothing."
+            )
         require_seed(*self.seeds)
 
     def run(self) -> Done:

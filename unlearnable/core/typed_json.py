@@ -3,6 +3,7 @@
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import (
+    Annotated,
     Any,
     Literal,
     NotRequired,
@@ -12,6 +13,9 @@ from typing import (
     get_type_hints,
     is_typeddict,
 )
+
+Percent = Annotated[float, (0, 100)]
+"""a share in %: ``mismatch`` takes numbers outside of 0 to 100 for damage, NaN too"""
 
 
 def mismatch(value: object, hint: Any, where: str = "") -> str | None:
@@ -23,6 +27,10 @@ def mismatch(value: object, hint: Any, where: str = "") -> str | None:
         return None
     if origin is NotRequired:
         return mismatch(value, inner[0], where)
+    if origin is Annotated:
+        low, high = inner[1]
+        fits = mismatch(value, inner[0]) is None and low <= value <= high
+        return None if fits else f"wrong {where}"
     if origin in (Union, UnionType):
         return None if any(mismatch(value, h) is None for h in inner) else f"wrong {where}"
     if origin is Literal:

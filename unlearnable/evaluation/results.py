@@ -1,7 +1,6 @@
 """What evaluations find, as values that can be written as JSON and read back. Accuracies are in %,
 on clean test images."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Literal, Self
 
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import read_json
-from unlearnable.core.typed_json import mismatch
+from unlearnable.core.typed_json import Percent, mismatch
 from unlearnable.data.card import Card
 from unlearnable.evaluation.store import Json
 
@@ -49,8 +48,8 @@ class Result(FromJson):
     kept: those of a hundred results fill a disk.
     """
 
-    accuracy: float
-    peak: float
+    accuracy: Percent
+    peak: Percent
     log: list[dict[str, float]]
     passes: int = 0
     seconds: float = 0.0
@@ -59,7 +58,7 @@ class Result(FromJson):
     version: str = ""
     commit: str | None = None
     command: str = ""
-    by_class: dict[str, float] = field(default_factory=dict)
+    by_class: dict[str, Percent] = field(default_factory=dict)
 
     def accuracy_on(self, classes: Iterable[str]) -> float:
         """Return the mean accuracy on ``classes`` in %. Raises UserError where it is not known."""
@@ -83,9 +82,9 @@ class AuditRow(FromJson):
     peak on protected ones. flags: of docs/checks.md. seconds: of both trainings."""
 
     learner: str
-    clean: float
-    protected: float
-    peak: float
+    clean: Percent
+    protected: Percent
+    peak: Percent
     flags: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -100,11 +99,11 @@ class Detection(FromJson):
     residuals, after training on an attacker's own pairs; None: no attacker has any. classes_clean,
     classes_protected: telling the images' classes."""
 
-    pixels: float
-    residuals: float
-    own_pairs: float | None
-    classes_clean: float
-    classes_protected: float
+    pixels: Percent
+    residuals: Percent
+    own_pairs: Percent | None
+    classes_clean: Percent
+    classes_protected: Percent
 
     @property
     def best(self) -> float:
@@ -125,7 +124,7 @@ class Audit(FromJson):
 
     suite: str
     version: int
-    chance: float
+    chance: Percent
     rows: list[AuditRow]
     method: str
     budget: str
@@ -154,9 +153,7 @@ class Audit(FromJson):
     def from_json(cls, data: Json, where: str = "This audit") -> Self:
         audit = super().from_json(data, where)
         seen, rows = data.get("detection"), [AuditRow.from_json(row, where) for row in data["rows"]]
-        numbers = [audit.chance, *(x for row in rows for x in (row.clean, row.protected, row.peak))]
-        whole = rows and {"model", "steps"} <= audit.recipe.keys() and audit.chance < 100
-        if not whole or not all(map(math.isfinite, numbers)):
+        if not rows or not {"model", "steps"} <= audit.recipe.keys() or audit.chance == 100:
             raise UserError(
                 f"{where} is not a complete Audit; run the command that wrote it again."
             )
@@ -173,12 +170,12 @@ class VerifiedRow(FromJson):
     whether the noise was made on that network."""
 
     learner: str
-    clean: list[float]
-    protected: list[float]
+    clean: list[Percent]
+    protected: list[Percent]
     left: float
     verdict: Verdict
-    others_clean: list[float] = field(default_factory=list)
-    others_protected: list[float] = field(default_factory=list)
+    others_clean: list[Percent] = field(default_factory=list)
+    others_protected: list[Percent] = field(default_factory=list)
     network: str = ""
     known: bool = False
 
@@ -203,7 +200,7 @@ class Verified(FromJson):
 
     rows: list[VerifiedRow]
     verdict: Verdict
-    chance: float
+    chance: Percent
     flags: list[str]
     near_duplicates: int
     seeds: int

@@ -153,7 +153,7 @@ class Method(Presets, ABC):
     def further_key(self) -> dict[str, Any]:
         """What a result is found by beside the settings: ``form``, from the second on, what lies in
         the file that a setting only names (``named_file``), and a person's own code."""
-        key = {"form": self.form} if self.form > 1 else {}
+        key: dict[str, Any] = {"form": self.form} if self.form > 1 else {}
         if self.named_file is not None and self.named_file.is_file():  # else ``craft`` refuses
             key |= {"file_digest": file_digest(self.named_file)[:16]}
         return key | own_code_key(*own_names(self))
