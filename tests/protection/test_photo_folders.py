@@ -325,3 +325,23 @@ def test_a_class_folder_that_was_emptied_is_no_hindrance(folder):
     shutil.rmtree(photos / "bird")
     (out / "bird").mkdir()
     assert protect_photos(photos, out, METHOD, size=SIZE) == Card.read(out)
+
+
+def test_a_damaged_protected_photo_is_made_anew(folder):
+    """Its original may be whole: the advice for originals would not help."""
+    whole = files(folder / "out")
+    (folder / "out" / "cat" / "0.png").write_bytes(whole["cat/0.png"][:100])
+    with pytest.raises(UserError, match=r"cat/0\.png cannot be read .*delete it and protect the"):
+        load(folder / "out", size=SIZE)
+    (folder / "out" / "cat" / "0.png").unlink()
+    protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
+    assert files(folder / "out").keys() == whole.keys()
+
+
+def test_a_second_photo_of_a_name_is_told_with_the_first(folder):
+    """Which of the two is protected is not known here; a name that sorts before it may be new."""
+    photo(folder / "photos" / "cat" / "0.jpg", 7)
+    with pytest.raises(UserError) as refused:
+        protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
+    (said,) = refused.value.details
+    assert "0.png would get the same name as 0.jpg" in said and "protected already" in said

@@ -18,6 +18,7 @@ from unlearnable.core.errors import UserError, install
 from unlearnable.core.files import atomic_write
 from unlearnable.core.memory import memory_of_machine
 from unlearnable.core.text import printable
+from unlearnable.data.card import CARD, find_private
 from unlearnable.data.color import Space, to_srgb
 from unlearnable.data.metadata import (
     PNG,
@@ -103,10 +104,10 @@ def read(path: Path, data: bytes | None = None) -> Image.Image:
                 "it as JPEG."
             ) from e
         # On broken files decoders also raise RuntimeError (AVIF), IndexError (GIF) and others.
-        raise UserError(
-            f"{printable(path)} cannot be read as an image; repair it, save it as JPEG or "
-            "PNG, or take it out."
-        ) from e
+        mend = "repair it, save it as JPEG or PNG, or take it out"
+        if any(find_private(folder, CARD) for folder in path.parents[:2]):
+            mend = "delete it and protect the same folder again, which writes it anew"
+        raise UserError(f"{printable(path)} cannot be read as an image; {mend}.") from e
 
 
 def _is_heif(source: _File) -> bool:

@@ -282,6 +282,7 @@ def _twins(files: list[tuple[Path, int]]) -> dict[Path, str]:
     for path, c in files:
         if (other := first.setdefault(_name((path, c)), path)) != path:
             twins[path] = (
-                f"{printable(path)} would get the same name as {printable(other.name)}; rename it."
+                f"{printable(path)} would get the same name as {printable(other.name)}; rename "
+                "one of them (not one that is protected already)."
             )
     return twins
