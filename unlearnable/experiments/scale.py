@@ -171,8 +171,12 @@ def get_scale(name: str, data: str) -> Scale:
             Recipe.preset("full", model="airbench-half"),
             radii=(0, 2, 4),
             fractions=(40, 80, 100),
-            networks=tuple(
-                (n, (("model", n),)) for n in ("airbench-half", "airbench", "airbench-whitened")
+            networks=(
+                *(
+                    (n, (("model", n),))
+                    for n in ("airbench-half", "airbench", "airbench-whitened", "convnet")
+                ),
+                ("vgg11", (("model", "vgg11"), ("steps", 1000))),
             ),
         )
     if name == "small":

@@ -7,10 +7,10 @@ paper's scale has the networks of the authors' released program (``unlearnable l
 they differ from ours), and only beside those stand the printed figures: that no noise transfers to
 DenseNet-121 was measured with the ImageNet stem, whose first map is 16 x 16 pixels for an image of
 32 x 32. Gpu: ResNet-18, airbench at half its widths, and VGG-16. Full: airbench, the same at half
-its widths, and the same with its first convolution frozen at a whitening, as it was published.
-Small: VGG-16 and ResNet-18 for 300 steps beside convnet's 800; ResNet-50, DenseNet-121 and
-WRN-34-10 are beyond 2 cores (ResNet-18 takes about 15 minutes per cell), and TAP and NTGA are left
-to the paper's scale, SEM to the larger ones.
+its widths, the same with its first convolution frozen at a whitening, as it was published, convnet,
+and VGG-11 for half of the steps. Small: VGG-16 and ResNet-18 for 300 steps beside convnet's 800;
+ResNet-50, DenseNet-121 and WRN-34-10 are beyond 2 cores (ResNet-18 takes about 15 minutes per
+cell), and TAP and NTGA are left to the paper's scale, SEM to the larger ones.
 """
 
 from unlearnable.evaluation.published import NAMES, NETWORKS, Figure
