@@ -60,7 +60,7 @@ def test_bad_files_of_a_flat_folder_are_named(flat):
     for name in NAMES[1:]:
         (flat / name).unlink()
     (flat / "c.png").unlink()
-    with pytest.raises(UserError, match="has 1 readable images; it needs two or more"):
+    with pytest.raises(UserError, match="has 1 readable image; it needs two or more"):
         examine(flat, read)
 
 

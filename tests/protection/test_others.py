@@ -197,7 +197,7 @@ def spoiled(root: Path, how: str) -> str | Path:
         ("absent", "There is no folder .*nowhere; give the one that holds the others' photos"),
         ("no folder", "There is no folder .*0.png; give the one"),
         ("empty", "empty holds no images"),
-        ("one photo", "has 1 readable images; every class needs two or more"),
+        ("one photo", "has 1 readable image; every class needs two or more"),
         ("unreadable", "1 file in .*others cannot be used; repair it, or give --skip-bad"),
         ("same class", "both have a class Alice; a class is yours or theirs"),
         ("own photo", "bob/copy.png is nearly the same photo as .*alice/2.png; take it out"),

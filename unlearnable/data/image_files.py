@@ -197,11 +197,14 @@ def _without(
         if n >= fewest:
             continue
         which = f"The class folder {printable(folder / name)}" if name else f"The folder {folder}"
+        has = f"{which} has {n} readable image{'s' * (n != 1)}"
         if not skip_bad or max(count.values(), default=0) < fewest:
             needs = f"every class needs {least}" if name else f"it needs {least}"
             first = f" First problem: {said[0]}" if said else ""
-            raise UserError(f"{which} has {n} readable images; {needs}.{first}")
-        said.append(f"{which} has {n} readable images, and every class needs {least}.")
+            raise UserError(f"{has}; {needs}.{first}")
+        few = ", ".join(printable(path.name) for path, k in files if k == c)
+        few = f" ({few})" if few else ""
+        said.append(f"{has}{few}, and every class needs {least}.")
     kept = [c for c in range(len(found.classes)) if count[c] >= fewest]
     number = {c: k for k, c in enumerate(kept)}
     files = [(path, number[c]) for path, c in files if c in number]
