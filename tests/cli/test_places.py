@@ -6,10 +6,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
+from tests.photos import album
 from tests.typed import typed
 from unlearnable import (
     HYPO,
@@ -32,16 +32,6 @@ from unlearnable.training.recipe import Recipe
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
 BRIEF = {"radii": (0.0,), "countermeasures": (), "networks": (), "seeds": 1}
 RECIPE = Recipe.preset("photos", model="tests.networks:narrow", steps=2, batch=4)
-
-
-def album(root: Path, classes: tuple[str, ...] = ("cat", "dog"), each: int = 4) -> Path:
-    random = np.random.default_rng(len(classes[0]))
-    for name in classes:
-        (root / name).mkdir(parents=True)
-        for k in range(each):
-            x = random.integers(0, 256, (30, 40, 3), dtype=np.uint8)
-            Image.fromarray(x).save(root / name / f"{k}.png")
-    return root
 
 
 @pytest.fixture(scope="module")

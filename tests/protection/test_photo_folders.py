@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.photos import album, photo
 from tests.typed import typed
 from unlearnable import (
     LSP,
@@ -32,19 +33,6 @@ METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
 SIZE = 16
 
 
-def photo(path: Path, seed: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    x = np.random.default_rng(seed).integers(0, 256, (30 + seed, 24, 3), dtype=np.uint8)
-    Image.fromarray(x).save(path)
-
-
-def album(root: Path, classes: tuple[str, ...] = ("cat", "dog"), each: int = 3) -> Path:
-    for k, name in enumerate(classes):
-        for n in range(each):
-            photo(root / name / f"{n}.png", 10 * k + n)
-    return root
-
-
 def files(root: Path) -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*.png")}
 
@@ -53,7 +41,7 @@ def files(root: Path) -> dict[str, bytes]:
 def first(tmp_path_factory) -> Path:
     """A folder with photos and out, protected once."""
     root = tmp_path_factory.mktemp("first")
-    protect_photos(album(root / "photos"), root / "out", METHOD, size=SIZE)
+    protect_photos(album(root / "photos", each=3), root / "out", METHOD, size=SIZE)
     return root
 
 
@@ -139,7 +127,7 @@ def with_plate(path: Path, plate: bool) -> None:
 @pytest.fixture
 def plates(tmp_path) -> Path:
     """A folder with photos, one of which shows a plate, and out, protected."""
-    photos = album(tmp_path / "photos")
+    photos = album(tmp_path / "photos", each=3)
     with_plate(photos / "cat" / "plate.png", True)
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     return tmp_path
@@ -174,7 +162,7 @@ def test_the_same_photo_saved_anew_is_the_same(plates):
 
 @pytest.mark.parametrize("what", ["transparency", "metadata"])
 def test_what_was_taken_out_of_an_original_does_not_stay_published(tmp_path, what):
-    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    photos, out = album(tmp_path / "photos", each=3), tmp_path / "out"
     path, exif = photos / "cat" / "0.png", Image.Exif()
     exif[0x010E] = "where I live"
     image = Image.open(path).convert("RGBA")
@@ -190,7 +178,7 @@ def test_what_was_taken_out_of_an_original_does_not_stay_published(tmp_path, wha
 
 
 def test_what_keeps_no_generator_does_not_grow(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = album(tmp_path / "photos", each=3)
     protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
     photo(photos / "cat" / "new.png", 96)
     with pytest.raises(UserError, match="cannot protect further photos in the same way"):
@@ -199,7 +187,7 @@ def test_what_keeps_no_generator_does_not_grow(tmp_path):
 
 def test_a_folder_with_one_noise_per_class_grows(tmp_path):
     m = ClassUAP(networks=("tests.networks:narrow",), input_size=SIZE, steps=2, batch=8)
-    photos = album(tmp_path / "photos")
+    photos = album(tmp_path / "photos", each=3)
     protect_photos(photos, tmp_path / "out", m, size=SIZE)
     before = files(tmp_path / "out")
     shutil.copyfile(photos / "dog" / "0.png", photos / "dog" / "copy.png")
@@ -272,7 +260,7 @@ def test_only_one_run_at_a_time(folder):
 
 
 def test_one_class_has_nothing_to_hide(tmp_path):
-    photos = album(tmp_path / "photos", classes=("cat",))
+    photos = album(tmp_path / "photos", classes=("cat",), each=3)
     with pytest.raises(UserError, match="All images are of one class, cat"):
         protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     assert not (tmp_path / "out.private").exists()

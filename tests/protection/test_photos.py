@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
+from tests.photos import mixed_album, noisy
 from tests.typed import typed
 from unlearnable import (
     LSP,
@@ -51,26 +52,6 @@ METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
 SIZE = 16
 
 
-def noisy(size, seed):
-    """An image like no other."""
-    width, height = size
-    return Image.fromarray(
-        np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    )
-
-
-def album(root: Path, each: int = 4, classes=("cat", "dog")) -> Path:
-    """Images of many sizes and formats."""
-    seed = 0
-    for name in classes:
-        (root / name).mkdir(parents=True)
-        for k in range(each):
-            seed += 1
-            suffix = ("png", "jpg", "webp", "bmp")[k % 4]
-            noisy((20 + 5 * k, 50 - 3 * k), seed).save(root / name / f"{k} my image.{suffix}")
-    return root
-
-
 def fingerprint(root: Path) -> dict:
     return {
         p: (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns)
@@ -79,7 +60,7 @@ def fingerprint(root: Path) -> dict:
 
 
 def test_names_sizes_and_budget(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     before = fingerprint(photos)
     card = protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     assert fingerprint(photos) == before
@@ -120,7 +101,7 @@ def decoded(monkeypatch):
 
 
 def test_a_photo_is_decoded_twice_to_be_protected_and_once_to_be_verified(tmp_path, decoded):
-    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    photos, out = mixed_album(tmp_path / "photos"), tmp_path / "out"
     originals = [path for path, _ in listing(photos).files]
     decoded.clear()
     protect_photos(photos, out, LSP(), size=SIZE)
@@ -137,7 +118,7 @@ def test_a_photo_is_decoded_twice_to_be_protected_and_once_to_be_verified(tmp_pa
 
 
 def test_one_scan_serves_the_plan_and_the_run(tmp_path, decoded):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     decoded.clear()
     scan = scan_photos(photos, (SIZE, 24))
     near_duplicates(scan.images[SIZE].x)
@@ -148,7 +129,7 @@ def test_one_scan_serves_the_plan_and_the_run(tmp_path, decoded):
 
 
 def test_the_method_for_a_folder(tmp_path):
-    album(tmp_path)
+    mixed_album(tmp_path)
     method, size = method_for(tmp_path, level="strong", train_steps=7)
     assert isinstance(method, NoiseNet) and size == 32
     assert (method.eps, method.adv_eps, method.train_steps) == (16, 4, 7)
@@ -159,7 +140,7 @@ def test_the_method_for_a_folder(tmp_path):
 
 
 def test_the_method_against_pretrained_networks(tmp_path, monkeypatch):
-    album(tmp_path)
+    mixed_album(tmp_path)
     monkeypatch.setattr("unlearnable.models.pretrained.find_spec", lambda package: None)
     with pytest.raises(UserError, match="efficientnet-lite0-.* efficientnet-lite2-.*"):
         method_for(tmp_path, pretrained=True)  # both packages in one line
@@ -200,7 +181,7 @@ def test_carried_noise_keeps_its_sign_and_budget():
 
 
 def test_a_killed_run_resumes_to_the_same_files(tmp_path, monkeypatch):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "whole", METHOD, size=SIZE)
     module = sys.modules["unlearnable.protection.photo_files"]
     written, real = [], module.write
@@ -253,7 +234,7 @@ def odd(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["png", "webp"])
 @pytest.mark.parametrize("keep", [False, True])
 def test_formats(tmp_path, kind, keep):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     odd(photos / "odd")
     out = tmp_path / "out"
     protect_photos(photos, out, LSP(), size=SIZE, kind=kind, keep_metadata=keep)
@@ -315,10 +296,10 @@ BAD = {
 
 
 def test_every_bad_file_gets_a_sentence_and_the_rest_can_go_on(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     for name, (make, _) in BAD.items():
         make(photos / "cat" / name)
-    album(photos / "cat" / "more", each=1, classes=("within",))
+    mixed_album(photos / "cat" / "more", each=1, classes=("within",))
     noisy((9, 9), 7).save(photos / "loose.jpg")
     (photos / "notes.txt").write_text("no image, and not looked at")
     with pytest.raises(UserError, match="12 files .* --skip-bad") as e:
@@ -337,7 +318,7 @@ def test_every_bad_file_gets_a_sentence_and_the_rest_can_go_on(tmp_path):
 
 
 def test_strange_names_survive(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     names = ["with space", "🐈 cat", "two\nlines", "x" * 200, "-rf", "dots.in.name"]
     for k, name in enumerate(names):
         noisy((20, 20), 50 + k).save(photos / "dog" / f"{name}.png")
@@ -348,7 +329,7 @@ def test_strange_names_survive(tmp_path):
 
 
 def test_places_that_overlap_or_are_taken_are_refused(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     (tmp_path / "link").symlink_to(photos)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "letter.txt").write_text("mine")
@@ -373,7 +354,7 @@ def test_places_that_overlap_or_are_taken_are_refused(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads and writes everything")
 def test_folders_without_permission(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     (tmp_path / "shut").mkdir(mode=0o500)
     with pytest.raises(UserError, match="Cannot write into .*/shut; check"):
         protect_photos(photos, tmp_path / "shut" / "out", LSP(), size=SIZE)
@@ -388,7 +369,7 @@ def test_folders_without_permission(tmp_path):
 @pytest.mark.parametrize("now", [{"keep_metadata": False}, {"kind": "webp"}, {"size": 20}])
 def test_photos_that_were_written_with_other_settings_are_not_kept(tmp_path, monkeypatch, now):
     """Cut short with metadata and as PNG: the same folder with other settings is refused."""
-    photos, out = album(tmp_path / "photos", each=2), tmp_path / "out"
+    photos, out = mixed_album(tmp_path / "photos", each=2), tmp_path / "out"
     first = {"size": SIZE, "kind": "png", "keep_metadata": True}
     module = sys.modules["unlearnable.protection.photos"]
     write_all = module._write_all
@@ -418,10 +399,10 @@ def test_a_generator_from_elsewhere_chooses_no_module(tmp_path):
 
 
 def test_further_images_from_the_generator(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     file = tmp_path / "out.private" / "generator.safetensors"
-    more = album(tmp_path / "more", each=2)
+    more = mixed_album(tmp_path / "more", each=2)
     method = Generated.of(file)
     assert method == Generated.of(tmp_path / "out")  # found beside the photos
     assert method.size == SIZE and method.eps == 8 and method.family == METHOD
@@ -430,9 +411,8 @@ def test_further_images_from_the_generator(tmp_path):
         0 < card.measured["linf"] <= 8 and not (tmp_path / "more out.private" / file.name).exists()
     )
     with pytest.raises(UserError, match="knows the classes cat, dog, and not cow"):
-        protect_photos(
-            album(tmp_path / "cows", classes=("cat", "cow")), tmp_path / "c", method, size=SIZE
-        )
+        cows = mixed_album(tmp_path / "cows", classes=("cat", "cow"))
+        protect_photos(cows, tmp_path / "c", method, size=SIZE)
     with pytest.raises(UserError, match="made at 16 px"):
         protect_photos(more, tmp_path / "d", method, size=24)
     for wrong in (tmp_path / "nowhere", tmp_path / "out.private" / "card.json"):
@@ -493,7 +473,7 @@ def test_near_duplicates_stay_together():
 
 def test_verify_measures_what_learn_measures(tmp_path, capsys, caplog):
     caplog.set_level("INFO", "unlearnable")
-    photos = album(tmp_path / "photos", each=8)
+    photos = mixed_album(tmp_path / "photos", each=8)
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     recipe = Recipe.preset("short", steps=2, batch=8, evals=1, adv_steps=1)
     options = {"out": tmp_path / "results", "radii": (0.0, 2.0), "seeds": 2}
@@ -528,7 +508,7 @@ def test_verify_measures_what_learn_measures(tmp_path, capsys, caplog):
 
 
 def test_by_the_command_line(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     (photos / "cat" / "x.jpg").write_text("no image")
 
     def run(*args, status=0):
@@ -561,7 +541,7 @@ def test_by_the_command_line(tmp_path):
     (photos / "cat" / "x.jpg").unlink()
     run(
         "protect-photos",
-        album(tmp_path / "more", each=2),
+        mixed_album(tmp_path / "more", each=2),
         "more out",
         "--generator",
         "out",
@@ -593,7 +573,7 @@ def test_by_the_command_line(tmp_path):
 
 
 def test_what_is_left_behind_in_the_output_folder_is_no_obstacle(tmp_path):
-    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    photos, out = mixed_album(tmp_path / "photos"), tmp_path / "out"
     for name in ("Thumbs.db", ".DS_Store"):
         out.mkdir(exist_ok=True)
         (out / name).write_bytes(b"x")
@@ -605,7 +585,7 @@ def test_what_is_left_behind_in_the_output_folder_is_no_obstacle(tmp_path):
 
 
 def test_gray_photos_stay_gray(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     noisy((40, 30), 9).convert("L").save(photos / "cat" / "gray.png")
     noisy((40, 30), 9).convert("LA").save(photos / "cat" / "clear.png")
     protect_photos(photos, tmp_path / "png", METHOD, size=SIZE)
@@ -619,7 +599,7 @@ def test_gray_photos_stay_gray(tmp_path):
 
 
 def test_a_side_that_webp_cannot_hold_is_said_before_the_work(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     Image.new("RGB", (17000, 2)).save(photos / "cat" / "panorama.png")
     with pytest.raises(UserError, match="panorama.png has 17000 x 2 .* give --format png"):
         protect_photos(photos, tmp_path / "out", METHOD, size=SIZE, kind="webp")
@@ -627,7 +607,7 @@ def test_a_side_that_webp_cannot_hold_is_said_before_the_work(tmp_path):
 
 
 def test_the_card_knows_the_originals_and_what_metadata_was_lost(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     (photos / "cat" / "0 my image.AAE").write_text("<plist/>")
     file = photos / "dog" / "1 my image.jpg"
     jpeg = file.read_bytes()
@@ -639,7 +619,7 @@ def test_the_card_knows_the_originals_and_what_metadata_was_lost(tmp_path):
 
 
 def test_names_in_no_encoding(tmp_path, monkeypatch, capsys):
-    photos = album(tmp_path / "photos")
+    photos = mixed_album(tmp_path / "photos")
     os.rename(os.fsencode(photos / "cat"), os.fsencode(photos) + b"/caf\xe9\x1b[31m")
     monkeypatch.setattr(
         sys, "argv", ["unlearnable", "protect-photos", str(photos), "x", "--dry-run"]

@@ -12,23 +12,13 @@ import pytest
 from PIL import Image
 
 from tests.browser import axe, browse
+from tests.photos import mixed_album
 from unlearnable import SEM, UserError, protect_photos, report
 from unlearnable.core.files import write_json
 
 METHOD = SEM.preset("short", train_steps=2, steps=1, adv_steps=1, batch=8)
 SIZE = 16
 MADE = {"holdout": 0.25, "photos": "photos", "protected": "out"}  # the rest of a verify.json
-
-
-def album(root: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
-    """Random photos of several sizes and formats, two per class."""
-    random = np.random.default_rng(0)
-    for name in classes:
-        (root / name).mkdir(parents=True)
-        for k, suffix in enumerate(("png", "jpg")):
-            x = random.integers(0, 256, (50 - 3 * k, 20 + 5 * k, 3), dtype=np.uint8)
-            Image.fromarray(x).save(root / name / f"{k} my image.{suffix}")
-    return root
 
 
 class Page(HTMLParser):
@@ -53,7 +43,8 @@ class Page(HTMLParser):
 
 
 def test_report_says_what_verify_measured(tmp_path):
-    photos, out = album(tmp_path / "photos"), tmp_path / "a<b>c"  # a name that is markup
+    photos = mixed_album(tmp_path / "photos", each=2)
+    out = tmp_path / "a<b>c"  # a name that is markup
     card = protect_photos(photos, out, METHOD, size=SIZE)
     page = Page(report(out, out=tmp_path / "x.html").read_text())
     assert "not measured yet" in page.text and str(out) in page.text and not page.open
@@ -133,14 +124,15 @@ def shown(page: Path) -> Page:
 def test_originals_are_found_from_elsewhere_or_missed_aloud(tmp_path, monkeypatch):
     """The card names the folder as it was typed; the page may be made somewhere else."""
     monkeypatch.chdir(tmp_path)
-    album(tmp_path / "photos")
+    mixed_album(tmp_path / "photos", each=2)
     protect_photos("photos", "out", METHOD, size=SIZE)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     page = shown(report(tmp_path / "out", out="page.html"))
     assert len(page.images) == 6 and "not found" not in page.text
     shutil.move(tmp_path / "photos", tmp_path / "moved")
-    album(tmp_path / "photos", classes=("dog",))  # a photo of the same name and size, not the same
+    # photos of the same names and sizes, not the same
+    mixed_album(tmp_path / "photos", classes=("dog",), each=2)
     page = shown(report(tmp_path / "out", out="page.html"))
     assert not page.images
     assert f"not found in {tmp_path / 'elsewhere' / 'photos'}" in page.text
@@ -152,7 +144,7 @@ def test_originals_are_found_from_elsewhere_or_missed_aloud(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("change", ["added", "missing"])
 def test_no_page_on_other_photos_than_those_that_were_written(tmp_path, change):
-    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    photos, out = mixed_album(tmp_path / "photos", each=2), tmp_path / "out"
     protect_photos(photos, out, METHOD, size=SIZE)
     if change == "added":
         shutil.copy(photos / "cat/0 my image.png", out / "cat/stranger.png")
@@ -164,7 +156,7 @@ def test_no_page_on_other_photos_than_those_that_were_written(tmp_path, change):
 
 
 def test_names_cannot_become_markup_or_escape_sequences(tmp_path):
-    photos = album(tmp_path / "<i>photos", classes=("<b>cat\x1b[31m", "d\u202eog"))
+    photos = mixed_album(tmp_path / "<i>photos", classes=("<b>cat\x1b[31m", "d\u202eog"), each=2)
     out = tmp_path / "out <script> it's"
     protect_photos(photos, out, METHOD, size=SIZE)
     text = report(out, out=tmp_path / "page.html").read_text(encoding="utf-8")
@@ -192,7 +184,7 @@ return {wide: document.documentElement.scrollWidth, window: innerWidth,
 def proven(tmp_path_factory) -> Path:
     """A page with a verification."""
     root = tmp_path_factory.mktemp("proven")
-    card = protect_photos(album(root / "photos"), root / "out", METHOD, size=SIZE)
+    card = protect_photos(mixed_album(root / "photos", each=2), root / "out", METHOD, size=SIZE)
     row = {
         "learner": "ordinary training",
         "clean": [90.0, 91.0],
