@@ -99,25 +99,8 @@ def _learn(
     callbacks: Sequence[Callback],
 ) -> Learned:
     bfloat16 = use_bfloat16(precision, where)
-    data.for_learning()
-    if purpose == "learner":
-        recipe.check_learner()
-        if len(data.y.unique()) < 2:
-            raise UserError(
-                "All training images are of one class, and there is nothing to tell apart; give "
-                "images of two or more."
-            )
-    if data.unclipped and (recipe.adversarial or recipe.augmentation):
-        raise UserError(
-            "The countermeasure projection moves pixels beyond 0 and 1; adversarial training and "
-            "augmentations would clip them back, which undoes it. Choose one or the other."
-        )
     test = test and test.in_classes_of(data)
-    if test is not None and test.classes != data.classes:
-        raise UserError(
-            f"The test images have the classes {', '.join(test.classes[:5])}..., not those of the "
-            "training images; give test images of the same classes."
-        )
+    _check(data, recipe, test, purpose)
     config = {
         "recipe": asdict(recipe),
         "data": data.digest(),
@@ -171,6 +154,29 @@ def _learn(
         write_json(out / "result.json", result)
     state.remove()
     return Learned(model.eval(), result)
+
+
+def _check(data: Images, recipe: Recipe, test: Images | None, purpose: Purpose) -> None:
+    """Raise UserError for images that nothing can be learned from, or not by this recipe, and for
+    test images of other classes."""
+    data.for_learning()
+    if purpose == "learner":
+        recipe.check_learner()
+        if len(data.y.unique()) < 2:
+            raise UserError(
+                "All training images are of one class, and there is nothing to tell apart; give "
+                "images of two or more."
+            )
+    if data.unclipped and (recipe.adversarial or recipe.augmentation):
+        raise UserError(
+            "The countermeasure projection moves pixels beyond 0 and 1; adversarial training and "
+            "augmentations would clip them back, which undoes it. Choose one or the other."
+        )
+    if test is not None and test.classes != data.classes:
+        raise UserError(
+            f"The test images have the classes {', '.join(test.classes[:5])}..., not those of the "
+            "training images; give test images of the same classes."
+        )
 
 
 def _init_from(model: nn.Module, file: Path) -> str:
