@@ -368,3 +368,27 @@ def test_links_lead_somewhere(page):
         there = (page.parent / file).resolve() if file else page
         assert there.exists(), target
         assert not anchor or anchor in anchors(there), target
+
+
+def test_the_tables_of_the_noise_network_are_its_record():
+    """Accuracy and highest on the way, of both seeds, and of all images."""
+    lines = (ROOT / "docs/records/noise-net.jsonl").read_text().splitlines()
+    found = {
+        (row["images"], row["noise_seed"], row["learner"]): row
+        for row in map(json.loads, lines)
+        if not row["changes"]
+    }
+    text = (ROOT / "docs/results.md").read_text()
+    text = text.partition("### A noise network against the same learners")[2]
+    names = {"ordinary": "ordinary training", "at2": "AT-2, N-FGSM", "at4": "AT-4, N-FGSM"}
+    names |= {"at4pgd": "AT-4, three PGD steps", "jpeg10": "JPEG 10", "gray": "grayscale"}
+    names |= {"bits": "2 bits, cut off", "ueraser": "UEraser", "cutout": "Cutout"}
+    names |= {"means": "the mean image of each class taken out"}
+    names |= {"purifier, ordinary": "a purifier from 4,000 pairs"}
+    first, second = text.split("**All 50,000 images**")[:2]
+    for part, images in ((first, 5000), (second.partition("\n- ")[0], 50000)):
+        table = {cells[0]: cells for cells in map(cells_of, re.findall(r"^\|.+\|$", part, re.M))}
+        for (size, seed, learner), row in found.items():
+            if size == images and learner in names:
+                said = f"{row['accuracy']:.1f} ({row['peak']:.1f})"
+                assert table[names[learner]][2 + seed].replace("*", "") == said, (learner, seed)

@@ -48,7 +48,7 @@ class ClassSwap(Method):
     clean-trained networks at once: adversarially trained ones, whose features outlive adversarial
     training and JPEG, an ordinary one, and one that sees gray copies. A purifier that an
     attacker trains on pairs of their own brings most of it back, and somewhat less over a
-    ``shortcut``; not measured against pretrained networks."""
+    ``shortcut``; a frozen pretrained network learns nearly as much as from clean images."""
 
     name = "class-swap"
 
