@@ -110,7 +110,8 @@ def test_results_are_sent_back_where_the_path_is_not_shared(two, tmp_path, quick
 
 
 def test_an_audit_and_a_verification_have_the_same_numbers_on_two_workers(two, tmp_path):
-    from tests.protection.test_photos import METHOD, SIZE, album
+    from tests.photos import mixed_album
+    from tests.protection.test_photos import METHOD, SIZE
 
     protect(load("shapes", limit=40), Uniform(), tmp_path / "protected")
     test = load("shapes", split="test", limit=20)
@@ -121,7 +122,7 @@ def test_an_audit_and_a_verification_have_the_same_numbers_on_two_workers(two, t
     assert rows[0] == rows[1]
     assert numbers(tmp_path / "here") == numbers(tmp_path / "ray")
 
-    photos = album(tmp_path / "photos", each=4)
+    photos = mixed_album(tmp_path / "photos", each=4)
     protect_photos(photos, tmp_path / "out", METHOD, size=SIZE)
     short = {"radii": (0.0,), "countermeasures": ("gray",), "networks": (), "seeds": 2}
     by = {name: tmp_path / name / "v" for name in ("here", "ray")}

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.protection.test_photo_folders import album, files, photo
+from tests.photos import album, photo
+from tests.protection.test_photo_folders import files
 from tests.typed import typed, typed_by
 from unlearnable import UserError
 from unlearnable.core import distributed
@@ -19,7 +20,7 @@ OPTIONS = ("--train-steps", 2, "--size", 16)
 
 
 def test_two_processes_share_a_folder_and_only_the_first_speaks(tmp_path):
-    photos, out = album(tmp_path / "photos"), tmp_path / "out"
+    photos, out = album(tmp_path / "photos", each=3), tmp_path / "out"
     typed_ = ["protect-photos", "photos", "out", *OPTIONS]
     first, second = typed_by(2, *typed_, cwd=tmp_path)
     assert "6 photos in out" in first and "will take" not in second and not second
@@ -45,7 +46,7 @@ def test_two_processes_share_a_folder_and_only_the_first_speaks(tmp_path):
 
 
 def test_a_folder_of_very_many_photos_is_planned_from_a_sample(tmp_path, monkeypatch):
-    photos = album(tmp_path / "photos")
+    photos = album(tmp_path / "photos", each=3)
     (photos / "dog" / "1.png").write_bytes(b"not a photo")
     monkeypatch.setattr("unlearnable.protection.photo_costs.MANY", 6)
     said = typed("protect-photos", photos, "out", "--dry-run", cwd=tmp_path).stdout
@@ -77,7 +78,7 @@ def test_what_its_processes_would_each_do_alone_is_not_for_torchrun(tmp_path):
 
 
 def test_a_mistake_ends_all_processes_with_one_sentence(tmp_path):
-    photos = album(tmp_path / "photos")
+    photos = album(tmp_path / "photos", each=3)
     (photos / "dog" / "1.png").write_bytes(b"not a photo")
     first, second = typed_by(2, "protect-photos", photos, "out", cwd=tmp_path, status=2)
     assert "1 file in" in first and "cannot be protected" in first and "Traceback" not in first
