@@ -74,6 +74,18 @@ def test_own_code_counts_by_its_content(images, tmp_path, monkeypatch):
     assert keys[0].keys() == keys[2].keys() == {*key(images), "own_code"}
 
 
+def test_own_code_in_a_package_counts_without_running_it(images, tmp_path, monkeypatch):
+    """The name may come from a card."""
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "package_to_leave"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit")
+    (package / "nets.py").write_text("")
+    found = key(images, recipe=replace(RECIPE, model="package_to_leave.nets:net"))
+    assert "own_code" in found and package.name not in sys.modules
+    assert "own_code" not in key(images, recipe=replace(RECIPE, model="gone.nets:net"))
+
+
 def test_a_radius_of_2_is_one_of_2_0(images):
     keys = [config_hash(key(images, recipe=replace(RECIPE, adv_eps=r))) for r in (2, 2.0)]
     assert keys[0] == keys[1]

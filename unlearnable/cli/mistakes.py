@@ -1,4 +1,4 @@
-"""What tyro refuses on a command line, in one sentence instead of a box."""
+"""What is wrong with a command line, in one sentence instead of tyro's box."""
 
 import dataclasses
 from collections.abc import Callable, Iterator

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -60,13 +61,20 @@ def own_code_key(*names: str | None) -> dict[str, str]:
 
 
 def _source(module: str) -> Path | None:
-    """The file of a module, which is not imported; None where that cannot be told."""
+    """The file of a module; None where that cannot be told. Nothing is imported, packages around it
+    neither: the name may come from a card."""
+    package, _, inner = module.partition(".")
     with working_directory_importable():
         importlib.invalidate_caches()
         try:
-            spec = importlib.util.find_spec(module)
-        except Exception:  # a package around it fails on import: ``load_object`` says so
+            spec = importlib.util.find_spec(package)
+        except ValueError:  # a module without a spec, as of a notebook
             return None
+        for part in inner.split(".") if inner else ():
+            if spec is None:
+                return None
+            package = f"{package}.{part}"
+            spec = PathFinder.find_spec(package, spec.submodule_search_locations or ())
     return Path(spec.origin) if spec and spec.has_location and spec.origin else None
 
 

@@ -80,12 +80,10 @@ def plan(
         return Plan(files, names, prints, own, [*range(len(files))], method, {}, None, others)
     run = (method.name, settings_of(method), seed, photos)
     key = method.further_key
-    other_file = any(
-        known and known != key.get(name, known)
-        for name, known in (("file_digest", before.file_digest), ("own_code", before.own_code))
-    )
+    noted = {"file_digest": before.file_digest, "own_code": before.own_code}
+    other_key = any(was and was != key.get(name, was) for name, was in noted.items())
     if (before.method, before.settings, before.seed, before.photos) != run or (
-        other_file or (not before.files and before.digest != clean.digest())
+        other_key or (not before.files and before.digest != clean.digest())
     ):
         raise UserError(
             f"{out} holds another run's protected photos; give another folder, or delete it and "
