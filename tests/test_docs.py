@@ -381,7 +381,12 @@ def test_the_tables_of_the_noise_network_are_its_record():
     text = (ROOT / "docs/results.md").read_text()
     text = text.partition("### A noise network against the same learners")[2]
     names = {"ordinary": "ordinary training", "at2": "AT-2, N-FGSM", "at4": "AT-4, N-FGSM"}
-    names |= {"at4pgd": "AT-4, three PGD steps", "jpeg10": "JPEG 10", "gray": "grayscale"}
+    names |= {
+        "at4pgd": "AT-4, three PGD steps",
+        "at8": "AT-8, N-FGSM",
+        "jpeg10": "JPEG 10",
+        "gray": "grayscale",
+    }
     names |= {"bits": "2 bits, cut off", "ueraser": "UEraser", "cutout": "Cutout"}
     names |= {"means": "the mean image of each class taken out"}
     names |= {"purifier, ordinary": "a purifier from 4,000 pairs"}
