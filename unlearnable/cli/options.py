@@ -176,7 +176,7 @@ class Machine:
     """Seed, device, and precision."""
 
     seed: int = 0
-    """draws weights, batches and noise"""
+    """what everything random is drawn from: weights, batches, noise, photos to hold out"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
     precision: Precision = "auto"

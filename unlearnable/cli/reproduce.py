@@ -29,9 +29,9 @@ class Reproduce(Verb):
 
     table: Suppress[str]
     scale: Literal["small", "full", "gpu", "paper"] = "small"
-    """small: 5,000 images and convnet, for 2 CPU cores; full: all images and airbench,
-    hours per cell on 2 CPU cores; gpu: all images and ResNet-18, minutes per cell on a GPU; paper:
-    the authors' settings, for a GPU"""
+    """small: 5,000 images and convnet, for 2 CPU cores; full: all images and airbench, up to an
+    hour per learner on 2 CPU cores; gpu: all images and ResNet-18, minutes per cell on a GPU; paper: the
+    authors' settings, for a GPU"""
     data: Literal["cifar10", "cifar100", "imagenet100", "shapes"] = "cifar10"
     """the data set"""
     seeds: tuple[int, ...] = (0,)

@@ -1,6 +1,6 @@
 """The scales of every table, with the same code: ``paper``, the authors' settings, ``gpu``, their
-networks and inner loops in minutes per cell on a GPU, ``full``, all images and hours per cell on 2
-CPU cores, and ``small``, what they can do in minutes."""
+networks and inner loops in minutes per cell on a GPU, ``full``, all images and up to an hour per
+learner on 2 CPU cores, and ``small``, what they can do in minutes."""
 
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -166,7 +166,7 @@ def get_scale(name: str, data: str) -> Scale:
             name,
             data,
             "all images, airbench at half its widths, 2,000 learner steps (ten epochs of CIFAR); "
-            "hours on 2 CPU cores",
+            "up to an hour per learner on 2 CPU cores",
             # at its full widths a learner takes three times as long: the table of networks has it
             Recipe.preset("full", model="airbench-half"),
             radii=(0, 2, 4),

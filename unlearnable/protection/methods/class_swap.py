@@ -47,8 +47,9 @@ class ClassSwap(Method):
     across the margin to its class's partner, as in TAP (Fowl et al., NeurIPS 2021), but on several
     clean-trained networks at once: adversarially trained ones, whose features outlive adversarial
     training and JPEG, an ordinary one, and one that sees gray copies. A purifier that an
-    attacker trains on pairs of their own brings most of it back, and somewhat less over a
-    ``shortcut``; a frozen pretrained network learns nearly as much as from clean images."""
+    attacker trains on pairs of their own brings about half of what is taken away back (less over a
+    ``shortcut`` with one seed of three); a frozen pretrained network learns nearly as much as from
+    clean images."""
 
     name = "class-swap"
 

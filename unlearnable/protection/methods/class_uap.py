@@ -25,7 +25,7 @@ class ClassUAP(ClassTableMethod):
     its images to the next class, as in TAP (Fowl et al., NeurIPS 2021), for several ImageNet
     networks at once. Made against frozen pretrained networks, unknown ones too. Networks that are
     trained from scratch learn through it, unless it is made around noise-net's coarse noise
-    (``coarse``); and subtracting their mean image undoes it."""
+    (``coarse``); and subtracting the mean image of each class undoes it."""
 
     name = "class-uap"
 

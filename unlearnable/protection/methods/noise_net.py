@@ -22,9 +22,9 @@ class NoiseNet(GeneratorMethod):
     one U-Net from image and class, as in DeepConfuse (Feng et al., NeurIPS 2019), which is trained
     in turn with an adversarially trained surrogate. Its cost does not grow with the number of
     images, further ones take one pass, and no image gets a color cast. In coarse cells it becomes
-    much the same for all images of a class: subtracting their mean image undoes it. Frozen
-    pretrained networks and adversarial training of twice its radius get past it, and a purifier
-    trained on pairs brings much back."""
+    much the same for all images of a class: subtracting the mean image of each class undoes it.
+    Frozen pretrained networks get past it, adversarial training well beyond its radius (2: photos
+    give way to 4, small images to 8) too, and a purifier trained on pairs brings much back."""
 
     name = "noise-net"
 

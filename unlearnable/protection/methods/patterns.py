@@ -46,8 +46,8 @@ class Gratings(ClassTableMethod):
     sixteenth of the image, yellow where they are bright and blue where they are dark: red and green
     move together and blue against them, so that color and brightness both tell the class. Nothing
     is trained. Measured on photos alone: holds against ordinary training, mostly against
-    adversarial training, hardly in gray copies, and not against pretrained networks; who takes the
-    mean image of each class out undoes it. Plain to see."""
+    adversarial training, hardly in gray copies, and not against pretrained networks; subtracting
+    the mean image of each class undoes it. Plain to see."""
 
     name = "gratings"
 
@@ -150,8 +150,8 @@ class OPS(Method):
 @dataclass(frozen=True)
 class CUDA(Method):
     """convolution-based (Sadasivan et al., CVPR 2023): every class is blurred by a filter of its
-    own. Visible, and outside every ball; holds against adversarial training; undone by random
-    displacement of pixels (COIN)."""
+    own. Visible, and outside every ball; said to hold against adversarial training, which here
+    takes most of it back (docs/results.md); undone by random displacement of pixels (COIN)."""
 
     name = "cuda"
     eps: ClassVar[float] = LEVELS

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class PIL(Method):
     """perturbation-induced linearization (Liu et al., ICLR 2026): noise that one linear classifier
-    reads, on images that it cannot. About a minute on a CPU for 5,000 images; undone by adversarial
+    reads, on images that it cannot. Seconds on a CPU for 5,000 images; undone by adversarial
     training beyond a small radius. The authors' classifier is two linear layers in a row from
     random weights; here it is one, from 0."""
 
