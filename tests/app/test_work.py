@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def known_pace(monkeypatch):
     """Trying how fast this computer is takes seconds."""
-    for module in ("protection.pace", "evaluation.verify"):
+    for module in ("protection.pace", "training.pace"):
         monkeypatch.setattr(f"unlearnable.{module}.seconds_per_pass", lambda *a, **k: 1e-3)
 
 

@@ -25,7 +25,7 @@ from unlearnable.core.seeding import generator
 from unlearnable.data.jpeg import jpeg
 from unlearnable.evaluation import denoiser, rate_vae
 from unlearnable.evaluation.countermeasures import try_countermeasure
-from unlearnable.evaluation.transforms import from_site, linear_classifier
+from unlearnable.evaluation.transforms import from_site, projection_classifier
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_projection_is_that_of_its_authors():
     data = load("shapes", limit=200)
     data = replace(data, x=data.x[..., ::4, ::4].contiguous())  # 8 x 8 pixels: 192 weights
     x = data.x.flatten(1).float() / 255
-    weight = linear_classifier(x, data.y)
+    weight = projection_classifier(x, data.y)
     assert float(F.cross_entropy(x @ weight.T, data.y)) < np.log(10)
     q, _ = np.linalg.qr(np.stack([w / np.linalg.norm(w) for w in weight.double().numpy()]).T)
     known = x.double().numpy()

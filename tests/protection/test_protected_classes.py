@@ -9,7 +9,18 @@ from PIL import Image
 
 from tests.protection.test_protect import NARROW, tiny
 from tests.typed import typed, typed_by
-from unlearnable import EM, METHODS, MIUE, SEM, Context, Images, UserError, load, protect
+from unlearnable import (
+    EM,
+    METHODS,
+    MIUE,
+    SEM,
+    Context,
+    Images,
+    Uniform,
+    UserError,
+    load,
+    protect,
+)
 from unlearnable.core import checkpoint
 from unlearnable.core.progress import Progress
 from unlearnable.data.card import Card
@@ -179,3 +190,10 @@ def test_learn_says_the_accuracy_on_both_groups(tmp_path):
     assert (
         f"On the protected classes ({names}): {mine:.1f} %; on the others: {others:.1f} %" in said
     )
+
+
+def test_one_class_may_be_named_without_a_list(few):
+    """A text is a sequence of letters: "ring" was five classes."""
+    for named in (few.classes[3], 3, "3"):
+        made = protect(few, Uniform(), protected_classes=named)
+        assert made.card.protected_classes == (few.classes[3],)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.typed import typed
-from unlearnable import EM, LSP, REM, UserError, load, protect
+from unlearnable import EM, LSP, PUE, REM, UserError, load, protect
 from unlearnable.core.weights import read_weights
 from unlearnable.data.card import Card
 from unlearnable.protection.methods.shared import SHARED, Shared
@@ -132,3 +132,24 @@ def test_bad_files_get_one_sentence(folder, shared, tmp_path):
         assert says in said and said.count("\n") == 1
     with pytest.raises(UserError, match="exists; give another name"):
         share(folder, shared)
+
+
+@pytest.mark.parametrize("from_accuracy", [0.0, 100.0])
+def test_weight_noise_that_never_came_is_not_in_a_shared_file(few, tmp_path, from_accuracy):
+    method = PUE(
+        model="tests.networks:narrow",
+        steps=2,
+        train_steps=3,
+        batch=16,
+        levels=2,
+        draws=1,
+        refresh_every=2,
+        stop_error=0.0,
+        from_accuracy=from_accuracy,
+        weight_std=0.1,
+        warm_start=False,
+    )
+    protect(few, method, tmp_path / "pue", seed=3)
+    file = share(tmp_path / "pue", tmp_path / "pue.safetensors")
+    again = Shared.of(file, "tests.networks:narrow")
+    assert protect(few, again).images.digest() == load(tmp_path / "pue").digest()

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.restated import slow_flip_crop
+from unlearnable import AUGMENTATIONS
 from unlearnable.core.seeding import generator
 from unlearnable.training.augment import (
     LUMA,
@@ -117,12 +118,12 @@ def test_contrastive_views():
     """Strength 0 is flip and resize only; otherwise the gradient reaches the image and draws follow
     the generator."""
     x = torch.rand(40, 3, 32, 32, generator=generator("cpu", 1))
-    plain = Contrastive(32, 0.0)(x, generator("cpu", 2))
+    plain = Contrastive((32, 32), 0.0)(x, generator("cpu", 2))
     assert all(
         torch.allclose(a, b, atol=1e-6) or torch.allclose(a, b.flip(-1), atol=1e-6)
         for a, b in zip(plain, x)
     )
-    view, state = Contrastive(32, 0.6), torch.get_rng_state()
+    view, state = Contrastive((32, 32), 0.6), torch.get_rng_state()
     x.requires_grad_(True)
     one, two, three = (view(x, generator("cpu", k)) for k in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), state)  # torch's own generator is left alone
@@ -137,7 +138,7 @@ def test_contrastive_jitter_multiplies():
     """On a flat dark gray only brightness acts, by 1 +- 0.4 strength with probability 0.8 strength
     (kornia's ColorJitter in EhanW/AUE-AAP); an added 0.24 would more than double it."""
     x = torch.full((4000, 3, 8, 8), 0.2)
-    factor = Contrastive(8, 0.6)(x, generator("cpu", 1))[:, 0, 4, 4] / 0.2
+    factor = Contrastive((8, 8), 0.6)(x, generator("cpu", 1))[:, 0, 4, 4] / 0.2
     assert 0.76 - 1e-4 <= float(factor.min()) < 0.78 and 1.22 < float(factor.max()) <= 1.24 + 1e-4
     changed = float(((factor - 1).abs() > 1e-5).float().mean())
     assert abs(changed - 0.48) < 5 * (0.48 * 0.52 / 4000) ** 0.5
@@ -154,3 +155,12 @@ def test_gray_views_are_the_luma_of_that_share():
     assert torch.equal(cropped, FlipCrop(1)(x, generator("cpu", 3)))
     assert torch.allclose(Gray(Identity(), 1.0)(x, generator("cpu", 2)), luma, atol=1e-6)
     assert torch.equal(Gray(Identity(), 1.0).test(x), x)
+
+
+def test_images_that_are_not_square_keep_their_shape():
+    x = torch.rand(4, 3, 24, 36, generator=generator("cpu", 1))
+    view = Contrastive((24, 36), 0.6)
+    assert view(x, generator("cpu", 2)).shape == view.test(x).shape == x.shape
+    crop = ResizedCrop((12, 18))
+    assert crop(x, generator("cpu", 2)).shape == crop.test(x).shape == (4, 3, 12, 18)
+    assert AUGMENTATIONS["crops"].load()(x, torch.arange(4), 4)[0].shape == x.shape

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import asdict, replace
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,8 @@ from unlearnable.core.device import COMPILE
 from unlearnable.core.finite import is_finite
 from unlearnable.core.seeding import Purpose, batch_rows, seed_of
 from unlearnable.experiments.records import canonical
+from unlearnable.training import pace
+from unlearnable.training.augment import Resized
 from unlearnable.training.frozen import Frozen
 from unlearnable.training.trainer import Trainer
 
@@ -347,3 +350,48 @@ def test_test_images_may_name_the_same_classes_in_another_order(few):
     assert learn(few, TINY, test=other).result["log"] == learn(few, TINY, test=few).result["log"]
     with pytest.raises(UserError, match="give test images of the same classes"):
         learn(few, TINY, test=replace(few, classes=("x", *few.classes[1:])))
+
+
+@pytest.mark.parametrize("kind", [np.int64, torch.tensor])
+def test_a_seed_is_the_number_whatever_its_type(few, tmp_path, kind):
+    plain, other = (
+        learn(few, TINY, seed=s, out=tmp_path / str(k)) for k, s in enumerate((3, kind(3)))
+    )
+    assert plain.result["log"] == other.result["log"]
+    made = [protect(few, EM.preset("fast", train_steps=2), seed=s).images for s in (3, kind(3))]
+    assert made[0].digest() == made[1].digest()
+
+
+@pytest.mark.parametrize("seed", [True, 1.0, "1", -1, 2**63])
+def test_what_is_no_seed_is_refused(few, seed):
+    with pytest.raises(UserError, match="A seed must be a whole number from 0"):
+        learn(few, TINY, seed=seed)
+
+
+def test_a_caller_s_own_draws_are_not_seeded(few):
+    """They were the same whatever the caller had seeded."""
+    for work in (
+        lambda: learn(few, TINY),
+        lambda: protect(few, EM.preset("fast", train_steps=2)),
+        lambda: pace.seconds_per_pass(TINY, (32, 32), images=8),
+    ):
+        torch.manual_seed(7)
+        wanted = torch.rand(3)
+        torch.manual_seed(7)
+        work()
+        assert torch.equal(torch.rand(3), wanted)
+
+
+def test_a_learned_model_sees_test_images_as_it_did(few):
+    recipe = replace(TINY, protocol="fine-tuned", input_size=48)
+    learned = learn(few, recipe, test=few)
+    assert learned.accuracy(few) == learned.result["accuracy"]
+    assert isinstance(learned.view, Resized)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({"precision": "bfloat16"}, "bf16"), ({"purpose": "x"}, "learner")]
+)
+def test_misspelled_choices_are_refused(few, given, said):
+    with pytest.raises(UserError, match=said):
+        learn(few, TINY, **given)

@@ -1,11 +1,13 @@
 """Estimates of time: passes counted from the settings, and what one takes here."""
 
 import time
+from functools import lru_cache
 
 import pytest
 
 from unlearnable import Recipe, learn
 from unlearnable.training import pace
+from unlearnable.training.augmentations import COPIES
 
 STEPS = pace.STEPS  # before conftest.py makes it less
 
@@ -45,3 +47,13 @@ def test_an_estimate_is_near_what_training_takes(few):
     learn(few, recipe)
     took = time.monotonic() - begin
     assert took / 4 < estimate < 4 * took  # other work on the machine may slow either
+
+
+def test_copies_of_an_image_count_once(monkeypatch):
+    """``passes`` has them, and the estimate is a product: they were in both of its factors."""
+    monkeypatch.setattr(pace, "_seconds_per_image", lru_cache(lambda *_: 60.0))
+    for name, copies in (("", 1), ("ueraser-max", COPIES["ueraser-max"])):
+        recipe = Recipe.preset("short", batch=8, augmentation=name)
+        assert pace.seconds_per_pass(recipe, (32, 32), images=8) == 60.0 / copies
+        seconds = pace.training_seconds(recipe, (32, 32), images=8, classes=10)
+        assert seconds == pytest.approx(recipe.steps * 8 * 60.0)

@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from unlearnable import MODELS, Frozen, adversary, build, pgd, uniform_perturbation
 from unlearnable.core.device import COMPILE
@@ -215,3 +216,45 @@ def _with_statistics(model: nn.Module) -> nn.Module:
             m.weight.data.uniform_(0.5, 1.5, generator=g)
             m.bias.data.normal_(0, 0.2, generator=g)
     return model
+
+
+def _pair(conv: nn.Module, norm: nn.Module) -> nn.Sequential:
+    return nn.Sequential(conv, norm, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class _ByKeyword(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(input=self.conv(x)).mean((2, 3))
+
+
+def _hooked() -> nn.Sequential:
+    model = _pair(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    model[1].register_forward_hook(lambda module, inputs, out: out.square())
+    return model
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(
+            _pair(wrap(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4))
+            for wrap in (parametrizations.weight_norm, parametrizations.spectral_norm)
+        ),
+        _hooked(),
+        _ByKeyword(),
+    ],
+    ids=["weight norm", "spectral norm", "a hook", "called by keyword"],
+)
+def test_what_cannot_be_folded_is_not(model):
+    """A parametrized convolution computes its weight when it is asked for it: what folding writes
+    there is lost."""
+    model = _with_statistics(model).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frozen = Frozen(model, bfloat16=False)
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(frozen(x), model(x), atol=1e-5)

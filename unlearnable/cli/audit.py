@@ -131,7 +131,10 @@ class Audit(Verb):
             f"images: {'; '.join(learner.name for learner in learners)}."
         )
         before = preparation(learners, protected, attacker, device=device)
-        time = estimate(learners, protected, self.recipe, device=device) + before
+        precision = self.machine.precision
+        time = before + estimate(
+            learners, protected, self.recipe, device=device, precision=precision
+        )
         if attacker is not None:
             say(
                 f"The attacker protects {attacker.where} with {attacker.method.name} and another "

@@ -30,7 +30,7 @@ class Reproduce(Verb):
     table: Suppress[str]
     scale: Literal["small", "full", "gpu", "paper"] = "small"
     """small: 5,000 images and convnet, for 2 CPU cores; full: all images and airbench, up to an
-    hour per learner on 2 CPU cores; gpu: all images and ResNet-18, minutes per cell on a GPU; paper: the
+    hour per learner there; gpu: all images and ResNet-18, minutes per cell on a GPU; paper: the
     authors' settings, for a GPU"""
     data: Literal["cifar10", "cifar100", "imagenet100", "shapes"] = "cifar10"
     """the data set"""
@@ -60,7 +60,8 @@ class Reproduce(Verb):
             raise UserError(
                 "--seeds needs a value or more; give one, or --show to measure nothing."
             )
-        require_seed(*self.seeds)
+        for seed in self.seeds:
+            require_seed(seed)
 
     def run(self) -> Done:
         cluster = self.machines.cluster()

@@ -2,10 +2,21 @@
 fields."""
 
 import math
+import operator
 from dataclasses import Field, fields, is_dataclass
-from typing import Any, ClassVar, Self
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from unlearnable.core.errors import UserError, unknown
+from unlearnable.core.typed_json import mismatch
+
+IN_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "a text",
+    NoneType: "None",
+}
 
 
 class Presets:
@@ -39,14 +50,41 @@ class Presets:
 
 def require(owner: object, *, positive: str = "", whole: str = "") -> None:
     """Raise UserError unless every field named in ``positive`` is above 0, every field named in
-    ``whole`` is 0 or more, and every number finite. Fields left at None (derived from others)
-    pass."""
+    ``whole`` is 0 or more, every number finite, and every setting of its type. Fields left at None
+    (derived from others) pass."""
+    if isinstance(owner, Presets):
+        require_types(owner)
     require_finite(owner)
     for names, low in ((positive, "above 0"), (whole, "0 or more")):
         for name in names.split():
             value = getattr(owner, name)
             if value is not None and not (value > 0 if low == "above 0" else value >= 0):
                 raise UserError(f"{name} must be {low}, not {value}.")
+
+
+def require_types(owner: Presets) -> None:
+    """Raise UserError for a setting that is not of its type or not among its choices: a misspelled
+    one would run something else, and the card would call it what was typed. NumPy's numbers become
+    Python's, as JSON holds them."""
+    try:
+        hints = get_type_hints(type(owner))
+    except NameError:  # of a class of one's own, whose hints are for type checkers only
+        return
+    for field in fields(owner):
+        value, hint = getattr(owner, field.name), hints[field.name]
+        if getattr(value, "shape", None) == () and hasattr(value, "item"):
+            value = value.item()
+            object.__setattr__(owner, field.name, value)
+        try:
+            wrong = mismatch(value, hint)
+        except TypeError:  # a hint that JSON has no form of, of a class of one's own
+            continue
+        if wrong and get_origin(hint) is Literal:
+            raise unknown(field.name, str(value), get_args(hint))
+        if wrong:
+            kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+            words = [IN_WORDS.get(kind, str(kind)) for kind in kinds]
+            raise UserError(f"{field.name} must be {' or '.join(words)}, not {value!r}.")
 
 
 def require_finite(owner: object) -> None:
@@ -63,8 +101,13 @@ def _each(value: object) -> tuple[object, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def require_seed(*seeds: int) -> None:
-    """Raise UserError for a seed that a generator does not take."""
-    for seed in seeds:
-        if not 0 <= seed < 2**63:
-            raise UserError(f"A seed must lie between 0 and 2^63 - 1; {seed} does not.")
+def require_seed(seed: int) -> int:
+    """Return a seed as Python's int: what is drawn depends on how a seed is written, and NumPy's 1
+    is written otherwise. Raises UserError for one that a generator does not take."""
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if isinstance(seed, bool) or not 0 <= number < 2**63:
+        raise UserError(f"A seed must be a whole number from 0 to 2^63 - 1; {seed!r} is not.")
+    return number

@@ -5,6 +5,7 @@ drawn.
 """
 
 import hashlib
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Literal
 
@@ -29,6 +30,12 @@ def seed_own_draws(*key: object) -> None:
     numbers are others than those of ``generator`` with the same key: an augmentation that repeated
     the draws of T's flip would do to every mirrored image the same."""
     torch.manual_seed(generator("cpu", "own draws", *key).initial_seed())
+
+
+def global_draws_kept(device: torch.device) -> AbstractContextManager[None]:
+    """Inside, torch's global generators may be seeded; afterwards a caller's next draws are what
+    they would have been."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 def seed_of(purpose: Purpose, seed: int) -> int:

@@ -40,6 +40,10 @@ class Images:
                 f"Images must be {str(dtype)[6:]} [N, 3, H, W]; these are {self.x.dtype} "
                 f"{list(self.x.shape)}."
             )
+        if self.y.dtype != torch.int64:
+            raise UserError(f"Labels must be int64, not {self.y.dtype}; convert them with .long().")
+        if self.x.device.type != "cpu" or self.y.device.type != "cpu":
+            raise UserError("Images and labels lie on the CPU; move them with .cpu().")
         if self.y.shape != (len(self.x),):
             raise UserError(
                 f"{len(self.x)} images but {len(self.y)} labels; give one label per image."

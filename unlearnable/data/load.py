@@ -53,7 +53,7 @@ def load(
     originals: for the "test" split of a folder that was protected from my_module:loader, that name
     again, because a card must not choose what is imported.
     """
-    require_seed(seed)
+    seed = require_seed(seed)
     if limit is not None and limit < 1:
         raise UserError(f"The limit of images must be at least 1, not {limit}.")
     if split not in ("train", "test"):

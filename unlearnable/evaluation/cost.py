@@ -11,21 +11,26 @@ from unlearnable.evaluation import denoiser, rate_vae
 from unlearnable.evaluation.attacker import Attacker
 from unlearnable.evaluation.learners import Learner
 from unlearnable.protection.pace import noise_seconds
-from unlearnable.training.pace import seconds_per_pass
+from unlearnable.training.pace import training_seconds
+from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
 
 def estimate(
-    learners: tuple[Learner, ...], data: Images, recipe: Recipe, *, device: str = "auto"
+    learners: tuple[Learner, ...],
+    data: Images,
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
 ) -> float:
     """Estimate the seconds that the trainings of an audit take here, each on clean and on protected
     images; what is done to the images before is not counted (``preparation``)."""
     n, classes, (height, width) = len(data), len(data.classes), data.x.shape[-2:]
     recipes = [learner.recipe(recipe) for learner in learners]
+    size = height, width
     return sum(
-        2
-        * r.passes(n)
-        * seconds_per_pass(r, (height, width), images=n, classes=classes, device=device)
+        2 * training_seconds(r, size, images=n, classes=classes, device=device, precision=precision)
         for r in recipes
     )
 

@@ -121,13 +121,13 @@ def orthogonal_projection(x: Tensor, y: Tensor) -> Tensor:
     the unit of [0, 1], which values may leave on both sides: clipping them would put class
     information back."""
     pixels = to_unit(x).flatten(1)
-    basis = torch.linalg.qr(F.normalize(linear_classifier(pixels, y)).T).Q  # [3 H W, classes]
+    basis = torch.linalg.qr(F.normalize(projection_classifier(pixels, y)).T).Q  # [3 H W, classes]
     for i in torch.arange(len(x)).split(CHUNK):
         pixels[i] -= pixels[i] @ basis @ basis.T
     return pixels.view(x.shape)
 
 
-def linear_classifier(
+def projection_classifier(
     x: Tensor, y: Tensor, epochs: int = 20, lr: float = 0.1, batch: int = 1024
 ) -> Tensor:
     """Weights [classes, D] of a linear classifier without bias of x [N, D], trained as the authors

@@ -14,6 +14,7 @@ import torch
 from unlearnable.core.cluster import Cell, Cluster, run_cells
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
+from unlearnable.core.presets import require_seed
 from unlearnable.core.progress import Stages, announce_duration
 from unlearnable.data.card import CARD, Card, check_outside, check_unpublished, find_private
 from unlearnable.data.folders import (
@@ -50,7 +51,7 @@ from unlearnable.evaluation.verdict import (
 )
 from unlearnable.models.pretrained import INPUT_SIZE, PRETRAINED, installed
 from unlearnable.protection.photo_files import changed_since, fingerprint, refuse_originals
-from unlearnable.training.pace import seconds_per_pass
+from unlearnable.training.pace import training_seconds
 from unlearnable.training.precision import Precision
 from unlearnable.training.recipe import Recipe
 
@@ -93,6 +94,7 @@ def verify(
     Raises UserError for folders that do not belong together.
     """
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
+    seed = require_seed(seed)
     _check(recipe, radii, seeds, holdout)
     known = Card.read(protected).others if find_private(protected, CARD) else None
     check_unpublished(out)
@@ -180,9 +182,15 @@ def _train(run: Trainings, out: Path, clean: Images, cluster: Cluster | None) ->
     clean: the originals."""
     trainings = trainings_of(run)
     missing = [by for by, cell in trainings if not (out / cell.file).exists()]
-    size = clean.size, clean.size
     cost = {
-        by: _seconds(by, len(clean), len(clean.classes), size, run.recipe, run.device)
+        by: training_seconds(
+            by.recipe(run.recipe),
+            (clean.size, clean.size),
+            images=len(clean),
+            classes=len(clean.classes),
+            device=run.device,
+            precision=run.precision,
+        )
         for by in dict.fromkeys(missing)
     }
     total = sum(cost[by] for by in missing)
@@ -208,15 +216,6 @@ def _counted(
     return replace(cell, work=work)
 
 
-def _seconds(
-    by: Learner, images: int, classes: int, size: tuple[int, int], recipe: Recipe, device: str
-) -> float:
-    """Estimate the seconds that one training of ``by`` takes here."""
-    own = by.recipe(recipe)
-    pace = seconds_per_pass(own, size, images=images, classes=classes, device=device)
-    return own.passes(images) * pace
-
-
 def expected_seconds(
     images: int,
     classes: int,
@@ -231,7 +230,12 @@ def expected_seconds(
     recipe, side = recipe or Recipe.preset("photos"), learner_size(noise_size)
     learners = _learners(PHOTO_RADII, PHOTO_COUNTERMEASURES)
     learners += [pretrained("frozen", name) for name in installed()]
-    each = (_seconds(by, images, classes, (side, side), recipe, device) for by in learners)
+    each = (
+        training_seconds(
+            by.recipe(recipe), (side, side), images=images, classes=classes, device=device
+        )
+        for by in learners
+    )
     return 2 * seeds * sum(each)  # clean and protected
 
 

@@ -4,7 +4,7 @@ from unlearnable.experiments.grid import LearnerSpec, NoiseSpec, Spec
 from unlearnable.experiments.runner import Runner
 from unlearnable.protection.methods.base import Method
 from unlearnable.protection.pace import noise_seconds
-from unlearnable.training.pace import seconds_per_pass
+from unlearnable.training.pace import training_seconds
 from unlearnable.training.recipe import Recipe
 
 
@@ -18,19 +18,24 @@ def seconds(runner: Runner, todo: list[tuple[int, Spec]]) -> float:
     """Estimate the seconds that the learners and the noise in ``todo`` take here; kernels, patterns
     and what is done to the images before training are not counted."""
     images = len(runner.clean)
-    work: list[tuple[int, Recipe]] = []
+    work: list[Recipe] = []
     noises: set[tuple[int, Method]] = set()
     for seed, spec in todo:
         if isinstance(spec, LearnerSpec):
-            recipe = spec.learner.recipe(runner.scale.recipe)
-            work.append((recipe.passes(images), recipe))
+            work.append(spec.learner.recipe(runner.scale.recipe))
         if spec.method is not None and seed not in runner.found(NoiseSpec(spec.method)):
             noises.add((seed, spec.method))
     height, width = runner.clean.x.shape[-2:]
     size, classes = (height, width), len(runner.clean.classes)
-    return sum(
-        passes * seconds_per_pass(recipe, size, images=images, device=runner.device)
-        for passes, recipe in work
-    ) + sum(
-        noise_seconds(method, size, images, classes, device=runner.device) for _, method in noises
+    device, precision = runner.device, runner.precision
+    learning = (
+        training_seconds(
+            recipe, size, images=images, classes=classes, device=device, precision=precision
+        )
+        for recipe in work
     )
+    noise = (
+        noise_seconds(method, size, images, classes, device=device, precision=precision)
+        for _, method in noises
+    )
+    return sum(learning) + sum(noise)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unlearnable.core import distributed
 from unlearnable.core.callbacks import Callback
@@ -25,6 +25,7 @@ from unlearnable.core.finite import diverged, is_finite
 from unlearnable.core.plugins import own_code
 from unlearnable.core.presets import require_seed
 from unlearnable.core.provenance import provenance
+from unlearnable.core.seeding import global_draws_kept
 from unlearnable.core.text import printable
 from unlearnable.core.units import LEVELS, add_noise
 from unlearnable.core.watch import Watch
@@ -60,7 +61,7 @@ def protect(
     method: Method,
     out: Path | str | None = None,
     *,
-    protected_classes: Sequence[str | int] = (),
+    protected_classes: Sequence[str | int] | str | int = (),
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
@@ -78,14 +79,15 @@ def protect(
     Raises UserError for a broken contract, for another run's folder, for images without classes
     where the method needs them, and for classes to protect that are not there.
     """
-    require_seed(seed)
+    seed = require_seed(seed)
     check_eps(method)
     out = Path(out) if out else None
     check_unpublished(out)
     check_outside(data.source.get("source"), out)
     some = _some_classes(data, protected_classes)
-    with held(out):
-        return _protect(data, method, out, some, seed, pick_device(device), precision, callbacks)
+    where = pick_device(device)
+    with held(out), global_draws_kept(where):
+        return _protect(data, method, out, some, seed, where, precision, callbacks)
 
 
 def _protect(
@@ -135,7 +137,7 @@ def _protect(
     )
     if out:
         state.claim()
-        _write(out, protected, noise.generator, card)
+        _write(out, protected, noise, card)
     state.remove()
     return Protected(protected, card)
 
@@ -165,9 +167,11 @@ def _config(data: Images, method: Method, seed: int, bfloat16: bool) -> dict[str
     }
 
 
-def _some_classes(data: Images, named: Sequence[str | int]) -> tuple[str, ...]:
+def _some_classes(data: Images, named: Sequence[str | int] | str | int) -> tuple[str, ...]:
     """The only classes to protect, empty where that is all of them. Raises UserError for one that
     is not there or has no image."""
+    if isinstance(named, str | int):  # "12" is one class, and not the classes 1 and 2
+        named = (named,)
     if not named:
         return ()
     if not data.labeled:
@@ -251,14 +255,17 @@ def apply_noise(data: Images, delta: Tensor | None, *, eps: float) -> Images:
     return Images(x, data.y, data.classes)
 
 
-def _write(out: Path, protected: Images, generator: nn.Module | None, card: Card) -> None:
+def _write(out: Path, protected: Images, noise: Noise, card: Card) -> None:
     """Write the card last: where it is, everything is."""
     # One entry, because safetensors writes several in a random order, and the same run must give
     # the same bytes.
     about = {"model": card.settings.get("model"), "method": card.method, "settings": card.settings}
     about |= {"classes": card.classes, "shape": card.shape}
+    about |= {"notes": noise.notes} if noise.notes else {}
     packed = (
-        None if generator is None else pack_weights(generator, {"unlearnable": json.dumps(about)})
+        None
+        if noise.generator is None
+        else pack_weights(noise.generator, {"unlearnable": json.dumps(about)})
     )
     for name, array in (("images.npy", protected.x), ("labels.npy", protected.y)):
         with atomic_write(out / name) as tmp, open(tmp, "wb") as f:

@@ -17,12 +17,13 @@ def accuracy(
     data: Images,
     t: augment.Augmentation | None = None,
     *,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
 ) -> float:
     """Return the balanced accuracy in % (see ``balanced``), model in eval mode.
 
-    t: gives the test view (default: T's own). The images are divided over the processes. Raises
-    UserError for logits that are NaN or infinite."""
+    t: gives the test view (default: T's own; a learner that sees images otherwise has
+    ``Learned.accuracy``). device: where the model is (default: that of its parameters). The images
+    are divided over the processes. Raises UserError for logits that are NaN or infinite."""
     return balanced(right_by_class(model, data, t, device=device), data.y)
 
 
@@ -32,11 +33,12 @@ def right_by_class(
     data: Images,
     t: augment.Augmentation | None = None,
     *,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
 ) -> Tensor:
     """Count as ``accuracy`` does how many images of each class are classified correctly, int64
     [classes]."""
     t = t or augment.for_size(*data.x.shape[-2:])
+    device = device or next((p.device for p in model.parameters()), torch.device("cpu"))
     model.eval()
     height, width = augment.size_after(t, *data.x.shape[-2:])
     at_once = max(1, min(MAX_IMAGES_PER_FORWARD, MAX_PIXELS_PER_FORWARD // (height * width)))

@@ -55,19 +55,25 @@ class FlipCrop:
 @dataclass(frozen=True)
 class ResizedCrop:
     """RandomResizedCrop and horizontal flip: a box of 8 to 100 % of the area and aspect 3/4 to 4/3,
-    resized to ``size`` (bilinear, antialiased). Test images get the center crop."""
+    resized to ``size``, one side or height and width (bilinear, antialiased). Test images get the
+    center crop."""
 
-    size: int = 224
+    size: int | tuple[int, int] = 224
     area: tuple[float, float] = (0.08, 1.0)
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __call__(self, x: Tensor, g: torch.Generator) -> Tensor:
-        """x: [N, C, H, W] in [0, 1] -> [N, C, size, size]."""
+        """x: [N, C, H, W] in [0, 1] -> [N, C, *sides]."""
         n, _, height, width = x.shape
         top, left, h, w = self.boxes(n, height, width, x.device, g)
         flip = torch.rand(n, device=x.device, generator=g) < 0.5
-        columns = _flipped(_resize(left, w, width, self.size), flip)
-        return _apply(_resize(top, h, height, self.size), columns, x)
+        columns = _flipped(_resize(left, w, width, self.sides[1]), flip)
+        return _apply(_resize(top, h, height, self.sides[0]), columns, x)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of what comes out, in pixels."""
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
 
     def boxes(
         self, n: int, height: int, width: int, device: torch.device | str, g: torch.Generator
@@ -96,8 +102,9 @@ class ResizedCrop:
         return top, left, h, w
 
     def test(self, x: Tensor) -> Tensor:
-        top, left = ((s - self.size) // 2 for s in x.shape[-2:])
-        return x[..., top : top + self.size, left : left + self.size]
+        height, width = self.sides
+        top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+        return x[..., top : top + height, left : left + width]
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class Contrastive:
     contrast and saturation multiplied by 1 +- 0.4 strength and hue changed by up to 0.1 strength,
     then gray with probability 0.2 strength (the last two by kornia)."""
 
-    size: int
+    size: tuple[int, int]
     strength: float
 
     @property

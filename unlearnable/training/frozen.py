@@ -60,7 +60,9 @@ class Frozen(nn.Module):
         keep_freed_memory()
         self._bfloat16 = bfloat16  # nn.Module has a method of the bare name
         self.passes = 0  # images sent forward and backward so far
-        self.finite_flag = torch.zeros(())  # 0 while all logits were finite, then NaN
+        # 0 while all logits were finite, then NaN. In a saved state only so that one with NaN is
+        # refused; never read from there, because what was saved was finite
+        self.finite_flag = torch.zeros(())
         self._model = [model]  # in a list: not a sub-module
         self._copy = copy.deepcopy(model).eval().requires_grad_(False)
         self._folds: list[tuple[str, str]] = []  # names of (convolution, batch norm)
@@ -81,18 +83,19 @@ class Frozen(nn.Module):
         # a module called twice cannot be folded at one of its calls
         called = [n.target for n in graph.graph.nodes if n.op == "call_module"]
         shared = _shared(self._copy)
+        folds: list[tuple[str, str]] = []
         for node in list(graph.graph.nodes):
-            if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+            if node.op != "call_module" or not _is_plain(modules[node.target], nn.BatchNorm2d):
                 continue
-            before = node.args[0]
-            fits = before.op == "call_module" and isinstance(modules[before.target], nn.Conv2d)
+            before = node.args[0] if node.args else node.kwargs["input"]
+            fits = before.op == "call_module" and _is_plain(modules[before.target], nn.Conv2d)
             once = called.count(node.target) == 1 and fits and called.count(before.target) == 1
             once = once and before.target not in shared  # nor one whose weights another one has
             if once and len(before.users) == 1 and modules[node.target].track_running_stats:
-                self._folds.append((before.target, node.target))
+                folds.append((before.target, node.target))
                 node.replace_all_uses_with(before)
                 graph.graph.erase_node(node)
-        for name, _ in self._folds:
+        for name, _ in folds:
             conv = modules[name]
             if conv.bias is None:
                 conv.bias = nn.Parameter(
@@ -100,7 +103,7 @@ class Frozen(nn.Module):
                 )
         graph.delete_all_unused_submodules()
         graph.recompile()
-        self._copy = graph
+        self._copy, self._folds = graph, folds  # both or, where something above failed, neither
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -181,6 +184,12 @@ def last_layer(model: nn.Module) -> tuple[str, nn.Module]:
     (dropout before it)."""
     *_, last = ((name, part) for name, part in model.named_modules() if not [*part.children()])
     return last
+
+
+def _is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether ``module`` computes what its class does, from parameters that can be written: a
+    parametrization makes a class of its own, and folding would lose a hook."""
+    return type(module) is kind and not (module._forward_hooks or module._forward_pre_hooks)
 
 
 def _shared(model: nn.Module) -> set[str]:

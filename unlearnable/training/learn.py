@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +16,21 @@ from unlearnable.core import distributed
 from unlearnable.core.callbacks import Callback, JsonLines
 from unlearnable.core.checkpoint import Checkpoint, State, held, tidy
 from unlearnable.core.device import describe_place, pick_device
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.files import file_digest, read_json, write_json
 from unlearnable.core.finite import diverged, is_finite
 from unlearnable.core.plugins import form_in_key, own_code, own_code_key
 from unlearnable.core.presets import require_seed
 from unlearnable.core.progress import Progress
 from unlearnable.core.provenance import provenance
-from unlearnable.core.seeding import Purpose, batch_rows, generator, seed_of, seed_own_draws
+from unlearnable.core.seeding import (
+    Purpose,
+    batch_rows,
+    generator,
+    global_draws_kept,
+    seed_of,
+    seed_own_draws,
+)
 from unlearnable.core.units import in_unit
 from unlearnable.core.watch import Watch
 from unlearnable.core.weights import (
@@ -35,7 +42,7 @@ from unlearnable.core.weights import (
 from unlearnable.data.card import check_outside, check_unpublished
 from unlearnable.data.images import Images
 from unlearnable.training import augment
-from unlearnable.training.accuracy import balanced, by_class, right_by_class
+from unlearnable.training.accuracy import accuracy, balanced, by_class, right_by_class
 from unlearnable.training.augmentations import AUGMENTATIONS
 from unlearnable.training.linear_head import fit_head
 from unlearnable.training.pgd import adversary, n_fgsm
@@ -51,10 +58,15 @@ _NEEDED = {"accuracy", "peak", "seconds"}  # of a finished result
 @dataclass(frozen=True, eq=False)
 class Learned:
     """A trained model and its ``result``, the content of result.json: accuracy of the last step, of
-    the peak and, of the last step, by class, in %; config, evidence."""
+    the peak and, of the last step, by class, in %; config, evidence. view: how it sees images."""
 
     model: nn.Module
     result: dict[str, Any]
+    view: augment.Augmentation
+
+    def accuracy(self, test: Images) -> float:
+        """Return the balanced accuracy on ``test`` in %, as ``result`` has it."""
+        return accuracy(self.model, test, self.view)
 
 
 def learn(
@@ -77,14 +89,17 @@ def learn(
     the same with and without interruption (CPU, same threads).
     Raises UserError for a training that diverges and for a network of one's own that fails.
     """
-    require_seed(seed)
+    seed = require_seed(seed)
     out, recipe = Path(out) if out else None, recipe or Recipe()
     check_unpublished(out)
     for images in filter(None, (data, test)):
         check_outside(images.source.get("source"), out)
+    if purpose not in get_args(Purpose):
+        raise unknown("purpose", purpose, get_args(Purpose))
     with held(out), own_code("model", recipe.model, "failed in training"):
         where = pick_device(device)
-        return _learn(data, recipe, test, out, seed, where, precision, purpose, callbacks)
+        with global_draws_kept(where):
+            return _learn(data, recipe, test, out, seed, where, precision, purpose, callbacks)
 
 
 def _learn(
@@ -120,7 +135,7 @@ def _learn(
     watch = Watch(purpose, config, [*([JsonLines(out, "log.jsonl")] if out else []), *callbacks])
     if out and (out / "result.json").exists():
         with watch:
-            return _finished(out, config, model, watch)
+            return _finished(out, config, model, t, watch)
     state, about = Checkpoint(out, config), provenance(where)
     trainer = Trainer(
         model,
@@ -153,7 +168,7 @@ def _learn(
         write_weights(out / "model.safetensors", model)
         write_json(out / "result.json", result)
     state.remove()
-    return Learned(model.eval(), result)
+    return Learned(model.eval(), result, t)
 
 
 def _check(data: Images, recipe: Recipe, test: Images | None, purpose: Purpose) -> None:
@@ -293,7 +308,9 @@ def _title(recipe: Recipe) -> str:
     )
 
 
-def _finished(out: Path, config: dict[str, Any], model: nn.Module, watch: Watch) -> Learned:
+def _finished(
+    out: Path, config: dict[str, Any], model: nn.Module, t: augment.Augmentation, watch: Watch
+) -> Learned:
     result = read_json(out / "result.json")
     if not isinstance(result, dict) or result.get("config") != json.loads(json.dumps(config)):
         raise UserError(f"{out} holds the result of another run; give another --out, or delete it.")
@@ -304,4 +321,4 @@ def _finished(out: Path, config: dict[str, Any], model: nn.Module, watch: Watch)
     watch.resume(result["log"])
     if distributed.rank() == 0:
         tidy(out)  # where the run was killed between its result and the end of its state
-    return Learned(model.eval(), result)
+    return Learned(model.eval(), result, t)

@@ -81,7 +81,7 @@ def channel_offsets(x: Tensor, y: Tensor, classes: int) -> Out:
 
 def crops(x: Tensor, y: Tensor, classes: int) -> Out:
     g = torch.Generator(x.device).manual_seed(int(torch.randint(2**31, ())))
-    return ResizedCrop(x.shape[-1], area=(0.2, 1.0))(x, g).clamp(0, 1), y
+    return ResizedCrop((x.shape[-2], x.shape[-1]), area=(0.2, 1.0))(x, g).clamp(0, 1), y
 
 
 def coin(x: Tensor, y: Tensor, classes: int) -> Out:

@@ -14,6 +14,7 @@ import torch
 from unlearnable.core import distributed
 from unlearnable.core.device import pick_device
 from unlearnable.core.plugins import own_code
+from unlearnable.core.seeding import global_draws_kept
 from unlearnable.data.images import Images
 from unlearnable.training.learn import training_step
 from unlearnable.training.precision import Precision, use_bfloat16
@@ -50,13 +51,30 @@ def seconds_per_pass(
         init_from=recipe.init_from,  # is not read
     )
     where = size, classes, device, precision
+    per_image = (1 + trial.adv_steps) * trial.copies  # passes of a step
     world = distributed.world()
     batch, small = -(-min(recipe.batch, images) // world) * world, SMALL_BATCH * world
     if batch > small:
         first = _seconds_per_image(trial, small, *where)
         if first * batch > SLOW:
-            return first / (1 + trial.adv_steps)
-    return _seconds_per_image(trial, batch, *where) / (1 + trial.adv_steps)
+            return first / per_image
+    return _seconds_per_image(trial, batch, *where) / per_image
+
+
+def training_seconds(
+    recipe: Recipe,
+    size: tuple[int, int],
+    *,
+    images: int,
+    classes: int,
+    device: str = "auto",
+    precision: Precision = "auto",
+) -> float:
+    """Estimate the seconds of a whole training by ``recipe``; as in ``seconds_per_pass``."""
+    pace = seconds_per_pass(
+        recipe, size, images=images, classes=classes, device=device, precision=precision
+    )
+    return recipe.passes(images) * pace
 
 
 @lru_cache(maxsize=64)
@@ -84,7 +102,7 @@ def _seconds_per_image(
         len(times) < 2 or (len(times) <= STEPS and sum(times[1:]) < SECONDS)
     ):
         begin = time.monotonic()
-        with own_code("model", recipe.model, "failed in training"):
+        with global_draws_kept(where), own_code("model", recipe.model, "failed in training"):
             training_step(trainer, recipe, data, t, 0, len(times), where).item()
         times.append(time.monotonic() - begin)
     return distributed.broadcast(median(times[1:]) / images)

@@ -4,11 +4,13 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from unlearnable.core.device import COMPILE
+from unlearnable.core.errors import unknown
 from unlearnable.training import small_conv
 from unlearnable.training.recipe import Precision as Precision
 
@@ -22,7 +24,8 @@ def precision_key(precision: Precision) -> dict[str, str]:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 convolutions are fast here."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
@@ -72,4 +75,7 @@ class Compiled:
 
 
 def use_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether to compute in bfloat16. Raises UserError for an unknown ``precision``."""
+    if precision not in get_args(Precision):
+        raise unknown("precision", precision, get_args(Precision))
     return has_bfloat16(device) if precision == "auto" else precision == "bf16"

@@ -131,7 +131,8 @@ class Recipe(Presets):
 
     def __post_init__(self) -> None:
         for f in fields(self):  # a radius of 2 is one of 2.0, also where results are found by it
-            if f.type is float and isinstance(value := getattr(self, f.name), int):
+            value = getattr(self, f.name)
+            if f.type in (float, float | None) and type(value) is int:
                 object.__setattr__(self, f.name, float(value))
         require(
             self,

@@ -34,7 +34,7 @@ from unlearnable.protection.methods.fixed_surrogate_loop import (
     feature_goal,
     mean_by_class,
 )
-from unlearnable.protection.methods.pil_loop import linear_classifier
+from unlearnable.protection.methods.pil_loop import logistic_regression
 from unlearnable.training.pgd import total_loss, uniform
 
 SIZES = {
@@ -179,7 +179,7 @@ def test_features_are_what_the_last_layer_gets():
 def test_pil_noise_is_read_by_its_linear_classifier_and_the_rest_of_the_image_is_not():
     data = load("shapes", limit=200)
     noise = PIL().craft(data, Context()).delta
-    weight = linear_classifier(data, 30, Context())
+    weight = logistic_regression(data, 30, Context())
     published = -pixels(noise).flatten(1)  # d, in the paper's x - d
     assert ((published @ weight).argmax(1) == data.y).all()
     calm = PIL(noise_weight=0.0).craft(data, Context()).delta  # only the divergence counts

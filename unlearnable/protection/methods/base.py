@@ -64,11 +64,13 @@ class Noise:
 
     delta: int8 [N, 3, H, W] in /255, on the CPU (int16 where it may exceed 127; None on ranks other
     than 0); generator: the surrogate, if any; passes: forward and backward passes of one image that
-    it cost, over all processes."""
+    it cost, over all processes; notes: what the generator needs to be told beside its weights, as
+    JSON holds it."""
 
     delta: Tensor | None
     generator: nn.Module | None = None
     passes: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def own_names(method: Method) -> tuple[str, str]:

@@ -5,6 +5,7 @@ Two traps of the authors' released program and what happens here: the final pass
 not where it is kept (as theirs).
 """
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
@@ -31,6 +32,7 @@ from unlearnable.training.weight_noise import WeightNoise
 # pixels that go through the surrogate at once, with all draws of T: 41 images of 224 px, 4 draws
 MAX_PIXELS_PER_FORWARD = 2**23
 LOGGED = 100  # steps of the surrogate, about
+NOISY = "weight noise"  # among a generator's notes: whether its noise was made under any
 
 
 class MinMinLoop:
@@ -60,7 +62,8 @@ class MinMinLoop:
         if self.own is not None:
             self.table[~self._own_rows(self.own)] = 0
         levels = self.slots.weight_noise
-        self.noisy = levels is not None and not levels.from_accuracy
+        self.noisy = levels is not None and not levels.from_accuracy  # from now on
+        self.made_noisy = self.noisy  # when noise was last updated
 
     def pass_chunks(self, step: int) -> tuple[Tensor, ...]:
         """Return the rows of every chunk of the noise pass after surrogate step ``step``. Where the
@@ -86,6 +89,7 @@ class MinMinLoop:
     def update_noise(self, i: Tensor, step: int, chunk: int | None = None) -> None:
         """Run the inner minimization for the images ``i`` of surrogate step ``step`` (or of a chunk
         of the pass after it), as many at once as memory allows."""
+        self.made_noisy = self.noisy
         key = (step,) if chunk is None else ("pass", step, chunk)
         pixels = self.m.copies * self.data.x.shape[-2] * self.data.x.shape[-1]  # per image
         at_once = len(i)
@@ -297,13 +301,14 @@ def min_min(m: MinMin, data: Images, run: Context) -> Noise:
     loop = MinMinLoop(m, data, run)
 
     def state() -> State:
-        own = {"table": loop.table, "noisy": loop.noisy, "log": run.watch.entries}
-        return loop.trainer.state() | own
+        own = {"table": loop.table, "noisy": loop.noisy, "made_noisy": loop.made_noisy}
+        return loop.trainer.state() | own | {"log": run.watch.entries}
 
     def restore(saved: State) -> None:
         loop.trainer.load(saved)
         loop.set_table(saved)
         loop.noisy = saved["noisy"]
+        loop.made_noisy = saved.get("made_noisy", loop.noisy)
         run.watch.resume(saved.get("log", ()))
 
     every = max(1, m.train_steps // LOGGED)
@@ -320,7 +325,10 @@ def min_min(m: MinMin, data: Images, run: Context) -> Noise:
         elif loop.check():
             break
     loop.trainer.frozen.require_finite()
-    return Noise(loop.delta(), loop.trainer.model.eval(), distributed.sum_int(loop.trainer.passes))
+    # further images get their noise as the last update made it
+    notes = {NOISY: loop.made_noisy} if loop.slots.weight_noise is not None else {}
+    passes = distributed.sum_int(loop.trainer.passes)
+    return Noise(loop.delta(), loop.trainer.model.eval(), passes, notes)
 
 
 def noise_of_further(m: MinMin, file: Path, data: Images, run: Context) -> Noise:
@@ -328,9 +336,12 @@ def noise_of_further(m: MinMin, file: Path, data: Images, run: Context) -> Noise
     ``m.further_visits`` times, resuming from ``run.state``."""
     loop = MinMinLoop(m, data, run)
     frozen = loop.trainer.frozen
-    restore_weights(loop.trainer.model, read_weights(file)[0], file)
+    weights, metadata = read_weights(file)
+    restore_weights(loop.trainer.model, weights, file)
     frozen.refresh()
-    loop.noisy = loop.slots.weight_noise is not None
+    if loop.slots.weight_noise is not None:
+        # a generator of before tells nothing, and most had come so far
+        loop.noisy = json.loads(metadata["unlearnable"]).get("notes", {}).get(NOISY, True)
 
     def state() -> State:
         return {"table": loop.table, "passes": frozen.passes, "finite_flag": frozen.finite_flag}

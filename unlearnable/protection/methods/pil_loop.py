@@ -15,7 +15,7 @@ from unlearnable.training.pgd import pgd
 
 def pil(m: PIL, data: Images, run: Context) -> Tensor:
     """Return int8 noise [N, 3, H, W] on every process: the work is too small to divide."""
-    weight = linear_classifier(data, m.epochs, run)
+    weight = logistic_regression(data, m.epochs, run)
     noise = torch.zeros(data.x.shape, dtype=torch.int8)
     rows = torch.arange(len(data)).split(512)
 
@@ -50,7 +50,7 @@ def _descend(m: PIL, data: Images, i: Tensor, weight: Tensor, device: torch.devi
     )
 
 
-def linear_classifier(data: Images, epochs: int, run: Context, batch: int = 128) -> Tensor:
+def logistic_regression(data: Images, epochs: int, run: Context, batch: int = 128) -> Tensor:
     """Train bias-free logistic regression on pixels in [0, 1]: [3 H W, classes]. SGD with a cosine
     from 0.01 to 0 (0.1 diverges on pixels that are not centered)."""
     size = data.x[0].numel()

@@ -116,7 +116,7 @@ class ContrastiveTransform:
     def __call__(self, height: int, width: int) -> Augmentation:
         from unlearnable.training.augment import Contrastive
 
-        return Contrastive(min(height, width), self.strength)
+        return Contrastive((height, width), self.strength)
 
 
 @dataclass(frozen=True)
