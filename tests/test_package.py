@@ -108,7 +108,7 @@ def environment(sdist) -> Path:
 
 
 TINY = "--model convnet --train-steps 2 --steps 1 --batch 16"
-LEARNER = "--model convnet --steps 2 --batch 16 --adv-steps 1"
+LEARNER = "--model convnet --steps 2 --batch 16"
 VERBS = f"""
 ls
 protect em {TINY} --data shapes --limit 40 --out em

@@ -135,7 +135,7 @@ LEARN = f"{VERIFY} --adv-steps 1"
 ON = "--model mine:net --batch 16 --limit 40 --steps 2"
 NOISE = f"{ON} --train-steps 3"
 VERBS = {
-    "learn": f"learn shapes {LEARN} --limit 40 --test-limit 21 --out out",
+    "learn": f"learn shapes {VERIFY} --limit 40 --test-limit 21 --out out",
     "learn at": f"learn shapes {LEARN} --adv-eps 2 --limit 40 --test-limit 21 --out out",
     "protect rem": f"protect rem {NOISE} --adv-steps 1 --eot-samples 1 --out out",
     "protect em": f"protect em {NOISE} --noise-type classwise --out out",
@@ -146,7 +146,7 @@ VERBS = {
     "verify": f"verify photos hidden --seeds 1 --radii 0 --out out {VERIFY}",
     "audit": f"audit noise --test-limit 20 --out out/a --cells out/cells {LEARN}",
     "further": "protect-photos photos out --generator first/generator.safetensors --model mine:net",
-    "function": f"learn shapes {LEARN.replace('mine:net', 'tiny:net')} --limit 40 --test-limit 20 "
+    "function": f"learn shapes {VERIFY.replace('mine:net', 'tiny:net')} --limit 40 --test-limit 20 "
     "--countermeasure mine:function --out out",
     "function of verify": "verify photos hidden --seeds 1 --radii 0 --steps 2 --batch 8 "
     "--countermeasures mine:function --model tiny:net --out out",

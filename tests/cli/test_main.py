@@ -495,9 +495,9 @@ def test_an_eps_that_noise_cannot_keep_is_refused_before_the_work(tmp_path, meth
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--seed", "-1", "A seed must lie between"),
-        ("--seed", "9" * 20, "A seed must lie between"),
-        ("--data-seed", "-1", "A seed must lie between"),
+        ("--seed", "-1", "A seed must be a whole number"),
+        ("--seed", "9" * 20, "A seed must be a whole number"),
+        ("--data-seed", "-1", "A seed must be a whole number"),
         ("--device", "meta", "Device 'meta' cannot be used"),
         ("--out", "a" * 300, "File name too long"),
         ("--data-root", "a" * 300, None),

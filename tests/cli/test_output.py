@@ -17,7 +17,7 @@ from unlearnable.protection.methods import Uniform
 from unlearnable.reports.tables import Cell, Table
 
 FEW = ["--limit", 20]
-LEARN = ["--preset", "short", "--steps", 2, "--batch", 16, "--test-limit", 20, "--adv-steps", 1]
+LEARN = ["--preset", "short", "--steps", 2, "--batch", 16, "--test-limit", 20]
 
 
 @pytest.fixture(scope="module")

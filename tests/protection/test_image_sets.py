@@ -69,6 +69,14 @@ def test_what_is_published_names_no_path_and_no_command(images, card, protected,
         assert secret not in said
 
 
+def test_a_description_names_the_classes_that_are_protected(few, tmp_path):
+    """The others are published as they were."""
+    protect(few, Uniform(), tmp_path / "p", protected_classes=few.classes[2:4])
+    export_imagefolder(*read_for_export(tmp_path / "p")[:2], tmp_path / "x")
+    said = json.loads((tmp_path / "x" / "croissant.json").read_text())["description"]
+    assert f"of which those of {few.classes[2]}, {few.classes[3]} were changed" in said
+
+
 def test_the_description_is_croissant(images, card, tmp_path):
     out = export_imagefolder(images, card, tmp_path / "set")
     described = json.loads((out / "croissant.json").read_text())

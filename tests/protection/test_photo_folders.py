@@ -1,6 +1,7 @@
 """Folders of photos over time: they grow, change, shrink, and are given by mistake."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from unlearnable import (
     LSP,
     SEM,
     ClassUAP,
+    Recipe,
     UserError,
     load,
     protect,
@@ -334,3 +336,92 @@ def test_a_second_photo_of_a_name_is_told_with_the_first(folder):
         protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
     (said,) = refused.value.details
     assert "0.png would get the same name as 0.jpg" in said and "protected already" in said
+
+
+def test_an_original_among_the_protected_photos_is_not_taken_for_one(folder, monkeypatch):
+    """It was written by nobody, had its metadata, and counted as protected from then on."""
+    photos, out = folder / "photos", folder / "out"
+    new = Path("cat") / "new.png"
+    photo(photos / new, 94)
+    for _ in range(2):  # before a run begins, and while one is not done
+        shutil.copy(photos / new, out / new)
+        with pytest.raises(UserError, match=r"out/cat/new.png was not written by this run"):
+            protect_photos(photos, out, METHOD, size=SIZE)
+        (out / new).unlink()
+        _cut_when_all_is_written(monkeypatch, photos, out)
+    protect_photos(photos, out, METHOD, size=SIZE)
+    assert files(out).keys() == files(photos).keys()
+    assert files(out)[str(new)] != files(photos)[str(new)]
+
+
+def _cut_when_all_is_written(monkeypatch, photos: Path, out: Path, **settings: object) -> None:
+    """Let a run die when it has written its photos, before the card names them."""
+    module = sys.modules["unlearnable.protection.photos"]
+    write_all = module._write_all
+
+    def write_and_die(*args):
+        write_all(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+        m.setattr(module, "_write_all", write_and_die)
+        protect_photos(photos, out, METHOD, size=SIZE, **settings)
+
+
+def test_what_a_killed_growth_wrote_of_photos_edited_since_is_written_anew(tmp_path, monkeypatch):
+    photos, out, exif = album(tmp_path / "photos", each=3), tmp_path / "out", Image.Exif()
+    protect_photos(photos, out, METHOD, size=SIZE, keep_metadata=True)
+    kept, path = files(out), photos / "cat" / "new.png"
+    exif[0x010E] = "where I live"
+    photo(path, 95)
+    image = Image.open(path).copy()
+    image.save(path, exif=exif)
+    _cut_when_all_is_written(monkeypatch, photos, out, keep_metadata=True)
+    assert b"where I live" in (out / "cat" / "new.png").read_bytes()
+    image.save(path)
+    protect_photos(photos, out, METHOD, size=SIZE, keep_metadata=True)
+    assert b"where I live" not in (out / "cat" / "new.png").read_bytes()
+    assert {name: files(out)[name] for name in kept} == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"size": 0}, "between 16 and 1024"),
+        ({"size": 32.5}, "whole number"),
+        ({"kind": "jpg"}, "webp"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_before_any_work(tmp_path, given, said):
+    photos = album(tmp_path / "photos", each=3)
+    with pytest.raises(UserError, match=said):
+        protect_photos(photos, tmp_path / "out", METHOD, **{"size": SIZE} | given)
+    assert [*tmp_path.iterdir()] == [photos]
+
+
+def test_the_verification_of_another_folder_is_not_written_over(folder, tmp_path):
+    shutil.copytree(folder, other := tmp_path / "other")
+    recipe = Recipe.preset("photos", model="tests.networks:narrow", steps=2)
+    how = {"recipe": recipe, "out": tmp_path / "v", "radii": (0,), "seeds": 1, "size": SIZE}
+    how |= {"countermeasures": (), "networks": ()}
+    verify(folder / "photos", folder / "out", **how)
+    with pytest.raises(UserError, match=r"holds the verification of .*out; give another --out"):
+        verify(other / "photos", other / "out", **how)
+    verify(folder / "photos", folder / "out", **how)
+
+
+def test_a_page_does_without_another_folder_s_verification(folder):
+    verify = "verify", "photos", "out", "--steps", 2, "--seeds", 1, "--radii", 0
+    typed(*verify, "--countermeasures", "--networks", "--size", SIZE, cwd=folder, status=4)
+    typed("report", "photos", "out", cwd=folder)
+    photo(folder / "photos" / "cat" / "new.png", 96)
+    protect_photos(folder / "photos", folder / "out", METHOD, size=SIZE)
+    said = typed("report", "photos", "out", cwd=folder).stderr
+    assert "verified/out is about other photos, or other noise, and is left out" in said
+
+
+def test_where_the_originals_are_looked_for_is_told(tmp_path):
+    protect_photos(album(tmp_path / "photos"), tmp_path / "out", LSP(), size=SIZE)
+    shutil.move(tmp_path / "photos", tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"The originals of .*out are not in .*photos"):
+        originals_of(tmp_path / "out")

@@ -18,6 +18,7 @@ from unlearnable import (
     Method,
     Noise,
     Recipe,
+    Uniform,
     UserError,
     build,
     learn,
@@ -367,3 +368,13 @@ def test_a_result_names_the_commit_that_its_run_began_with(few, monkeypatch, wor
         recipe = Recipe(model=NARROW, steps=2, batch=16)
         named = learn(few, recipe, test=few, callbacks=[Moves()]).result["commit"]
     assert named == "began" and head[0] == "moved on"
+
+
+@pytest.mark.parametrize("cut", [np.s_[:30], np.s_[:, :, :16, :16]])
+def test_images_that_do_not_fit_their_card_are_refused(few, tmp_path, cut):
+    protect(few, Uniform(), tmp_path / "p")
+    x, y = (np.load(tmp_path / "p" / f"{name}.npy") for name in ("images", "labels"))
+    np.save(tmp_path / "p" / "images.npy", x[cut])
+    np.save(tmp_path / "p" / "labels.npy", y[: len(x[cut])])
+    with pytest.raises(UserError, match=r"its card says \[40, 3, 32, 32\]"):
+        load(tmp_path / "p")

@@ -130,8 +130,9 @@ def test_bad_files_get_one_sentence(folder, shared, tmp_path):
     for file, says in (("torn.safetensors", "cannot be read"), ("none", "cannot be read")):
         said = typed("protect", "--generator", file, cwd=tmp_path, status=2).stderr
         assert says in said and said.count("\n") == 1
+    (tmp_path / "mine.safetensors").write_text("another file")
     with pytest.raises(UserError, match="exists; give another name"):
-        share(folder, shared)
+        share(folder, tmp_path / "mine.safetensors")
 
 
 @pytest.mark.parametrize("from_accuracy", [0.0, 100.0])
@@ -153,3 +154,14 @@ def test_weight_noise_that_never_came_is_not_in_a_shared_file(few, tmp_path, fro
     file = share(tmp_path / "pue", tmp_path / "pue.safetensors")
     again = Shared.of(file, "tests.networks:narrow")
     assert protect(few, again).images.digest() == load(tmp_path / "pue").digest()
+
+
+def test_a_file_that_was_written_already_is_no_obstacle(folder, shared):
+    before = shared.read_bytes()
+    assert share(folder, shared) == shared and shared.read_bytes() == before
+
+
+def test_a_shared_file_says_itself_which_images(shared, tmp_path):
+    for option in (("--limit", 30), ("--classes", "ring"), ("--data-seed", 2)):
+        said = typed("protect", "--generator", shared, *option, cwd=tmp_path, status=2).stderr
+        assert "says which images it was made for" in said

@@ -61,12 +61,23 @@ class Learn(Verb):
         require(self, positive="test_limit")
         self.recipe.check_learner()
         self.recipe.require_used(self.preset)
+        self._require_radius()
         if self.countermeasure:
             describe_countermeasure(self.countermeasure)
         elif self.countermeasure_test:
             raise UserError(
                 "--countermeasure-test needs a countermeasure; give --countermeasure NAME too."
             )
+
+    def _require_radius(self) -> None:
+        """Raise UserError for settings of an adversary without one."""
+        usual = Recipe.preset(self.preset)
+        for name in () if self.recipe.adversarial else ("attack", "adv_steps", "adv_step"):
+            if getattr(self.recipe, name) != getattr(usual, name):
+                raise UserError(
+                    f"{name} does nothing here: the training is not adversarial; give --adv-eps "
+                    "or --adv-l2, or leave it out."
+                )
 
     def run(self) -> Done:
         check_source(self.data)

@@ -21,7 +21,6 @@ from unlearnable.training.recipe import Precision
 if TYPE_CHECKING:
     from unlearnable.data.images import Images
 
-SIDES = (16, 1024)  # pixels, of photos as networks see them
 
 Flag = FlagCreatePairsOff[bool]
 """an option without a --no- twin"""
@@ -184,14 +183,6 @@ class Machine:
 
     def __post_init__(self) -> None:
         require_seed(self.seed)
-
-
-def check_side(size: int | None) -> None:
-    """Raise UserError for a side in pixels at which the networks here cannot see photos, or that no
-    machine has the memory for."""
-    least, most = SIDES
-    if size is not None and not least <= size <= most:
-        raise UserError(f"size must be between {least} and {most} pixels, not {size}.")
 
 
 Address = Annotated[

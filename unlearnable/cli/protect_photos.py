@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from unlearnable.cli.help import doc
-from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb, Watching, check_side
+from unlearnable.cli.options import Command, Flag, Machine, Photos, Verb, Watching
 from unlearnable.cli.output import Done, say
 from unlearnable.core.errors import UserError
 from unlearnable.core.presets import require
 from unlearnable.data.card import MARKER, PhotoSettings, private_folder
-from unlearnable.data.sources import check_folder
+from unlearnable.data.sources import check_folder, check_side
 
 if TYPE_CHECKING:
     from unlearnable.data.card import Card

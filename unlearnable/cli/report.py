@@ -1,5 +1,6 @@
 """``report``: of protected photos, of audits, of results."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
 from unlearnable.data.card import check_unpublished
 from unlearnable.data.sources import check_folder, check_protected
+
+logger = logging.getLogger(__name__)
 
 HELP = """Write pages and tables from results; nothing is trained.
 
@@ -41,13 +44,22 @@ class ReportPhotos(Verb):
 
     def run(self) -> Done:
         check_protected(self.folder)
+        from unlearnable.data.card import Card
+        from unlearnable.evaluation.results import Verified
         from unlearnable.reports.photo_page import report
 
         name = self.folder.resolve().name
-        default = Path("verified") / name
-        found = default if (default / "verify.json").exists() else None
-        out = self.out or Path(f"{name}.html")
-        return written([report(self.folder, self.verified or found, out=out, count=self.count)])
+        out, verified = self.out or Path(f"{name}.html"), self.verified
+        if verified is None and ((default := Path("verified") / name) / "verify.json").exists():
+            if Verified.read(default / "verify.json").is_of(Card.read(self.folder)):
+                verified = default
+            else:
+                logger.warning(
+                    "%s is about other photos, or other noise, and is left out; run `unlearnable "
+                    "verify` again.",
+                    default,
+                )
+        return written([report(self.folder, verified, out=out, count=self.count)])
 
 
 @dataclass(frozen=True)

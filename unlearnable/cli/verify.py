@@ -14,13 +14,12 @@ from unlearnable.cli.options import (
     Photos,
     Protected,
     Verb,
-    check_side,
     preset_in,
 )
 from unlearnable.cli.output import Done
 from unlearnable.core.errors import unknown
 from unlearnable.core.presets import require
-from unlearnable.data.sources import check_folder, check_protected
+from unlearnable.data.sources import check_folder, check_protected, check_side
 from unlearnable.evaluation.countermeasures import describe_countermeasure
 from unlearnable.evaluation.learners import PHOTO_COUNTERMEASURES, PHOTO_RADII
 from unlearnable.evaluation.results import Verdict

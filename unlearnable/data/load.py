@@ -126,4 +126,9 @@ def _read_photos(folder: Path, card: Card, size: int) -> Images:
 def _read_protected(folder: Path, card: Card) -> Images:
     x = read_npy(folder / "images.npy", "uint8", 4)
     y = read_npy(folder / "labels.npy", "int64", 1).copy()
+    if x.shape != tuple(card.shape) or len(y) != len(x):
+        raise UserError(
+            f"{folder} holds images of the shape {list(x.shape)} and {len(y)} labels, where its "
+            f"card says {list(card.shape)}; it was damaged or changed: protect the images again."
+        )
     return Images(torch.from_numpy(x), torch.from_numpy(y), card.classes)

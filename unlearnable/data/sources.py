@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from unlearnable.data.convert import LoadOptions
     from unlearnable.data.images import Images
 
+SIDES = (16, 1024)  # pixels, of photos as networks see them
+
 NamedReader = Callable[[Path, str, int, int | None, tuple[str, ...] | None], "Images"]
 """(root, split, seed, limit, classes) -> images. A reader may use the last two to read less;
 ``load`` applies them to whatever it returns."""
@@ -88,6 +90,16 @@ def check_source(source: str | Path) -> None:
             )
         if find_private(folder, CARD) is None:
             check_finished(folder)
+
+
+def check_side(size: int | None) -> None:
+    """Raise UserError for a side in pixels at which the networks here cannot see photos, or that no
+    machine has the memory for."""
+    least, most = SIDES
+    if size is not None and not (type(size) is int and least <= size <= most):
+        raise UserError(
+            f"size must be a whole number between {least} and {most} pixels, not {size}."
+        )
 
 
 def require_hf() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from unlearnable.core.cluster import Cell, Cluster, Preparation, run_cells
 from unlearnable.core.errors import UserError
 from unlearnable.core.files import config_hash, write_json
+from unlearnable.core.presets import require_seed
 from unlearnable.data.card import Card, check_outside, check_unpublished
 from unlearnable.data.images import Images
 from unlearnable.data.load import load
@@ -63,7 +64,7 @@ def audit(
     learner makes pairs with a method that cannot run on other images.
     """
     learners, folder, out = find_suite(suite), Path(folder), Path(out)
-    recipe = recipe or Recipe.preset("short")
+    recipe, seed = recipe or Recipe.preset("short"), require_seed(seed)
     check_recipe(suite, recipe)
     check_places(folder, test, out, Path(cells) if cells else None)
     sets, card = _sets(folder, test, root, originals), Card.read(folder)

@@ -16,6 +16,7 @@ from unlearnable.core.errors import UserError
 from unlearnable.core.files import write_json
 from unlearnable.core.presets import require_seed
 from unlearnable.core.progress import Stages, announce_duration
+from unlearnable.core.text import printable
 from unlearnable.data.card import CARD, Card, check_outside, check_unpublished, find_private
 from unlearnable.data.folders import (
     in_order_of_originals,
@@ -26,6 +27,7 @@ from unlearnable.data.folders import (
 from unlearnable.data.image_files import NO_CLASSES
 from unlearnable.data.images import Images
 from unlearnable.data.others import read_others_again
+from unlearnable.data.sources import check_side
 from unlearnable.data.subsets import (
     class_mask,
     count_near_duplicates,
@@ -96,6 +98,7 @@ def verify(
     recipe, out, protected = recipe or Recipe.preset("photos"), Path(out), Path(protected)
     seed = require_seed(seed)
     _check(recipe, radii, seeds, holdout)
+    check_side(size)
     known = Card.read(protected).others if find_private(protected, CARD) else None
     check_unpublished(out)
     for place in (photos, others, known and known.folder):
@@ -105,6 +108,7 @@ def verify(
     theirs = Path(others) if others else None
     sizes = [INPUT_SIZE] * bool(frozen)
     small, *large = load_pairs(Path(photos), protected, size, *sizes, others=theirs)
+    _refuse_other(out, protected)
     clean, card = small[0], Card.read(protected)
     own_classes = card.others.own_classes if card.others else ()
     for name in countermeasures:
@@ -145,6 +149,17 @@ def verify(
     )
     write_json(out / "verify.json", done.to_json())
     return done
+
+
+def _refuse_other(out: Path, protected: Path) -> None:
+    """Raise UserError where ``out`` holds the verification of another folder."""
+    if (out / "verify.json").exists():
+        theirs = Path(Verified.read(out / "verify.json").protected)
+        if theirs.resolve() != protected.resolve():
+            raise UserError(
+                f"{out} holds the verification of {printable(theirs)}; give another --out, or "
+                "delete it."
+            )
 
 
 def _check(recipe: Recipe, radii: tuple[float, ...], seeds: int, holdout: float) -> None:

@@ -194,8 +194,10 @@ def _folder_names(images: Images) -> tuple[str, ...]:
 def _described(images: Images, card: Card) -> str:
     """One sentence about the images, for whoever finds them."""
     classes = f" of {len(images.classes)} classes" if images.labeled else ""
+    some = ", ".join(map(printable, card.protected_classes))
+    which = f"of which those of {some} were" if some else "each"
     return (
-        f"{len(images)} images{classes}, each changed by noise (method {card.method}, budget "
+        f"{len(images)} images{classes}, {which} changed by noise (method {card.method}, budget "
         f"{card.budget}) so that models trained on them fail on unchanged images; made with "
         f"unlearnable {__version__}."
     )

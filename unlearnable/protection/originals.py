@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unlearnable.core.errors import UserError
+from unlearnable.core.text import printable
 from unlearnable.data.card import Card
 from unlearnable.data.folders import in_order_of_originals, incomplete, read_folder
 from unlearnable.data.images import Images
@@ -21,6 +22,11 @@ def originals_of(
     are missing or were added."""
     card = Card.read(folder)
     where = originals_source(card, folder, originals)
+    if card.photos and not Path(where["source"]).is_dir():
+        raise UserError(
+            f"The originals of {folder} are not in {printable(where['source'])}, as its card says; "
+            "run the command in the folder in which they were protected, or put them back."
+        )
     clean = (
         read_folder(Path(where["source"]), card.photos.size, True, fewest=card.fewest)
         if card.photos

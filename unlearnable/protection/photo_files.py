@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import move, refuse_links
+from unlearnable.core.files import file_digest, move, read_json, refuse_links, write_json
 from unlearnable.core.text import printable
 from unlearnable.core.units import add_noise
 from unlearnable.data.card import (
@@ -28,6 +28,7 @@ from unlearnable.data.folders import Scan
 from unlearnable.data.visibility import color_difference, color_shift, visibility
 
 WORK = "work"  # in the private folder until all is done: photos, noise and state of the run
+NOTES = "written"  # in ``WORK``, by the name of each photo: the digest of the file that was written
 WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
 
 
@@ -87,7 +88,7 @@ class Written:
 def write_photo(
     path: Path, out: Path, name: str, noise: Tensor, eps: float, photos: PhotoSettings
 ) -> Written:
-    """Write the photo ``path`` with its noise to ``out / name``, unless it is there already, and
+    """Write the photo ``path`` with its noise to ``out / name``, unless this run has done so, and
     read it back. A gray photo stays gray: its noise is the mean of the channels.
 
     The file is made in the private folder, which is on the same disk, so that a killed run leaves
@@ -105,11 +106,43 @@ def write_photo(
         refuse_links(made, private.parent)
         kind: Format = "webp" if photos.format == "webp" else "png"
         write(y, clean, made, kind=kind, keep_metadata=photos.keep_metadata)
+        write_json(_note(out, name), file_digest(made))  # first: without one a file is not ours
         move(made, to, out)
     written = read(to)
     measured = _measured(x, torch.from_numpy(pixels(written, None)), to, eps)
     own = fingerprint(pixels(written, photos.size))
     return Written(own, measured, bool(clean.info["lost"]))
+
+
+def _note(out: Path, name: str) -> Path:
+    return private_folder(out) / WORK / NOTES / f"{name}.json"
+
+
+def is_of_this_run(out: Path, name: str) -> bool:
+    """Whether ``out / name`` is the file that the present run wrote there, to the byte."""
+    note = _note(out, name)
+    return note.is_file() and read_json(note) == file_digest(out / name)
+
+
+def drop_written(out: Path) -> None:
+    """Delete what an unfinished run has written, which is not gone on with."""
+    notes = private_folder(out) / WORK / NOTES
+    for note in notes.rglob("*.json"):
+        name = note.relative_to(notes).as_posix().removesuffix(".json")
+        refuse_links(out / name, out)
+        if (out / name).is_file() and is_of_this_run(out, name):
+            (out / name).unlink()
+
+
+def refuse_foreign(out: Path, names: Sequence[str]) -> None:
+    """Raise UserError where a photo that is to be written is there already, and the present run did
+    not write it: it may be an original, or protected from one that was edited since."""
+    for name in names:
+        if (out / name).exists() and not is_of_this_run(out, name):
+            raise UserError(
+                f"{printable(out / name)} was not written by this run; move it elsewhere, or "
+                "delete it, and run the same command again."
+            )
 
 
 def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> PhotoMeasured:

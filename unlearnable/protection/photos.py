@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from unlearnable.core import distributed
 from unlearnable.core.callbacks import Callback
 from unlearnable.core.checkpoint import difference, held
 from unlearnable.core.distributed import on_first
-from unlearnable.core.errors import UserError
+from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.files import (
     config_hash,
     move,
@@ -35,12 +35,14 @@ from unlearnable.core.files import (
     require_space,
     write_json,
 )
+from unlearnable.core.presets import require_seed
 from unlearnable.data.card import MARKER, Card, PhotoRecord, PhotoSettings, private_folder
 from unlearnable.data.decoding import Format
 from unlearnable.data.folders import Scan, scan_photos
 from unlearnable.data.image_files import NO_CLASSES, class_names
 from unlearnable.data.images import Images
 from unlearnable.data.others import Others, read_others
+from unlearnable.data.sources import check_side
 from unlearnable.data.threads import THREADS, in_processes
 from unlearnable.models.pretrained import INPUT_SIZE, read_imagenet_weights, require_installed
 from unlearnable.protection.methods.base import Method
@@ -50,7 +52,13 @@ from unlearnable.protection.methods.from_generator import GENERATOR, Generated
 from unlearnable.protection.methods.min_min import SEM, MinMin
 from unlearnable.protection.methods.noise_net import NoiseNet
 from unlearnable.protection.pace import noise_seconds
-from unlearnable.protection.photo_files import WORK, measured_over, write_photo
+from unlearnable.protection.photo_files import (
+    WORK,
+    drop_written,
+    measured_over,
+    refuse_foreign,
+    write_photo,
+)
 from unlearnable.protection.photo_plan import (
     Plan,
     check_places,
@@ -167,8 +175,12 @@ def protect_photos(
     ``skip_bad`` (its ``details`` list them all).
     """
     folder, out = Path(folder), Path(out)
+    check_side(size)
+    if kind not in get_args(Format):
+        raise unknown("format", kind, get_args(Format))
     check_places(folder, out, others.folder if isinstance(others, Others) else others)
     check_eps(method)
+    seed = require_seed(seed)
     scan = scan or scan_photos(folder, (size,), skip_bad=skip_bad, fewest=method.least_images)
     if isinstance(others, str | Path):
         others = read_others(Path(others), folder, scan, size, skip_bad=skip_bad)
@@ -187,6 +199,8 @@ def protect_photos(
         on_first(lambda: _require_space(out, todo, scan, photos))
         on_first(lambda: _claim(out, todo, photos, seed, scan))
         on_first(lambda: refuse_strangers(out, ours))
+        own = [_output_name(todo.names[row], photos) for row in todo.rows]
+        on_first(lambda: refuse_foreign(out, own))
         noise, new = private / WORK / "noise", []
         base = todo.before
         if todo.rows:
@@ -250,6 +264,7 @@ def _claim(out: Path, todo: Plan, photos: PhotoSettings, seed: int, scan: Scan) 
                 f"{out} holds an unfinished run of other photos or with other settings "
                 f"({difference(theirs, run)}); give another folder, or delete it and {private}."
             )
+        drop_written(out)
         shutil.rmtree(private / WORK, ignore_errors=True)
     write_json(private / MARKER, run)
     remove_unfinished(private)

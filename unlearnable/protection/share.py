@@ -26,16 +26,14 @@ def share(folder: Path | str, out: Path | str, *, private: bool = False) -> Path
     private: also tell where the originals lay and the command that was typed; by default only the
     name of a public data set is told.
 
-    Raises UserError for photos, for noise that its generator alone does not give again, and for a
-    file that is there already.
+    Raises UserError for photos, for noise that its generator alone does not give again, and for
+    another file that is there already.
     """
     folder, out = Path(folder), Path(out)
     check_unpublished(out)
     card = Card.read(folder)
     check_outside(card.data.get("source"), out)
     file = _generator(folder, card)
-    if out.exists():
-        raise UserError(f"{out} exists; give another name, or delete it.")
     weights, metadata = read_weights(file)
     told = card.to_json()
     named = card.data.get("source") in DATA
@@ -49,8 +47,12 @@ def share(folder: Path | str, out: Path | str, *, private: bool = False) -> Path
         "card": told if private else {k: told[k] for k in told if k not in PRIVATE},
     }
     about = json.loads(metadata["unlearnable"]) | {SHARED: run}
-    with atomic_write(out) as tmp:
-        tmp.write_bytes(save(weights, {"unlearnable": json.dumps(about)}))
+    packed = save(weights, {"unlearnable": json.dumps(about)})
+    if not out.exists():
+        with atomic_write(out) as tmp:
+            tmp.write_bytes(packed)
+    elif not out.is_file() or out.read_bytes() != packed:  # else killed after it was written
+        raise UserError(f"{out} exists; give another name, or delete it.")
     return out
 
 

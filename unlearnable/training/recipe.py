@@ -189,6 +189,11 @@ class Recipe(Presets):
                 "the protocol frozen fits a linear head to features that it computes once; choose "
                 "--protocol fine-tuned"
             )
+        if self.protocol == "plain":
+            unused["input_size"] = (
+                "the protocol plain sees images at their own size; choose --protocol frozen or "
+                "fine-tuned"
+            )
         if self.attack == "n-fgsm":
             unused["adv_steps adv_step"] = (
                 "the attack n-fgsm takes one step of a size of its own; choose --attack pgd"
