@@ -22,7 +22,7 @@ from unlearnable.experiments.scale import Scale, get_scale
 
 SMALL = "--model tiny:net --batch 16 --limit 40".split()
 NOISE = [*SMALL, *"--train-steps 4 --steps 2".split()]
-LEARN = "--model tiny:net --batch 16 --steps 4 --evals 2 --adv-steps 1".split()
+LEARN = "--model tiny:net --batch 16 --steps 4 --evals 2".split()
 PHOTOS = "protect-photos photos out --size 32 --train-steps 3".split()
 ROWS = "--rows clean EM --columns ordinary minutes".split()
 
@@ -53,7 +53,7 @@ VERBS: dict[str, tuple[list[list[str]], list[str]]] = {
     "protect-photos grown": ([["protect-photos", "few", *PHOTOS[2:]]], PHOTOS),
     "verify": (
         [[*PHOTOS[:2], "first", *PHOTOS[3:]]],
-        ["verify", "photos", "first", "--seeds", "1", *LEARN[:-2], "--radii", "0", "--out", "out"],
+        ["verify", "photos", "first", "--seeds", "1", *LEARN, "--radii", "0", "--out", "out"],
     ),
     "audit": (
         [["protect", "lsp", "--limit", "40", "--out", "first"]],

@@ -160,3 +160,18 @@ def test_saves_that_take_long_come_less_often(tmp_path, monkeypatch):
         if len(saves) == 4:
             break
     assert [round(b - a) for a, b in itertools.pairwise(saves)] == [127, 127, 31]
+
+
+def test_a_state_of_other_code_is_not_gone_on_with(tmp_path, caplog):
+    """A person who corrected a network types the same command again."""
+    first = Checkpoint(tmp_path, {"steps": 3, "own_code": "a"})
+    first.part("noise", {"own_code": "a"}).save(1, lambda: {"x": torch.ones(1)}, force=True)
+    first.save(2, lambda: {"x": torch.ones(1)}, force=True)
+    with pytest.raises(UserError, match="config.steps is 3 there and 4 here"):
+        Checkpoint(tmp_path, {"steps": 4, "own_code": "b"})
+    second = Checkpoint(tmp_path, {"steps": 3, "own_code": "b"})
+    assert "Your code has changed" in caplog.text and second.load() is None
+    assert second.seconds < 1 and second.part("noise", {"own_code": "b"}).load() is None
+    second.save(1, lambda: {"x": torch.zeros(1)}, force=True)
+    again = Checkpoint(tmp_path, {"steps": 3, "own_code": "b"})
+    assert torch.equal(again.load()["x"], torch.zeros(1))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from unlearnable.core.files import (
     write_json,
 )
 from unlearnable.core.finite import diverged, is_finite
+
+logger = logging.getLogger(__name__)
 
 SAVE_EVERY = 30.0  # seconds between saves, the most that a killed run loses
 QUICK = 1.5  # seconds of a save; one of twice as many comes half as often: 5 % of a run at most
@@ -66,12 +69,14 @@ class Checkpoint:
         self.folder = folder and folder / "state"
         self._begin = self._saved = time.monotonic()
         self._slower = 1.0
-        self._claimed = False
+        self._claimed = self._outdated = False
         if folder is None:
             return
         self._config = {"config": json.loads(json.dumps(config)), "processes": distributed.world()}
         # Rank 0 decides, so that no process reads what another is still writing.
-        problem = self._foreign(folder) if distributed.rank() == 0 else None
+        first = distributed.rank() == 0
+        self._outdated = distributed.broadcast(first and self._is_of_other_code(folder))
+        problem = self._foreign(folder) if first and not self._outdated else None
         problem = distributed.broadcast(problem)
         if problem:
             raise UserError(problem)
@@ -96,12 +101,31 @@ class Checkpoint:
             )
         return None
 
+    def _is_of_other_code(self, folder: Path) -> bool:
+        """Whether ``folder`` holds the state of this very run, but for an edit of a person's own
+        code since. It is not gone on with: the same command begins anew."""
+        marker = run_marker(folder)
+        theirs = read_json(marker) if marker.exists() else None
+        if not isinstance(theirs, dict) or theirs == self._config:
+            return False
+        bare = [_without_code(config) for config in (theirs, self._config)]
+        if outdated := bare[0] == bare[1]:
+            logger.warning(
+                "Your code has changed since the unfinished run in %s; it begins anew.", folder
+            )
+        return outdated
+
     def claim(self) -> None:
         """Mark the folder as this run's. Every process calls it, before anything else is written
         there."""
         if self.folder is None or self._claimed:
             return
         if distributed.rank() == 0:
+            if self._outdated:  # the marker last: until then it is outdated
+                (self.folder / "latest").unlink(missing_ok=True)
+                for part in self.folder.iterdir():
+                    if part.is_dir():
+                        shutil.rmtree(part)
             write_json(run_marker(self.folder.parent), self._config)
             remove_unfinished(self.folder.parent)
         distributed.barrier()
@@ -129,6 +153,8 @@ class Checkpoint:
     def _latest(self) -> dict[str, Any] | None:
         """Step, seconds, and every process's digest of the last save."""
         if self.folder is None or not (path := self.folder / "latest").exists():
+            return None
+        if self._outdated and not self._claimed:
             return None
         try:
             latest = json.loads(path.read_text(encoding="utf-8"))
@@ -202,6 +228,12 @@ def tidy(folder: Path) -> None:
         remove_unfinished(folder)
 
 
+def _without_code(config: dict[str, Any]) -> dict[str, Any]:
+    settings = config.get("config")
+    kept = settings if not isinstance(settings, dict) else settings | {"own_code": None}
+    return config | {"config": kept}
+
+
 def _is_content(path: Path) -> bool:
     """Whether ``path`` is a file other than what a killed ``atomic_write`` left behind."""
     return path.is_file() and not PART.fullmatch(path.name)
@@ -211,7 +243,7 @@ def difference(theirs: object, mine: dict[str, Any], path: str = "") -> str:
     """Describe the first setting in which two configurations differ."""
     if not isinstance(theirs, dict):
         return "a different configuration"
-    for k in sorted({*theirs, *mine}):
+    for k in sorted({*theirs, *mine}, key=lambda name: (name == "own_code", name)):
         a, b = theirs.get(k), mine.get(k)
         if isinstance(a, dict) and isinstance(b, dict) and a != b:
             return difference(a, b, f"{path}{k}.")
