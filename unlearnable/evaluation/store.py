@@ -66,9 +66,11 @@ def read_cell(path: Path, config: Json | None = None) -> Json:
 
 def without_defaults(settings: Json, default: object) -> Json:
     """The settings that differ from those of ``default``. Keys hold only these, so that a setting
-    that is added later orphans no result."""
-    defaults = vars(default)
-    return {k: v for k, v in settings.items() if k not in defaults or v != defaults[k]}
+    that is added later orphans no result. Settings read from JSON, whose tuples are lists, are the
+    same."""
+    defaults = json.loads(json.dumps(vars(default)))
+    read = json.loads(json.dumps(settings))
+    return {k: v for k, v in settings.items() if k not in defaults or read[k] != defaults[k]}
 
 
 def rows(root: Path, **where: object) -> Iterator[Json]:
