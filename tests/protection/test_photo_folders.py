@@ -1,5 +1,6 @@
 """Folders of photos over time: they grow, change, shrink, and are given by mistake."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -425,3 +426,11 @@ def test_where_the_originals_are_looked_for_is_told(tmp_path):
     shutil.move(tmp_path / "photos", tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"The originals of .*out are not in .*photos"):
         originals_of(tmp_path / "out")
+
+
+def test_the_longest_names_and_strange_ones_are_written(tmp_path):
+    photos = album(tmp_path / "photos", each=2)
+    for k, name in enumerate(("n" * 250, os.fsdecode(b"\xff\xfe"), "50%s", "-rf")):
+        photo(photos / "cat" / f"{name}.png", 30 + k)
+    protect_photos(photos, tmp_path / "out", LSP(), size=SIZE)
+    assert files(tmp_path / "out").keys() == files(photos).keys()

@@ -1,6 +1,7 @@
 """One photo with its noise: written at its own size without loss, read back, and measured."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unlearnable.core.errors import UserError
-from unlearnable.core.files import file_digest, move, read_json, refuse_links, write_json
+from unlearnable.core.files import (
+    file_digest,
+    inside,
+    move,
+    read_json,
+    refuse_links,
+    write_json,
+)
 from unlearnable.core.text import printable
 from unlearnable.core.units import add_noise
 from unlearnable.data.card import (
@@ -28,7 +36,9 @@ from unlearnable.data.folders import Scan
 from unlearnable.data.visibility import color_difference, color_shift, visibility
 
 WORK = "work"  # in the private folder until all is done: photos, noise and state of the run
-NOTES = "written"  # in ``WORK``, by the name of each photo: the digest of the file that was written
+NOTES = (
+    "written"  # in ``WORK``: of each photo that was written, its name and the digest of the file
+)
 WINDOW = 256  # visibility is measured on the middle of large photos, at most this wide and high
 
 
@@ -106,7 +116,8 @@ def write_photo(
         refuse_links(made, private.parent)
         kind: Format = "webp" if photos.format == "webp" else "png"
         write(y, clean, made, kind=kind, keep_metadata=photos.keep_metadata)
-        write_json(_note(out, name), file_digest(made))  # first: without one a file is not ours
+        # first: a file without a note is not ours
+        write_json(_note(out, name), {"name": name, "digest": file_digest(made)})
         move(made, to, out)
     written = read(to)
     measured = _measured(x, torch.from_numpy(pixels(written, None)), to, eps)
@@ -115,22 +126,23 @@ def write_photo(
 
 
 def _note(out: Path, name: str) -> Path:
-    return private_folder(out) / WORK / NOTES / f"{name}.json"
+    """The note of a photo, by the digest of its name, which may be as long as names can be."""
+    of = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return private_folder(out) / WORK / NOTES / f"{of}.json"
 
 
 def is_of_this_run(out: Path, name: str) -> bool:
     """Whether ``out / name`` is the file that the present run wrote there, to the byte."""
     note = _note(out, name)
-    return note.is_file() and read_json(note) == file_digest(out / name)
+    return note.is_file() and read_json(note) == {"name": name, "digest": file_digest(out / name)}
 
 
 def drop_written(out: Path) -> None:
     """Delete what an unfinished run has written, which is not gone on with."""
-    notes = private_folder(out) / WORK / NOTES
-    for note in notes.rglob("*.json"):
-        name = note.relative_to(notes).as_posix().removesuffix(".json")
+    for note in (private_folder(out) / WORK / NOTES).glob("*.json"):
+        name = str(read_json(note)["name"])
         refuse_links(out / name, out)
-        if (out / name).is_file() and is_of_this_run(out, name):
+        if inside(out / name, out) and (out / name).is_file() and is_of_this_run(out, name):
             (out / name).unlink()
 
 
@@ -138,6 +150,7 @@ def refuse_foreign(out: Path, names: Sequence[str]) -> None:
     """Raise UserError where a photo that is to be written is there already, and the present run did
     not write it: it may be an original, or protected from one that was edited since."""
     for name in names:
+        refuse_links(out / name, out)
         if (out / name).exists() and not is_of_this_run(out, name):
             raise UserError(
                 f"{printable(out / name)} was not written by this run; move it elsewhere, or "
