@@ -220,8 +220,11 @@ def one(verb: str, inputs: Path, work: Path, random_: random.Random) -> str | No
 
 def _wrong(ended: Ended, work: Path) -> str | None:
     """What is wrong with how a command ended and with what it left."""
-    said = [line for line in ended.err.splitlines() if line.startswith("unlearnable: ")]
-    said = [line for line in said if "Your code has changed since" not in line]
+    said = [
+        line
+        for line in ended.err.splitlines()
+        if line.startswith("unlearnable: ") and "Your code has changed since" not in line
+    ]
     if not (ended.done or ended.status == 2) or "Traceback" in ended.err:
         return f"status {ended.status}, {ended.err[-1500:]}"
     if len(said) != (ended.status == 2) or any("\x1b" in line for line in said):

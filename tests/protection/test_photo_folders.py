@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.kills import Killed, killed_at_call
 from tests.photos import album, photo
 from tests.typed import typed
 from unlearnable import (
@@ -29,6 +29,7 @@ from unlearnable.data.card import Card
 from unlearnable.data.decoding import read
 from unlearnable.data.folders import scan_photos
 from unlearnable.evaluation.verify import load_pairs
+from unlearnable.protection import photos as run
 from unlearnable.protection.methods.from_generator import Generated
 from unlearnable.protection.originals import originals_of
 
@@ -349,24 +350,12 @@ def test_an_original_among_the_protected_photos_is_not_taken_for_one(folder, mon
         with pytest.raises(UserError, match=r"out/cat/new.png was not written by this run"):
             protect_photos(photos, out, METHOD, size=SIZE)
         (out / new).unlink()
-        _cut_when_all_is_written(monkeypatch, photos, out)
+        with monkeypatch.context() as m, pytest.raises(Killed):
+            killed_at_call(m, run, "_card", 1)
+            protect_photos(photos, out, METHOD, size=SIZE)
     protect_photos(photos, out, METHOD, size=SIZE)
     assert files(out).keys() == files(photos).keys()
     assert files(out)[str(new)] != files(photos)[str(new)]
-
-
-def _cut_when_all_is_written(monkeypatch, photos: Path, out: Path, **settings: object) -> None:
-    """Let a run die when it has written its photos, before the card names them."""
-    module = sys.modules["unlearnable.protection.photos"]
-    write_all = module._write_all
-
-    def write_and_die(*args):
-        write_all(*args)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
-        m.setattr(module, "_write_all", write_and_die)
-        protect_photos(photos, out, METHOD, size=SIZE, **settings)
 
 
 def test_what_a_killed_growth_wrote_of_photos_edited_since_is_written_anew(tmp_path, monkeypatch):
@@ -377,7 +366,9 @@ def test_what_a_killed_growth_wrote_of_photos_edited_since_is_written_anew(tmp_p
     photo(path, 95)
     image = Image.open(path).copy()
     image.save(path, exif=exif)
-    _cut_when_all_is_written(monkeypatch, photos, out, keep_metadata=True)
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        killed_at_call(m, run, "_card", 1)
+        protect_photos(photos, out, METHOD, size=SIZE, keep_metadata=True)
     assert b"where I live" in (out / "cat" / "new.png").read_bytes()
     image.save(path)
     protect_photos(photos, out, METHOD, size=SIZE, keep_metadata=True)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageCms
 from safetensors.torch import load_file
 
+from tests.kills import Killed, killed_at_call
 from tests.photos import mixed_album, noisy
 from tests.typed import typed
 from unlearnable import (
@@ -371,15 +372,8 @@ def test_photos_that_were_written_with_other_settings_are_not_kept(tmp_path, mon
     """Cut short with metadata and as PNG: the same folder with other settings is refused."""
     photos, out = mixed_album(tmp_path / "photos", each=2), tmp_path / "out"
     first = {"size": SIZE, "kind": "png", "keep_metadata": True}
-    module = sys.modules["unlearnable.protection.photos"]
-    write_all = module._write_all
-
-    def write_and_die(*args):
-        write_all(*args)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
-        m.setattr(module, "_write_all", write_and_die)
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        killed_at_call(m, sys.modules["unlearnable.protection.photos"], "_card", 1)
         protect_photos(photos, out, LSP(), **first)
     name = {"kind": "format", "size": "digest"}.get(next(iter(now)), *now)
     with pytest.raises(UserError, match=f"unfinished run .*{name} is "):

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from unlearnable.data.images import Images
 
 
+# settings of an adversary without one; audits and verifications have radii of their own
+NO_RADIUS = {
+    "attack adv_steps adv_step": "the training is not adversarial; give --adv-eps or --adv-l2"
+}
+
+
 @dataclass(frozen=True)
 class Learn(Verb):
     """Train a learner on images and test it on clean ones.
@@ -60,24 +66,13 @@ class Learn(Verb):
     def __post_init__(self) -> None:
         require(self, positive="test_limit")
         self.recipe.check_learner()
-        self.recipe.require_used(self.preset)
-        self._require_radius()
+        self.recipe.require_used(self.preset, {} if self.recipe.adversarial else NO_RADIUS)
         if self.countermeasure:
             describe_countermeasure(self.countermeasure)
         elif self.countermeasure_test:
             raise UserError(
                 "--countermeasure-test needs a countermeasure; give --countermeasure NAME too."
             )
-
-    def _require_radius(self) -> None:
-        """Raise UserError for settings of an adversary without one."""
-        usual = Recipe.preset(self.preset)
-        for name in () if self.recipe.adversarial else ("attack", "adv_steps", "adv_step"):
-            if getattr(self.recipe, name) != getattr(usual, name):
-                raise UserError(
-                    f"{name} does nothing here: the training is not adversarial; give --adv-eps "
-                    "or --adv-l2, or leave it out."
-                )
 
     def run(self) -> Done:
         check_source(self.data)

@@ -116,8 +116,7 @@ class FromGenerator(Verb):
 
         shared, selection = Shared.of(self.generator, self.model), self.selection
         if not self.data:
-            typed = (selection.limit, selection.classes, selection.size, selection.data_seed)
-            if typed != (None, (), None, 0):
+            if replace(selection, data_root=None) != Selection():
                 raise UserError(
                     f"{self.generator} says which images it was made for; leave --limit, "
                     "--classes, --size, and --data-seed out, or name the images with --data."

@@ -9,8 +9,9 @@ from unlearnable.cli.options import Command, Folder, Protected, Verb, named
 from unlearnable.cli.output import Done, written
 from unlearnable.core.errors import UserError, unknown
 from unlearnable.core.presets import require
-from unlearnable.data.card import check_unpublished
+from unlearnable.data.card import Card, check_unpublished
 from unlearnable.data.sources import check_folder, check_protected
+from unlearnable.evaluation.results import Verified
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +45,6 @@ class ReportPhotos(Verb):
 
     def run(self) -> Done:
         check_protected(self.folder)
-        from unlearnable.data.card import Card
-        from unlearnable.evaluation.results import Verified
         from unlearnable.reports.photo_page import report
 
         name = self.folder.resolve().name

@@ -39,10 +39,11 @@ class Presets:
         between them, and why, in words that end in what to do."""
         return {}
 
-    def require_used(self, preset: str) -> None:
-        """Raise UserError where a field that does nothing was changed from that of ``preset``."""
+    def require_used(self, preset: str, more: dict[str, str] | None = None) -> None:
+        """Raise UserError where a field that does nothing was changed from that of ``preset``.
+        more: further ones than ``unused`` has, in its form, where the caller knows of them."""
         before = vars(type(self).preset(preset))
-        for names, why in self.unused().items():
+        for names, why in (self.unused() | (more or {})).items():
             for name in names.split():
                 if vars(self)[name] != before[name]:
                     raise UserError(f"{name} does nothing here: {why}, or leave it out.")

@@ -33,6 +33,7 @@ from unlearnable.data.card import (
 )
 from unlearnable.data.decoding import Format, is_gray, pixels, read, write
 from unlearnable.data.folders import Scan
+from unlearnable.data.threads import in_threads
 from unlearnable.data.visibility import color_difference, color_shift, visibility
 
 WORK = "work"  # in the private folder until all is done: photos, noise and state of the run
@@ -149,13 +150,17 @@ def drop_written(out: Path) -> None:
 def refuse_foreign(out: Path, names: Sequence[str]) -> None:
     """Raise UserError where a photo that is to be written is there already, and the present run did
     not write it: it may be an original, or protected from one that was edited since."""
-    for name in names:
-        refuse_links(out / name, out)
-        if (out / name).exists() and not is_of_this_run(out, name):
+
+    def check(name: str) -> None:
+        if not is_of_this_run(out, name):
             raise UserError(
                 f"{printable(out / name)} was not written by this run; move it elsewhere, or "
                 "delete it, and run the same command again."
             )
+
+    for name in names:
+        refuse_links(out / name, out)
+    in_threads(check, [name for name in names if (out / name).exists()], "reading protected photos")
 
 
 def _measured(clean: Tensor, written: Tensor, path: Path, eps: float) -> PhotoMeasured:
